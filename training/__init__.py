@@ -1,0 +1,1 @@
+"""Recipes that made the embedded checkpoints: corpus, tokenizers, one script a model."""
