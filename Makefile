@@ -1,0 +1,78 @@
+# The two commands of the README are `make book` and `make test`. Both make .venv first if it is missing or older than the lock.
+# With an environment of your own (conda): make book PY=python
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+
+# The stamp's name says for which lock and in which folder .venv was filled: no clock is asked, so a checkout of an older lock counts too.
+STAMP := .venv/installed-$(shell { cat requirements.lock; pwd; } | cksum | cut -d ' ' -f 1)
+ifeq ($(origin PY),undefined)
+PY := .venv/bin/python
+READY := $(STAMP)
+endif
+
+# Workers share the cores: with several, each process computes on one thread (tests/conftest.py).
+WORKERS ?= 2
+
+export TOKENIZERS_PARALLELISM = false
+export PYDEVD_DISABLE_FILE_VALIDATION = 1
+export PYTHONHASHSEED = 0
+
+.PHONY: help install book chapter notebooks test site-test serve bench train lint lock clean
+
+help:
+	@echo "make book                 build _build/html/index.html"
+	@echo "make test                 pairs, unit, integration and book tests, and every chapter as a notebook"
+	@echo "make chapter NAME=models  execute one chapter again and build"
+	@echo "make notebooks            book/*.py to book/*.ipynb"
+	@echo "make serve                read the book at http://localhost:8000"
+	@echo "make install | site-test | bench | train | lint | lock | clean"
+
+install: $(READY)
+
+$(STAMP): requirements.lock
+	@test -n "$(PYTHON)" || { echo "no python3.11 found; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.lock)"
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@rm -f .venv/installed-*
+	@touch .venv/installing && mv .venv/installing $@
+
+notebooks: $(READY)
+	$(PY) tools/pairs.py write
+
+book: $(READY)
+	$(PY) tools/pairs.py write
+	$(PY) tools/build_book.py
+
+chapter: $(READY)
+	@test -n "$(NAME)" || { echo "which one? make chapter NAME=models"; exit 1; }
+	$(PY) tools/pairs.py write
+	$(PY) tools/build_book.py --chapter $(NAME)
+
+test: $(READY)
+	$(PY) tools/pairs.py check
+	$(PY) -m pytest -q -n $(WORKERS) --nbmake --nbmake-timeout=300 tests book
+
+site-test: $(READY)
+	$(PY) -m pytest -q -m site tests/book
+
+serve: book
+	$(PY) -m http.server --bind 127.0.0.1 --directory _build/html 8000
+
+bench: $(READY)
+	@for script in benchmarks/[!_]*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+
+train: $(READY)
+	@echo "Training needs the two source archives: see training/README.md"
+	$(PY) -m training $(ARGS)
+
+lint: $(READY)
+	$(PY) -m ruff check .
+
+# Writes requirements.lock from what .venv holds: change versions there, then `make lock`.
+lock:
+	$(PY) tools/lock.py requirements.lock
+
+clean:
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis

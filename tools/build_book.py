@@ -1,0 +1,134 @@
+"""Build the book: warnings are errors, and old results never pass for new ones.
+
+Jupyter Book decides what to execute by the source of the cells alone. A chapter also depends on the library, the embedded
+checkpoints, the pinned packages and on ``ANALYSIS_MODELS``; when one of these changes, the cached results are thrown away here.
+
+Usage: ``python tools/build_book.py [--chapter NAME]``, in the folder of ``_config.yml``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+SPARE = {"__pycache__", ".ipynb_checkpoints"}
+
+
+def files_under(folder: Path) -> list[Path]:
+    """Files that can change a result, in an order that is the same everywhere."""
+    found = (path for path in folder.rglob("*") if path.is_file() and not SPARE & set(path.parts) and path.suffix != ".pyc")
+    return sorted(found, key=lambda path: path.as_posix())
+
+
+def digest(paths: Iterable[Path], root: Path, extra: str = "") -> str:
+    """A hash of names and contents."""
+    total = hashlib.sha256(extra.encode())
+    for path in paths:
+        total.update(path.relative_to(root).as_posix().encode())
+        total.update(hashlib.sha256(path.read_bytes()).digest() if path.exists() else b"missing")
+    return total.hexdigest()
+
+
+def results_key(root: Path) -> str:
+    """What every executed chapter depends on besides its own cells."""
+    models = os.environ.get("ANALYSIS_MODELS", "embedded")
+    version = ".".join(map(str, sys.version_info[:3]))
+    return digest([*files_under(root / "analysis_lib"), root / "requirements.lock"], root, f"{models} {version}")
+
+
+def site_key(root: Path) -> str:
+    """What the whole site depends on: the tests of the built pages use it to tell a current site from an old one."""
+    pages = [path for path in files_under(root / "book") if path.suffix != ".py"]
+    return digest([*pages, *(root / name for name in ("_config.yml", "_toc.yml", "references.bib"))], root, results_key(root))
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a build that is killed leaves the old one or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def forget_stale(root: Path) -> list[str]:
+    """Delete what an earlier build left and this one must not use; say what and why."""
+    build, said = root / "_build", []
+    if read(build / "results.key") != results_key(root):
+        for folder in (".jupyter_cache", ".doctrees", "jupyter_execute"):
+            shutil.rmtree(build / folder, ignore_errors=True)
+        if (build / "results.key").exists():
+            said.append("library, checkpoints, lock or ANALYSIS_MODELS changed: every chapter will be executed")
+        write_whole(build / "results.key", results_key(root))
+    toc = digest([root / "_toc.yml"], root)
+    if read(build / "toc.key") != toc:  # a page taken out of the book must not stay in the site
+        shutil.rmtree(build / "html", ignore_errors=True)
+        write_whole(build / "toc.key", toc)
+    if (build / "building").exists():  # Sphinx shows a warning once; a page it has seen would pass the second time
+        shutil.rmtree(build / ".doctrees", ignore_errors=True)
+    for page in pages_with_foreign_numbers(root):  # Sphinx does not know that these pages depend on others
+        (build / "html" / page).with_suffix(".html").unlink(missing_ok=True)
+    return said
+
+
+def pages_with_foreign_numbers(root: Path) -> list[Path]:
+    """Pages that show what was glued in another chapter (``{glue:text}`chapter.ipynb::key```)."""
+    pages = [path for path in (root / "book").glob("*") if path.suffix in {".ipynb", ".md"}]
+    return [path.relative_to(root) for path in pages if re.search(r"\{glue[^}]*\}`[^`]*::|:doc: .*\.(ipynb|md)", read(path))]
+
+
+def forget_chapter(root: Path, name: str) -> None:
+    """Make the next build execute one chapter again."""
+    notebook = root / "book" / f"{name}.ipynb"
+    if not notebook.exists():
+        names = ", ".join(sorted(path.stem for path in notebook.parent.glob("*.ipynb")))
+        raise SystemExit(f"no chapter {name!r}; there are: {names}")
+    from jupyter_cache import get_cache  # slow to import, and needed here only
+
+    cache = get_cache(root / "_build" / ".jupyter_cache")
+    for record in cache.list_cache_records():
+        if Path(record.uri) == notebook.resolve():
+            cache.remove_cache(record.pk)
+    (root / "_build" / ".doctrees" / "book" / f"{name}.doctree").unlink(missing_ok=True)
+
+
+def build(root: Path) -> int:
+    """Run Jupyter Book. Returns its exit status, or 1 when it left no page to open."""
+    mark = root / "_build" / "building"
+    write_whole(mark, "")
+    program = "from jupyter_book.cli.main import main; main()"  # there is no `python -m jupyter_book`
+    command = [sys.executable, "-c", program, "build", str(root), "-n", "-W", "--keep-going"]
+    status = subprocess.run(command, cwd=root, check=False).returncode
+    if status == 0 and not (root / "_build" / "html" / "index.html").exists():
+        print("the build ended well, but there is no _build/html/index.html", file=sys.stderr)
+        status = 1
+    if status == 0:
+        write_whole(root / "_build" / "site.key", site_key(root))
+        mark.unlink()
+    return status
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--chapter", help="execute this chapter again, whether it changed or not")
+    chosen = parser.parse_args(arguments)
+    root = Path.cwd()
+    for line in forget_stale(root):
+        print(line)
+    if chosen.chapter:
+        forget_chapter(root, chosen.chapter)
+    return build(root)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,37 @@
+"""Write the exact versions of the running environment to a file: names and versions only, no addresses.
+
+Usage: ``python tools/lock.py requirements.lock``
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
+
+# pip installs itself with every environment; the package itself comes from the checkout.
+LEFT_OUT = {"pip", "analysis-lib"}
+
+HEADER = "# Written by `make lock`. What the book was built and tested with; looser bounds are in pyproject.toml.\n"
+
+
+def pins() -> list[str]:
+    """One ``name==version`` a package, without the local part that names a build (``2.13.0+cpu``)."""
+    found = {}
+    for distribution in distributions():
+        name = distribution.metadata["Name"].lower().replace("_", "-").replace(".", "-")
+        # Builds of torch for a graphics card bring the card's libraries, which no other machine needs.
+        if name not in LEFT_OUT and not name.startswith(("nvidia-", "triton", "cuda-")):
+            found[name] = distribution.version.split("+")[0]
+    return [f"{name}=={found[name]}" for name in sorted(found)]
+
+
+def main(target: Path) -> None:
+    part = target.with_name(target.name + ".part")
+    part.write_text(HEADER + "\n".join(pins()) + "\n", encoding="utf-8")
+    os.replace(part, target)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
