@@ -38,7 +38,6 @@ PERSONS = ("pri", "sec", "ter")
 
 _CATEGORIES = {"case": CASES, "number": NUMBERS, "gender": GENDERS, "person": PERSONS}
 _POS_OF_CLASS = {cls: pos for pos, classes in PARTS_OF_SPEECH.items() for cls in classes}
-_SURNAME = ["nazwisko"]
 
 Reading = tuple[str, str, tuple[str, ...]]
 """(lemma, tag, names): one interpretation, as `("zamek", "subst:sg:nom.acc:m3", ("nazwa_pospolita",))`."""
@@ -180,8 +179,9 @@ def _readings(morfeusz, form: str) -> list[Reading]:
 def _look_up(morfeusz, form: str) -> list[Reading]:
     """Readings of the whole form, or of its first segment (*kiedym* is *kiedy* + *m*); none if any part is unknown.
 
-    Nearly every Polish word is also somebody's surname, and surnames may be undeclined (any case, any number);
-    readings as nothing but a surname are dropped where the form has others.
+    Two kinds of reading are dropped where the form has others. Nearly every Polish word is also somebody's
+    surname; and undeclined nouns can be any case and number, so that *do* ("to", or the musical note) would
+    agree with every noun.
     """
     edges = morfeusz.analyse(form)
     if not edges or any(tag == "ign" for _, _, (_, _, tag, _, _) in edges):
@@ -190,8 +190,17 @@ def _look_up(morfeusz, form: str) -> list[Reading]:
     whole = [edge for edge in edges if edge[:2] == (0, end)]
     chosen = whole or [edge for edge in edges if edge[0] == 0]
     readings = [(_bare_lemma(lemma), tag, tuple(names)) for _, _, (_, lemma, tag, names, _) in chosen]
-    ordinary = [reading for reading in readings if list(reading[2]) != _SURNAME]
-    return ordinary or readings
+    for is_rare in (_is_surname, _is_undeclined_noun):
+        readings = [reading for reading in readings if not is_rare(reading)] or readings
+    return readings
+
+
+def _is_surname(reading: Reading) -> bool:
+    return reading[2] == ("nazwisko",)
+
+
+def _is_undeclined_noun(reading: Reading) -> bool:
+    return reading[1].startswith("subst:") and ".".join(CASES) in reading[1]
 
 
 def _bare_lemma(lemma: str) -> str:

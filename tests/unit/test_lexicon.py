@@ -102,6 +102,12 @@ def test_surname_only_readings_give_way_to_ordinary_ones():
     assert "inst" not in values(found.case[0], CASES)
 
 
+def test_undeclined_nouns_give_way_to_ordinary_readings():
+    found = Lexicon.from_forms(["do", "menu"])
+    assert found.tags[0] == {"prep:gen"}  # not the musical note
+    assert found.case[1].all()  # a noun and nothing else
+
+
 def test_clitics_do_not_hide_their_host():
     found = Lexicon.from_forms(["kiedym", "kiedy"])
     assert found.known.all()
