@@ -1,0 +1,191 @@
+"""What a checkpoint folder must hold, read before any model is built.
+
+A checkpoint is a folder as `save_pretrained` writes it: `config.json`,
+`model.safetensors` (or shards with an index) and the tokenizer's files. Weights
+are read as safetensors only. A pickle can run code when it is opened, so a folder
+that holds nothing else is refused, and its pickle is never opened.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+WEIGHTS_INDEX = "model.safetensors.index.json"
+TOKENIZER_SETS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",))
+PICKLES = (
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "pytorch_model.pt",
+    "model.pt",
+    "model.pth",
+    "model.ckpt",
+)
+OTHER_FORMATS = ("tf_model.h5", "flax_model.msgpack")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is not what this library can read; says what was found and what was expected."""
+
+
+def found_in(folder: Path) -> str:
+    """The names of a folder's files as one phrase, for error messages."""
+    names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "") if names else "nothing"
+
+
+def read_config(folder: Path) -> dict:
+    """Read `config.json`.
+
+    Parameters
+    ----------
+    folder : Path
+        The checkpoint.
+
+    Returns
+    -------
+    dict
+        With at least `model_type`.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing, is not JSON, or names no model type.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise CheckpointError(f"{folder}: expected {CONFIG}, found {found_in(folder)}")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: expected JSON, found text that does not parse ({error})") from error
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise CheckpointError(f"{path}: expected an object with 'model_type', found none")
+    return config
+
+
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """The safetensors files of a checkpoint, in the order of their names.
+
+    Parameters
+    ----------
+    folder : Path
+        The checkpoint.
+
+    Returns
+    -------
+    tuple of Path
+        One file, or the shards that the index names.
+
+    Raises
+    ------
+    CheckpointError
+        There are none (the message says whether the folder holds a pickle instead),
+        the index does not parse, or one of its shards is missing.
+    """
+    if (folder / WEIGHTS).is_file():
+        return (folder / WEIGHTS,)
+    if (folder / WEIGHTS_INDEX).is_file():
+        names = shard_names(folder / WEIGHTS_INDEX)
+        missing = [name for name in names if not (folder / name).is_file()]
+        if missing:
+            raise CheckpointError(f"{folder}: {WEIGHTS_INDEX} names shards that are not there: {', '.join(missing)}")
+        return tuple(folder / name for name in names)
+    raise CheckpointError(no_safetensors(str(folder), [entry.name for entry in folder.iterdir()], found_in(folder)))
+
+
+def shard_names(index: Path) -> tuple[str, ...]:
+    """The shard files that a safetensors index names: plain names inside the same folder."""
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{index}: expected an object with 'weight_map', found {error!r}") from error
+    wrong = [name for name in names if Path(name).name != name or not name.endswith(".safetensors")]
+    if wrong or not names:
+        raise CheckpointError(
+            f"{index}: expected names of .safetensors files in the same folder, found {wrong or names}"
+        )
+    return tuple(names)
+
+
+def no_safetensors(place: str, names: Sequence[str], found: str) -> str:
+    """The message for a place without safetensors; names the pickle or other format that is there instead."""
+    pickles = sorted(
+        name for name in names if name in PICKLES or name.endswith((".bin", ".pkl", ".pth", ".pt", ".ckpt"))
+    )
+    others = sorted(set(names) & set(OTHER_FORMATS))
+    message = f"{place}: expected weights in {WEIGHTS}, found {found}."
+    if pickles:
+        message += (
+            f" {pickles[0]} is a pickle, which can run code when it is opened, and is not read here. Someone who trusts"
+            " it can rewrite it with save_pretrained(folder, safe_serialization=True) and load that folder."
+        )
+    elif others:
+        message += f" {others[0]} is not a PyTorch checkpoint in safetensors."
+    return message
+
+
+def tensor_shapes(files: Sequence[Path]) -> dict[str, tuple[int, ...]]:
+    """Read the headers of safetensors files, which also proves that each file is whole.
+
+    Parameters
+    ----------
+    files : sequence of Path
+
+    Returns
+    -------
+    dict
+        Tensor name to shape; no tensor is read.
+
+    Raises
+    ------
+    CheckpointError
+        A file is empty, truncated, a pickle under another name, or no safetensors at all.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path in files:
+        try:
+            with safe_open(path, framework="pt") as handle:
+                shapes |= {name: tuple(handle.get_slice(name).get_shape()) for name in handle.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(
+                f"{path}: expected a whole safetensors file, found {_what_is(path)}"
+                f" of {path.stat().st_size} bytes ({error})"
+            ) from error
+    if not shapes:
+        raise CheckpointError(f"{files[0]}: expected tensors, found a safetensors file with none")
+    return shapes
+
+
+def _what_is(path: Path) -> str:
+    """Name what a file that is no safetensors looks like, from its first bytes."""
+    with path.open("rb") as handle:
+        head = handle.read(64)
+    if not head:
+        return "an empty file"
+    if head.startswith(b"PK\x03\x04") or (head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05"):
+        return "a pickle (as torch.save writes), which is never opened here,"
+    if head.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer (run `git lfs pull`)"
+    if len(head) > 8 and head[8:9] == b"{":
+        return "a truncated or damaged safetensors file"
+    return "a file of another kind"
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder holds the files of a tokenizer of any kind read here."""
+    return any(all((folder / name).is_file() for name in names) for names in TOKENIZER_SETS)
+
+
+def sha256(files: Sequence[Path]) -> str:
+    """The sha256 of one file, or of several read one after another, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as handle:
+            while block := handle.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
