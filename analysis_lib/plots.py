@@ -9,8 +9,8 @@ from __future__ import annotations
 import matplotlib as mpl
 from cycler import cycler
 
-INK = "#808080"  # text and axes: contrast 3.9 on white, 4.6 on the dark theme's ground
-FAINT = "#8080804d"  # grid lines
+INK = "#7a7a7a"  # text and axes: contrast 4.3 both on white and on the dark theme's ground
+FAINT = "#7a7a7a4d"  # grid lines
 
 MODEL_COLOURS = {
     "polish-gpt2": "#0a85c7",
@@ -22,7 +22,7 @@ MODEL_COLOURS = {
 CYCLE = ["#0a85c7", "#dd6b10", "#0a9b74", "#c7679f", "#b8930f", "#3fa9d6", "#8c8c8c"]
 
 STYLE = {
-    "figure.figsize": (6.4, 3.8),
+    "figure.figsize": (5.6, 3.5),  # on a phone of 390 px the letters are still 10 px high
     "figure.dpi": 100,
     "figure.facecolor": "none",
     "figure.constrained_layout.use": True,

@@ -1,0 +1,90 @@
+"""The book's sources: pairs agree, the table of contents names what exists, launch buttons open what is in git."""
+
+import json
+import pkgutil
+import re
+import subprocess
+
+import pairs
+import pytest
+import yaml
+
+import analysis_lib
+
+
+@pytest.fixture(scope="module")
+def toc(root):
+    return yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def config(root):
+    return yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+
+
+def pages(toc):
+    return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
+
+
+def test_pairs_agree_and_hold_no_outputs(root):
+    assert pairs.problems(root / "book") == []
+
+
+def test_each_page_of_the_contents_is_one_file(root, toc):
+    for page in pages(toc):
+        sources = [root / f"{page}{suffix}" for suffix in (".ipynb", ".md")]
+        assert sum(path.exists() for path in sources) == 1, page
+
+
+def test_each_chapter_is_in_the_contents(root, toc):
+    written = {f"book/{path.stem}" for path in (root / "book").iterdir() if path.suffix in {".ipynb", ".md"}}
+    assert written == set(pages(toc))
+
+
+def test_launch_buttons_open_notebooks_that_are_in_git(root, toc, config):
+    if not (root / ".git").exists():
+        pytest.skip("no git checkout: what the buttons open cannot be looked up")
+    tracked = subprocess.run(["git", "ls-files", "book"], cwd=root, capture_output=True, text=True, check=True).stdout.split()
+    for script in pairs.scripts(root / "book"):
+        assert f"book/{script.stem}.ipynb" in tracked
+    # With path_to_book the addresses of the buttons would name a folder that does not exist.
+    assert "path_to_book" not in config["repository"]
+    assert config["launch_buttons"]["binderhub_url"]
+    assert config["launch_buttons"]["colab_url"]
+
+
+def test_notebooks_name_their_kernel(root):
+    for notebook in (root / "book").glob("*.ipynb"):
+        metadata = json.loads(notebook.read_text(encoding="utf-8"))["metadata"]
+        assert metadata["kernelspec"]["name"] == "python3", notebook
+
+
+def test_a_failing_cell_is_an_error_and_old_results_need_a_reason(config):
+    execute = config["execute"]
+    assert execute["raise_on_error"] is True
+    assert execute["execute_notebooks"] == "cache"
+    assert execute["timeout"] == 300
+    assert config["only_build_toc_files"] is True
+
+
+def test_the_library_page_lists_every_public_module(root):
+    listed = set(re.findall(r"automodule:: analysis_lib\.(\w+)", (root / "book/api.md").read_text(encoding="utf-8")))
+    public = {module.name for module in pkgutil.iter_modules(analysis_lib.__path__) if not module.name.startswith("_")}
+    assert listed == public
+
+
+def test_citations_have_entries(root):
+    entries = set(re.findall(r"^@\w+\{([^,]+),", (root / "references.bib").read_text(encoding="utf-8"), re.M))
+    for page in [*pairs.scripts(root / "book"), *(root / "book").glob("*.md")]:
+        for keys in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", page.read_text(encoding="utf-8")):
+            assert {key.strip() for key in keys.split(",")} <= entries, page.name
+
+
+def test_lock_pins_versions_and_nothing_else(root):
+    lines = (root / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    lines = [line for line in lines if not line.startswith("#")]
+    for line in lines:
+        assert re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line), line
+    names = [line.split("==")[0] for line in lines]
+    assert names == sorted(set(names))
+

@@ -1,0 +1,25 @@
+"""Shared by all tests."""
+
+import os
+import sys
+from pathlib import Path
+
+# Several pytest processes share the cores: each computes on one thread, or they wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+# Tests run on the embedded checkpoints, and a test that reached for a hub would hang where there is no network.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.pop("ANALYSIS_MODELS", None)
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))  # tools/ holds scripts, not a package
+
+import pytest  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT

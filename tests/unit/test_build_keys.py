@@ -1,0 +1,100 @@
+"""What decides whether executed chapters may be used again (tools/build_book.py)."""
+
+import build_book
+import pytest
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    monkeypatch.delenv("ANALYSIS_MODELS", raising=False)
+    (tmp_path / "analysis_lib/checkpoints/mini").mkdir(parents=True)
+    (tmp_path / "book").mkdir()
+    (tmp_path / "analysis_lib/models.py").write_text("x = 1\n")
+    (tmp_path / "analysis_lib/checkpoints/mini/model.safetensors").write_bytes(b"weights")
+    (tmp_path / "requirements.lock").write_text("torch==1\n")
+    (tmp_path / "book/chapter.ipynb").write_text("{}")
+    (tmp_path / "_toc.yml").write_text("root: book/chapter\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", ["analysis_lib/models.py", "analysis_lib/checkpoints/mini/model.safetensors", "requirements.lock"])
+def test_results_depend_on_library_checkpoints_and_lock(tree, path):
+    before = build_book.results_key(tree)
+    assert build_book.results_key(tree) == before
+    (tree / path).write_bytes(b"something else")
+    assert build_book.results_key(tree) != before
+
+
+def test_results_depend_on_file_names(tree):
+    before = build_book.results_key(tree)
+    (tree / "analysis_lib/models.py").rename(tree / "analysis_lib/other.py")
+    assert build_book.results_key(tree) != before
+
+
+def test_results_depend_on_which_models_are_chosen(tree, monkeypatch):
+    before = build_book.results_key(tree)
+    monkeypatch.setenv("ANALYSIS_MODELS", "embedded")
+    assert build_book.results_key(tree) == before
+    monkeypatch.setenv("ANALYSIS_MODELS", "hub")
+    assert build_book.results_key(tree) != before
+
+
+def test_compiled_files_and_pages_do_not_count(tree):
+    before = build_book.results_key(tree), build_book.site_key(tree)
+    (tree / "analysis_lib/__pycache__").mkdir()
+    (tree / "analysis_lib/__pycache__/models.cpython-311.pyc").write_bytes(b"compiled")
+    assert (build_book.results_key(tree), build_book.site_key(tree)) == before
+    (tree / "book/chapter.ipynb").write_text("{ }")
+    assert build_book.results_key(tree) == before[0]
+    assert build_book.site_key(tree) != before[1]
+
+
+def plant(tree, *names):
+    for name in names:
+        path = tree / "_build" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("old")
+    return [tree / "_build" / name for name in names]
+
+
+def test_cached_results_are_kept_until_something_changes(tree):
+    build_book.forget_stale(tree)
+    kept = plant(tree, ".jupyter_cache/global.db", ".doctrees/environment.pickle", "html/index.html")
+    assert build_book.forget_stale(tree) == []
+    assert all(path.exists() for path in kept)
+    (tree / "analysis_lib/models.py").write_text("x = 2\n")
+    assert "executed" in build_book.forget_stale(tree)[0]
+    assert [path.exists() for path in kept] == [False, False, True]
+
+
+def test_results_of_unknown_origin_are_not_used(tree):
+    cached = plant(tree, ".jupyter_cache/global.db")[0]
+    build_book.forget_stale(tree)
+    assert not cached.exists()
+
+
+def test_pages_taken_out_of_the_book_leave_the_site(tree):
+    build_book.forget_stale(tree)
+    page, cached = plant(tree, "html/book/old.html", ".jupyter_cache/global.db")
+    (tree / "_toc.yml").write_text("root: book/other\n")
+    build_book.forget_stale(tree)
+    assert not page.exists()
+    assert cached.exists()
+
+
+def test_a_build_that_failed_or_was_killed_is_read_anew(tree):
+    build_book.forget_stale(tree)
+    pickled, mark = plant(tree, ".doctrees/environment.pickle", "building")
+    build_book.forget_stale(tree)
+    assert not pickled.exists()
+
+
+def test_pages_that_show_foreign_numbers_are_found(tree):
+    (tree / "book/own.md").write_text("{glue:text}`loss:.2f`")
+    (tree / "book/foreign.md").write_text("{glue:text}`chapter.ipynb::loss:.2f`")
+    assert [path.name for path in build_book.pages_with_foreign_numbers(tree)] == ["foreign.md"]
+
+
+def test_an_unknown_chapter_is_refused_with_the_names_that_exist(tree):
+    with pytest.raises(SystemExit, match="no chapter 'chaptre'; there are: chapter"):
+        build_book.forget_chapter(tree, "chaptre")
