@@ -1,0 +1,289 @@
+"""What a model computes on texts: hidden states of every layer, attention patterns, module outputs.
+
+One forward pass per batch serves all layers and everything asked for. Values are read by hooks on
+the blocks themselves, because what transformers calls `hidden_states[-1]` of a GPT-2 has already
+been through ln_f: here the last block's output is layer "L", and what ln_f makes of it "L+ln_f".
+(`output_hidden_states=True` would also leave hooks of its own on the model; these are removed.)
+
+Batches are padded on the right with an explicit attention mask, so no tokenizer needs a padding
+token, positions count from the first token, and no padded position is ever returned.
+
+Words and windows: `text_windows`.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from analysis_lib.text_windows import Encoded, Window, checked_texts, token_table, windows_of
+
+OUTPUTS = ("patterns", "attention", "mlp", "mlp_hidden")
+
+
+@dataclass(frozen=True)
+class Activations:
+    """Activations of all tokens of all texts, texts one after the other.
+
+    Attributes
+    ----------
+    states : float32 [len(layers), token, d_model]
+        Residual stream: "embed" is what the first block reads, "1" ... "L" what the blocks give, and for a
+        model with a final layer norm "L+ln_f" what that makes of "L".
+    layers : list of str
+        Labels of the first axis of `states`.
+    tokens : DataFrame [token]
+        `text` (index), `position` (in the text's token sequence, special tokens counted), `word` (index of the word in
+        the text, -1 for none), `word_form` (the whole word), `token_id`, `form` (characters that the token covers; a
+        byte-level token that holds part of a character shows the character), `start`, `end` (their offsets in the
+        text), `special` (added by the tokenizer, or a control token such as `<mask>` that the text itself holds),
+        `first` (the model saw it at its first position), `window` (which window of a split text).
+    passes : int
+        Forward passes made.
+    patterns : list of float32 [layer, head, query, key], or None
+        Attention per text, on the text's positions. For a split text, keys outside a query's window have 0.
+    attention, mlp, mlp_hidden : float32 [L, token, d_model or d_mlp], or None
+        Outputs of the attention and feed-forward modules before they are added to the residual stream, and
+        neuron activations after the nonlinearity.
+    """
+
+    states: np.ndarray
+    layers: list[str]
+    tokens: pd.DataFrame
+    passes: int
+    patterns: list[np.ndarray] | None = None
+    attention: np.ndarray | None = None
+    mlp: np.ndarray | None = None
+    mlp_hidden: np.ndarray | None = None
+
+    def layer(self, label: str) -> np.ndarray:
+        """States of one layer, [token, d_model], by its label."""
+        if str(label) not in self.layers:
+            raise KeyError(f"label is {label!r}; expected one of {', '.join(self.layers)}")
+        return self.states[self.layers.index(str(label))]
+
+    def words(self) -> tuple[np.ndarray, pd.DataFrame]:
+        """Words: the mean over each word's tokens, and what they are.
+
+        Returns
+        -------
+        states : float32 [len(layers), word, d_model]
+        table : DataFrame [word] with `text word word_form start end n_tokens first`, in order of the texts;
+            `first` where a token of the word stands at the model's first position.
+        """
+        rows = np.flatnonzero(self.tokens["word"].to_numpy() >= 0)
+        groups = self.tokens.iloc[rows].groupby(["text", "word"], sort=False)
+        table = groups.agg(
+            word_form=("word_form", "first"),
+            start=("start", "min"),
+            end=("end", "max"),
+            n_tokens=("position", "size"),
+            first=("first", "any"),
+        ).reset_index()
+        count = table["n_tokens"].to_numpy()
+        if len(rows) == 0:
+            return self.states[:, :0], table
+        begin = np.r_[0, np.cumsum(count)[:-1]]
+        sums = np.add.reduceat(self.states[:, rows], begin, axis=1)
+        return sums / count[:, None].astype(np.float32), table
+
+
+def run(
+    loaded, texts: Sequence[str], *, batch_size: int = 16, stride: int | None = None, outputs: Sequence[str] = ()
+) -> Activations:
+    """Run a model on texts and keep what its layers compute.
+
+    Parameters
+    ----------
+    loaded : LoadedModel, or any object with `model` (GPT-2 or BERT, in eval mode) and `tokenizer` (fast)
+    texts : sequence of str
+        At least one; none empty.
+    batch_size : int
+        Sequences per forward pass; those of similar length go together.
+    stride : int, optional
+        For texts longer than the model's context: tokens (special ones not counted) by which each window is ahead of
+        the one before. Windows overlap by what is left of the context, and each token is reported once, from the
+        window that gives it most left context. Without a stride an over-long text raises.
+    outputs : sequence of str
+        Any of "patterns", "attention", "mlp", "mlp_hidden".
+
+    Returns
+    -------
+    Activations
+
+    Raises
+    ------
+    ValueError
+        Empty or over-long text (index and lengths named), unknown output, unknown architecture, model in training
+        mode, tokenizer without offsets, attention implementation that returns no patterns.
+    """
+    model, tokenizer = loaded.model, loaded.tokenizer
+    outputs = _checked_settings(model, tokenizer, batch_size, outputs)
+    sites = _sites(model)
+    encoded = [Encoded.of(text, index, tokenizer) for index, text in enumerate(checked_texts(texts))]
+    windows = [w for text in encoded for w in windows_of(text, _context(model, tokenizer), stride)]
+    offsets = np.r_[0, np.cumsum([len(text.ids) for text in encoded])]
+    store = _Store(offsets, [len(text.ids) for text in encoded], outputs)
+    order = sorted(range(len(windows)), key=lambda i: len(windows[i].ids))
+    batches = [[windows[i] for i in order[at : at + batch_size]] for at in range(0, len(order), batch_size)]
+    for batch in batches:
+        for name, values in _forward(model, sites, batch, outputs).items():
+            store.put(name, values, batch)
+    final = [f"{sites.n_layers}+ln_f"] if sites.final_norm is not None else []
+    layers = ["embed", *(str(i + 1) for i in range(sites.n_layers)), *final]
+    return Activations(
+        layers=layers, tokens=token_table(encoded, windows, offsets), passes=len(batches), **store.arrays
+    )
+
+
+@dataclass(frozen=True)
+class _Sites:
+    """Where an architecture computes what is read."""
+
+    blocks: Sequence[torch.nn.Module]
+    attention_weights: list[torch.nn.Module]  # its output is (values, patterns)
+    attention: list[torch.nn.Module]  # its output is what is added to the residual stream
+    mlp: list[torch.nn.Module]
+    mlp_hidden: list[torch.nn.Module]
+    final_norm: torch.nn.Module | None
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.blocks)
+
+
+def _gpt2_sites(base) -> _Sites:
+    blocks = base.h
+    attention = [block.attn for block in blocks]
+    return _Sites(
+        blocks, attention, attention, [block.mlp for block in blocks], [block.mlp.act for block in blocks], base.ln_f
+    )
+
+
+def _bert_sites(base) -> _Sites:
+    blocks = base.encoder.layer
+    return _Sites(
+        blocks,
+        [block.attention.self for block in blocks],
+        [block.attention.output.dense for block in blocks],
+        [block.output.dense for block in blocks],
+        [block.intermediate for block in blocks],
+        None,
+    )
+
+
+_ARCHITECTURES = {"gpt2": _gpt2_sites, "bert": _bert_sites}
+
+
+def _sites(model) -> _Sites:
+    kind = model.config.model_type
+    if kind not in _ARCHITECTURES:
+        raise ValueError(f"model is of type {kind!r}; expected one of {', '.join(sorted(_ARCHITECTURES))}")
+    return _ARCHITECTURES[kind](model.base_model)
+
+
+def _context(model, tokenizer) -> int:
+    """Longest sequence: what the positions hold, or less where the tokenizer says so (HerBERT: 512 of 514)."""
+    return min(model.config.max_position_embeddings, tokenizer.model_max_length)
+
+
+@contextmanager
+def _hooks(sites: _Sites, outputs: tuple[str, ...]) -> Iterator[dict]:
+    """Record {(name, layer): tensor} of the passes made inside; no hook outlives the block, whatever happens in it."""
+    record, handles = {}, []
+
+    def keep(name, layer, part=None):
+        def hook(module, args, output):
+            if part is None:
+                output = output[0] if isinstance(output, tuple) else output
+            else:
+                output = output[part] if isinstance(output, tuple) and len(output) > part else None
+            record[name, layer] = output
+
+        return hook
+
+    def keep_input(module, args, kwargs):
+        record["states", 0] = args[0] if args else kwargs["hidden_states"]
+
+    try:
+        handles.append(sites.blocks[0].register_forward_pre_hook(keep_input, with_kwargs=True))
+        for layer, block in enumerate(sites.blocks):
+            handles.append(block.register_forward_hook(keep("states", layer + 1)))
+            if "patterns" in outputs:
+                hook = keep("patterns", layer, part=1)
+                handles.append(sites.attention_weights[layer].register_forward_hook(hook))
+            for name in ("attention", "mlp", "mlp_hidden"):
+                if name in outputs:
+                    handles.append(getattr(sites, name)[layer].register_forward_hook(keep(name, layer)))
+        if sites.final_norm is not None:
+            handles.append(sites.final_norm.register_forward_hook(keep("states", sites.n_layers + 1)))
+        yield record
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@torch.no_grad()
+def _forward(model, sites: _Sites, batch: list[Window], outputs: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """One pass: "states" [layer, sequence, position, d_model] and each output [layer, sequence, ...], float32."""
+    width = max(len(window.ids) for window in batch)
+    ids = torch.zeros((len(batch), width), dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, window in enumerate(batch):
+        ids[row, : len(window.ids)] = torch.tensor(window.ids)
+        mask[row, : len(window.ids)] = 1
+    device = next(model.parameters()).device
+    with _hooks(sites, outputs) as record:
+        model.base_model(input_ids=ids.to(device), attention_mask=mask.to(device))
+    if any(value is None for value in record.values()):
+        raise ValueError(
+            f"the model's attention ({model.config._attn_implementation!r}) returns no patterns; "
+            'expected a model loaded with attn_implementation="eager"'
+        )
+    names = dict.fromkeys(name for name, _ in record)
+    stacked = {name: [record[key] for key in sorted(k for k in record if k[0] == name)] for name in names}
+    return {name: torch.stack([v.float() for v in values]).cpu().numpy() for name, values in stacked.items()}
+
+
+class _Store:
+    """Arrays over all tokens, filled window by window."""
+
+    def __init__(self, offsets: np.ndarray, lengths: list[int], outputs: tuple[str, ...]):
+        self.offsets, self.lengths = offsets, lengths
+        self.arrays: dict = {"patterns": [None] * len(lengths)} if "patterns" in outputs else {}
+
+    def put(self, name: str, values: np.ndarray, batch: list[Window]) -> None:
+        if name != "patterns" and name not in self.arrays:
+            shape = (len(values), self.offsets[-1], values.shape[-1])
+            self.arrays[name] = np.empty(shape, dtype=np.float32)
+        for row, window in enumerate(batch):
+            if name == "patterns":
+                self._put_pattern(values[:, row], window)
+            else:
+                rows = self.offsets[window.text] + window.positions[window.report]
+                self.arrays[name][:, rows] = values[:, row, window.report]
+
+    def _put_pattern(self, values: np.ndarray, window: Window) -> None:
+        patterns, n = self.arrays["patterns"], self.lengths[window.text]
+        if patterns[window.text] is None:
+            patterns[window.text] = np.zeros((*values.shape[:2], n, n), dtype=np.float32)
+        queries = window.positions[window.report]
+        seen = values[:, :, window.report, : len(window.ids)]
+        patterns[window.text][:, :, queries[:, None], window.positions] = seen
+
+
+def _checked_settings(model, tokenizer, batch_size: int, outputs: Sequence[str]) -> tuple[str, ...]:
+    outputs = (outputs,) if isinstance(outputs, str) else tuple(outputs)
+    unknown = [name for name in outputs if name not in OUTPUTS]
+    if unknown:
+        raise ValueError(f"outputs holds {unknown[0]!r}; expected any of {', '.join(OUTPUTS)}")
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; expected at least 1")
+    if model.training:
+        raise ValueError("loaded.model is in training mode, where dropout changes states; expected model.eval()")
+    if not getattr(tokenizer, "is_fast", False):
+        raise ValueError(f"loaded.tokenizer is {type(tokenizer).__name__} without offsets; expected a fast tokenizer")
+    return outputs

@@ -1,0 +1,158 @@
+"""Texts as the sequences a model sees: special tokens, words by offsets, windows of over-long texts.
+
+A word is a maximal run of letters and digits, with single hyphens or apostrophes between them
+(*biało-czerwony*, *Rousseau'a*); tokens belong to words by character offsets, whatever the alphabet
+of the tokenizer.
+
+A text that does not fit the model's context is cut into windows, each `stride` tokens ahead of the
+one before and each with the special tokens of a whole text. Every token is reported once, from the
+window that gives it most left context, which is the first that holds it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+_LETTERS = r"(?:[^\W_][\u0300-\u036f]*)+"
+WORD = re.compile(rf"{_LETTERS}(?:[-'’]{_LETTERS})*")
+
+
+def checked_texts(texts: Iterable[str]) -> list[str]:
+    """The texts as a list; an empty one, or what is no text, raises with its index."""
+    if isinstance(texts, str):
+        raise TypeError(f"texts is the string {texts[:40]!r}; expected a sequence of strings")
+    texts = list(texts)
+    if not texts:
+        raise ValueError("texts is empty; expected at least one text")
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"texts[{index}] is {type(text).__name__}; expected str")
+        if not text.strip():
+            raise ValueError(f"texts[{index}] is empty ({text!r}); expected a text with at least one token")
+    return texts
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A text's token sequence: `n_prefix` special tokens, content, `n_suffix` special tokens."""
+
+    index: int
+    text: str
+    ids: list[int]
+    spans: list[tuple[int, int]]
+    special: list[bool]
+    n_prefix: int
+    n_suffix: int
+
+    @classmethod
+    def of(cls, text: str, index: int, tokenizer) -> "Encoded":
+        full = tokenizer(text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
+        added = np.array(full["special_tokens_mask"], dtype=bool)
+        content = np.flatnonzero(~added)
+        if len(content) == 0:
+            raise ValueError(f"texts[{index}] is {text!r}, which has no tokens; expected a text with at least one")
+        control = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+        ids = list(full["input_ids"])
+        return cls(
+            index=index,
+            text=text,
+            ids=ids,
+            spans=[_without_space(text, *span) for span in full["offset_mapping"]],
+            special=[bool(a) or token in control for a, token in zip(added, ids, strict=True)],
+            n_prefix=int(content[0]),
+            n_suffix=int(len(ids) - 1 - content[-1]),
+        )
+
+
+@dataclass(frozen=True)
+class Window:
+    """A sequence that fits the context, and where its tokens stand in the text."""
+
+    text: int
+    number: int  # in the text
+    ids: list[int]
+    positions: np.ndarray  # position in the text of each token
+    report: np.ndarray  # places in the window that are reported from it
+
+
+def windows_of(encoded: Encoded, context: int, stride: int | None) -> Iterator[Window]:
+    """Windows of one text, none longer than `context` tokens; one window if the text fits.
+
+    Raises ValueError for an over-long text without a stride, and for a stride that leaves tokens out.
+    """
+    n, prefix, suffix = len(encoded.ids), encoded.n_prefix, encoded.n_suffix
+    if n <= context:
+        yield Window(encoded.index, 0, encoded.ids, np.arange(n), np.arange(n))
+        return
+    room = context - prefix - suffix
+    if stride is None:
+        raise ValueError(
+            f"texts[{encoded.index}] has {n} tokens and the model's context is {context}; expected a shorter text, or "
+            f"a stride (1 to {room}) by which to split it"
+        )
+    if not 1 <= stride <= room:
+        raise ValueError(
+            f"stride is {stride}; expected 1 to {room}, the context of {context} less {prefix + suffix} special tokens"
+        )
+    n_content = n - prefix - suffix
+    reported = 0
+    for number, start in enumerate(range(0, n_content - room + stride, stride)):
+        stop = min(start + room, n_content)
+        positions = np.r_[np.arange(prefix), prefix + np.arange(start, stop), n - suffix + np.arange(suffix)]
+        begin = prefix + reported - start if number else 0
+        end = len(positions) if stop == n_content else prefix + stop - start
+        yield Window(encoded.index, number, [encoded.ids[p] for p in positions], positions, np.arange(begin, end))
+        reported = stop
+
+
+def token_table(encoded: list[Encoded], windows: list[Window], offsets: np.ndarray) -> pd.DataFrame:
+    """A row for each token of each text, in order; `offsets[i]` is the first row of text i.
+
+    Columns as in `activations.Activations.tokens`.
+    """
+    number, place = (np.empty(offsets[-1], dtype=np.int64) for _ in range(2))
+    for window in windows:
+        rows = offsets[window.text] + window.positions[window.report]
+        number[rows], place[rows] = window.number, window.report
+    tables = []
+    for text in encoded:
+        words = [match.span() for match in WORD.finditer(text.text)]
+        word = [
+            -1 if special else _word_of(span, words) for span, special in zip(text.spans, text.special, strict=True)
+        ]
+        tables.append(
+            {
+                "text": [text.index] * len(text.ids),
+                "position": range(len(text.ids)),
+                "word": word,
+                "word_form": ["" if w < 0 else text.text[slice(*words[w])] for w in word],
+                "token_id": text.ids,
+                "form": [text.text[slice(*span)] for span in text.spans],
+                "start": [span[0] for span in text.spans],
+                "end": [span[1] for span in text.spans],
+                "special": text.special,
+            }
+        )
+    table = pd.DataFrame({name: [v for t in tables for v in t[name]] for name in tables[0]})
+    return table.assign(first=place == 0, window=number)
+
+
+def _without_space(text: str, start: int, end: int) -> tuple[int, int]:
+    """The span without white space at its ends; byte-level tokens may cover the space before a word."""
+    form = text[start:end]
+    if not form.strip():
+        return start, end
+    return start + len(form) - len(form.lstrip()), end - len(form) + len(form.rstrip())
+
+
+def _word_of(span: tuple[int, int], words: list[tuple[int, int]]) -> int:
+    """Index of the first word that the span overlaps, -1 for none."""
+    low, high = 0, len(words)
+    while low < high:  # first word that ends after the span starts
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if words[middle][1] <= span[0] else (low, middle)
+    overlaps = low < len(words) and words[low][0] < span[1] and span[1] > span[0]
+    return low if overlaps else -1
