@@ -1,0 +1,248 @@
+"""Intervals, permutation nulls and multiple testing: thin, over scipy and statsmodels.
+
+What is resampled is the unit that was sampled: words, texts, heads or prompts, not the tokens inside them. Give
+`clusters` where values of one unit are many (Efron and Tibshirani 1993, "An Introduction to the Bootstrap").
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import scipy.stats
+from numpy.typing import ArrayLike
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
+
+Statistic = Callable[..., np.ndarray]
+
+
+class Interval(NamedTuple):
+    """An estimate and the ends of its confidence interval, all in the unit of the values."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def bootstrap_interval(
+    values: ArrayLike,
+    statistic: Statistic = np.mean,
+    level: float = 0.95,
+    n_resamples: int = 2000,
+    seed: int = 0,
+    clusters: ArrayLike | None = None,
+    method: str = "percentile",
+) -> Interval:
+    """A statistic of a sample with its bootstrap confidence interval.
+
+    Parameters
+    ----------
+    values : array [n]
+        At least two values (two clusters).
+    statistic : callable
+        Of one array; `np.mean`, `np.median` and others with an `axis` argument run vectorised.
+    level : float
+        Between 0 and 1.
+    n_resamples, seed : int
+        The same seed gives the same interval.
+    clusters : array [n], optional
+        The unit each value comes from; whole units are then resampled.
+    method : {"percentile", "basic", "BCa"}
+        As `scipy.stats.bootstrap` has them; BCa is undefined where all values are equal.
+
+    Returns
+    -------
+    Interval
+
+    Raises
+    ------
+    ValueError
+        Empty or non-finite values, fewer than two units, labels that do not fit, `level` outside (0, 1).
+    """
+    values = _sample("values", values)
+    _check_level(level)
+    if clusters is None:
+        data, of_resample = values, statistic
+    else:
+        members = _members(clusters, values)
+        data = np.arange(len(members))
+
+        def of_resample(chosen: np.ndarray) -> float:
+            return statistic(np.concatenate([members[unit] for unit in chosen]))
+
+    if len(data) < 2:
+        raise ValueError(f"values: expected two {'values' if clusters is None else 'clusters'} or more, found one")
+    found = scipy.stats.bootstrap(
+        (data,),
+        of_resample,
+        n_resamples=n_resamples,
+        confidence_level=level,
+        method=method,
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Interval(float(statistic(values)), float(found.low), float(found.high))
+
+
+def difference_interval(
+    a: ArrayLike,
+    b: ArrayLike,
+    statistic: Statistic = np.mean,
+    level: float = 0.95,
+    n_resamples: int = 2000,
+    seed: int = 0,
+    paired: bool = False,
+    method: str = "percentile",
+) -> Interval:
+    """`statistic(a) - statistic(b)` with its bootstrap confidence interval.
+
+    Parameters
+    ----------
+    a, b : array [n_a], [n_b]
+        Two values or more each; equally many where paired.
+    statistic : callable
+        With an `axis` argument, as `np.mean` has.
+    level, n_resamples, seed, method
+        As in `bootstrap_interval`.
+    paired : bool
+        Resample pairs (a[i], b[i]) together; otherwise each sample by itself.
+
+    Returns
+    -------
+    Interval
+
+    Raises
+    ------
+    ValueError
+        Empty or non-finite values, fewer than two, paired samples of different sizes, `level` outside (0, 1).
+    """
+    a, b = _sample("a", a), _sample("b", b)
+    _check_level(level)
+    if min(len(a), len(b)) < 2:
+        raise ValueError(f"a and b: expected two values or more each, found {len(a)} and {len(b)}")
+    if paired and len(a) != len(b):
+        raise ValueError(f"a and b: expected equally many values where paired, found {len(a)} and {len(b)}")
+
+    def difference(first: np.ndarray, second: np.ndarray, axis: int = -1) -> np.ndarray:
+        return statistic(first, axis=axis) - statistic(second, axis=axis)
+
+    found = scipy.stats.bootstrap(
+        (a, b),
+        difference,
+        paired=paired,
+        n_resamples=n_resamples,
+        confidence_level=level,
+        method=method,
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Interval(float(difference(a, b)), float(found.low), float(found.high))
+
+
+def permutation_pvalue(observed: float, null: ArrayLike, alternative: str = "greater") -> float:
+    """How often chance does as well as what was observed, the observed counted among the draws.
+
+    (1 + draws at least as extreme) / (1 + draws): never 0 (Phipson and Smyth 2010, "Permutation P-values Should
+    Never Be Zero").
+
+    Parameters
+    ----------
+    observed : float
+    null : array [n]
+        The statistic under permutation.
+    alternative : {"greater", "less", "two-sided"}
+        Two-sided is twice the smaller side, at most 1.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        An empty or non-finite null, a non-finite observation, an unknown alternative.
+    """
+    null = _sample("null", null)
+    if not np.isfinite(observed):
+        raise ValueError(f"observed: expected a finite number, found {observed}")
+    greater = (1 + np.count_nonzero(null >= observed)) / (1 + len(null))
+    less = (1 + np.count_nonzero(null <= observed)) / (1 + len(null))
+    sides = {"greater": greater, "less": less, "two-sided": min(1.0, 2 * min(greater, less))}
+    if alternative not in sides:
+        raise ValueError(f"alternative: expected one of {', '.join(map(repr, sides))}, found {alternative!r}")
+    return float(sides[alternative])
+
+
+def holm(pvalues: ArrayLike) -> np.ndarray:
+    """P-values corrected for testing many at once (Holm 1979): reject where the result is below the level.
+
+    Parameters
+    ----------
+    pvalues : array [...]
+        Of every test made, also of those without effect; any shape.
+
+    Returns
+    -------
+    numpy.ndarray [...]
+        Corrected, in the same order and shape.
+
+    Raises
+    ------
+    ValueError
+        No p-values, or values outside 0 to 1.
+    """
+    shape = np.shape(pvalues)
+    flat = _sample("pvalues", np.ravel(pvalues))
+    if flat.min() < 0 or flat.max() > 1:
+        raise ValueError(f"pvalues: expected numbers from 0 to 1, found {flat.min()} to {flat.max()}")
+    return multipletests(flat, method="holm")[1].reshape(shape)
+
+
+def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
+    """A share with Wilson's score interval, which behaves at 0 and 1 and for small n.
+
+    Parameters
+    ----------
+    successes, n : int
+        From 0 to n, and at least 1.
+    level : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    Interval
+
+    Raises
+    ------
+    ValueError
+        Counts that are not 0 <= successes <= n with n >= 1, or `level` outside (0, 1).
+    """
+    _check_level(level)
+    if not (n >= 1 and 0 <= successes <= n):
+        raise ValueError(f"successes and n: expected 0 <= successes <= n and n >= 1, found {successes} of {n}")
+    low, high = proportion_confint(successes, n, alpha=1 - level, method="wilson")
+    return Interval(successes / n, max(0.0, float(low)), min(1.0, float(high)))
+
+
+def _sample(name: str, values: ArrayLike) -> np.ndarray:
+    """Values as a float64 array [n], or a ValueError that names them."""
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 1 or values.size == 0:
+        raise ValueError(f"{name}: expected one or more values in one dimension, found shape {values.shape}")
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size:
+        raise ValueError(f"{name}: expected finite values, found {values[bad[0]]} at {bad[0]} ({bad.size} such)")
+    return values
+
+
+def _members(clusters: ArrayLike, values: np.ndarray) -> list[np.ndarray]:
+    """The values of each cluster."""
+    labels = np.asarray(clusters)
+    if labels.shape != values.shape:
+        raise ValueError(f"clusters: expected one label a value, shape {values.shape}, found {labels.shape}")
+    which = np.unique(labels, return_inverse=True)[1]
+    order = np.argsort(which, kind="stable")
+    return np.split(values[order], np.flatnonzero(np.diff(which[order])) + 1)
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"level: expected a number between 0 and 1, found {level}")
