@@ -1,0 +1,50 @@
+"""The built site, for the tests that read it."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import build_book
+import pytest
+from lxml import html
+
+
+@dataclass
+class Site:
+    """Pages of the built book, parsed when asked for."""
+
+    folder: Path
+    _parsed: dict = field(default_factory=dict)
+
+    @cached_property
+    def pages(self) -> list[Path]:
+        return sorted(path for path in self.folder.rglob("*.html") if "_static" not in path.relative_to(self.folder).parts)
+
+    @cached_property
+    def chapters(self) -> list[Path]:
+        return [page for page in self.pages if page.parent.name == "book"]
+
+    def parsed(self, page: Path):
+        if page not in self._parsed:
+            self._parsed[page] = html.fromstring(page.read_bytes())
+        return self._parsed[page]
+
+    def target(self, page: Path, address: str) -> tuple[Path, str] | None:
+        """The file and the anchor an address on a page leads to; None for addresses outside the site."""
+        parts = urlsplit(address)
+        if parts.scheme or parts.netloc:
+            return None
+        path = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+        return path, unquote(parts.fragment)
+
+
+@pytest.fixture(scope="session")
+def site(root) -> Site:
+    """The site, where there is one that belongs to the sources as they are now."""
+    build = root / "_build"
+    if not (build / "html").exists():
+        pytest.skip("the book is not built: run `make book` first")
+    if build_book.read(build / "site.key") != build_book.site_key(root):
+        pytest.skip("the built book is older than its sources: run `make book` first")
+    return Site(build / "html")
