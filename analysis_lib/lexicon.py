@@ -150,7 +150,7 @@ def agree(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 def _checked_forms(forms: Iterable[str]) -> list[str]:
     if isinstance(forms, str):
         raise TypeError(f"forms is the string {forms!r}; expected an iterable of strings")
-    forms = list(forms)
+    forms = [str(form) if isinstance(form, str) else form for form in forms]  # numpy strings too
     for index, form in enumerate(forms):
         if not isinstance(form, str):
             raise TypeError(f"forms[{index}] is {type(form).__name__}; expected str")
@@ -158,7 +158,7 @@ def _checked_forms(forms: Iterable[str]) -> list[str]:
 
 
 def _morfeusz():
-    """A Morfeusz that keeps *miałem* whole (`composite`) and does not read *jan* as the name *Jan*."""
+    """A Morfeusz that keeps *miałem* whole (`composite`), reads *Dom* as *dom*, and does not read *jan* as *Jan*."""
     try:
         import morfeusz2
     except ImportError as error:
@@ -167,23 +167,13 @@ def _morfeusz():
 
 
 def _readings(morfeusz, form: str) -> list[Reading]:
-    """Readings of one form; a capitalised form that is not found as written is looked up in lower case."""
-    if not form:
-        return []
-    found = _look_up(morfeusz, form)
-    if not found and form != form.lower():
-        found = _look_up(morfeusz, form.lower())
-    return found
-
-
-def _look_up(morfeusz, form: str) -> list[Reading]:
     """Readings of the whole form, or of its first segment (*kiedym* is *kiedy* + *m*); none if any part is unknown.
 
     Two kinds of reading are dropped where the form has others. Nearly every Polish word is also somebody's
     surname; and undeclined nouns can be any case and number, so that *do* ("to", or the musical note) would
     agree with every noun.
     """
-    edges = morfeusz.analyse(form)
+    edges = morfeusz.analyse(form) if form else []
     if not edges or any(tag == "ign" for _, _, (_, _, tag, _, _) in edges):
         return []
     end = max(stop for _, stop, _ in edges)

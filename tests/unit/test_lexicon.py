@@ -82,8 +82,8 @@ def test_unknown_pieces_signs_and_empty_forms_are_not_known():
     assert found.has_pos("sign")[2]
 
 
-def test_capitalised_forms_fall_back_to_lower_case():
-    found = Lexicon.from_forms(["Ponieważ", "ponieważ", "PONIEWAŻ", "Warszawie"])
+def test_capitalised_forms_are_read_as_words_and_as_names():
+    found = Lexicon.from_forms(["Ponieważ", "ponieważ", "PONIEważ", "Warszawie"])
     assert found.known.all()
     assert found.lemmas[0] == found.lemmas[1] == found.lemmas[2]
     assert "Warszawa" in found.lemmas[3]
@@ -171,6 +171,11 @@ def test_errors_name_what_was_given():
 def test_describe_says_what_a_reader_needs():
     assert one("domami").describe(0) == "domami: dom (subst:pl:inst:m3)"
     assert one("szczeg").describe(0) == "szczeg: not a word of the dictionary"
+
+
+def test_arrays_of_strings_are_taken_as_they_are():
+    found = Lexicon.from_forms(np.array(["dom", "zamku"]))
+    assert found.lemmas == ({"dom"}, {"zamek"})
 
 
 def test_no_forms_give_an_empty_lexicon():

@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("morfeusz2")
 
 from analysis_lib import relations as rel
+from analysis_lib import token_similarity as sim
 from analysis_lib.lexicon import Lexicon
 
 FORMS = [
@@ -178,10 +179,10 @@ def test_mean_similarity_is_the_mean_over_distinct_pairs():
     embedding = rng.normal(size=(50, 8)).astype(np.float32) + 3
     keep = rng.random(50) < 0.8
     tokens = rng.choice(np.flatnonzero(keep), 12)
-    found = rel.mean_similarity(tokens, embedding, keep)
+    found = sim.mean_similarity(tokens, embedding, keep)
     assert found == pytest.approx(brute_force_similarity(tokens, embedding, keep), abs=1e-6)
-    assert rel.mean_similarity(np.repeat(tokens, 3), embedding, keep) == pytest.approx(found)
-    assert rel.mean_similarity(tokens, 7 * embedding + 100, keep) == pytest.approx(found, abs=1e-4)
+    assert sim.mean_similarity(np.repeat(tokens, 3), embedding, keep) == pytest.approx(found)
+    assert sim.mean_similarity(tokens, 7 * embedding + 100, keep) == pytest.approx(found, abs=1e-4)
 
 
 def test_a_planted_cluster_is_found():
@@ -189,7 +190,7 @@ def test_a_planted_cluster_is_found():
     embedding = rng.normal(size=(400, 16))
     cluster = np.arange(100, 110)
     embedding[cluster] += 2 * np.ones(16)
-    planted = rel.similarity_null(cluster, embedding, n_draws=500)
+    planted = sim.similarity_null(cluster, embedding, n_draws=500)
     assert planted["share"] > planted["null_high"]
     assert planted["p"] == 1 / 501
     assert planted["n"] == 10
@@ -200,7 +201,7 @@ def test_p_values_of_random_tokens_are_uniform():
     for seed in range(100):
         rng = np.random.default_rng(seed)
         tokens = rng.choice(300, 10, replace=False)
-        p.append(rel.similarity_null(tokens, rng.normal(size=(300, 12)), n_draws=99, rank_window=40)["p"])
+        p.append(sim.similarity_null(tokens, rng.normal(size=(300, 12)), n_draws=99, rank_window=40)["p"])
     # Largest gap to the uniform distribution: Kolmogorov-Smirnov bound for 100 values at level .001.
     gaps = np.abs(np.sort(p) - np.arange(1, 101) / 100)
     assert gaps.max() < 1.95 / np.sqrt(100)
@@ -211,8 +212,8 @@ def test_null_follows_frequency_rank():
     angle = np.linspace(0, np.pi, 1000)
     embedding = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     tokens = np.arange(0, 60, 5)
-    near = rel.similarity_null(tokens, embedding, rank_window=20, n_draws=300)
-    anywhere = rel.similarity_null(tokens, embedding, rank_window=1000, n_draws=300)
+    near = sim.similarity_null(tokens, embedding, rank_window=20, n_draws=300)
+    anywhere = sim.similarity_null(tokens, embedding, rank_window=1000, n_draws=300)
     assert near["p"] > 0.05
     assert anywhere["p"] < 0.01
 
@@ -221,7 +222,7 @@ def test_repeated_draws_never_count_as_similar():
     """Orthogonal tokens, three to draw four from: every draw repeats, and no different pair is alike."""
     embedding = np.vstack([np.eye(3), -np.eye(3)])  # mean zero
     keep = np.ones(6, dtype=bool)
-    space = rel._Space.build(embedding, keep)
+    space = sim.TokenSpace.build(embedding, keep)
     repeated = np.array([[0, 0, 1, 2], [0, 0, 0, 1], [0, 1, 1, 0]])
     assert np.allclose(space._mean_cosines(repeated), 0)
     assert np.allclose(space._mean_cosines(np.array([[0, 0, 3, 3]])), -1)
@@ -250,7 +251,7 @@ def test_heads_are_tidy_and_independent_of_each_other(lexicon, groups):
     shown = table.query("layer == 0 and head == 1").set_index("relation").loc[list(rel.RELATIONS), ["share", "n"]]
     pd.testing.assert_frame_equal(shown, direct, check_dtype=False)
     right = table.query("layer == 1 and head == 0 and relation == 'right_similarity'").iloc[0]
-    assert right["share"] == pytest.approx(rel.mean_similarity(heads[1, 0].right_ids, embedding))
+    assert right["share"] == pytest.approx(sim.mean_similarity(heads[1, 0].right_ids, embedding))
     assert right["n_distinct_right"] == right["n"]
 
 
@@ -280,10 +281,10 @@ def test_errors_name_the_argument(lexicon, groups):
         rel.head_relations({}, lexicon, groups)
     embedding = np.ones((4, 2))
     with pytest.raises(ValueError, match="ids hold token 3"):
-        rel.mean_similarity([0, 3], embedding, np.array([True, True, True, False]))
+        sim.mean_similarity([0, 3], embedding, np.array([True, True, True, False]))
     with pytest.raises(ValueError, match="keep is int64"):
-        rel.mean_similarity([0, 3], embedding, np.array([0, 1, 2, 3]))
+        sim.mean_similarity([0, 3], embedding, np.array([0, 1, 2, 3]))
     with pytest.raises(ValueError, match="NaN or infinity"):
-        rel.mean_similarity([0, 1], embedding * np.nan)
+        sim.mean_similarity([0, 1], embedding * np.nan)
     with pytest.raises(ValueError, match="rank_window is 0"):
-        rel.similarity_null([0, 1], embedding, rank_window=0)
+        sim.similarity_null([0, 1], embedding, rank_window=0)
