@@ -38,8 +38,8 @@ class Activations:
     tokens : DataFrame [token]
         `text` (index), `position` (in the text's token sequence, special tokens counted), `word` (index of the word in
         the text, -1 for none), `word_form` (the whole word), `token_id`, `form` (characters that the token covers; a
-        byte-level token that holds part of a character shows the character), `start`, `end` (their offsets in the
-        text), `special` (added by the tokenizer, or a control token such as `<mask>` that the text itself holds),
+        byte-level token that holds part of a character shows the character, an added token its name), `start`, `end`
+        (their offsets in the text), `special` (added by the tokenizer, or a control token such as `<mask>` that the text itself holds),
         `first` (the model saw it at its first position), `window` (which window of a split text).
     passes : int
         Forward passes made.
@@ -91,9 +91,7 @@ class Activations:
         return sums / count[:, None].astype(np.float32), table
 
 
-def run(
-    loaded, texts: Sequence[str], *, batch_size: int = 16, stride: int | None = None, outputs: Sequence[str] = ()
-) -> Activations:
+def run(loaded, texts: Sequence[str], *, batch_size: int = 16, stride: int | None = None, outputs: Sequence[str] = ()) -> Activations:
     """Run a model on texts and keep what its layers compute.
 
     Parameters
@@ -134,9 +132,7 @@ def run(
             store.put(name, values, batch)
     final = [f"{sites.n_layers}+ln_f"] if sites.final_norm is not None else []
     layers = ["embed", *(str(i + 1) for i in range(sites.n_layers)), *final]
-    return Activations(
-        layers=layers, tokens=token_table(encoded, windows, offsets), passes=len(batches), **store.arrays
-    )
+    return Activations(layers=layers, tokens=token_table(encoded, windows, offsets), passes=len(batches), **store.arrays)
 
 
 @dataclass(frozen=True)
@@ -158,9 +154,7 @@ class _Sites:
 def _gpt2_sites(base) -> _Sites:
     blocks = base.h
     attention = [block.attn for block in blocks]
-    return _Sites(
-        blocks, attention, attention, [block.mlp for block in blocks], [block.mlp.act for block in blocks], base.ln_f
-    )
+    return _Sites(blocks, attention, attention, [block.mlp for block in blocks], [block.mlp.act for block in blocks], base.ln_f)
 
 
 def _bert_sites(base) -> _Sites:

@@ -173,7 +173,8 @@ def _readings(morfeusz, form: str) -> list[Reading]:
     surname; and undeclined nouns can be any case and number, so that *do* ("to", or the musical note) would
     agree with every noun.
     """
-    edges = morfeusz.analyse(form) if form else []
+    has_text = form and "\N{REPLACEMENT CHARACTER}" not in form  # not a piece of a character
+    edges = morfeusz.analyse(form) if has_text else []
     if not edges or any(tag == "ign" for _, _, (_, _, tag, _, _) in edges):
         return []
     end = max(stop for _, stop, _ in edges)

@@ -44,6 +44,7 @@ class Encoded:
     ids: list[int]
     spans: list[tuple[int, int]]
     special: list[bool]
+    forms: list[str]
     n_prefix: int
     n_suffix: int
 
@@ -56,12 +57,15 @@ class Encoded:
             raise ValueError(f"texts[{index}] is {text!r}, which has no tokens; expected a text with at least one")
         control = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
         ids = list(full["input_ids"])
+        spans = [_without_space(text, *span) for span in full["offset_mapping"]]
+        names = tokenizer.convert_ids_to_tokens(ids)
         return cls(
             index=index,
             text=text,
             ids=ids,
-            spans=[_without_space(text, *span) for span in full["offset_mapping"]],
+            spans=spans,
             special=[bool(a) or token in control for a, token in zip(added, ids, strict=True)],
+            forms=[name if a else text[slice(*span)] for name, a, span in zip(names, added, spans, strict=True)],
             n_prefix=int(content[0]),
             n_suffix=int(len(ids) - 1 - content[-1]),
         )
@@ -94,9 +98,7 @@ def windows_of(encoded: Encoded, context: int, stride: int | None) -> Iterator[W
             f"a stride (1 to {room}) by which to split it"
         )
     if not 1 <= stride <= room:
-        raise ValueError(
-            f"stride is {stride}; expected 1 to {room}, the context of {context} less {prefix + suffix} special tokens"
-        )
+        raise ValueError(f"stride is {stride}; expected 1 to {room}, the context of {context} less {prefix + suffix} special tokens")
     n_content = n - prefix - suffix
     reported = 0
     for number, start in enumerate(range(0, n_content - room + stride, stride)):
@@ -120,9 +122,7 @@ def token_table(encoded: list[Encoded], windows: list[Window], offsets: np.ndarr
     tables = []
     for text in encoded:
         words = [match.span() for match in WORD.finditer(text.text)]
-        word = [
-            -1 if special else _word_of(span, words) for span, special in zip(text.spans, text.special, strict=True)
-        ]
+        word = [-1 if special else _word_of(span, words) for span, special in zip(text.spans, text.special, strict=True)]
         tables.append(
             {
                 "text": [text.index] * len(text.ids),
@@ -130,7 +130,7 @@ def token_table(encoded: list[Encoded], windows: list[Window], offsets: np.ndarr
                 "word": word,
                 "word_form": ["" if w < 0 else text.text[slice(*words[w])] for w in word],
                 "token_id": text.ids,
-                "form": [text.text[slice(*span)] for span in text.spans],
+                "form": text.forms,
                 "start": [span[0] for span in text.spans],
                 "end": [span[1] for span in text.spans],
                 "special": text.special,

@@ -223,6 +223,7 @@ def test_special_and_first_tokens_are_marked(load):
     ends = bert.groupby("text")["position"].transform("max")
     assert bert["special"].equals((bert["position"] == 0) | (bert["position"] == ends))
     assert bert["first"].equals(bert["position"] == 0)
+    assert bert.loc[bert["special"], "form"].tolist() == ["<s>", "</s>"] * len(TEXTS)
     assert bert.loc[bert["special"], "word"].eq(-1).all()
     assert bert["token_id"].tolist() == [i for text in TEXTS for i in loaded.tokenizer(text)["input_ids"]]
 

@@ -82,6 +82,11 @@ def test_unknown_pieces_signs_and_empty_forms_are_not_known():
     assert found.has_pos("sign")[2]
 
 
+def test_pieces_of_characters_are_not_looked_up(capfd):
+    assert not Lexicon.from_forms(["\N{REPLACEMENT CHARACTER}", "do\N{REPLACEMENT CHARACTER}"]).known.any()
+    assert capfd.readouterr() == ("", "")  # the dictionary would complain on stderr
+
+
 def test_capitalised_forms_are_read_as_words_and_as_names():
     found = Lexicon.from_forms(["Ponieważ", "ponieważ", "PONIEważ", "Warszawie"])
     assert found.known.all()
