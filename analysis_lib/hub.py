@@ -15,6 +15,7 @@ from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
     LocalEntryNotFoundError,
+    RemoteEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -70,13 +71,12 @@ def fetch(repository: str) -> Snapshot:
         has then been fetched.
     """
     repository, _, revision = repository.partition("@")
-    commit, online = _commit(repository, revision or "main")
-    wanted = _Wanted(repository, commit, online)
-    folder = wanted.required(checkpoint_files.CONFIG).parent
+    folder, online = _commit_folder(repository, revision or "main")
+    wanted = _Wanted(repository, folder.name, online)
     _fetch_weights(wanted)
     for name in TOKENIZER_FILES:
         wanted.optional(name)
-    return Snapshot(folder, repository, commit)
+    return Snapshot(folder, repository, folder.name)
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,7 @@ class _Wanted:
         """A file that must be there."""
         path = self.optional(name)
         if path is None:
-            raise CheckpointError(
-                f"hub repository {self.repository} at {self.commit[:12]}: expected {name}, found no such file"
-            )
+            raise CheckpointError(f"hub repository {self.repository} at {self.commit[:12]}: expected {name}, found no such file")
         return path
 
     def optional(self, name: str) -> Path | None:
@@ -122,32 +120,30 @@ class _Wanted:
         return True
 
 
-def _commit(repository: str, revision: str) -> tuple[str, bool]:
-    """The commit that a revision stands for, and whether the hub said so; the cache's if it does not answer."""
+def _commit_folder(repository: str, revision: str) -> tuple[Path, bool]:
+    """The cache's folder for the commit that a revision stands for, and whether the hub answered.
+
+    The hub is asked once without fetching, which fails at once where there is no network; a download would
+    try again for half a minute. The folder's name is the commit.
+    """
     try:
-        metadata = get_hf_file_metadata(hf_hub_url(repository, checkpoint_files.CONFIG, revision=revision))
-        return metadata.commit_hash or revision, True
+        get_hf_file_metadata(hf_hub_url(repository, checkpoint_files.CONFIG, revision=revision))
+        return Path(hf_hub_download(repository, checkpoint_files.CONFIG, revision=revision)).parent, True
     except HFValidationError as error:
-        raise HubError(
-            f"{repository!r} is no hub repository's name: expected 'owner/name' or 'name'. {FALL_BACK}"
-        ) from error
+        raise HubError(f"{repository!r} is no hub repository's name: expected 'owner/name' or 'name'. {FALL_BACK}") from error
     except GatedRepoError as error:
-        raise HubError(
-            f"hub repository {repository}: its owner asks for a login before it can be read. {FALL_BACK}"
-        ) from error
+        raise HubError(f"hub repository {repository}: its owner asks for a login before it can be read. {FALL_BACK}") from error
     except RepositoryNotFoundError as error:
-        raise HubError(
-            f"hub repository {repository}: the hub has none of that name, or it is private. {FALL_BACK}"
-        ) from error
+        raise HubError(f"hub repository {repository}: the hub has none of that name, or it is private. {FALL_BACK}") from error
     except RevisionNotFoundError as error:
         raise HubError(f"hub repository {repository}: it has no revision {revision!r}. {FALL_BACK}") from error
-    except EntryNotFoundError as error:
+    except RemoteEntryNotFoundError as error:
         expected = f"expected {checkpoint_files.CONFIG}, found no such file"
         raise CheckpointError(f"hub repository {repository} at {revision}: {expected}") from error
     except Exception as error:
         cached = try_to_load_from_cache(repository, checkpoint_files.CONFIG, revision=revision)
         if isinstance(cached, str):
-            return Path(cached).parent.name, False
+            return Path(cached).parent, False
         raise _unreachable(repository, error) from error
 
 
@@ -170,6 +166,4 @@ def _fetch_weights(wanted: _Wanted) -> None:
 def _unreachable(repository: str, error: Exception) -> HubError:
     """The error for a hub that did not answer."""
     reason = str(error.__cause__ or error).splitlines()[0] if str(error) else type(error).__name__
-    return HubError(
-        f"hub repository {repository}: the hub cannot be reached and the cache does not hold it ({reason}). {FALL_BACK}"
-    )
+    return HubError(f"hub repository {repository}: the hub cannot be reached and the cache does not hold it ({reason}). {FALL_BACK}")

@@ -1,0 +1,127 @@
+"""The embedded checkpoints are what the chapters say they are."""
+
+import socket
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from analysis_lib import models, reconstruction, weights
+from analysis_lib.vocabulary import Vocabulary
+
+SENTENCES = (
+    "Nie wiem, czy to prawda, ale wszyscy mówią o tym od rana.",
+    "Stary człowiek siedział przy oknie i patrzył na śnieg.",
+    "W XIX wieku powstały pierwsze fabryki, a miasta zaczęły szybko rosnąć.",
+)
+POLISH_LETTERS = "ąćęłńóśźżĄĆĘŁŃÓŚŹŻ"
+LARGEST_FILE = 16_000_000  # bytes
+
+
+def needs(name):
+    folder = models.EMBEDDED_FOLDER / models.STUDIES[name].embedded
+    return pytest.param(name, marks=pytest.mark.skipif(not folder.is_dir(), reason=f"{folder.name} is not trained yet"))
+
+
+@pytest.fixture(scope="module", params=[needs("polish-gpt2"), needs("herbert")])
+def loaded(request):
+    with pytest.MonkeyPatch.context() as patch:
+
+        def refuse(*args, **kwargs):
+            raise AssertionError("a socket was opened")
+
+        patch.setattr(socket.socket, "connect", refuse)
+        patch.setattr(socket, "getaddrinfo", refuse)
+        patch.delenv("ANALYSIS_MODELS", raising=False)
+        return models.load(request.param)
+
+
+def folder_of(loaded):
+    return models.EMBEDDED_FOLDER / loaded.identifier
+
+
+def masked_loss(model, tokenizer, text):
+    """Nats per token: of the next token for GPT-2, of each token masked in turn for BERT."""
+    ids = tokenizer(text, return_tensors="pt").input_ids
+    with torch.no_grad():
+        if model.config.model_type == "gpt2":
+            return float(model(ids, labels=ids).loss)
+        places = range(1, ids.shape[1] - 1)
+        batch = ids.repeat(len(places), 1)
+        for row, place in enumerate(places):
+            batch[row, place] = tokenizer.mask_token_id
+        logits = model(batch).logits
+        rows = torch.arange(len(places))
+        return float(torch.nn.functional.cross_entropy(logits[rows, list(places)], ids[0, list(places)]))
+
+
+def test_files(loaded):
+    folder = folder_of(loaded)
+    names = {path.name for path in folder.iterdir()}
+    assert {"config.json", "model.safetensors", "README.md"} <= names
+    assert not [name for name in names if name.endswith((".bin", ".pt", ".pth", ".pkl", ".ckpt"))]
+    assert (folder / "model.safetensors").stat().st_size <= LARGEST_FILE
+    with safe_open(folder / "model.safetensors", framework="pt") as handle:
+        dtypes = {handle.get_slice(name).get_dtype() for name in handle.keys()}  # noqa: SIM118
+    assert dtypes == {"F16"}
+
+
+def test_the_card_says_what_a_reader_needs(loaded):
+    card = (folder_of(loaded) / "README.md").read_text(encoding="utf-8").lower()
+    missing = [word for word in ("licen", "tokens", "held-out", "seed", "unigram", "untrained") if word not in card]
+    assert not missing
+
+
+def test_configuration(loaded):
+    model, tokenizer = loaded.model, loaded.tokenizer
+    assert loaded.source == "embedded"
+    assert model.dtype == torch.float32
+    assert not model.training
+    assert 8_192 <= len(tokenizer) <= model.config.vocab_size <= 16_384 + 64
+    if loaded.name == "polish-gpt2":
+        assert type(model).__name__ == "GPT2LMHeadModel"
+        assert model.config.activation_function == "gelu_fast"
+        assert model.lm_head.weight is model.transformer.wte.weight
+    else:
+        assert type(model).__name__ == "BertForMaskedLM"
+        assert type(tokenizer).__name__ == "HerbertTokenizer"
+        assert tokenizer.convert_tokens_to_ids(["<s>", "<pad>", "</s>", "<unk>", "<mask>"]) == [0, 1, 2, 3, 4]
+        assert model.config.pad_token_id == 1
+
+
+def test_the_vocabulary(loaded):
+    vocab = Vocabulary.from_tokenizer(loaded.tokenizer, loaded.model.config.vocab_size)
+    letters = set("".join(vocab.text[vocab.keep()]))
+    assert set(POLISH_LETTERS) <= letters
+    expected = {"polish-gpt2": "Ġnie", "herbert": "nie</w>"}[loaded.name]
+    assert vocab.raw[vocab.word_id("nie")] == expected
+    assert vocab.keep().sum() > 0.8 * len(loaded.tokenizer)
+    # The original filter keeps no word with a Polish letter.
+    assert not set("".join(vocab.text[vocab.keep(ascii_only=True)])) & set(POLISH_LETTERS)
+    for text in SENTENCES:
+        ids = loaded.tokenizer(text).input_ids
+        assert "".join(loaded.tokenizer.decode(ids, skip_special_tokens=True).split()) == "".join(text.split())
+
+
+def test_attention_is_rebuilt_from_the_weights(loaded):
+    errors = reconstruction.attention_errors(loaded, SENTENCES)
+    assert errors.pattern.max() < 1e-5
+    assert errors.output.max() < 1e-5 * max(1, errors.output_scale.max())
+
+
+def test_weights_are_finite_and_folding_is_for_gpt2(loaded):
+    found = weights.extract(loaded)
+    assert all(torch.isfinite(value).all() for value in found.named().values())
+    if loaded.name == "polish-gpt2":
+        assert weights.extract(loaded, fold_layer_norm=True).folded
+    else:
+        with pytest.raises(ValueError, match="post-norm"):
+            weights.extract(loaded, fold_layer_norm=True)
+
+
+def test_polish_is_likelier_to_it_than_to_the_untrained_model(loaded):
+    untrained = models.untrained_like(loaded, seed=0)
+    trained_loss, untrained_loss = (
+        sum(masked_loss(model, loaded.tokenizer, text) for text in SENTENCES) / len(SENTENCES) for model in (loaded.model, untrained.model)
+    )
+    assert trained_loss < untrained_loss - 2
