@@ -8,10 +8,12 @@ that holds nothing else is refused, and its pickle is never opened.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
+from transformers.utils import logging as transformers_logging
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -106,17 +108,13 @@ def shard_names(index: Path) -> tuple[str, ...]:
         raise CheckpointError(f"{index}: expected an object with 'weight_map', found {error!r}") from error
     wrong = [name for name in names if Path(name).name != name or not name.endswith(".safetensors")]
     if wrong or not names:
-        raise CheckpointError(
-            f"{index}: expected names of .safetensors files in the same folder, found {wrong or names}"
-        )
+        raise CheckpointError(f"{index}: expected names of .safetensors files in the same folder, found {wrong or names}")
     return tuple(names)
 
 
 def no_safetensors(place: str, names: Sequence[str], found: str) -> str:
     """The message for a place without safetensors; names the pickle or other format that is there instead."""
-    pickles = sorted(
-        name for name in names if name in PICKLES or name.endswith((".bin", ".pkl", ".pth", ".pt", ".ckpt"))
-    )
+    pickles = sorted(name for name in names if name in PICKLES or name.endswith((".bin", ".pkl", ".pth", ".pt", ".ckpt")))
     others = sorted(set(names) & set(OTHER_FORMATS))
     message = f"{place}: expected weights in {WEIGHTS}, found {found}."
     if pickles:
@@ -153,8 +151,7 @@ def tensor_shapes(files: Sequence[Path]) -> dict[str, tuple[int, ...]]:
                 shapes |= {name: tuple(handle.get_slice(name).get_shape()) for name in handle.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
             raise CheckpointError(
-                f"{path}: expected a whole safetensors file, found {_what_is(path)}"
-                f" of {path.stat().st_size} bytes ({error})"
+                f"{path}: expected a whole safetensors file, found {_what_is(path)} of {path.stat().st_size} bytes ({error})"
             ) from error
     if not shapes:
         raise CheckpointError(f"{files[0]}: expected tensors, found a safetensors file with none")
@@ -189,3 +186,29 @@ def sha256(files: Sequence[Path]) -> str:
             while block := handle.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def read_with_transformers(folder: Path, what: str, reader: Callable, **options):
+    """Call a transformers reader on a folder without network, its failures put in this library's words."""
+    try:
+        return reader(folder, local_files_only=True, **options)
+    except CheckpointError:
+        raise
+    # transformers raises many kinds here: OSError, ValueError, RuntimeError (sizes), the tokenizers' own Exception.
+    except Exception as error:
+        raise CheckpointError(f"{folder}: its {what} cannot be read: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence progress bars and load reports for the time of a load; what matters in them is raised above."""
+    verbosity = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()

@@ -6,21 +6,18 @@ checkpoint embedded in this package, which needs no network; with `source="hub"`
 `save_pretrained`, or a hub id, can be put in the place of either.
 """
 
-import contextlib
 import copy
 import importlib
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging as transformers_logging
 
 from analysis_lib import checkpoint_files, hub
-from analysis_lib.checkpoint_files import CheckpointError
+from analysis_lib.checkpoint_files import CheckpointError, quiet_transformers, read_with_transformers
 
 EMBEDDED_FOLDER = Path(__file__).parent / "checkpoints"
 SOURCE_VARIABLE = "ANALYSIS_MODELS"
@@ -236,15 +233,12 @@ def _locate_study(name: str, source: str) -> _Place:
     study = STUDIES[name]
     if source == "hub":
         if study.repository is None:
-            raise ValueError(
-                f"name: {name!r} is this book's own model and has no hub repository; use source='embedded'"
-            )
+            raise ValueError(f"name: {name!r} is this book's own model and has no hub repository; use source='embedded'")
         snapshot = hub.fetch(study.repository)
         return _Place(snapshot.folder, name, "hub", snapshot.repository, snapshot.commit)
     if not _embedded_path(study).is_dir():
         raise CheckpointError(
-            f"{name}: expected its embedded checkpoint in {_embedded_path(study)}, found none;"
-            f" `make train` makes it. {_what_exists()}"
+            f"{name}: expected its embedded checkpoint in {_embedded_path(study)}, found none; `make train` makes it. {_what_exists()}"
         )
     return _Place(_embedded_path(study), name, "embedded", study.embedded)
 
@@ -269,15 +263,13 @@ def _load_folder(place: _Place, device: torch.device) -> LoadedModel:
     architecture = ARCHITECTURES.get(model_type)
     if architecture is None:
         known = ", ".join(sorted(ARCHITECTURES))
-        raise CheckpointError(
-            f"{place.folder}: unknown architecture; expected model_type one of {known}, found {model_type!r}"
-        )
+        raise CheckpointError(f"{place.folder}: unknown architecture; expected model_type one of {known}, found {model_type!r}")
     files = checkpoint_files.weight_files(place.folder)
     shapes = checkpoint_files.tensor_shapes(files)
     module, _, class_name = architecture.model_class.partition(":")
     model_class = getattr(importlib.import_module(module), class_name)
-    with _quiet_transformers():
-        config = _read(place.folder, "configuration", model_class.config_class.from_pretrained)
+    with quiet_transformers():
+        config = read_with_transformers(place.folder, "configuration", model_class.config_class.from_pretrained)
         tokenizer = _load_tokenizer(place.folder, config) if architecture.tokenized else None
         model = _load_weights(place.folder, model_class, shapes)
     revision = place.revision or checkpoint_files.sha256(files)
@@ -289,7 +281,7 @@ def _load_tokenizer(folder: Path, config) -> PreTrainedTokenizerBase:
     if not checkpoint_files.has_tokenizer(folder):
         expected = " or ".join(" with ".join(names) for names in checkpoint_files.TOKENIZER_SETS)
         raise CheckpointError(f"{folder}: expected a tokenizer ({expected}), found {checkpoint_files.found_in(folder)}")
-    tokenizer = _read(folder, "tokenizer", AutoTokenizer.from_pretrained, trust_remote_code=False)
+    tokenizer = read_with_transformers(folder, "tokenizer", AutoTokenizer.from_pretrained, trust_remote_code=False)
     rows = config.vocab_size
     largest = max(tokenizer.get_vocab().values(), default=-1)
     if max(len(tokenizer), largest + 1) > rows:
@@ -306,11 +298,9 @@ def _load_tokenizer(folder: Path, config) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def _load_weights(
-    folder: Path, model_class: type[PreTrainedModel], shapes: dict[str, tuple[int, ...]]
-) -> PreTrainedModel:
+def _load_weights(folder: Path, model_class: type[PreTrainedModel], shapes: dict[str, tuple[int, ...]]) -> PreTrainedModel:
     """Build the model and refuse one whose weights are not all from the file, or not all used, or not finite."""
-    model, report = _read(
+    model, report = read_with_transformers(
         folder,
         "weights",
         model_class.from_pretrained,
@@ -325,11 +315,7 @@ def _load_weights(
             f"{folder}: expected every weight of a {model_class.__name__} in the file, found {len(shapes)} tensors"
             f" without {', '.join(missing[:5])}{' and others' if len(missing) > 5 else ''}"
         )
-    layers = [
-        key
-        for key in report["unexpected_keys"]
-        if re.search(r"(^|\.)(h|layer)\.\d+\.", key) and not key.endswith("bias")
-    ]
+    layers = [key for key in report["unexpected_keys"] if re.search(r"(^|\.)(h|layer)\.\d+\.", key) and not key.endswith("bias")]
     if layers:
         raise CheckpointError(
             f"{folder}: the file holds layers that config.json does not have ({sorted(layers)[0]}):"
@@ -339,29 +325,3 @@ def _load_weights(
     if broken:
         raise CheckpointError(f"{folder}: expected finite weights, found NaN or infinity in {broken}")
     return model.eval()
-
-
-def _read(folder: Path, what: str, reader, **options):
-    """Call a transformers reader on a folder without network, its failures put in this library's words."""
-    try:
-        return reader(folder, local_files_only=True, **options)
-    except CheckpointError:
-        raise
-    # transformers raises many kinds here: OSError, ValueError, RuntimeError (sizes), the tokenizers' own Exception.
-    except Exception as error:
-        raise CheckpointError(f"{folder}: its {what} cannot be read: {type(error).__name__}: {error}") from error
-
-
-@contextlib.contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Silence progress bars and load reports for the time of a load; what matters in them is raised above."""
-    verbosity = transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if bars:
-            transformers_logging.enable_progress_bar()

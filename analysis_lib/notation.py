@@ -116,9 +116,7 @@ class TransformerWeights:
         names = _NAMES_ONCE[self.architecture]
         once = {key: getattr(self, name) for key, name in names.items() if getattr(self, name) is not None}
         layers = {
-            f"blocks.{layer}.{key}": getattr(self, name)[layer]
-            for layer in range(self.n_layers)
-            for key, name in _NAMES_PER_LAYER.items()
+            f"blocks.{layer}.{key}": getattr(self, name)[layer] for layer in range(self.n_layers) for key, name in _NAMES_PER_LAYER.items()
         }
         return once | layers
 
@@ -130,8 +128,7 @@ _NAMES_PER_LAYER = (
 )
 _UNEMBED = {"unembed.W_U": "W_U", "unembed.b_U": "b_U"}
 _NAMES_ONCE = {
-    "gpt2": {"embed.W_E": "W_E", "pos_embed.W_pos": "W_pos", "ln_final.w": "ln_final_w", "ln_final.b": "ln_final_b"}
-    | _UNEMBED,
+    "gpt2": {"embed.W_E": "W_E", "pos_embed.W_pos": "W_pos", "ln_final.w": "ln_final_w", "ln_final.b": "ln_final_b"} | _UNEMBED,
     "bert": {
         "embed.embed.W_E": "W_E",
         "embed.pos_embed.W_pos": "W_pos",

@@ -60,9 +60,7 @@ class AttentionErrors:
     n_tokens: int
 
 
-def rebuild_attention(
-    weights: TransformerWeights, layer: int, states: Tensor, mask: Tensor | None = None
-) -> RebuiltAttention:
+def rebuild_attention(weights: TransformerWeights, layer: int, states: Tensor, mask: Tensor | None = None) -> RebuiltAttention:
     r"""Compute one layer's attention from its per-head weights.
 
     $$A_h = \mathrm{softmax}\bigl(s\,(x W_Q^h + b_Q^h)(x W_K^h + b_K^h)^\top\bigr), \qquad
@@ -99,9 +97,7 @@ def rebuild_attention(
     if mask is not None and mask.shape != states.shape[:2]:
         raise ValueError(f"mask: expected {tuple(states.shape[:2])}, found {tuple(mask.shape)}")
     x = states[:, None]  # (batch, 1, token, d_model) against (head, d_model, d_head)
-    queries, keys, values = (
-        x @ getattr(weights, f"W_{name}")[layer] + getattr(weights, f"b_{name}")[layer][:, None] for name in "QKV"
-    )
+    queries, keys, values = (x @ getattr(weights, f"W_{name}")[layer] + getattr(weights, f"b_{name}")[layer][:, None] for name in "QKV")
     scores = queries @ keys.transpose(-1, -2) * weights.attention_scale[layer]  # (batch, head, query, key)
     patterns = scores.masked_fill(~_allowed(weights, states, mask), float("-inf")).softmax(dim=-1)
     head_outputs = patterns @ values @ weights.W_O[layer]

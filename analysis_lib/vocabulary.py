@@ -121,9 +121,7 @@ class Vocabulary:
         special = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
         is_special[sorted(special | set(tokenizer.all_special_ids))] = True
         # Added tokens are spelt as they are read, whatever the alphabet of the others.
-        read = [
-            (token, True, True) if added else _READERS[kind](token) for token, added in zip(raw, is_added, strict=True)
-        ]
+        read = [(token, True, True) if added else _READERS[kind](token) for token, added in zip(raw, is_added, strict=True)]
         text = np.array([surface for surface, _, _ in read], dtype=object)
         starts = np.array([can_start for _, can_start, _ in read], dtype=bool)
         ends = np.array([can_end for _, _, can_end in read], dtype=bool)
@@ -143,9 +141,7 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.raw)
 
-    def keep(
-        self, words: bool = True, whole_words: bool = False, min_length: int = 1, ascii_only: bool = False
-    ) -> np.ndarray:
+    def keep(self, words: bool = True, whole_words: bool = False, min_length: int = 1, ascii_only: bool = False) -> np.ndarray:
         """Which tokens pass a set of filters.
 
         Parameters
@@ -255,9 +251,7 @@ class Vocabulary:
         goes_on = "-" if text[-1:].isalnum() and not self.ends_word[index] else ""
         return f"{inside}{text}{goes_on}"
 
-    def _filters(
-        self, words: bool, whole_words: bool, min_length: int, ascii_only: bool
-    ) -> Iterable[tuple[str, np.ndarray]]:
+    def _filters(self, words: bool, whole_words: bool, min_length: int, ascii_only: bool) -> Iterable[tuple[str, np.ndarray]]:
         """The filters that are on, as a name and what passes, in their order."""
         if isinstance(min_length, bool) or not isinstance(min_length, int) or min_length < 0:
             raise ValueError(f"min_length: expected a whole number from 0, found {min_length!r}")

@@ -14,7 +14,8 @@ SENTENCES = (
     "Stary człowiek siedział przy oknie i patrzył na śnieg.",
     "W XIX wieku powstały pierwsze fabryki, a miasta zaczęły szybko rosnąć.",
 )
-POLISH_LETTERS = "ąćęłńóśźżĄĆĘŁŃÓŚŹŻ"
+PANGRAMS = ("Zażółć gęślą jaźń.", "ZAŻÓŁĆ GĘŚLĄ JAŹŃ.")
+POLISH_LETTERS = "ąćęłńóśźż"
 LARGEST_FILE = 16_000_000  # bytes
 
 
@@ -98,7 +99,7 @@ def test_the_vocabulary(loaded):
     assert vocab.keep().sum() > 0.8 * len(loaded.tokenizer)
     # The original filter keeps no word with a Polish letter.
     assert not set("".join(vocab.text[vocab.keep(ascii_only=True)])) & set(POLISH_LETTERS)
-    for text in SENTENCES:
+    for text in SENTENCES + PANGRAMS:
         ids = loaded.tokenizer(text).input_ids
         assert "".join(loaded.tokenizer.decode(ids, skip_special_tokens=True).split()) == "".join(text.split())
 

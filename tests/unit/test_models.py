@@ -105,6 +105,11 @@ def test_study_names_are_embedded_by_default_and_open_no_socket(embedded, no_net
     assert models.load(name, source="embedded").revision == loaded.revision
 
 
+def test_loading_says_nothing(folder, capfd):
+    models.load(folder)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_folders_open_no_socket(folder, no_network):
     assert models.load(str(folder)).source == "folder"
 

@@ -223,8 +223,6 @@ def test_word_pieces():
 
 def test_other_tokenizers_are_refused():
     with pytest.raises(ValueError, match="expected byte-level BPE"):
-        Vocabulary.from_tokenizer(
-            PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"nie": 0}, unk_token="nie")))
-        )
+        Vocabulary.from_tokenizer(PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"nie": 0}, unk_token="nie"))))
     with pytest.raises(ValueError, match="backend"):
         Vocabulary.from_tokenizer("gpt2")

@@ -34,9 +34,7 @@ def byte_level_tokenizer(vocab_size: int = 400, repeats: int = 20) -> PreTrained
         show_progress=False,
     )
     tokenizer.train_from_iterator(list(SENTENCES) * repeats, trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<|endoftext|>", eos_token="<|endoftext|>", model_max_length=64
-    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<|endoftext|>", eos_token="<|endoftext|>", model_max_length=64)
 
 
 def herbert_tokenizer(vocab_size: int = 250, repeats: int = 20) -> HerbertTokenizer:
@@ -57,9 +55,7 @@ def herbert_tokenizer(vocab_size: int = 250, repeats: int = 20) -> HerbertTokeni
     return HerbertTokenizer(vocab=model["vocab"], merges=[tuple(m) for m in model["merges"]], model_max_length=64)
 
 
-def gpt2(
-    vocab: int = 400, layers: int = 2, heads: int = 2, width: int = 16, seed: int = 0, **options
-) -> GPT2LMHeadModel:
+def gpt2(vocab: int = 400, layers: int = 2, heads: int = 2, width: int = 16, seed: int = 0, **options) -> GPT2LMHeadModel:
     """A random GPT-2 whose layer norms and biases are not the trivial ones of a fresh model."""
     config = GPT2Config(
         vocab_size=vocab,
@@ -76,9 +72,7 @@ def gpt2(
     return _rough(GPT2LMHeadModel, config, seed)
 
 
-def bert(
-    vocab: int = 250, layers: int = 2, heads: int = 2, width: int = 16, seed: int = 0, **options
-) -> BertForMaskedLM:
+def bert(vocab: int = 250, layers: int = 2, heads: int = 2, width: int = 16, seed: int = 0, **options) -> BertForMaskedLM:
     """A random BERT whose layer norms and biases are not the trivial ones of a fresh model."""
     config = BertConfig(
         vocab_size=vocab,
