@@ -1,6 +1,6 @@
 """How much faster the exact pair search is than forming the product block by block.
 
-    python benchmarks/bench_pairs.py [--vocab 51200] [--json cost.json]
+    python benchmarks/bench_pairs.py [--vocab 51200] [--spreads 0.3 0] [--json cost.json]
 
 Every row is measured in one run, in turns, with the same masks and groups, so that
 the ratios hold whatever else the machine is doing. Norms are lognormal with the
@@ -86,20 +86,17 @@ def pair_search(left, right, k, keep, groups):
 METHODS = (blocked_topk, running_threshold, pair_search)
 
 
-def measure(vocab, width, spread, k=50, repeats=3, seed=0):
-    """Seconds per method (best of ``repeats`` turns; the slow baseline takes one)."""
+def measure(vocab, width, spread, k=50, seed=0):
+    """Seconds per method; the search takes its turn before, between and after the slow ones, and shows its median."""
     problem = (*factors(vocab, width, spread, seed), k, *filters(vocab, seed))
-    seconds, answers = {}, {}
-    for turn in range(repeats):
-        for method in METHODS if turn == 0 else METHODS[1:]:
-            start = time.perf_counter()
-            answers[method] = method(*problem)
-            elapsed = time.perf_counter() - start
-            name = method.__name__
-            seconds[name] = min(elapsed, seconds.get(name, np.inf))
+    seconds, answers = {method: [] for method in METHODS}, {}
+    for method in (pair_search, blocked_topk, pair_search, running_threshold, pair_search):
+        start = time.perf_counter()
+        answers[method] = method(*problem)
+        seconds[method].append(time.perf_counter() - start)
     for method in METHODS[1:]:
         np.testing.assert_allclose(answers[method], answers[blocked_topk], rtol=1e-5)
-    return seconds
+    return {method.__name__: float(np.median(taken)) for method, taken in seconds.items()}
 
 
 def peak_mib():
@@ -133,7 +130,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--vocab", type=int, default=51200)
     parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--spreads", type=float, nargs="+", default=SPREADS)
     parser.add_argument("--json", type=Path, help="file to write the measurements to")
     parser.add_argument("--memory-of-one", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -144,8 +141,8 @@ def main(arguments=None):
     print(f"vocabulary {vocab}, width {width}, {torch.get_num_threads()} threads")
     print("spread  blocked topk  threshold    search   topk/search  threshold/search    MiB")
     rows = []
-    for spread in SPREADS:
-        took = measure(vocab, width, spread, repeats=options.repeats)
+    for spread in options.spreads:
+        took = measure(vocab, width, spread)
         topk, threshold, search = took.values()
         row = {"vocab": vocab, "width": width, "spread": spread, "seconds": took}
         row |= {"topk_ratio": topk / search, "threshold_ratio": threshold / search}
