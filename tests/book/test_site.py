@@ -20,9 +20,8 @@ def test_links_lead_to_pages_and_anchors_that_exist(site):
             if goes_to is None or link.get("href") in {None, "", "#"}:
                 continue
             path, anchor = goes_to
-            if not path.exists():
-                dead.append((page.name, link.get("href")))
-            elif anchor and path.suffix == ".html" and not has_anchor(site, path, anchor):
+            missing_anchor = path.exists() and anchor and path.suffix == ".html" and not has_anchor(site, path, anchor)
+            if not path.exists() or missing_anchor:
                 dead.append((page.name, link.get("href")))
     assert dead == []
 
@@ -48,7 +47,8 @@ def test_scripts_styles_and_images_come_with_the_site(site):
     for page in site.pages:
         tree = site.parsed(page)
         loaded = [node.get("src") for node in tree.iter("script", "img", "iframe", "source", "video") if node.get("src")]
-        loaded += [node.get("href") for node in tree.iter("link") if node.get("rel") in {"stylesheet", "preload", "modulepreload", "preconnect"}]
+        kinds = {"stylesheet", "preload", "modulepreload", "preconnect"}
+        loaded += [node.get("href") for node in tree.iter("link") if node.get("rel") in kinds]
         outside += [(page.name, address) for address in loaded if re.match(r"(https?:)?//", address)]
         for script in tree.iter("script"):
             code = script.text or ""

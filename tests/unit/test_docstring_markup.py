@@ -26,6 +26,7 @@ def test_a_span_of_code_over_two_lines_is_joined():
 
 def test_a_paragraph_of_returns_is_one_value():
     head = ["Summary.", "", "Returns", "-------"]
-    assert docstring_markup.free_returns([*head, "A table of", "two columns.", ""]) == ["Summary.", "", "", "", ":returns: A table of two columns.", ""]
+    read = docstring_markup.free_returns([*head, "A table of", "two columns.", ""])
+    assert read == ["Summary.", "", "", "", ":returns: A table of two columns.", ""]
     listed = [*head, "int", "    The first.", ""]
     assert docstring_markup.free_returns(listed) == listed
