@@ -7,6 +7,4 @@
 # % and without alt text, so write captions and figures in their own chapters and link to them with {numref}. A missing key is a warning,
 # % so a failed build. tools/build_book.py renders this page anew in every build, for Sphinx does not know that it depends on others.
 #
-# | finding | value | where |
-# |---|---|---|
-# | toy | {glue:text}`models.ipynb::models-toy-share:.1%` | {doc}`models`, {numref}`fig-models-toy` |
+# The findings of the chapters, with links, come here.
