@@ -67,9 +67,16 @@ serve: book
 bench: $(READY)
 	@for script in benchmarks/[!_]*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
 
+# make train ELTEC=ELTeC-pol-level1.tar.xz OPENSTAX=openstax-pl.tar.xz: from the two archives to new checkpoints. Hours on a CPU; a run that
+# was stopped goes on where it was.
 train: $(READY)
-	@echo "Training needs the two source archives: see training/README.md"
-	$(PY) -m training $(ARGS)
+	@test -n "$(ELTEC)" -a -n "$(OPENSTAX)" || { echo "make train ELTEC=archive OPENSTAX=archive: see training/README.md"; exit 1; }
+	$(PY) -m training.corpus --eltec $(ELTEC) --openstax $(OPENSTAX)
+	$(PY) -m training.tokens
+	$(PY) -m training.polish_gpt2
+	$(PY) -m training.herbert
+	$(PY) -m training.export --model polish-gpt2-mini
+	$(PY) -m training.export --model herbert-mini
 
 lint: $(READY)
 	$(PY) -m ruff check .

@@ -19,7 +19,7 @@ MODEL_COLOURS = {
     "permuted": "#b07aa8",
 }
 
-CYCLE = ["#0a85c7", "#dd6b10", "#0a9b74", "#c7679f", "#b8930f", "#3fa9d6", "#8c8c8c"]
+CYCLE = ["#0a85c7", "#dd6b10", "#0a9b74", "#c7679f", "#a9860c", "#3597c4", "#8c8c8c"]
 
 STYLE = {
     "figure.figsize": (5.6, 3.5),  # on a phone of 390 px the letters are still 10 px high

@@ -104,7 +104,7 @@ def forget_chapter(root: Path, name: str) -> None:
 
 def build(root: Path) -> int:
     """Run Jupyter Book. Returns its exit status, or 1 when it left no page to open."""
-    mark = root / "_build" / "building"
+    mark, key = root / "_build" / "building", site_key(root)  # the key of what is read now, not of what it is afterwards
     write_whole(mark, "")
     program = "from jupyter_book.cli.main import main; main()"  # there is no `python -m jupyter_book`
     command = [sys.executable, "-c", program, "build", str(root), "-n", "-W", "--keep-going"]
@@ -113,7 +113,7 @@ def build(root: Path) -> int:
         print("the build ended well, but there is no _build/html/index.html", file=sys.stderr)
         status = 1
     if status == 0:
-        write_whole(root / "_build" / "site.key", site_key(root))
+        write_whole(root / "_build" / "site.key", key)
         mark.unlink()
     return status
 
