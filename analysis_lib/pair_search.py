@@ -31,6 +31,9 @@ BLOCK = 1024
 RESCORED_ENTRIES = 1 << 21
 """Float64 products held at once while candidates are scored again (16 MiB)."""
 
+MERGED_AT_ONCE = 1 << 16
+"""Candidates sorted at once; more only where ties are many or `k` is large."""
+
 UNIT_ROUNDOFF = 2.0**-24
 UNDERFLOW = 2.0**-120
 
@@ -113,10 +116,10 @@ def top_pairs(
     keep_right = mask_argument("keep_right", keep_right, len(right))
     groups = _groups(groups, len(left), len(right))
     with torch.inference_mode():
-        rows = _by_norm(left, keep_left, sign=1 if largest else -1)
+        rows = _by_norm(left, keep_left, negate=not largest)
         columns = _by_norm(right, keep_right)
-        best = _search(rows, columns, k, groups)
-    # The unscaled factors score the winners: scaling is for the search alone.
+        best = _search(rows, columns, k, groups, sign=1 if largest else -1)
+    # Scaling and sign are for the search alone.
     scores = exact_scores(left, right, best.left_ids, best.right_ids)
     return TopPairs(best.left_ids, best.right_ids, scores)
 
@@ -128,24 +131,30 @@ class _Side:
     ids: np.ndarray  # [n] token ids
     norms: np.ndarray  # [n] float64, descending
     rows: Tensor  # [n, d] float32
-    exact: Tensor  # [n, d] float64
+    factor: Tensor  # [vocab, d] as given: row id is 2 ** exponent times its row here, negated for the smallest
+    exponent: int
 
 
-def _by_norm(factor: Tensor, keep: np.ndarray, sign: int = 1) -> _Side:
+def _by_norm(factor: Tensor, keep: np.ndarray, negate: bool = False) -> _Side:
     """Order the kept rows by norm, scaled by a power of two so that none overflows."""
     ids = np.flatnonzero(keep)
-    exact, _ = scaled(factor[torch.from_numpy(ids)].double())
-    norms = torch.linalg.vector_norm(exact, dim=1).numpy()
+    rows, exponent = scaled(factor[torch.from_numpy(ids)])
+    norms = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64).numpy()
     order = np.argsort(-norms, kind="stable")
-    exact = exact[torch.from_numpy(order)] * sign
-    return _Side(ids[order], norms[order], exact.float(), exact)
+    rows = rows[torch.from_numpy(order)].float()
+    return _Side(ids[order], norms[order], rows.neg_() if negate else rows, factor, exponent)
 
 
-def _search(rows: _Side, columns: _Side, k: int, groups: np.ndarray | None) -> TopPairs:
+def _search(rows: _Side, columns: _Side, k: int, groups: np.ndarray | None, sign: int) -> TopPairs:
     """Visit blocks from the largest bound down, keeping the best `k` pairs."""
     best = TopPairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     if not (len(rows.ids) and len(columns.ids)):
         return best
+
+    def score(left_ids: np.ndarray, right_ids: np.ndarray) -> np.ndarray:
+        exact = exact_scores(rows.factor, columns.factor, left_ids, right_ids)
+        return sign * np.ldexp(exact, -rows.exponent - columns.exponent)
+
     slack = rounding_bound(rows.rows.shape[1])
     bounds = np.outer(rows.norms[::BLOCK], columns.norms[::BLOCK])
     buffer = torch.empty(BLOCK * BLOCK)
@@ -165,38 +174,38 @@ def _search(rows: _Side, columns: _Side, k: int, groups: np.ndarray | None) -> T
         if scores.amax().item() < reach:
             continue
         found = _candidates(scores, reach, rows.ids[i:], columns.ids[j:], groups)
-        best = _merge(best, found, rows, columns, (i, j), k, margin)
+        best = _merge(best, found, score, k, margin)
         if len(best.scores) == k:
             floor = best.scores[-1]
     return best
 
 
 def _candidates(scores, reach, left_ids, right_ids, groups):
-    """Positions in a block, and their float32 scores, that reach the floor."""
+    """Ids of a block's pairs that reach the floor, and their float32 scores."""
     flat = (scores >= reach).flatten().nonzero()[:, 0].numpy()
     row, column = np.divmod(flat, scores.shape[1])
-    if groups is not None:
-        allowed = groups[left_ids[row]] != groups[right_ids[column]]
-        flat, row, column = flat[allowed], row[allowed], column[allowed]
-    return row, column, scores.flatten().numpy()[flat]
+    left_ids, right_ids = left_ids[row], right_ids[column]
+    approximate = scores.flatten().numpy()[flat]
+    if groups is None:
+        return left_ids, right_ids, approximate
+    allowed = groups[left_ids] != groups[right_ids]
+    return left_ids[allowed], right_ids[allowed], approximate[allowed]
 
 
-def _merge(best, found, rows, columns, corner, k, margin):
+def _merge(best, found, score, k, margin):
     """The best `k` of the pairs so far and a block's candidates, by exact score."""
-    row, column, approximate = found
+    left_new, right_new, approximate = found
     if len(approximate) > k:
         # k entries are truly above (k-th - margin): what lies 2 margins below is out.
         kth = np.partition(approximate, -k)[-k]
         near = approximate >= kth - 2 * margin
-        row, column = row[near], column[near]
-    chunk = max(k, RESCORED_ENTRIES // rows.exact.shape[1])
-    for start in range(0, len(row), chunk):
+        left_new, right_new = left_new[near], right_new[near]
+    chunk = max(k, MERGED_AT_ONCE)
+    for start in range(0, len(left_new), chunk):
         part = slice(start, start + chunk)
-        at_left, at_right = row[part] + corner[0], column[part] + corner[1]
-        left_ids = np.concatenate([best.left_ids, rows.ids[at_left]])
-        right_ids = np.concatenate([best.right_ids, columns.ids[at_right]])
-        new = exact_scores(rows.exact, columns.exact, at_left, at_right)
-        scores = np.concatenate([best.scores, new])
+        left_ids = np.concatenate([best.left_ids, left_new[part]])
+        right_ids = np.concatenate([best.right_ids, right_new[part]])
+        scores = np.concatenate([best.scores, score(left_new[part], right_new[part])])
         order = np.lexsort((right_ids, left_ids, -scores))[:k]
         best = TopPairs(left_ids[order], right_ids[order], scores[order])
     return best
@@ -236,12 +245,12 @@ def rounding_bound(width: int) -> float:
 
 
 def scaled(matrix: Tensor) -> tuple[Tensor, int]:
-    """Divide by a power of two so that entries are below 1; also return its exponent."""
-    largest = matrix.abs().max().item() if matrix.numel() else 0.0
-    exponent = int(np.frexp(largest)[1])
+    """A copy divided by a power of two so that entries are below 1, and that power."""
+    low, high = (end.item() for end in matrix.aminmax()) if matrix.numel() else (0.0, 0.0)
+    exponent = int(np.frexp(max(-low, high))[1])
     # Two steps: 2 ** exponent alone may lie outside the range of a float.
     half = exponent // 2
-    return matrix * 2.0**-half * 2.0 ** (half - exponent), exponent
+    return (matrix * 2.0**-half).mul_(2.0 ** (half - exponent)), exponent
 
 
 def count_argument(name: str, value: int) -> int:

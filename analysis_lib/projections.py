@@ -215,9 +215,7 @@ def feed_forward_keys_values(weights: TransformerWeights, layer: int, reading: s
     return keys - keys.mean(dim=1, keepdim=True), values
 
 
-def top_tokens(
-    vectors: ArrayLike | Tensor, W_U: ArrayLike | Tensor, k: int = 30, keep: ArrayLike | None = None
-) -> TopTokens:
+def top_tokens(vectors: ArrayLike | Tensor, W_U: ArrayLike | Tensor, k: int = 30, keep: ArrayLike | None = None) -> TopTokens:
     """The tokens that vectors of the residual stream point at, exactly.
 
     Blocks of vectors are multiplied by the whole vocabulary in float32; what rounding could have kept off a list
@@ -247,9 +245,7 @@ def top_tokens(
     k = count_argument("k", k)
     vectors, columns = matrix_argument("vectors", vectors), matrix_argument("W_U", W_U).T
     if vectors.shape[1] != columns.shape[1]:
-        raise ValueError(
-            f"vectors and W_U do not fit: vectors [n, {vectors.shape[1]}], W_U [{columns.shape[1]}, {columns.shape[0]}]"
-        )
+        raise ValueError(f"vectors and W_U do not fit: vectors [n, {vectors.shape[1]}], W_U [{columns.shape[1]}, {columns.shape[0]}]")
     kept = np.flatnonzero(mask_argument("keep", keep, len(columns)))
     k = min(k, len(kept))
     ids = np.zeros((len(vectors), k), np.int64)
@@ -321,8 +317,7 @@ def paired_overlap(
     """
     if np.shape(keys) != np.shape(values) or len(keys) < 2:
         raise ValueError(
-            f"keys and values: expected the same shape and two neurons or more, found {tuple(np.shape(keys))} and"
-            f" {tuple(np.shape(values))}"
+            f"keys and values: expected the same shape and two neurons or more, found {tuple(np.shape(keys))} and {tuple(np.shape(values))}"
         )
     key_ids = top_tokens(keys, W_U, k, keep).ids
     value_ids = top_tokens(values, W_U, k, keep).ids

@@ -46,9 +46,7 @@ def _shared(ids_a: ArrayLike, ids_b: ArrayLike) -> tuple[np.ndarray, int, int]:
     """Number of ids that two rows share [n], and how many ids each row has."""
     ids_a, ids_b = np.asarray(ids_a), np.asarray(ids_b)
     if ids_a.ndim != 2 or ids_b.ndim != 2 or len(ids_a) != len(ids_b) or 0 in (ids_a.shape[1], ids_b.shape[1]):
-        raise ValueError(
-            f"sets of ids: expected two arrays [n, k] with as many rows, found shapes {ids_a.shape} and {ids_b.shape}"
-        )
+        raise ValueError(f"sets of ids: expected two arrays [n, k] with as many rows, found shapes {ids_a.shape} and {ids_b.shape}")
     for ids in (ids_a, ids_b):
         ordered = np.sort(ids, axis=1)
         if (ordered[:, 1:] == ordered[:, :-1]).any():

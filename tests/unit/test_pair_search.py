@@ -38,6 +38,7 @@ def block_size(request, monkeypatch):
     """Blocks far smaller than the factors, so that many are visited and pruned."""
     monkeypatch.setattr(pair_search, "BLOCK", request.param)
     monkeypatch.setattr(pair_search, "RESCORED_ENTRIES", 64 * request.param)
+    monkeypatch.setattr(pair_search, "MERGED_AT_ONCE", request.param)
 
 
 @st.composite
