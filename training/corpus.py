@@ -30,9 +30,7 @@ HELD_OUT_SHARE = 0.03  # of words, in whole documents, for novels and for textbo
 TEI_BLOCKS = {"p", "head", "l"}
 TEI_DROPPED = {"note", "ref"}
 CNXML_BLOCKS = {"para", "title", "item", "meaning", "term"}
-CNXML_DROPPED = {
-    "media", "figure", "table", "equation", "math", "footnote", "metadata", "link", "note-ref",
-}
+CNXML_DROPPED = {"media", "figure", "table", "equation", "math", "footnote", "metadata", "link"}
 CNXML_DROPPED_SECTIONS = {"references"}
 
 WORD = re.compile(r"[^\W\d_]+")
@@ -161,7 +159,7 @@ def join_split_words(text, counts):
 
 
 def drop_repeated(documents, min_words=8):
-    """Leave out paragraphs of ``min_words`` or more that stand in an earlier document."""
+    """Leave out paragraphs of ``min_words`` or more that stood before, in this or an earlier document."""
     seen, kept, dropped = set(), [], 0
     for name, paragraphs in documents:
         own = []

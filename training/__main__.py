@@ -1,0 +1,48 @@
+"""All recipes in turn: corpus, tokenizers, both models, checkpoints.
+
+    python -m training --eltec ELTeC-pol-level1.tar.xz --openstax openstax-pl.tar.xz
+
+The same command resumes: text and token ids that lie in ``--work`` are not made
+again, and a model goes on from its last saved state. A fresh start is another folder.
+"""
+
+import argparse
+import platform
+from pathlib import Path
+
+import torch
+
+from training import corpus, export, herbert, polish_gpt2, tokens
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__.split("\n")[0])
+    parser.add_argument("--eltec", required=True, type=Path)
+    parser.add_argument("--openstax", required=True, type=Path)
+    parser.add_argument("--work", default=Path("training/work"), type=Path)
+    parser.add_argument("--tokens", default=24e6, type=float, help="tokens that each model sees")
+    parser.add_argument("--vocab", default=16384, type=int)
+    parser.add_argument("--seed", default=0, type=int)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", default=0, type=int, help="0: torch's own choice")
+    parser.add_argument("--compile", action="store_true")
+    options = parser.parse_args(arguments)
+    work = ["--work", str(options.work)]
+    if not (options.work / "manifest.json").exists():  # what a step writes last
+        corpus.main(["--eltec", str(options.eltec), "--openstax", str(options.openstax), "--out", str(options.work)])
+    for name in tokens.MODELS:
+        if not (options.work / name / "heldout.bin").exists():
+            tokens.main([*work, "--vocab", str(options.vocab), "--model", name])
+    run = [*work, "--tokens", str(options.tokens), "--seed", str(options.seed), "--device", options.device]
+    run += ["--threads", str(options.threads), *["--compile"] * options.compile]
+    polish_gpt2.main([*run, "--vocab", str(options.vocab)])
+    herbert.main(run)
+    device = f"CPU, {platform.machine()}, {torch.get_num_threads()} threads"
+    if options.device.startswith("cuda"):
+        device = torch.cuda.get_device_name(options.device)
+    for name in tokens.MODELS:
+        export.main([*work, "--model", name, "--seed", str(options.seed), "--device-name", device])
+
+
+if __name__ == "__main__":
+    main()

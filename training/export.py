@@ -1,0 +1,136 @@
+"""Turn a run into an embedded checkpoint: float16 weights, tokenizer, figures, card.
+
+    python -m training.export --work training/work --model polish-gpt2-mini
+
+writes ``analysis_lib/checkpoints/<model>/``: the old folder is replaced only when
+the new one is whole.
+"""
+
+import argparse
+import json
+import platform
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from transformers import BertForMaskedLM, GPT2LMHeadModel, GPT2TokenizerFast, HerbertTokenizer
+
+from training import herbert, polish_gpt2
+from training.evaluate import evaluate_gpt2, evaluate_herbert
+from training.loop import load_ids
+from training.tokens import MODELS, read_documents
+
+CHECKPOINTS = Path(__file__).parents[1] / "analysis_lib" / "checkpoints"
+KINDS = {
+    "polish-gpt2-mini": (polish_gpt2, GPT2LMHeadModel, GPT2TokenizerFast),
+    "herbert-mini": (herbert, BertForMaskedLM, HerbertTokenizer),
+}
+
+
+def restore(name, folder, layers, heads):
+    """Model, tokenizer and progress of the state that a run last saved."""
+    recipe, kind, tokenizer_kind = KINDS[name]
+    path = folder / "state.safetensors"
+    tensors = {k[6:]: v for k, v in load_file(path).items() if k.startswith("model.")}
+    with safe_open(path, "pt") as file:
+        progress = json.loads(file.metadata()["progress"])
+    table = next(v for k, v in tensors.items() if k.endswith(("wte.weight", "word_embeddings.weight")))
+    model = kind(recipe.configuration(table.shape[0], layers, table.shape[1], heads))
+    missing, unexpected = model.load_state_dict(tensors, strict=False)
+    if unexpected or [k for k in missing if "decoder" not in k and "lm_head" not in k]:
+        raise ValueError(f"{path}: missing {missing}, unexpected {unexpected}")
+    model.tie_weights()
+    return model.eval(), tokenizer_kind.from_pretrained(folder / "tokenizer"), progress
+
+
+def evaluate(name, model, tokenizer, folder, seed):
+    """Held-out figures of the model beside an untrained one of the same configuration."""
+    torch.manual_seed(seed + 1)
+    untrained = type(model)(model.config).eval()
+    text = "\n".join(p for document in read_documents(folder.parent / "heldout.jsonl") for p in document)
+    ids = [load_ids(folder / f"{split}.bin") for split in ("train", "heldout")]
+    if name == "polish-gpt2-mini":
+        return evaluate_gpt2(model, untrained, *ids, text)
+    return evaluate_herbert(model, untrained, tokenizer, *ids, text)
+
+
+def interval(figure, scale=1.0, digits=3):
+    """'mean (95 % interval low to high)' of a bootstrapped figure."""
+    return "{:.{d}f} (95 % interval {:.{d}f} to {:.{d}f})".format(*(scale * figure[k] for k in ("mean", "low", "high")), d=digits)
+
+
+def card(name, model, figures, run):
+    """Model card in Markdown."""
+    loss = "next token" if name == "polish-gpt2-mini" else "masked token"
+    lines = [
+        "---", "language: pl", "license: cc-by-4.0", "---", f"# {name}", "",
+        f"`{type(model).__name__}`, {sum(p.numel() for p in model.parameters()):,} parameters, made for this book by "
+        f"`training/{'polish_gpt2' if name == 'polish-gpt2-mini' else 'herbert'}.py`.", "",
+        "| | |", "|---|---|",
+        "| data | ELTeC-pol, 62 novels of 1840-1939 in modern spelling (texts in the public domain, edition CC BY 4.0), "
+        "and three OpenStax textbooks (CC BY 4.0); 6.5 million words |",
+        "| licence | CC BY 4.0 |",
+        f"| tokens seen | {run['tokens']:,} ({run['tokens'] / run['train_tokens']:.2f} passes over {run['train_tokens']:,}) |",
+        f"| held-out loss | {interval(figures['heldout_loss'])} nats a {loss} |",
+        f"| the same | {figures['nats_per_word']:.3f} nats a word, {figures['nats_per_character']:.3f} nats a character |",
+        f"| unigram | entropy {figures['unigram_entropy']:.3f}, "
+        f"held-out cross entropy {figures['unigram_heldout_loss']:.3f} nats a token |",
+        f"| untrained | {figures['untrained_heldout_loss']:.3f} nats a token |",
+        f"| under the unigram entropy | {figures['under_unigram_entropy']:.3f} nats |",
+    ]
+    if "top10" in figures:
+        lines += [
+            f"| masked token is the first guess | {interval(figures['top1'], 100, 1)} %; "
+            f"unigram {100 * figures['unigram_top1']:.1f} % |",
+            f"| masked token among the first ten | {interval(figures['top10'], 100, 1)} %; "
+            f"unigram {100 * figures['unigram_top10']:.1f} %; untrained {100 * figures['untrained_top10']:.1f} % |",
+        ]
+    lines += [
+        f"| device, wall time | {run['device']}; {run['seconds'] / 3600:.2f} hours |",
+        f"| seed | {run['seed']} |",
+        "| precision | float16 on disk, trained with bf16 autocast over float32 weights |",
+        "", "The loss curve is in `training_log.csv`, all figures in `evaluation.json`. Intervals are bootstraps over",
+        "held-out windows; the held-out set is 3 novels and 10 textbook modules, whole documents never trained on.", "",
+        "Limits: a small model trained briefly on old novels and textbooks. It shows how the book's methods work on a",
+        "real, trained Polish model that anyone can load at once; it says little about large models. Its Polish is",
+        "that of 1840-1939 and of textbooks, with the views of their time. Not for use outside this book.", "",
+    ]
+    return "\n".join(lines)
+
+
+def export(name, work, layers, heads, seed, device):
+    """Write the checkpoint folder of one model; returns its path."""
+    folder, target = work / name, CHECKPOINTS / name
+    model, tokenizer, progress = restore(name, folder, layers, heads)
+    model = model.half().float()  # what is measured is what is shipped
+    figures = evaluate(name, model, tokenizer, folder, seed)
+    run = {**progress, "seed": seed, "device": device, "train_tokens": len(load_ids(folder / "train.bin"))}
+    scratch = CHECKPOINTS / f".{name}.part"
+    shutil.rmtree(scratch, ignore_errors=True)
+    model.half().save_pretrained(scratch)
+    tokenizer.save_pretrained(scratch)
+    shutil.copy(folder / "log.csv", scratch / "training_log.csv")
+    (scratch / "evaluation.json").write_text(json.dumps({**figures, "run": run}, indent=1) + "\n", encoding="utf-8")
+    (scratch / "README.md").write_text(card(name, model, figures, run), encoding="utf-8")
+    shutil.rmtree(target, ignore_errors=True)
+    scratch.rename(target)
+    return target
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--work", default=Path("training/work"), type=Path)
+    parser.add_argument("--model", choices=MODELS, required=True)
+    parser.add_argument("--layers", default=4, type=int)
+    parser.add_argument("--heads", default=6, type=int)
+    parser.add_argument("--seed", default=0, type=int)
+    parser.add_argument("--device-name", default=f"CPU, {platform.machine()}, one thread")
+    options = parser.parse_args(arguments)
+    target = export(options.model, options.work, options.layers, options.heads, options.seed, options.device_name)
+    print((target / "README.md").read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""herbert-mini: a HerBERT-like masked language model on the Polish corpus.
+
+    python -m training.herbert --work training/work --tokens 24e6
+
+Whole words are masked (a fifth of them). A post-norm model learns nothing but
+unigram frequencies until some head looks at neighbours, so it starts on short
+contexts (16, then 32, 64, 128 tokens), with sinusoidal positions of the word
+embedding's scale and the output bias at the unigram log-frequencies. AdamW;
+about 1,024 tokens a step. The same command resumes.
+"""
+
+import argparse
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import BertConfig, BertForMaskedLM, HerbertTokenizer
+
+from training.loop import ChunkedCrossEntropy, autocast, cap_norms, load_ids, train
+
+CONTEXT = 128
+STAGES = [(0.04, 16), (0.12, 32), (0.35, 64), (1.0, 128)]  # (share of tokens, context)
+STEP_TOKENS = 1024
+NORM_CAP = 1.6
+CLS, SEP, MASK = 0, 2, 4
+
+
+def configuration(vocab_size, layers=4, width=192, heads=6):
+    """The model's configuration; dropout off, since every text is seen two or three times only."""
+    return BertConfig(
+        vocab_size=vocab_size, hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
+        intermediate_size=4 * width, max_position_embeddings=CONTEXT, hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0, pad_token_id=1, bos_token_id=CLS, eos_token_id=SEP,
+    )
+
+
+def sinusoids(n_positions, width):
+    """Sinusoidal positions [position, width] with unit root mean square."""
+    angle = torch.arange(n_positions)[:, None] * torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+    table = torch.zeros(n_positions, width)
+    table[:, 0::2], table[:, 1::2] = angle.sin(), angle.cos()
+    return table * math.sqrt(2)
+
+
+def build(config, seed, counts):
+    """A fresh model with sinusoidal positions and unigram log-frequencies as output bias.
+
+    Parameters
+    ----------
+    counts : ndarray [vocab]
+        Frequencies of the tokens in the training text.
+    """
+    torch.manual_seed(seed)
+    model = BertForMaskedLM(config)
+    with torch.no_grad():
+        words = model.bert.embeddings.word_embeddings.weight
+        positions = model.bert.embeddings.position_embeddings.weight
+        positions.copy_(sinusoids(*positions.shape) * words.std())
+        smoothed = torch.from_numpy(np.log((counts + 0.5) / (counts + 0.5).sum()))
+        model.cls.predictions.bias.copy_(smoothed)
+        model.cls.predictions.decoder.bias.copy_(smoothed)
+    return model
+
+
+def optimizers_for(model):
+    """AdamW; weight decay on matrices only."""
+    matrices = [p for p in model.parameters() if p.ndim == 2]
+    vectors = [p for p in model.parameters() if p.ndim == 1]
+    groups = [{"params": matrices, "weight_decay": 0.01}, {"params": vectors, "weight_decay": 0.0}]
+    return [torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98), fused=True)]
+
+
+def word_ends(tokenizer):
+    """Which tokens end a word (``</w>``) or stand outside words, bool [vocab]."""
+    names = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    special = set(tokenizer.all_special_ids)
+    return torch.tensor([n.endswith("</w>") or i in special for i, n in enumerate(names)])
+
+
+def windows(ids, starts, context):
+    """``<s>`` + tokens + ``</s>`` at the given starts, [batch, context]."""
+    rows = np.stack([ids[s : s + context - 2] for s in starts]).astype("int64")
+    framed = torch.full((len(rows), context), SEP)
+    framed[:, 0], framed[:, 1:-1] = CLS, torch.from_numpy(rows)
+    return framed
+
+
+def mask_words(batch, ends, rate, generator, corrupt=True):
+    """Choose whole words at ``rate`` and hide them.
+
+    Parameters
+    ----------
+    batch : LongTensor [text, token]
+    ends : BoolTensor [vocab]
+        Tokens that end a word.
+    corrupt : bool
+        80 % of hidden tokens become ``<mask>``, 10 % a random token, 10 % stay; else all ``<mask>``.
+
+    Returns
+    -------
+    (LongTensor, BoolTensor)
+        The batch with words hidden, and which tokens are to be predicted.
+    """
+    after_end = torch.nn.functional.pad(ends[batch], (1, 0), value=True)[:, :-1]
+    word = after_end.cumsum(1)
+    draw = torch.rand(batch.shape, generator=generator)
+    chosen = (draw < rate).gather(1, word.clamp_max(batch.shape[1] - 1)) & (batch > MASK)
+    fate = torch.rand(batch.shape, generator=generator) if corrupt else torch.zeros(batch.shape)
+    other = torch.randint(MASK + 1, len(ends), batch.shape, generator=generator)
+    hidden = torch.where(chosen & (fate < 0.8), MASK, batch)
+    return torch.where(chosen & (fate >= 0.9), other, hidden), chosen
+
+
+def loss_of(model, hidden, chosen, batch, chunk, fused=False):
+    """Mean loss over the chosen tokens, in nats."""
+    states = model.bert(hidden).last_hidden_state[chosen]
+    states = model.cls.predictions.transform(states).float()
+    decoder = model.cls.predictions.decoder
+    return ChunkedCrossEntropy.apply(states, decoder.weight, decoder.bias, batch[chosen], chunk, fused)
+
+
+def context_at(share):
+    """Context length after a share of all tokens."""
+    return next(context for end, context in STAGES if share < end or end == 1.0)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--work", default=Path("training/work"), type=Path)
+    parser.add_argument("--tokens", default=24e6, type=float)
+    parser.add_argument("--layers", default=4, type=int)
+    parser.add_argument("--width", default=192, type=int)
+    parser.add_argument("--heads", default=6, type=int)
+    parser.add_argument("--seed", default=0, type=int)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", default=0, type=int)
+    parser.add_argument("--compile", action="store_true", help="torch.compile the encoder: faster on a CPU, needs a C++ compiler")
+    options = parser.parse_args(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    folder = options.work / "herbert-mini"
+    ids, heldout = load_ids(folder / "train.bin"), load_ids(folder / "heldout.bin")
+    tokenizer = HerbertTokenizer.from_pretrained(folder / "tokenizer")
+    ends, counts = word_ends(tokenizer), np.bincount(ids, minlength=len(tokenizer))
+    model = build(configuration(len(tokenizer), options.layers, options.width, options.heads), options.seed, counts).to(options.device)
+    if options.compile:
+        model.bert.compile()
+    check = windows(heldout, range(0, 128 * 2400, 2400), CONTEXT)
+    check_hidden, check_chosen = mask_words(check, ends, 0.15, torch.Generator().manual_seed(0), corrupt=False)
+    chunk = 128 if options.device == "cpu" else 8192
+
+    def batch_loss(step, tokens):
+        generator = torch.Generator().manual_seed(options.seed * 10_000_019 + step)
+        context = context_at(tokens / options.tokens)
+        starts = torch.randint(len(ids) - context, (STEP_TOKENS // context,), generator=generator).tolist()
+        batch = windows(ids, starts, context)
+        hidden, chosen = mask_words(batch, ends, 0.2, generator)
+        return loss_of(model, *(t.to(options.device) for t in (hidden, chosen, batch)), chunk, options.compile), batch.numel()
+
+    @torch.no_grad()
+    def heldout_loss():
+        total = 0.0
+        with autocast(options.device):
+            for part in zip(check_hidden.split(8), check_chosen.split(8), check.split(8), strict=True):
+                loss = loss_of(model, *(t.to(options.device) for t in part), chunk, options.compile)
+                total += float(loss) * int(part[1].sum())
+        return total / int(check_chosen.sum())
+
+    progress = train(
+        folder, model, optimizers_for(model), batch_loss, heldout_loss, total=options.tokens, warmup=200_000,
+        after_step=lambda: cap_norms(model.bert.embeddings.word_embeddings.weight, NORM_CAP), device=options.device,
+    )
+    print(progress)
+
+
+if __name__ == "__main__":
+    main()
