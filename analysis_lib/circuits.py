@@ -10,7 +10,7 @@ import torch
 from analysis_lib.weights import TransformerWeights
 
 
-def copying_scores(weights: TransformerWeights) -> np.ndarray:
+def copying_scores(weights: TransformerWeights, centre: bool = False) -> np.ndarray:
     r"""How far each head's output circuit raises the tokens it attends to.
 
     With $\lambda$ the eigenvalues of $W_E W_V W_O W_U$ [vocab, vocab],
@@ -23,6 +23,9 @@ def copying_scores(weights: TransformerWeights) -> np.ndarray:
     Parameters
     ----------
     weights : TransformerWeights
+    centre : bool
+        Remove the mean over the vocabulary from W_E and W_U first. For W_U that changes no probability (softmax does
+        not see a constant); without it, one eigenvalue along the common mean can outweigh all others.
 
     Returns
     -------
@@ -34,7 +37,11 @@ def copying_scores(weights: TransformerWeights) -> np.ndarray:
     Positive eigenvalues do not prove copying: the paper says so itself. Layer norms and biases are left out.
     """
     with torch.inference_mode():
-        tokens = (weights.W_U @ weights.W_E).double()  # [d_model, d_model], over the whole vocabulary
+        embedding, unembedding = weights.W_E.double(), weights.W_U.double()
+        if centre:
+            embedding = embedding - embedding.mean(dim=0)
+            unembedding = unembedding - unembedding.mean(dim=1, keepdim=True)
+        tokens = unembedding @ embedding  # [d_model, d_model], over the whole vocabulary
         circuits = weights.W_O.double() @ tokens @ weights.W_V.double()  # [layer, head, d_head, d_head]
         eigenvalues = torch.linalg.eigvals(circuits).cpu().numpy()
     sizes = np.abs(eigenvalues).sum(axis=-1)

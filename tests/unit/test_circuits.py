@@ -46,6 +46,15 @@ def test_known_answers(weights):
     np.testing.assert_allclose(copying_scores(weights), [[0, 1, 1], [-1, -1, -1]], atol=1e-6)
 
 
+def test_centred_scores_ignore_the_common_mean(weights):
+    """A constant added to every embedding moves the raw score to the sign of one eigenvalue, and the centred score not at all."""
+    before = copying_scores(weights, centre=True)
+    shift = 20 * torch.randn(12, generator=torch.Generator().manual_seed(2))
+    weights.W_E, weights.W_U = weights.W_E + shift, weights.W_U + shift[:, None]
+    np.testing.assert_allclose(copying_scores(weights, centre=True), before, atol=1e-4)
+    assert np.abs(copying_scores(weights)).mean() > 0.9 > np.abs(before).mean()
+
+
 def test_random_heads_are_balanced_and_bounded():
     rng = torch.Generator().manual_seed(1)
     shapes = (200, 64), (64, 200), (4, 16, 64, 8), (4, 16, 8, 64)
