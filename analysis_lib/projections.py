@@ -47,6 +47,7 @@ __all__ = [
     "paired_overlap",
     "pairs_jaccard",
     "qk_factors",
+    "shuffled_overlap",
     "top_overlap",
     "top_pairs",
     "top_tokens",
@@ -321,6 +322,24 @@ def paired_overlap(
         )
     key_ids = top_tokens(keys, W_U, k, keep).ids
     value_ids = top_tokens(values, W_U, k, keep).ids
+    return shuffled_overlap(key_ids, value_ids, seed, n_shuffles)
+
+
+def shuffled_overlap(key_ids: ArrayLike, value_ids: ArrayLike, seed: int = 0, n_shuffles: int = 10) -> PairedOverlap:
+    """`paired_overlap` of lists that are found already.
+
+    Parameters
+    ----------
+    key_ids, value_ids : int array [neuron, k]
+        Top tokens of one layer's keys and values, or of whatever else is paired row by row.
+    seed, n_shuffles : int
+        As in `paired_overlap`.
+
+    Returns
+    -------
+    PairedOverlap
+    """
+    key_ids, value_ids = np.asarray(key_ids), np.asarray(value_ids)
     rng = np.random.default_rng(seed)
     shuffled = np.empty((count_argument("n_shuffles", n_shuffles), len(key_ids)))
     for row in shuffled:

@@ -19,6 +19,7 @@ from analysis_lib.projections import (
     paired_overlap,
     pairs_jaccard,
     qk_factors,
+    shuffled_overlap,
     top_overlap,
     top_tokens,
     topk_recall,
@@ -256,6 +257,14 @@ def test_shuffles_never_pair_a_neuron_with_itself():
     assert (found.shuffled == 0).all()
     again = paired_overlap(keys, keys, W_U, k=1, n_shuffles=200)
     np.testing.assert_array_equal(found.shuffled, again.shuffled)
+
+
+def test_overlap_of_lists_found_already_is_the_same():
+    rng = np.random.default_rng(8)
+    keys, values, W_U = rng.normal(size=(9, 6)), rng.normal(size=(9, 6)), rng.normal(size=(6, 40))
+    lists = [top_tokens(vectors, W_U, k=7).ids for vectors in (keys, values)]
+    for ours, theirs in zip(shuffled_overlap(*lists, seed=3), paired_overlap(keys, values, W_U, k=7, seed=3), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_paired_overlap_of_unpaired_arguments():
