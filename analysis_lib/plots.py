@@ -6,7 +6,11 @@ near-black. The hues are Okabe and Ito's, which colour-blind readers can tell ap
 
 from __future__ import annotations
 
+import textwrap
+
 import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
 from cycler import cycler
 
 INK = "#7a7a7a"  # text and axes: contrast 4.3 both on white and on the dark theme's ground
@@ -74,3 +78,355 @@ def use_style() -> None:
         return
     if get_ipython() is not None:
         set_matplotlib_formats("retina", facecolor="none", edgecolor="none", metadata={"Software": None})
+
+
+# --- Models: architecture, pieces of words, losses, identity ---
+
+
+def draw_block(axes: plt.Axes, title: str, colour: str, pre_norm: bool, ends: tuple[str, str]) -> None:
+    """One transformer block on its residual stream, read from the bottom up.
+
+    Parameters
+    ----------
+    axes : Axes
+        Emptied of ticks and frame.
+    title, colour : str
+        The model's name and its colour.
+    pre_norm : bool
+        GPT-2 normalises what a module *reads*; BERT normalises the *sum* of stream and module.
+    ends : (str, str)
+        What stands below the first and above the last block.
+    """
+    axes.set(xlim=(-0.12, 1), ylim=(-0.7, 10.6), title=title)
+    axes.axis("off")
+    axes.annotate("", (0, 10.3), (0, -0.1), arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 2.5}, zorder=1)
+    mark = {"ls": "none", "ms": 15, "mfc": colour, "mec": colour, "zorder": 3}
+    letter = {"ha": "center", "va": "center_baseline", "color": "white", "weight": "bold", "zorder": 4}
+    for bottom, module in ((0.9, "attention"), (5.2, "feed-forward")):
+        boxes = ["layer norm", module] if pre_norm else [module]
+        joins = bottom + 0.6 + 1.1 * len(boxes)
+        path = [bottom, *(bottom + 0.55 + 1.1 * i + d for i in range(len(boxes)) for d in (-0.15, 0.6)), joins]
+        for low, high in zip(path[::2], path[1::2], strict=True):
+            axes.plot([0.55, 0.55], [low, high], color=colour, lw=1.6)
+        axes.plot([0, 0.55], [bottom, bottom], color=colour, lw=1.6)
+        axes.plot([0, 0.55], [joins, joins], color=colour, lw=1.6)
+        for low, text in zip(path[1::2], boxes, strict=False):
+            tint = "none" if text == "layer norm" else colour + "26"
+            axes.add_patch(mpl.patches.Rectangle((0.27, low), 0.56, 0.75, fc=tint, ec=colour, lw=1.4))
+            axes.text(0.55, low + 0.36, text, ha="center", va="center", fontsize=10.5)
+        axes.plot(0, joins, marker="o", **mark)
+        axes.text(0, joins, "+", fontsize=13, **letter)
+        if not pre_norm:
+            axes.plot(0, joins + 0.95, marker="s", **mark)
+            axes.text(0, joins + 0.95, "N", fontsize=10, **letter)
+            axes.text(0.12, joins + 0.95, "layer norm", va="center", fontsize=10.5)
+    axes.text(0.08, -0.4, ends[0], va="center", fontsize=10)
+    axes.text(0.08, 10.0, ends[1], va="center", fontsize=10)
+
+
+def draw_pieces(rows: list[tuple[str, list[list[str]]]], colours: list[str], columns: int = 50) -> plt.Figure:
+    """Sentences cut into pieces, one box a piece, broken into lines like a text.
+
+    Parameters
+    ----------
+    rows : list of (title, pieces of each tokenizer)
+        For every sentence, its pieces under each tokenizer, in the order of `colours`.
+    colours : list of str
+        One for each tokenizer.
+    columns : int
+        Letters in a line.
+
+    Returns
+    -------
+    Figure
+    """
+    placed, line = [], 0.0  # (line, column, text, colour or None)
+    for title, cuts in rows:
+        for part in textwrap.wrap(title, columns):
+            placed.append((line, 0, part, None))
+            line += 1.1
+        for pieces, colour in zip(cuts, colours, strict=True):
+            column = 0.5
+            for piece in pieces:
+                if column + len(piece) + 0.6 > columns:
+                    line, column = line + 1.25, 0.5
+                placed.append((line, column, piece, colour))
+                column += len(piece) + 1.1
+            line += 1.4
+        line += 0.35
+    size = 5.6 / columns / 0.602 * 72  # a letter of the monospaced font is 0.602 of its size wide
+    figure = plt.figure(figsize=(5.6, line * size * 1.65 / 72), layout="none")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(-0.2, columns + 0.2), ylim=(line - 0.6, -0.8))
+    axes.axis("off")
+    for y, x, text, colour in placed:
+        if colour:
+            style = {"boxstyle": "round,pad=0,rounding_size=0.25", "fc": colour + "1c", "ec": colour, "lw": 0.9}
+            axes.add_patch(mpl.patches.FancyBboxPatch((x - 0.25, y - 0.45), len(text) + 0.5, 0.9, **style))
+            axes.text(x + len(text) / 2, y + 0.03, text, ha="center", va="center", family="DejaVu Sans Mono", size=size * 0.97)
+        else:
+            axes.text(x, y + 0.03, text, va="center", size=size, style="italic")
+    return figure
+
+
+def draw_training(axes: plt.Axes, log, colour: str, unigram: float, title: str) -> None:
+    """Held-out and training loss [nats a token] against millions of tokens seen, with the unigram loss as a line."""
+    axes.plot(log.tokens / 1e6, log.train_loss, color=colour, lw=1, alpha=0.55, label="training")
+    axes.plot(log.tokens / 1e6, log.heldout_loss, color=colour, label="held out")
+    axes.axhline(unigram, color=INK, ls="--", lw=1.2, label="unigram, held out")
+    axes.set(title=title, xlabel="tokens seen [million]", xlim=(0, None))
+    axes.legend(loc="best")
+
+
+def draw_strips(axes: plt.Axes, groups: list[tuple[str, np.ndarray, str]], floor: float) -> None:
+    """Positive values on a logarithmic axis, one row of points for each (label, values, colour); zeros at `floor`."""
+    for row, (_, values, colour) in enumerate(groups):
+        values = np.sort(np.ravel(values))
+        offsets = (np.arange(len(values)) * 0.618 % 1 - 0.5) * 0.5  # spread without chance
+        axes.plot(np.maximum(values, floor), row + offsets, "o", color=colour, ms=4, alpha=0.75, mec="none")
+    axes.set_xscale("log")
+    axes.set(yticks=range(len(groups)), yticklabels=[label for label, _, _ in groups], ylim=(len(groups) - 0.4, -0.6))
+    axes.xaxis.grid(True)
+
+
+def head_maps(tables, relations, value="excess", significant="p_holm", level=0.05, symmetric=True, label="excess share"):
+    """Heat maps [layer, head], a row of panels a relation, a column a model, the same scale along a row.
+
+    Parameters
+    ----------
+    tables : dict of str to DataFrame
+        Title of a column to its tidy table with `layer head relation` and `value`.
+    relations : dict of str to str
+        Relation to its title.
+    value, significant : str
+        Column drawn; column of corrected p-values, a dot where it is below `level` (None: no dots).
+    symmetric : bool
+        Colours centred on zero.
+    label : str
+        Of the colour bars.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axes = plt.subplots(
+        len(relations), len(tables), figsize=(2.7 * len(tables) + 0.6, 1.62 * len(relations) + 0.5), squeeze=False, sharex=True
+    )
+    for row, (relation, title) in zip(axes, relations.items(), strict=True):
+        grids = [table[table["relation"] == relation] for table in tables.values()]
+        largest = max(1e-9, max(float(np.nanmax(np.abs(g[value]))) for g in grids))
+        scale = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest} if symmetric else {"cmap": "viridis", "vmin": 0, "vmax": largest}
+        for axis, grid, name in zip(row, grids, tables, strict=True):
+            image = axis.imshow(grid.pivot(index="layer", columns="head", values=value), aspect="auto", **scale)
+            if significant:
+                marked = grid[grid[significant] < level]
+                axis.plot(marked["head"], marked["layer"], "o", ms=4, mec="black", mfc="white")
+            heads, layers = sorted(grid["head"].unique()), sorted(grid["layer"].unique())
+            axis.set_xticks(heads[:: max(1, len(heads) // 8)])
+            axis.set_yticks(layers[:: max(1, len(layers) // 6)], [str(x + 1) for x in layers[:: max(1, len(layers) // 6)]])
+            heading = f"{name}\n{title}" if row is axes[0] else title
+            axis.set_title(heading, fontsize=10)
+        row[0].set_ylabel("layer")
+        figure.colorbar(image, ax=row[-1]).set_label(label, fontsize=9)
+    for axis in axes[-1]:
+        axis.set_xlabel("head")
+    return figure
+
+
+def depth_profiles(profiles, relations, colours, ylabel, columns=2):
+    """Small multiples: a measure by relative depth, a line a model with its interval.
+
+    Parameters
+    ----------
+    profiles : DataFrame
+        `relation model depth mean low high`; depth from 0 (first layer) to 1 (last).
+    relations : dict of str to str
+        Relation to panel title.
+    colours : dict of str to (colour, line style)
+        By model.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    rows = -(-len(relations) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(2.9 * columns, 1.9 * rows + 0.5), squeeze=False, sharex=True)
+    for axis in axes.flat[len(relations) :]:
+        axis.set_visible(False)
+    for axis, (relation, title) in zip(axes.flat, relations.items(), strict=False):
+        part = profiles[profiles["relation"] == relation]
+        for model, (colour, style) in colours.items():
+            line = part[part["model"] == model].sort_values("depth")
+            axis.plot(line["depth"], line["mean"], style, color=colour, label=model)
+            axis.fill_between(line["depth"], line["low"], line["high"], color=colour, alpha=0.18, lw=0)
+        axis.axhline(0, color=INK, lw=0.8)
+        axis.set_title(title, fontsize=10)
+        axis.set_xticks([0, 0.5, 1], ["first", "middle", "last"])
+    for axis in axes[:, 0]:
+        axis.set_ylabel(ylabel, fontsize=9)
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9)
+    for axis in axes[-1]:
+        axis.set_xlabel("layer", fontsize=9)
+    return figure
+
+
+def strips(groups, xlabel, colours=None):
+    """One row of points a group, with its median as a bar: raw data at a glance.
+
+    Parameters
+    ----------
+    groups : dict of str to array
+        Label to values.
+    colours : dict of str to str, optional
+        By label.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axis = plt.subplots(figsize=(5.6, 0.42 * len(groups) + 0.9))
+    for place, (name, values) in enumerate(groups.items()):
+        colour = (colours or {}).get(name, CYCLE[0])
+        spread = np.linspace(-0.22, 0.22, len(values))
+        axis.plot(values, place + spread, "o", ms=3.5, color=colour, alpha=0.7)
+        axis.plot([np.median(values)] * 2, [place - 0.34, place + 0.34], color=colour, lw=3)
+    axis.set_yticks(range(len(groups)), list(groups))
+    axis.invert_yaxis()
+    axis.set_xlabel(xlabel)
+    return figure
+
+
+def against_control(table, colours, xlabel, ylabel):
+    """A measure against its control, a point a head with its interval; on the diagonal nothing is found.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `model recall low high control`.
+    colours : dict of str to str
+        By model.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axis = plt.subplots(figsize=(4.6, 4.2))
+    top = float(np.nanmax(table[["high", "control"]])) * 1.05
+    axis.plot([0, top], [0, top], color=INK, lw=1)
+    for model, part in table.groupby("model", sort=False):
+        ends = [part["recall"] - part["low"], part["high"] - part["recall"]]
+        axis.errorbar(part["control"], part["recall"], yerr=ends, fmt="o", ms=4, lw=1, color=colours[model], label=model)
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    axis.legend()
+    return figure
+
+
+def points_by_layer(table, control, value, ylabel, colours):
+    """A panel a model: one point a head above its layer, crosses for the control model.
+
+    Parameters
+    ----------
+    table, control : DataFrame
+        `model layer head` and `value`.
+    value : str
+        Column drawn.
+    colours : dict of str to str
+        By model.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axes = plt.subplots(1, len(colours), figsize=(5.6, 3.0), sharey=True, squeeze=False)
+    for axis, (model, colour) in zip(axes[0], colours.items(), strict=True):
+        for source, shift, style in ((control, 0.14, {"marker": "x", "color": MODEL_COLOURS["untrained"]}), (table, -0.14, {"marker": "o", "color": colour})):
+            part = source[source["model"] == model]
+            axis.plot(part["layer"] + 1 + shift, part[value], ls="none", ms=4.5, **style)
+        axis.axhline(0, color=INK, lw=0.8)
+        axis.set_title(model)
+        axis.set_xticks(sorted(table["layer"].unique() + 1))
+        axis.set_xlabel("layer")
+    axes[0, 0].set_ylabel(ylabel)
+    return figure
+
+
+# --- Feed-forward layers: overlaps of keys and values, lists that are alike ---
+
+
+def overlaps_by_layer(table, colours: dict[str, str], titles: dict[str, str]) -> plt.Figure:
+    """A panel a model: overlap of paired lists by layer with intervals, shuffled pairs as dashes of the same colour.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `model pair layer estimate low high shuffled`; layers from 0.
+    colours : dict of str to str
+        By `pair`.
+    titles : dict of str to str
+        By `model`.
+    """
+    figure, axes = plt.subplots(1, len(titles), figsize=(5.8, 3.3), sharey=True, squeeze=False)
+    for axis, (model, title) in zip(axes[0], titles.items(), strict=True):
+        for place, (pair, colour) in enumerate(colours.items()):
+            part = table[(table["model"] == model) & (table["pair"] == pair)]
+            layers = part["layer"] + 1 + 0.16 * (place - (len(colours) - 1) / 2)
+            ends = [part["estimate"] - part["low"], part["high"] - part["estimate"]]
+            axis.errorbar(layers, part["estimate"], yerr=ends, fmt="o", color=colour, ms=5, lw=1.6, label=pair)
+            axis.hlines(part["shuffled"], layers - 0.13, layers + 0.13, color=colour, lw=1.6, alpha=0.65)
+        axis.set(title=title, xlabel="layer", xticks=sorted(table["layer"].unique() + 1), ylim=(0, None))
+        axis.yaxis.grid(True)
+    axes[0, 0].set_ylabel("mean Jaccard index, 0 to 1")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(colours))
+    return figure
+
+
+def survival(groups: dict[str, dict[str, tuple[np.ndarray, str, str]]], xlabel: str, ylabel: str) -> plt.Figure:
+    """A panel a group: the share of values that reach x, one line a sample, the share on a logarithmic axis.
+
+    Parameters
+    ----------
+    groups : dict of str to dict
+        Panel title to {label: (values, colour, line style)}.
+    """
+    figure, axes = plt.subplots(1, len(groups), figsize=(5.8, 3.4), sharey=True, sharex=True, squeeze=False)
+    for axis, (title, samples) in zip(axes[0], groups.items(), strict=True):
+        for label, (values, colour, style) in samples.items():
+            ordered = np.sort(np.ravel(values))
+            reached, first = np.unique(ordered, return_index=True)
+            axis.step(reached, 1 - first / len(ordered), style, where="pre", color=colour, label=label, lw=1.8)
+        axis.set(title=title, yscale="log", xlabel=xlabel)
+        axis.grid(True)
+    axes[0, 0].set_ylabel(ylabel)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def percent_maps(tables: dict, groups: list[int]) -> plt.Figure:
+    """Tables of shares as coloured cells with their per cent written in, one above the other on one scale.
+
+    Parameters
+    ----------
+    tables : dict of str to DataFrame [row, column]
+        Title to shares from 0 to 1; all with the same columns.
+    groups : list of int
+        Columns after which a gap is drawn.
+    """
+    rows = [len(table) for table in tables.values()]
+    figure, axes = plt.subplots(len(tables), 1, figsize=(5.8, 0.33 * sum(rows) + 0.75 * len(rows)), height_ratios=rows, squeeze=False)
+    largest = max(0.01, max(float(table.to_numpy().max()) for table in tables.values()))
+    for axis, (title, table) in zip(axes[:, 0], tables.items(), strict=True):
+        shares = table.to_numpy()
+        axis.pcolormesh(shares, cmap="viridis", norm=mpl.colors.PowerNorm(0.5, 0, largest), rasterized=True)
+        for (row, column), share in np.ndenumerate(shares):
+            text = f"{100 * share:.0f}" if share >= 0.0995 or share == 0 else f"{100 * share:.1f}"
+            colour = "black" if (share / largest) ** 0.5 > 0.6 else "white"
+            axis.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=colour, fontsize=9)
+        axis.vlines(groups, 0, len(table), color="white", lw=4)
+        axis.set_xticks(np.arange(table.shape[1]) + 0.5, table.columns, fontsize=9)
+        axis.set_yticks(np.arange(len(table)) + 0.5, table.index, fontsize=10)
+        axis.set_title(title)
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+        axis.invert_yaxis()
+    return figure

@@ -2,7 +2,7 @@
 
     python -m training.polish_gpt2 --work training/work --tokens 24e6
 
-Muon on the blocks' matrices, AdamW on the rest, batches of 8 x 256 tokens, bf16
+Muon on the blocks' matrices, AdamW on the rest, batches of 4 x 256 tokens, bf16
 autocast; embedding rows no longer than ``NORM_CAP``. The same command resumes.
 """
 
@@ -76,7 +76,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--work", default=Path("training/work"), type=Path)
     parser.add_argument("--tokens", default=24e6, type=float)
-    parser.add_argument("--batch", default=8, type=int)
+    parser.add_argument("--batch", default=4, type=int)
     parser.add_argument("--layers", default=4, type=int)
     parser.add_argument("--width", default=192, type=int)
     parser.add_argument("--heads", default=6, type=int)
@@ -96,8 +96,8 @@ def main(arguments=None):
     check = windows(heldout, range(0, 64 * 4800, 4800)).to(options.device)
     chunk = 512 if options.device == "cpu" else 8192
 
-    def batch_loss(step, _tokens):
-        starts = epoch_starts(len(ids), options.batch, step, options.seed)
+    def batch_loss(_step, tokens):
+        starts = epoch_starts(len(ids), options.batch, tokens // (options.batch * CONTEXT), options.seed)
         return loss_of(model, windows(ids, starts).to(options.device), chunk, options.compile), options.batch * CONTEXT
 
     @torch.no_grad()
