@@ -82,7 +82,8 @@ def test_value_recall_has_a_row_a_layer_and_its_interval_holds_the_mean(tokenize
     model = tiny.gpt2(vocab=len(tokenizer), layers=3)
     found = recall.value_recall(loaded_with(model, tokenizer), list(tiny.SENTENCES), k=10)
     assert list(found["layer"]) == [0, 1, 2]
-    assert (found["low"] <= found["recall"]).all() and (found["recall"] <= found["high"]).all()
+    assert (found["low"] <= found["recall"]).all()
+    assert (found["recall"] <= found["high"]).all()
 
 
 @pytest.mark.parametrize(
