@@ -7,7 +7,7 @@ for float32. A matrix read transposed, or split into heads along the wrong axis,
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -150,6 +150,27 @@ def attention_errors(
             output[layer] = max(output[layer], float(((rebuilt.output - seen["output"]) * real).abs().max()))
             scale[layer] = max(scale[layer], float((seen["output"] * real).abs().max()))
     return AttentionErrors(pattern, output, scale, tokens)
+
+
+def split_outputs_wrongly(weights: TransformerWeights) -> TransformerWeights:
+    r"""The same weights with W_O split into heads along its *output* axis, as notebook 000 split HerBERT's.
+
+    Heads lie one after the other on the *input* axis of the output matrix, since attention concatenates what they
+    read. Split along the other axis, every slice has the right shape and mixes all heads.
+
+    Parameters
+    ----------
+    weights : TransformerWeights
+        Rightly split; left as it is.
+
+    Returns
+    -------
+    TransformerWeights
+        With another W_O [layer, head, d_head, d_model].
+    """
+    joined = weights.W_O.flatten(1, 2)  # [layer, d_model, d_model]: BERT's output.dense.weight.T
+    wrong = joined.unflatten(2, (weights.n_heads, weights.d_head)).permute(0, 2, 3, 1)
+    return replace(weights, W_O=wrong)
 
 
 def _allowed(weights: TransformerWeights, states: Tensor, mask: Tensor | None) -> Tensor:

@@ -70,7 +70,8 @@ def test_the_original_notebooks_split_of_herberts_output_matrix_fails(heads, wid
     wrong = stacked.reshape(3, width, heads, width // heads).permute(0, 2, 1, 3)  # used as .T per head
     wrong = wrong.transpose(-1, -2)
     assert wrong.shape == right.W_O.shape
-    changed = weights.TransformerWeights(**{**vars(right), "W_O": wrong})
+    changed = reconstruction.split_outputs_wrongly(right)
+    assert torch.equal(changed.W_O, wrong)
     errors = reconstruction.attention_errors(model, *ids_and_mask(), weights=changed)
     assert errors.pattern.max() < TOLERANCE
     assert (errors.output > 0.1 * errors.output_scale).all()
