@@ -339,8 +339,9 @@ def points_by_layer(table, control, value, ylabel, colours):
     matplotlib.figure.Figure
     """
     figure, axes = plt.subplots(1, len(colours), figsize=(5.6, 3.0), sharey=True, squeeze=False)
+    crosses = (control, 0.14, {"marker": "x", "color": MODEL_COLOURS["untrained"]})
     for axis, (model, colour) in zip(axes[0], colours.items(), strict=True):
-        for source, shift, style in ((control, 0.14, {"marker": "x", "color": MODEL_COLOURS["untrained"]}), (table, -0.14, {"marker": "o", "color": colour})):
+        for source, shift, style in (crosses, (table, -0.14, {"marker": "o", "color": colour})):
             part = source[source["model"] == model]
             axis.plot(part["layer"] + 1 + shift, part[value], ls="none", ms=4.5, **style)
         axis.axhline(0, color=INK, lw=0.8)
@@ -410,7 +411,7 @@ def percent_maps(tables: dict, groups: list[int]) -> plt.Figure:
     tables : dict of str to DataFrame [row, column]
         Title to shares from 0 to 1; all with the same columns.
     groups : list of int
-        Columns after which a gap is drawn.
+        Numbers of columns after which a line is drawn.
     """
     rows = [len(table) for table in tables.values()]
     figure, axes = plt.subplots(len(tables), 1, figsize=(5.8, 0.33 * sum(rows) + 0.75 * len(rows)), height_ratios=rows, squeeze=False)
@@ -422,7 +423,7 @@ def percent_maps(tables: dict, groups: list[int]) -> plt.Figure:
             text = f"{100 * share:.0f}" if share >= 0.0995 or share == 0 else f"{100 * share:.1f}"
             colour = "black" if (share / largest) ** 0.5 > 0.6 else "white"
             axis.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=colour, fontsize=9)
-        axis.vlines(groups, 0, len(table), color="white", lw=4)
+        axis.vlines(groups, -0.15, len(table) + 0.15, color=INK, lw=2.5, clip_on=False)
         axis.set_xticks(np.arange(table.shape[1]) + 0.5, table.columns, fontsize=9)
         axis.set_yticks(np.arange(len(table)) + 0.5, table.index, fontsize=10)
         axis.set_title(title)
