@@ -17,7 +17,7 @@ export TOKENIZERS_PARALLELISM = false
 export PYDEVD_DISABLE_FILE_VALIDATION = 1
 export PYTHONHASHSEED = 0
 
-.PHONY: help install book chapter notebooks test site-test links serve bench train lint lock clean
+.PHONY: help install book chapter notebooks test site-test links serve bench train lint lock readme clean
 
 help:
 	@echo "make book                 build _build/html/index.html"
@@ -25,7 +25,7 @@ help:
 	@echo "make chapter NAME=models  execute one chapter again and build"
 	@echo "make notebooks            book/*.py to book/*.ipynb"
 	@echo "make serve                read the book at http://localhost:8000"
-	@echo "make install | site-test | links | bench | train | lint | lock | clean"
+	@echo "make install | site-test | links | bench | train | lint | lock | readme | clean"
 
 install: $(READY)
 
@@ -84,6 +84,10 @@ lint: $(READY)
 # Writes requirements.lock from what .venv holds: change versions there, then `make lock`.
 lock:
 	$(PY) tools/lock.py requirements.lock
+
+# Numbers and figure of the README from the last build.
+readme: book
+	$(PY) tools/readme.py
 
 clean:
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis

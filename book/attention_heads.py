@@ -8,11 +8,12 @@
 # %% tags=["hide-input"]
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown, display
 from myst_nb import glue
 
 from analysis_lib import circuits, models, plots, projections, recall, relations, statistics, weights
 from analysis_lib.lexicon import Lexicon
-from analysis_lib.texts import sentences
+from analysis_lib.texts import glossary, sentences
 from analysis_lib.vocabulary import Vocabulary
 
 plots.use_style()
@@ -112,11 +113,14 @@ pairs = {
 #
 # The best pairs of every head of the first and of the last layer, unit reading for VO and layer-normed for QK. The original notebooks showed six of
 # sixteen heads and let columns slide to the left when a head returned nothing; here a column is a head, always. `a → b` reads
-# "attending to *a* promotes *b*" (VO) or "query *a* looks for key *b*" (QK).
+# "attending to *a* promotes *b*" (VO) or "query *a* looks for key *b*" (QK). Under each table stand glosses of its frequent words.
 
 # %%
+GLOSS = glossary()
+
+
 def pair_table(reader, found, layer, rows=8):
-    """Best pairs of a layer's heads as text, a column a head, with the model and tokenizer in the caption."""
+    """Best pairs of a layer's heads as text, a column a head, and the words among them."""
     text = reader.vocabulary.text
     columns = {
         f"head {head}": [f"{text[a]} → {text[b]}" for a, b in zip(p.left_ids[:rows], p.right_ids[:rows], strict=True)]
@@ -124,14 +128,16 @@ def pair_table(reader, found, layer, rows=8):
         if where == layer
     }
     table = pd.DataFrame({head: pd.Series(cells, dtype=object) for head, cells in columns.items()}).fillna("")
-    return table.style.hide(axis="index")
+    return table, sorted({word for cells in columns.values() for cell in cells for word in cell.split(" → ")})
 
 
 def show(name, matrix, reading, layer):
-    """A captioned pair table."""
+    """A pair table under its caption, and glosses of the words that the glossary has."""
     reader = readers[name]
     caption = f"{reader.title} ({reader.loaded.identifier} and its tokenizer), {matrix}, {reading} reading, layer {layer + 1}"
-    return pair_table(reader, pairs[name, matrix, reading], layer).set_caption(caption)
+    table, words = pair_table(reader, pairs[name, matrix, reading], layer)
+    display(table.style.hide(axis="index").set_caption(caption))
+    display(Markdown("; ".join(f"*{w}* {GLOSS[w.lower()]}" for w in words if w.lower() in GLOSS)))
 
 
 # %%
