@@ -403,31 +403,35 @@ def survival(groups: dict[str, dict[str, tuple[np.ndarray, str, str]]], xlabel: 
     return figure
 
 
-def percent_maps(tables: dict, groups: list[int]) -> plt.Figure:
-    """Tables of shares as coloured cells with their per cent written in, one above the other on one scale.
+def percent_maps(tables: dict) -> plt.Figure:
+    """Tables of shares as coloured cells on one scale, one above the other, per cent written in where columns are few.
 
     Parameters
     ----------
     tables : dict of str to DataFrame [row, column]
-        Title to shares from 0 to 1; all with the same columns.
-    groups : list of int
-        Numbers of columns after which a line is drawn.
+        Title to shares from 0 to 1. A line is drawn where the first letter of the column labels changes.
     """
     rows = [len(table) for table in tables.values()]
-    figure, axes = plt.subplots(len(tables), 1, figsize=(5.8, 0.33 * sum(rows) + 0.75 * len(rows)), height_ratios=rows, squeeze=False)
+    figure, axes = plt.subplots(len(tables), 1, figsize=(5.8, 0.3 * sum(rows) + 0.75 * len(rows)), height_ratios=rows, squeeze=False)
     largest = max(0.01, max(float(table.to_numpy().max()) for table in tables.values()))
     for axis, (title, table) in zip(axes[:, 0], tables.items(), strict=True):
-        shares = table.to_numpy()
+        shares, labels = table.to_numpy(), list(table.columns)
         axis.pcolormesh(shares, cmap="viridis", norm=mpl.colors.PowerNorm(0.5, 0, largest), rasterized=True)
-        for (row, column), share in np.ndenumerate(shares):
-            text = f"{100 * share:.0f}" if share >= 0.0995 or share == 0 else f"{100 * share:.1f}"
+        for (row, column), share in np.ndenumerate(shares if len(labels) <= 14 else np.empty((0, 0))):
             colour = "black" if (share / largest) ** 0.5 > 0.6 else "white"
-            axis.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=colour, fontsize=9)
-        axis.vlines(groups, -0.15, len(table) + 0.15, color=INK, lw=2.5, clip_on=False)
-        axis.set_xticks(np.arange(table.shape[1]) + 0.5, table.columns, fontsize=9)
+            axis.text(column + 0.5, row + 0.5, _percent(share), ha="center", va="center", color=colour, fontsize=9)
+        axis.vlines([i for i in range(1, len(labels)) if labels[i][0] != labels[i - 1][0]], 0, len(table), color=INK, lw=2.5)
+        step = 1 + len(labels) // 15
+        axis.set_xticks(np.arange(len(labels))[::step] + 0.5, labels[::step], fontsize=9)
         axis.set_yticks(np.arange(len(table)) + 0.5, table.index, fontsize=10)
-        axis.set_title(title)
+        axis.set(title=title, ylim=(len(table), 0))
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
-        axis.invert_yaxis()
     return figure
+
+
+def _percent(share: float) -> str:
+    """Per cent in at most three characters."""
+    if 0 < share < 0.0005:
+        return "<.1"
+    return f"{100 * share:.0f}" if share == 0 or share >= 0.0995 else f"{100 * share:.1f}"

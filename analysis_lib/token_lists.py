@@ -60,7 +60,8 @@ def word_tokens(vocabulary: Vocabulary, lexicon: Lexicon) -> np.ndarray:
     bool array [vocab]
         No pieces of words (a piece that happens to be a word passes), no signs, every Polish letter.
     """
-    return vocabulary.keep(words=False, whole_words=True) & (lexicon.known | _is_number(lexicon))
+    whole = vocabulary.keep(words=False, whole_words=True) & np.array([text.isalnum() for text in vocabulary.text])
+    return whole & (lexicon.known | _is_number(lexicon))
 
 
 def token_kinds(lexicon: Lexicon, keep: np.ndarray) -> tuple[TokenKind, ...]:
@@ -131,6 +132,25 @@ def alike_lists(
         raise ValueError("kinds: expected one or more, found none")
     table = pd.concat(parts, ignore_index=True).sort_values("list", kind="stable", ignore_index=True)
     return table.assign(p_holm=holm(table["p"]))
+
+
+def passing(table: pd.DataFrame, level: float = 0.05) -> pd.DataFrame:
+    """Which lists are alike beyond chance, kind by kind.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `alike_lists`.
+    level : float
+        Of `p_holm`.
+
+    Returns
+    -------
+    bool DataFrame [list, kind]
+        Kinds in the order of `table`.
+    """
+    wide = table.assign(found=table["p_holm"] < level).pivot(index="list", columns="kind", values="found")
+    return wide[list(dict.fromkeys(table["kind"]))]
 
 
 def readings(lexicon: Lexicon, ids: Iterable[int]) -> pd.DataFrame:

@@ -97,6 +97,22 @@ def test_chance_counts_the_window_by_hand(small):
     assert row["expected"] == pytest.approx(expected)
 
 
+def test_passing_lists_by_kind(small):
+    lists = np.concatenate([one_list(small, FORMS["być"]), one_list(small, FORMS["numbers"])])
+    found = tl.passing(alike(small, lists))
+    assert list(found.columns) == [kind.name for kind in small.kinds]
+    assert found["lemma"].tolist() == [True, False]
+    assert found["number"].tolist() == [False, True]
+
+
+def test_lists_are_made_of_words_and_numbers():
+    texts = ["dom", "szczeg", "1863", "XIX", "&", ",", "żółw", "nie", "<s>"]
+    whole = np.array([True] * 7 + [False] * 2)
+    vocabulary = SimpleNamespace(text=np.array(texts, dtype=object), keep=lambda words, whole_words: whole.copy())
+    kept = tl.word_tokens(vocabulary, Lexicon.from_forms(texts))
+    assert [text for text, is_kept in zip(texts, kept, strict=True) if is_kept] == ["dom", "1863", "XIX", "żółw"]
+
+
 def test_tail_is_the_binomial_one_for_equal_chances():
     chances = np.full((21, 20), 0.3)
     expected = [sum(comb(20, j) * 0.3**j * 0.7 ** (20 - j) for j in range(c, 21)) for c in range(21)]
