@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from analysis_lib import cards, models, plots, statistics
+from analysis_lib import cards, diagrams, models, plots, statistics
 
 plots.use_style()
 BLUE, ORANGE = plots.MODEL_COLOURS["polish-gpt2"], plots.MODEL_COLOURS["herbert"]
@@ -77,8 +77,8 @@ for key, name in (("gpt2", gpt2.identifier), ("herbert", herbert.identifier)):
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "One block of each architecture, read from the bottom up. The grey arrow is the residual stream; a plus adds a module's output to it. GPT-2's layer norms stand on the branches, HerBERT's on the stream.", "name": "fig-models-blocks"}, "image": {"alt": "Two block diagrams. In GPT-2 a branch leaves the residual stream, passes a layer norm and then attention or feed-forward, and is added back. In HerBERT the branch holds attention or feed-forward alone, and a layer norm stands on the stream after each addition."}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(5.6, 5.2))
-plots.draw_block(left, "GPT-2: pre-norm", BLUE, True, ("token + position\nembedding", "layer norm,\nunembedding"))
-plots.draw_block(right, "HerBERT: post-norm", ORANGE, False, ("embeddings,\nlayer norm", "dense, layer norm,\nunembedding"))
+diagrams.draw_block(left, "GPT-2: pre-norm", BLUE, True, ("token + position\nembedding", "layer norm,\nunembedding"))
+diagrams.draw_block(right, "HerBERT: post-norm", ORANGE, False, ("embeddings,\nlayer norm", "dense, layer norm,\nunembedding"))
 
 # %% [markdown]
 # ## Data and training
@@ -247,7 +247,7 @@ def pieces(text):
     return [v.labels(v.tokenizer(text, add_special_tokens=False).input_ids) for v in vocabularies.values()]
 
 
-plots.draw_pieces([(english, pieces(polish)) for english, polish in SENTENCES.items()], [BLUE, ORANGE]);
+diagrams.draw_pieces([(english, pieces(polish)) for english, polish in SENTENCES.items()], [BLUE, ORANGE]);
 
 # %% [markdown]
 # The hyphens differ because the markers do: a byte-level piece says whether it *begins* a word and leaves open whether the word ends with
