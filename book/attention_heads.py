@@ -6,8 +6,11 @@
 # HerBERT-like model say more than chance would: do heads copy, relate forms of a word, mark grammar, and where in depth?
 
 # %% tags=["hide-input"]
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
+import torch
 from IPython.display import Markdown, display
 from myst_nb import glue
 
@@ -25,8 +28,9 @@ NAMES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
 #
 # - Of {glue:text}`heads-tested` lists of top pairs per model ({glue:text}`heads-count` heads, two matrices), the pairing beats
 #   permuted pairs in at least one relation, after correction over the lists, in {glue:text}`heads-polish-gpt2-any` for
-#   GPT-2 and {glue:text}`heads-herbert-any` for HerBERT; in untrained models of the same shape in
-#   {glue:text}`heads-untrained-gpt2-any` and {glue:text}`heads-untrained-herbert-any`.
+#   GPT-2 and {glue:text}`heads-herbert-any` for HerBERT; for random heads on the trained embeddings in {glue:text}`heads-random-gpt2-any` and
+#   {glue:text}`heads-random-herbert-any`, in untrained models of the same shape in {glue:text}`heads-untrained-gpt2-any` and
+#   {glue:text}`heads-untrained-herbert-any`.
 # - The relation found most often is *{glue:text}`heads-polish-gpt2-most`* in GPT-2
 #   ({glue:text}`heads-polish-gpt2-most-count` lists) and *{glue:text}`heads-herbert-most`* in HerBERT
 #   ({glue:text}`heads-herbert-most-count`).
@@ -39,14 +43,22 @@ NAMES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
 #   {glue:text}`heads-herbert-recall:.3f` against {glue:text}`heads-herbert-control:.3f` in HerBERT (means over heads).
 
 # %% tags=["hide-input"]
+def random_heads(trained):
+    """The trained embeddings with head matrices drawn from a normal distribution."""
+    generator = torch.Generator().manual_seed(0)
+    drawn = {name: torch.randn(getattr(trained, name).shape, generator=generator) for name in ("W_Q", "W_K", "W_V", "W_O")}
+    return replace(trained, **drawn)
+
+
 class Reader:
-    """A model with all that reads it: weights, vocabulary, lexicon, the tokens kept, an untrained twin."""
+    """A model with all that reads it: weights, vocabulary, lexicon, the tokens kept, and its two nulls."""
 
     def __init__(self, name):
         self.name, self.title = name, NAMES[name]
         self.loaded = models.load(name)
         self.weights = weights.extract(self.loaded)
         self.untrained = weights.extract(models.untrained_like(self.loaded, seed=0))
+        self.random = random_heads(self.weights)
         self.vocabulary = Vocabulary.from_tokenizer(self.loaded.tokenizer, self.weights.d_vocab)
         self.lexicon = Lexicon.from_forms(self.vocabulary.text)
         self.whole = self.vocabulary.keep(words=True, whole_words=True)
@@ -218,6 +230,9 @@ for matrix, values in jaccard.items():
 # agreement is therefore common, and the null matters: the right column is permuted within the list 1,500 times, which keeps both columns; the
 # similarities are held against random tokens of like frequency. P-values are corrected by Holm over all lists of a model, relation by relation. A list in which the same few
 # tokens return gives a permutation little to change, so hubs make the test weak rather than wrong.
+#
+# Two models without learned heads go through the same mill: an **untrained** model, embeddings and all, and **random heads**, matrices drawn from a normal distribution
+# between the *trained* embeddings. The second is the harder null: a trained embedding groups words by itself, and whatever direction one looks in, alike words come out together.
 
 # %%
 RELATIONS = {
@@ -252,10 +267,16 @@ def corrected(tables):
 trained = {
     name: corrected({m: describe(reader, pairs[name, m, r]) for m, r in BEST.items()}) for name, reader in readers.items()
 }
-fresh = {
-    name: corrected({m: describe(r, pairs_of(r, READINGS[m, BEST[m]][0], r.untrained, **READINGS[m, BEST[m]][1])) for m in BEST})
-    for name, r in readers.items()
-}
+
+
+def null_model(reader, matrices):
+    """The same table for matrices that learned nothing."""
+    searches = {m: READINGS[m, reading] for m, reading in BEST.items()}
+    return corrected({m: describe(reader, pairs_of(reader, f, matrices, **options)) for m, (f, options) in searches.items()})
+
+
+fresh = {name: null_model(reader, reader.untrained) for name, reader in readers.items()}
+drawn = {name: null_model(reader, reader.random) for name, reader in readers.items()}
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "VO: excess share of pairs (or excess cosine) over the null, for every head; a dot where the corrected p-value is below 0.05. The colour scale is the same along a row.", "name": "fig-heads-vo"}, "image": {"alt": "Heat maps of layers by heads for GPT-2 on the left and HerBERT on the right, one row for each relation."}}
 vo = {NAMES[n]: t[t["matrix"] == "VO"] for n, t in trained.items()}
@@ -273,20 +294,19 @@ def passing(table):
 
 
 counts = pd.DataFrame(
-    {f"{NAMES[n]}, {kind}": passing(t[n]) for n in NAMES for kind, t in (("trained", trained), ("untrained", fresh))}
+    {f"{NAMES[n]}, {kind}": passing(t[n]) for n in NAMES for kind, t in (("trained", trained), ("random heads", drawn), ("untrained", fresh))}
 )
 counts.rename(index=RELATIONS).rename_axis("lists that beat the null").style.set_caption(
-    "Lists (heads times two matrices) below 0.05 after Holm's correction, in trained and untrained models"
+    "Lists (heads times two matrices) below 0.05 after Holm's correction: trained, random heads on trained embeddings, untrained"
 )
 
 # %% tags=["remove-cell"]
 PAIRING = [r for r in RELATIONS if "similarity" not in r]
 for name in NAMES:
-    for kind, table in (("", trained[name]), ("untrained-", fresh[name])):
+    for kind, table in (("", trained[name]), ("untrained-", fresh[name]), ("random-", drawn[name])):
         hits = table[(table["p_holm"] < 0.05) & table["relation"].isin(PAIRING)]
         n_lists = len(hits[["matrix", "layer", "head"]].drop_duplicates())
-        key = f"heads-{kind}gpt2-any" if kind and name == "polish-gpt2" else f"heads-{kind}{name}-any"
-        glue(key, n_lists, display=False)
+        glue(f"heads-{kind}{name.removeprefix('polish-') if kind else name}-any", n_lists, display=False)
     most = passing(trained[name])[PAIRING]
     glue(f"heads-{name}-most", RELATIONS[most.idxmax()], display=False)
     glue(f"heads-{name}-most-count", int(most.max()), display=False)
@@ -297,7 +317,7 @@ glue("heads-tested", 2 * n_heads, display=False)
 # %% [markdown]
 # ## Where in depth
 #
-# Means over the heads of a layer, with bootstrap intervals over heads, on one axis for both models and beside untrained models. Layers are placed by relative depth, because
+# Means over the heads of a layer, with bootstrap intervals over heads, on one axis for both models and beside random heads on their embeddings. Layers are placed by relative depth, because
 # the models a reader puts in may have different numbers of them.
 
 # %%
@@ -315,21 +335,21 @@ def profile(table, model):
 LINES = {
     "GPT-2": (plots.MODEL_COLOURS["polish-gpt2"], "-"),
     "HerBERT": (plots.MODEL_COLOURS["herbert"], "-"),
-    "GPT-2, untrained": (plots.MODEL_COLOURS["untrained"], ":"),
-    "HerBERT, untrained": (plots.MODEL_COLOURS["permuted"], ":"),
+    "GPT-2, random heads": (plots.MODEL_COLOURS["untrained"], ":"),
+    "HerBERT, random heads": (plots.MODEL_COLOURS["permuted"], ":"),
 }
 
 # %% tags=["hide-input"]
 def profiles(matrix):
-    """Profiles of trained and untrained models for one matrix."""
-    tables = {NAMES[n]: trained[n] for n in NAMES} | {f"{NAMES[n]}, untrained": fresh[n] for n in NAMES}
+    """Profiles of trained and random heads for one matrix."""
+    tables = {NAMES[n]: trained[n] for n in NAMES} | {f"{NAMES[n]}, random heads": drawn[n] for n in NAMES}
     return pd.concat([profile(t[t["matrix"] == matrix], title) for title, t in tables.items()])
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "VO: excess over the null by depth; bands are 95 % bootstrap intervals over the heads of a layer.", "name": "fig-heads-depth-vo"}, "image": {"alt": "Eight panels of lines from the first to the last layer, trained models in colour and untrained ones dotted near zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "VO: excess over the null by depth; bands are 95 % bootstrap intervals over the heads of a layer.", "name": "fig-heads-depth-vo"}, "image": {"alt": "Eight panels of lines from the first to the last layer, trained models in colour and random heads dotted."}}
 plots.depth_profiles(profiles("VO"), RELATIONS, LINES, "excess");
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "QK: excess over the null by depth; bands are 95 % bootstrap intervals over the heads of a layer.", "name": "fig-heads-depth-qk"}, "image": {"alt": "Eight panels of lines from the first to the last layer, trained models in colour and untrained ones dotted near zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "QK: excess over the null by depth; bands are 95 % bootstrap intervals over the heads of a layer.", "name": "fig-heads-depth-qk"}, "image": {"alt": "Eight panels of lines from the first to the last layer, trained models in colour and random heads dotted."}}
 plots.depth_profiles(profiles("QK"), RELATIONS, LINES, "excess");
 
 # %% [markdown]
