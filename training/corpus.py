@@ -12,6 +12,7 @@ one paragraph a line) and ``manifest.json`` (counts, what each rule removed).
 import argparse
 import hashlib
 import json
+import lzma
 import os
 import re
 import tarfile
@@ -22,6 +23,10 @@ from pathlib import Path
 SHA256 = {
     "eltec": "0f72d7eca3b687e4d746e86723fa940b8c4bf3f515ab080bcb60cfb030c074a4",
     "openstax": "6068368c1a4573a563972bb90412d1f77591622f07080524522db6d64e70b6fd",
+}
+FILES_SHA256 = {
+    "eltec": "8fd73facaf72e0b71aa941b903b2ea2e065bf0aa8a7779ae42dcabc94c927719",
+    "openstax": "20d0ab4e64f3162e2f5ec3cc00a2d83b54a2b36a4ca18e47df617b7dad019a9c",
 }
 OLD_SPELLINGS_PER_10K = 6  # the rate is bimodal: at most 2.7 in 63 novels, at least 12.2 in 37
 OCR_FAULTS_PER_10K = 0.5  # digits inside words: 1.5 in the one bad scan, at most 0.1 elsewhere
@@ -190,23 +195,42 @@ def hold_out(sizes, share=HELD_OUT_SHARE):
     return chosen
 
 
+def archived_files(path, suffix):
+    """Files of a tar archive with a suffix, as (name, bytes) sorted by name; none where it cannot be read."""
+    try:
+        with tarfile.open(path) as archive:
+            # read in the archive's order: going back would unpack it from the start again
+            return sorted((m.name, archive.extractfile(m).read()) for m in archive if m.isfile() and m.name.endswith(suffix))
+    except (tarfile.TarError, lzma.LZMAError, EOFError):
+        return []
+
+
+def files_sha256(files):
+    """One sha256 for (name, bytes) pairs, which does not depend on how they were packed."""
+    lines = [f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 def read_archive(path, kind, suffix):
-    """Files of an archive with a suffix, sorted by name, after its sha256 was checked.
+    """Files of an archive with a suffix, sorted by name, after their sha256 was checked.
+
+    The archive is known by its own sha256 or, packed anew, by that of its files.
 
     Raises
     ------
     ValueError
-        When the archive is not the one these recipes were written for.
+        When these are not the files that the recipes were written for.
     """
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"--{kind}: no file {path}; training/README.md says where the archive comes from")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != SHA256[kind]:
-        raise ValueError(f"--{kind}: {path.name} has sha256 {digest}, expected {SHA256[kind]}")
-    with tarfile.open(path) as archive:
-        members = sorted((m for m in archive if m.name.endswith(suffix)), key=lambda m: m.name)
-        return [(m.name, archive.extractfile(m).read()) for m in members]
+    digest, files = hashlib.sha256(path.read_bytes()).hexdigest(), archived_files(path, suffix)
+    if digest != SHA256[kind] and files_sha256(files) != FILES_SHA256[kind]:
+        raise ValueError(
+            f"--{kind}: {path.name} has sha256 {digest}, expected {SHA256[kind]}, "
+            f"and its {len(files)} files *{suffix} have {files_sha256(files)}, expected {FILES_SHA256[kind]}"
+        )
+    return files
 
 
 def modern_novels(files):
