@@ -30,7 +30,7 @@
 #   - relative error {glue:text}`models.ipynb::models-identity-error:.0e`; wrong split {glue:text}`models.ipynb::models-wrong-split-error:.2f`
 #   - {doc}`models`
 # * - Lists of a head's top pairs whose pairing beats permuted pairs in some relation, after correction
-#   - GPT-2 {glue:text}`attention_heads.ipynb::heads-polish-gpt2-any`, HerBERT {glue:text}`attention_heads.ipynb::heads-herbert-any` of {glue:text}`attention_heads.ipynb::heads-tested`; untrained {glue:text}`attention_heads.ipynb::heads-untrained-gpt2-any` and {glue:text}`attention_heads.ipynb::heads-untrained-herbert-any`
+#   - GPT-2 {glue:text}`attention_heads.ipynb::heads-polish-gpt2-any:d`, HerBERT {glue:text}`attention_heads.ipynb::heads-herbert-any:d` of {glue:text}`attention_heads.ipynb::heads-tested:d`; untrained {glue:text}`attention_heads.ipynb::heads-untrained-gpt2-any:d` and {glue:text}`attention_heads.ipynb::heads-untrained-herbert-any:d`
 #   - {doc}`attention_heads`
 # * - What a head's table predicts is what the head writes: recall of its top 50 tokens, beside permuted places
 #   - GPT-2 {glue:text}`attention_heads.ipynb::heads-polish-gpt2-recall:.3f` against {glue:text}`attention_heads.ipynb::heads-polish-gpt2-control:.3f`; HerBERT {glue:text}`attention_heads.ipynb::heads-herbert-recall:.3f` against {glue:text}`attention_heads.ipynb::heads-herbert-control:.3f`
