@@ -127,7 +127,7 @@ pairs = {
 # sixteen heads and let columns slide to the left when a head returned nothing; here a column is a head, always. `a → b` reads
 # "attending to *a* promotes *b*" (VO) or "query *a* looks for key *b*" (QK). Under each table stand glosses of its frequent words.
 
-# %%
+# %% tags=["hide-input"]
 GLOSS = glossary()
 
 

@@ -29,8 +29,11 @@
 # * - Attention rebuilt head by head from the extracted weights is the model's own; with HerBERT's $W_O$ split as in an earlier notebook it is not
 #   - relative error {glue:text}`models.ipynb::models-identity-error:.0e`; wrong split {glue:text}`models.ipynb::models-wrong-split-error:.2f`
 #   - {doc}`models`
+# * - Neurons whose twenty top tokens share an ending, a part of speech, a case or the like beyond chance: percentage points above random directions of the same embedding
+#   - keys {glue:text}`feed_forward.ipynb::ff-polish-gpt2-K-gain:s` (GPT-2), {glue:text}`feed_forward.ipynb::ff-herbert-K-gain:s` (HerBERT); values {glue:text}`feed_forward.ipynb::ff-polish-gpt2-V-gain:s` and {glue:text}`feed_forward.ipynb::ff-herbert-V-gain:s`
+#   - {doc}`feed_forward`
 # * - Lists of a head's top pairs whose pairing beats permuted pairs in some relation, after correction
-#   - GPT-2 {glue:text}`attention_heads.ipynb::heads-polish-gpt2-any:d`, HerBERT {glue:text}`attention_heads.ipynb::heads-herbert-any:d` of {glue:text}`attention_heads.ipynb::heads-tested:d`; untrained {glue:text}`attention_heads.ipynb::heads-untrained-gpt2-any:d` and {glue:text}`attention_heads.ipynb::heads-untrained-herbert-any:d`
+#   - GPT-2 {glue:text}`attention_heads.ipynb::heads-polish-gpt2-any:d`, HerBERT {glue:text}`attention_heads.ipynb::heads-herbert-any:d` of {glue:text}`attention_heads.ipynb::heads-tested:d`; random heads on the same embeddings {glue:text}`attention_heads.ipynb::heads-random-gpt2-any:d` and {glue:text}`attention_heads.ipynb::heads-random-herbert-any:d`, untrained {glue:text}`attention_heads.ipynb::heads-untrained-gpt2-any:d` and {glue:text}`attention_heads.ipynb::heads-untrained-herbert-any:d`
 #   - {doc}`attention_heads`
 # * - What a head's table predicts is what the head writes: recall of its top 50 tokens, beside permuted places
 #   - GPT-2 {glue:text}`attention_heads.ipynb::heads-polish-gpt2-recall:.3f` against {glue:text}`attention_heads.ipynb::heads-polish-gpt2-control:.3f`; HerBERT {glue:text}`attention_heads.ipynb::heads-herbert-recall:.3f` against {glue:text}`attention_heads.ipynb::heads-herbert-control:.3f`
