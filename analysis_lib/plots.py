@@ -118,7 +118,8 @@ def head_maps(tables, relations):
     figure, axes = plt.subplots(
         len(relations), len(tables), figsize=(2.7 * len(tables) + 0.6, 1.62 * len(relations) + 0.5), squeeze=False, sharex=True
     )
-    for row, (relation, title) in zip(axes, relations.items(), strict=True):
+    for place, (relation, title) in enumerate(relations.items()):
+        row = axes[place]
         grids = [table[table["relation"] == relation] for table in tables.values()]
         largest = max(1e-9, max(float(np.nanmax(np.abs(g["excess"]))) for g in grids))
         for axis, grid, name in zip(row, grids, tables, strict=True):
@@ -129,7 +130,7 @@ def head_maps(tables, relations):
             heads, layers = sorted(grid["head"].unique()), sorted(grid["layer"].unique())
             axis.set_xticks(heads[:: max(1, len(heads) // 8)])
             axis.set_yticks(layers[:: max(1, len(layers) // 6)], [str(x + 1) for x in layers[:: max(1, len(layers) // 6)]])
-            heading = f"{name}\n{title}" if row is axes[0] else title
+            heading = title if place else f"{name}\n{title}"
             axis.set_title(heading, fontsize=10)
         row[0].set_ylabel("layer")
         figure.colorbar(image, ax=row[-1]).set_label("excess share", fontsize=9)

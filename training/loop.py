@@ -31,7 +31,7 @@ def unigram_entropy(ids, vocab_size):
     return float(-(p * np.log(p)).sum())
 
 
-def schedule(tokens, total, warmup, decay_from=0.5):
+def schedule(tokens, total, warmup, decay_from=0.4):
     """Share of the peak learning rate: linear warm-up, constant, linear to zero."""
     if tokens < warmup:
         return (tokens + 1) / warmup
