@@ -5,22 +5,22 @@
 # to the residual stream. Both are vectors of the model's width, so both can be read as lists of tokens {cite}`geva2021,dar2022`. Do these lists
 # mean anything in a Polish GPT-2 and a HerBERT-like model: more than lists of shuffled pairs, of an untrained model, of vectors drawn at random?
 #
-# **What was found**, computed by the cells below (in brackets: 95 % bootstrap intervals over neurons):
+# **What was found**, computed by the cells below (in brackets: 95% intervals over neurons):
 #
-# - *Keys and values.* The 100 top tokens of a key and of its value have a mean Jaccard index {glue:text}`ff-polish-gpt2-kv-excess` above that of
-#   shuffled pairs ({glue:text}`ff-polish-gpt2-kv-shuffled:.4f`) in GPT-2, and {glue:text}`ff-herbert-kv-excess` above
-#   ({glue:text}`ff-herbert-kv-shuffled:.4f`) in HerBERT; untrained, {glue:text}`ff-polish-gpt2-untrained-excess` and
-#   {glue:text}`ff-herbert-untrained-excess`. Keys against *negated* values: {glue:text}`ff-polish-gpt2-kn-excess` and {glue:text}`ff-herbert-kn-excess`.
-# - *Lists that are alike.* {glue:text}`ff-polish-gpt2-K-passing` of GPT-2's keys and {glue:text}`ff-polish-gpt2-V-passing` of its values
-#   have twenty top tokens that share a part of speech, a case, an ending, a lemma or the like beyond chance; in HerBERT
-#   {glue:text}`ff-herbert-K-passing` and {glue:text}`ff-herbert-V-passing`. Untrained: {glue:text}`ff-polish-gpt2-untrained-passing`
-#   and {glue:text}`ff-herbert-untrained-passing`.
-# - *But so are lists of random vectors*, if the embedding is the trained one: {glue:text}`ff-polish-gpt2-random-passing` and
-#   {glue:text}`ff-herbert-random-passing`. What the *neurons* add is the difference: for GPT-2's keys {glue:text}`ff-polish-gpt2-K-gain`
-#   percentage points, for its values {glue:text}`ff-polish-gpt2-V-gain`; for HerBERT's {glue:text}`ff-herbert-K-gain` and
-#   {glue:text}`ff-herbert-V-gain`.
-# - *The original notebook's ASCII filter* would remove {glue:text}`ff-polish-gpt2-ascii:.0%` of GPT-2's word tokens, among them most of what is
-#   spelt with ą ć ę ł ń ó ś ź ż.
+# | | GPT-2 | HerBERT |
+# |---|---|---|
+# | top tokens of key and value: Jaccard index above that of shuffled pairs | {glue:text}`ff-polish-gpt2-kv-excess` | {glue:text}`ff-herbert-kv-excess` |
+# | top tokens of key and *negated* value: the same | {glue:text}`ff-polish-gpt2-kn-excess` | {glue:text}`ff-herbert-kn-excess` |
+# | key and value of an untrained model: the same | {glue:text}`ff-polish-gpt2-untrained-excess` | {glue:text}`ff-herbert-untrained-excess` |
+# | keys whose top tokens are alike (case, part of speech, ending …) beyond chance | {glue:text}`ff-polish-gpt2-K-passing` | {glue:text}`ff-herbert-K-passing` |
+# | values of which this is true | {glue:text}`ff-polish-gpt2-V-passing` | {glue:text}`ff-herbert-V-passing` |
+# | random vectors, read through the trained embedding | {glue:text}`ff-polish-gpt2-random-passing` | {glue:text}`ff-herbert-random-passing` |
+# | keys and values of the untrained model | {glue:text}`ff-polish-gpt2-untrained-passing` | {glue:text}`ff-herbert-untrained-passing` |
+# | word tokens that the ASCII filter of the original notebooks removes | {glue:text}`ff-polish-gpt2-ascii:.0%` | {glue:text}`ff-herbert-ascii:.0%` |
+#
+# The random vectors are the control to watch: a trained embedding groups words, and any direction in it may look meaningful. More of the lists are alike than among random vectors, by
+# intervals that exclude zero, for GPT-2's keys in layers: {glue:text}`ff-polish-gpt2-K-above`; for its values in layers: {glue:text}`ff-polish-gpt2-V-above`; for HerBERT's
+# keys in layers: {glue:text}`ff-herbert-K-above`; for its values in layers: {glue:text}`ff-herbert-V-above`.
 
 # %% tags=["hide-input"]
 import numpy as np
@@ -42,9 +42,9 @@ NAMES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
 #
 # With $x$ the vector a layer reads, a feed-forward layer is a sum over its neurons $i$,
 #
-# $$\mathrm{FF}(x) = \sum_i f(x \cdot k_i + b_i)\, v_i + b, \qquad k_i = \text{column } i \text{ of } W_{in}, \quad v_i = \text{row } i \text{ of } W_{out},$$
+# $$\mathrm{FF}(x) = \sum_i f(x \cdot k_i + b_i)\, v_i + b ,$$
 #
-# and $f$ is a GELU: close to zero where its argument is negative. So $k_i$ is a pattern and $v_i$ what is written when it matches. In
+# where key $k_i$ is column $i$ of $W_{in}$, value $v_i$ row $i$ of $W_{out}$, and $f$ is a GELU: close to zero where its argument is negative. So $k_i$ is a pattern and $v_i$ what is written when it matches. In
 # embedding space the neuron's two lists are the tokens with the largest entries of
 #
 # $$k_i W_U \qquad \text{and} \qquad v_i W_U ,$$
@@ -178,7 +178,7 @@ overlaps = {
     (name, pair, layer): layer_overlaps(name, pair, layer) for name in NAMES for pair in PAIRS for layer in range(model[name].n_layers)
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean Jaccard index of the top 100 tokens of paired lists, by layer. Points: a neuron's own pair, with 95 % bootstrap intervals over the layer's neurons. Dashes of the same colour: shuffled pairs. A point above its dash is an overlap that belongs to the neuron; the higher dashes of trained models say that all lists of a layer favour some tokens.", "name": "fig-ff-overlap"}, "image": {"alt": "Two panels, GPT-2 and HerBERT. Horizontal axis: layers, first to last. Vertical axis: mean Jaccard index. For each layer three points with intervals, key with value, key with negated value and untrained, each beside a dash for shuffled pairs."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean Jaccard index of the top 100 tokens of paired lists, by layer. Points: a neuron's own pair, with 95% bootstrap intervals over the layer's neurons. Dashes of the same colour: shuffled pairs. A point above its dash is an overlap that belongs to the neuron; the higher dashes of trained models say that all lists of a layer favour some tokens.", "name": "fig-ff-overlap"}, "image": {"alt": "Two panels, GPT-2 and HerBERT. Horizontal axis: layers, first to last. Vertical axis: mean Jaccard index. For each layer three points with intervals, key with value, key with negated value and untrained, each beside a dash for shuffled pairs."}}
 rows = []
 for (name, pair, layer), found in overlaps.items():
     estimate = statistics.bootstrap_interval(found.real, n_resamples=1000)
@@ -235,7 +235,7 @@ for name in NAMES:
 # takes away some of what it matches.
 #
 # Is it a few neurons or all of them? {numref}`fig-ff-survival` has the whole distribution: a Jaccard index of 0.1 is 18 of 100 tokens in common. One shuffled
-# pair in a thousand overlaps beyond its 99.9 % point; of GPT-2's neurons {glue:text}`ff-polish-gpt2-kv-beyond:.2%` do with their value and
+# pair in a thousand overlaps beyond its 99.9% point; of GPT-2's neurons {glue:text}`ff-polish-gpt2-kv-beyond:.2%` do with their value and
 # {glue:text}`ff-polish-gpt2-kn-beyond:.2%` with their negated value, of HerBERT's {glue:text}`ff-herbert-kv-beyond:.2%` and {glue:text}`ff-herbert-kn-beyond:.2%`.
 
 
@@ -267,54 +267,52 @@ def four_columns(name, neuron, rows=10):
     return pd.DataFrame(dict(zip(["K", "V", "−K", "−V"], cells, strict=True)))
 
 
-def show(name, neuron, why):
+def chosen(name, rule):
+    """The neuron that a rule picks: the largest overlap of a pair of lists, or one drawn by lot."""
+    if rule == "random":
+        return int(np.random.default_rng(0).integers(model[name].n_layers * model[name].d_mlp))
+    return int(np.argmax(pooled(name, rule, "real")))
+
+
+def show(name, rule):
     """The four columns under a caption that names model, tokenizer and neuron."""
-    layer, index = divmod(int(neuron), model[name].d_mlp)
+    neuron, why = chosen(name, rule), "drawn at random" if rule == "random" else f"largest overlap of {rule}"
+    layer, index = divmod(neuron, model[name].d_mlp)
     caption = f"{NAMES[name]} ({loaded[name].identifier} and its tokenizer), layer {layer + 1}, neuron {index}: {why}. Token and score."
     return four_columns(name, neuron).style.hide(axis="index").set_caption(caption).set_uuid(f"{name}-{neuron}")
 
 
-def largest(name, pair):
-    """The neuron with the largest overlap of a pair of lists, in the whole model."""
-    return int(np.argmax(pooled(name, pair, "real")))
-
-
-def at_random(name):
-    """One neuron of the model, the same in every build."""
-    return int(np.random.default_rng(0).integers(model[name].n_layers * model[name].d_mlp))
-
+# %%
+show("polish-gpt2", "key, value")
 
 # %%
-show("polish-gpt2", largest("polish-gpt2", "key, value"), "largest overlap of K and V")
+show("polish-gpt2", "key, −value")
 
 # %%
-show("polish-gpt2", largest("polish-gpt2", "key, −value"), "largest overlap of K and −V")
+show("polish-gpt2", "random")
 
 # %%
-show("polish-gpt2", at_random("polish-gpt2"), "drawn at random")
+show("herbert", "key, value")
 
 # %%
-show("herbert", largest("herbert", "key, value"), "largest overlap of K and V")
+show("herbert", "key, −value")
 
 # %%
-show("herbert", largest("herbert", "key, −value"), "largest overlap of K and −V")
-
-# %%
-show("herbert", at_random("herbert"), "drawn at random")
+show("herbert", "random")
 
 # %% [markdown]
 # **A reading aid.** Polish inflects: a noun has seven cases in two numbers, a verb marks person, number and in the past gender, and endings show it.
 # Endings that often come up: *-ami* instrumental plural ("with, by …s"), *-ach* locative plural ("in, on …s"), *-ego* genitive singular of adjectives, *-ych*
 # genitive or locative plural of adjectives, *-ość* nouns like English *-ness*, *-nie* verbal nouns and adverbs, *-ł*, *-ła*, *-li* the past tense of
 # he, she and they, *-ąc* "while …ing", *-ć* infinitives. A capital letter marks a name or the beginning of a sentence. What the dictionary says of the first
-# five tokens of K and of V in the first table of each model (lemma: the form under which a dictionary lists the word):
+# four tokens of K and of V in the first table of each model (lemma: the form under which a dictionary lists the word):
 
 # %% tags=["hide-input"]
 aids = []
 for name in NAMES:
-    neuron = largest(name, "key, value")
+    neuron = chosen(name, "key, value")
     for side in "KV":
-        aid = token_lists.readings(lexicon[name], top[name, side][neuron][:5])
+        aid = token_lists.readings(lexicon[name], top[name, side][neuron][:4])
         aids.append(aid.assign(list=f"{NAMES[name]}, {side}")[["list", "form", "lemma", "can be"]])
 pd.concat(aids).style.hide(axis="index").set_caption("Out of context a form can be several things").set_uuid("aid")
 
@@ -360,7 +358,7 @@ def of_side(name, side):
 def percent(lists):
     """Per cent of lists that pass in any kind, with Wilson's interval."""
     interval = statistics.wilson_interval(int(lists.any(axis=1).sum()), len(lists))
-    return "{:.1f} % [{:.1f}, {:.1f}]".format(*(100 * x for x in interval))
+    return "{:.1f}% [{:.1f}, {:.1f}]".format(*(100 * x for x in interval))
 
 
 # %% tags=["remove-cell"]
@@ -376,16 +374,16 @@ for name in NAMES:
 
 # %% tags=["remove-cell"]
 def gains_by_layer(name, side):
-    """By how many percentage points the lists of each layer pass more often than random vectors, as a sentence's part."""
+    """By what share the lists of each layer pass more often than random vectors."""
     control = passed[name, "random"].any(axis=1).to_numpy(dtype=float)
     layers = of_side(name, side).any(axis=1).to_numpy(dtype=float).reshape(model[name].n_layers, -1)
-    gains = [statistics.difference_interval(hits, control, n_resamples=1000) for hits in layers]
-    return ", ".join(f"{signed(gain, 1, 100)} in layer {i + 1}" for i, gain in enumerate(gains))
+    return [statistics.difference_interval(hits, control, n_resamples=1000) for hits in layers]
 
 
-for name in NAMES:
-    for side in "KV":
-        glue(f"ff-{name}-{side}-layers", gains_by_layer(name, side), display=False)
+gains = {(name, side): gains_by_layer(name, side) for name in NAMES for side in "KV"}
+for (name, side), found in gains.items():
+    above = [str(i + 1) for i, gain in enumerate(found) if gain.low > 0]
+    glue(f"ff-{name}-{side}-above", ", ".join(above) or "none", display=False)
 
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Per cent of lists that pass, by kind (rows) and by layer (columns: keys K and values V of layers 1 to last, then random vectors read through the trained embedding, then the untrained model). A list can pass in several kinds; the first row counts it once. Corrected over all lists and kinds by Holm's method, level 0.05.", "name": "fig-ff-alike"}, "image": {"alt": "Two coloured tables of percentages, GPT-2 above and HerBERT below. Rows: any kind, lemma, ending, part of speech, case, person, number, name, capital. Columns: keys by layer, values by layer, random vectors, untrained model."}}
@@ -413,17 +411,27 @@ figure = plots.percent_maps(maps)
 # ({glue:text}`ff-polish-gpt2-V-gain`); for HerBERT's keys it is {glue:text}`ff-herbert-K-gain-verdict` ({glue:text}`ff-herbert-K-gain`), for its values
 # {glue:text}`ff-herbert-V-gain-verdict` ({glue:text}`ff-herbert-V-gain`).
 #
-# The layers differ. Percentage points beside random vectors: GPT-2's keys {glue:text}`ff-polish-gpt2-K-layers`; its values
-# {glue:text}`ff-polish-gpt2-V-layers`; HerBERT's keys {glue:text}`ff-herbert-K-layers`; its values {glue:text}`ff-herbert-V-layers`.
-#
+# Layers may differ. Percentage points by which lists pass more often than random vectors, with 95% bootstrap intervals:
+
+# %% tags=["hide-input"]
+columns = {
+    f"{NAMES[name]}, {word}": [signed(gain, 1, 100) for gain in gains[name, side]]
+    for name in NAMES
+    for side, word in zip("KV", ("keys", "values"), strict=True)
+}
+by_depth = pd.DataFrame({label: pd.Series(cells) for label, cells in columns.items()}).fillna("")
+by_depth.index = [f"layer {i + 1}" for i in by_depth.index]
+by_depth.style.set_caption("Beside random vectors [percentage points]").set_uuid("gains")
+
+# %% [markdown]
 # ### The most alike lists of each kind
 #
-# For every kind, the list with the smallest corrected probability, if it passes: what its tokens share, how many of the counted forms have it, how many
+# For every kind, the two lists with the smallest corrected probability among those that pass: what the tokens share, how many of the counted forms have it, how many
 # chance would give.
 
 
 # %% tags=["hide-input"]
-def most_alike(name, rows=1, words=8):
+def most_alike(name, rows=2, words=8):
     """The lists with the smallest p of each kind, among those that pass."""
     table = judged[name, "trained"]
     table = table[table["p_holm"] < 0.05].sort_values(["p", "list"]).groupby("kind", sort=False).head(rows)
@@ -439,7 +447,7 @@ def most_alike(name, rows=1, words=8):
 
 def show_most_alike(name):
     """The table under a caption that names model and tokenizer."""
-    caption = f"{NAMES[name]} ({loaded[name].identifier} and its tokenizer): the most alike list of each kind"
+    caption = f"{NAMES[name]} ({loaded[name].identifier} and its tokenizer): the most alike lists of each kind"
     return most_alike(name).style.hide(axis="index").set_caption(caption).set_uuid(f"alike-{name}")
 
 
@@ -485,7 +493,7 @@ per_layer = agreement.reshape(model["polish-gpt2"].n_layers, -1)
 # %% tags=["hide-input"]
 rows = [statistics.bootstrap_interval(layer, n_resamples=1000) for layer in per_layer]
 table = pd.DataFrame(rows, index=[f"layer {i + 1}" for i in range(len(rows))]).map("{:.3f}".format)
-table.columns = ["mean Jaccard", "95 % from", "to"]
+table.columns = ["mean Jaccard", "95% from", "to"]
 table.style.set_caption("GPT-2: top 100 tokens of raw keys and of keys with ln_2 folded in").set_uuid("folded")
 
 # %% tags=["remove-cell"]

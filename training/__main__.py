@@ -19,7 +19,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__.split("\n")[0])
     parser.add_argument("--eltec", required=True, type=Path)
     parser.add_argument("--openstax", required=True, type=Path)
-    parser.add_argument("--work", default=Path("training/work"), type=Path)
+    parser.add_argument("--work", default=Path("training/runs"), type=Path)
     parser.add_argument("--tokens", default=24e6, type=float, help="tokens that each model sees")
     parser.add_argument("--vocab", default=16384, type=int)
     parser.add_argument("--seed", default=0, type=int)

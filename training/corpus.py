@@ -1,6 +1,6 @@
 """Polish training text from two public archives, the same bytes every time.
 
-    python -m training.corpus --eltec ELTeC-pol-level1.tar.xz --openstax openstax-pl.tar.xz --out training/work
+    python -m training.corpus --eltec ELTeC-pol-level1.tar.xz --openstax openstax-pl.tar.xz --out training/runs
 
 ELTeC-pol (100 TEI novels, 1840-1939) gives the novels in modern spelling; three
 OpenStax textbooks (psychology, micro- and macroeconomics, CNXML) give modern
@@ -290,7 +290,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--eltec", required=True, type=Path)
     parser.add_argument("--openstax", required=True, type=Path)
-    parser.add_argument("--out", default=Path("training/work"), type=Path)
+    parser.add_argument("--out", default=Path("training/runs"), type=Path)
     options = parser.parse_args(arguments)
     novels, refused = modern_novels(read_archive(options.eltec, "eltec", ".xml"))
     modules = textbook_modules(read_archive(options.openstax, "openstax", "index.cnxml"))

@@ -1,6 +1,6 @@
 """Turn a run into an embedded checkpoint: float16 weights, tokenizer, figures, card.
 
-    python -m training.export --work training/work --model polish-gpt2-mini
+    python -m training.export --work training/runs --model polish-gpt2-mini
 
 writes ``analysis_lib/checkpoints/<model>/``: the old folder is replaced only when
 the new one is whole.
@@ -121,7 +121,7 @@ def export(name, work, layers, heads, seed, device):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--work", default=Path("training/work"), type=Path)
+    parser.add_argument("--work", default=Path("training/runs"), type=Path)
     parser.add_argument("--model", choices=MODELS, required=True)
     parser.add_argument("--layers", default=4, type=int)
     parser.add_argument("--heads", default=6, type=int)

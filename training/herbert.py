@@ -1,6 +1,6 @@
 """herbert-mini: a HerBERT-like masked language model on the Polish corpus.
 
-    python -m training.herbert --work training/work --tokens 24e6
+    python -m training.herbert --work training/runs --tokens 24e6
 
 Whole words are masked (a fifth of them). A post-norm model learns nothing but
 unigram frequencies until some head looks at neighbours, so it starts on short
@@ -127,7 +127,7 @@ def context_at(share):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--work", default=Path("training/work"), type=Path)
+    parser.add_argument("--work", default=Path("training/runs"), type=Path)
     parser.add_argument("--tokens", default=24e6, type=float)
     parser.add_argument("--layers", default=4, type=int)
     parser.add_argument("--width", default=192, type=int)

@@ -1,6 +1,6 @@
 """polish-gpt2-mini: a GPT-2 on the Polish corpus.
 
-    python -m training.polish_gpt2 --work training/work --tokens 24e6
+    python -m training.polish_gpt2 --work training/runs --tokens 24e6
 
 Muon on the blocks' matrices, AdamW on the rest, batches of 4 x 256 tokens, bf16
 autocast; embedding rows no longer than ``NORM_CAP``. The same command resumes.
@@ -74,7 +74,7 @@ def epoch_starts(n_tokens, batch, step, seed):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--work", default=Path("training/work"), type=Path)
+    parser.add_argument("--work", default=Path("training/runs"), type=Path)
     parser.add_argument("--tokens", default=24e6, type=float)
     parser.add_argument("--batch", default=4, type=int)
     parser.add_argument("--layers", default=4, type=int)

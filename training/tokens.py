@@ -1,8 +1,8 @@
 """Tokenizers of the two Polish models, and the corpus as token ids.
 
-    python -m training.tokens --work training/work --vocab 16384
+    python -m training.tokens --work training/runs --vocab 16384
 
-writes ``training/work/<model>/tokenizer/`` and ``train.bin``, ``heldout.bin``
+writes ``training/runs/<model>/tokenizer/`` and ``train.bin``, ``heldout.bin``
 (uint16) for ``polish-gpt2-mini`` and ``herbert-mini``.
 """
 
@@ -106,7 +106,7 @@ def prepare(name, work, vocab_size):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--work", default=Path("training/work"), type=Path)
+    parser.add_argument("--work", default=Path("training/runs"), type=Path)
     parser.add_argument("--vocab", default=16384, type=int)
     parser.add_argument("--model", choices=MODELS, help="one model only")
     options = parser.parse_args(arguments)
