@@ -90,6 +90,7 @@ def card(name, model, figures, run):
     lines += [
         f"| device, wall time | {run['device']}; {run['seconds'] / 3600:.2f} hours |",
         f"| seed | {run['seed']} |",
+        *([f"| the run | {run['note']} |"] if run.get("note") else []),
         "| precision | float16 on disk, trained with bf16 autocast over float32 weights |",
         "", "The loss curve is in `training_log.csv`, all figures in `evaluation.json`. Intervals are bootstraps over",
         "held-out windows; the held-out set is 3 novels and 10 textbook modules, whole documents never trained on.", "",
@@ -100,13 +101,13 @@ def card(name, model, figures, run):
     return "\n".join(lines)
 
 
-def export(name, work, layers, heads, seed, device):
+def export(name, work, layers, heads, seed, device, note=""):
     """Write the checkpoint folder of one model; returns its path."""
     folder, target = work / name, CHECKPOINTS / name
     model, tokenizer, progress = restore(name, folder, layers, heads)
     model = model.half().float()  # what is measured is what is shipped
     figures = evaluate(name, model, tokenizer, folder, seed)
-    run = {**progress, "seed": seed, "device": device, "train_tokens": len(load_ids(folder / "train.bin"))}
+    run = {**progress, "seed": seed, "device": device, "train_tokens": len(load_ids(folder / "train.bin")), "note": note}
     scratch = CHECKPOINTS / f".{name}.part"
     shutil.rmtree(scratch, ignore_errors=True)
     model.half().save_pretrained(scratch)
@@ -116,6 +117,7 @@ def export(name, work, layers, heads, seed, device):
     (scratch / "README.md").write_text(card(name, model, figures, run), encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
     scratch.rename(target)
+    shutil.copy(work / "manifest.json", CHECKPOINTS / "corpus.json")
     return target
 
 
@@ -127,8 +129,9 @@ def main(arguments=None):
     parser.add_argument("--heads", default=6, type=int)
     parser.add_argument("--seed", default=0, type=int)
     parser.add_argument("--device-name", default=f"CPU, {platform.machine()}, one thread")
+    parser.add_argument("--note", default="", help="what the card should say of the run besides its settings")
     options = parser.parse_args(arguments)
-    target = export(options.model, options.work, options.layers, options.heads, options.seed, options.device_name)
+    target = export(options.model, options.work, options.layers, options.heads, options.seed, options.device_name, options.note)
     print((target / "README.md").read_text(encoding="utf-8"))
 
 
