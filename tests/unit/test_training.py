@@ -544,6 +544,7 @@ def finished(request, work):
     optimizers = recipe.optimizers_for(model)
     loop.save_state(work / name, model, optimizers, {"step": 3, "tokens": 768, "seconds": 1.0})
     loop.append_log(work / name / "log.csv", dict.fromkeys(loop.LOG_FIELDS, 1))
+    (work / "manifest.json").write_text('{"novels": 1}', encoding="utf-8")
     return name, model, work
 
 
@@ -554,7 +555,7 @@ def test_a_checkpoint_is_what_was_trained_in_float16(finished, tmp_path, monkeyp
     (tmp_path / name / "stale").touch()
     target = export.export(name, work, 1, 2, 0, "CPU")
     assert target == tmp_path / name
-    assert [p.name for p in tmp_path.iterdir()] == [name]
+    assert {p.name for p in tmp_path.iterdir()} == {name, "corpus.json"}
     assert {"README.md", "config.json", "evaluation.json", "model.safetensors", "tokenizer.json", "training_log.csv"} <= {
         p.name for p in target.iterdir()
     }
