@@ -276,7 +276,7 @@ def chosen(name, rule):
 
 def show(name, rule):
     """The four columns under a caption that names model, tokenizer and neuron."""
-    neuron, why = chosen(name, rule), "drawn at random" if rule == "random" else f"largest overlap of {rule}"
+    neuron, why = chosen(name, rule), "drawn at random" if rule == "random" else f"largest overlap of {rule.replace(', ', ' and ')}"
     layer, index = divmod(neuron, model[name].d_mlp)
     caption = f"{NAMES[name]} ({loaded[name].identifier} and its tokenizer), layer {layer + 1}, neuron {index}: {why}. Token and score."
     return four_columns(name, neuron).style.hide(axis="index").set_caption(caption).set_uuid(f"{name}-{neuron}")
@@ -538,6 +538,8 @@ glue("ff-polish-gpt2-folded-kn", signed(change), display=False)
 #   vocabulary, which is left out here as in the literature.
 # - Chance draws tokens independently and takes id rank for frequency; tokens are read out of context, all dictionary readings at once.
 # - The random vectors are isotropic. Neurons have directions in common, which raises the overlap of shuffled pairs and may raise the count of alike lists.
+# - Overlap can come from frequency alone: a key that favours rare words and a value that points away from rare words share a list with opposite sign. Shuffled
+#   pairs control only for what the neurons of a layer have in common.
 # - A list that is alike says what a vector points at, not what the neuron does in a text; activations are needed for that.
 #
 # ## References
