@@ -10,20 +10,26 @@ from __future__ import annotations
 
 import ast
 import base64
-import json
 import os
 import re
 from pathlib import Path
 
-EXECUTED = Path("_build/jupyter_execute/book")
+from jupyter_cache import get_cache
+
+CACHE = Path("_build/.jupyter_cache")
 FIGURE = ("attention_heads", "fig-heads-recall", Path("book/_static/findings.png"))
 NUMBER = re.compile(r"<!--g (\w+)::([\w-]+?)(?::([^:>]+?))?-->.*?<!--/g-->")
 PREFIX = "application/papermill.record/"
 
 
 def outputs(chapter: str) -> list[tuple[dict, dict]]:
-    """(cell metadata, output) of an executed chapter."""
-    cells = json.loads((EXECUTED / f"{chapter}.ipynb").read_text(encoding="utf-8"))["cells"]
+    """(cell metadata, output) of the chapter as last executed."""
+    cache = get_cache(CACHE)
+    records = [record for record in cache.list_cache_records() if Path(record.uri).stem == chapter]
+    if not records:
+        raise SystemExit(f"{CACHE} holds no execution of {chapter}; run `make book` first")
+    newest = max(records, key=lambda record: record.created)
+    cells = cache.get_cache_bundle(newest.pk).nb["cells"]
     return [(cell["metadata"], output) for cell in cells for output in cell.get("outputs", [])]
 
 
