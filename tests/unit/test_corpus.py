@@ -279,7 +279,7 @@ def test_another_archive_is_refused_with_both_sums(tmp_path, kind):
     own = hashlib.sha256(path.read_bytes()).hexdigest()
     with pytest.raises(ValueError, match=f"--{kind}: other.tar.xz has sha256 {own}, expected {corpus.SHA256[kind]}, and its 1 files"):
         corpus.read_archive(path, kind, ".xml")
-    path.write_bytes(path.read_bytes()[:-40])  # cut off
+    path.write_bytes(path.read_bytes()[:100])  # cut off
     with pytest.raises(ValueError, match=f"expected {corpus.SHA256[kind]}, and its 0 files"):
         corpus.read_archive(path, kind, ".xml")
 
