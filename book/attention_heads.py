@@ -31,6 +31,10 @@ NAMES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
 #   GPT-2 and {glue:text}`heads-herbert-any` for HerBERT; for random heads on the trained embeddings in {glue:text}`heads-random-gpt2-any` and
 #   {glue:text}`heads-random-herbert-any`, in untrained models of the same shape in {glue:text}`heads-untrained-gpt2-any` and
 #   {glue:text}`heads-untrained-herbert-any`.
+#   A pairing that random heads show as often says nothing of what heads learned.
+# - What a column *holds* differs more: the tokens on the right of a trained head's list are more alike than those of random heads by a cosine of
+#   {glue:text}`heads-polish-gpt2-right_similarity-gain` in GPT-2 and {glue:text}`heads-herbert-right_similarity-gain` in HerBERT; on the left
+#   {glue:text}`heads-polish-gpt2-left_similarity-gain` and {glue:text}`heads-herbert-left_similarity-gain`.
 # - The relation found most often is *{glue:text}`heads-polish-gpt2-most`* in GPT-2
 #   ({glue:text}`heads-polish-gpt2-most-count` lists) and *{glue:text}`heads-herbert-most`* in HerBERT
 #   ({glue:text}`heads-herbert-most-count`).
@@ -38,9 +42,10 @@ NAMES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
 #   {glue:text}`heads-polish-gpt2-distinct-raw:.0f` distinct tokens on the left in GPT-2 read raw, and
 #   {glue:text}`heads-polish-gpt2-distinct-unit:.0f` with layer-normed embeddings and unit unembeddings
 #   (HerBERT: {glue:text}`heads-herbert-distinct-raw:.0f` and {glue:text}`heads-herbert-distinct-unit:.0f`).
-# - What a head's table predicts is what the head writes more often than chance: recall of the top 50 tokens
+# - Does a head's table predict what the head writes? Recall of its top 50 tokens on text is
 #   {glue:text}`heads-polish-gpt2-recall:.3f` against {glue:text}`heads-polish-gpt2-control:.3f` for permuted places in GPT-2,
-#   {glue:text}`heads-herbert-recall:.3f` against {glue:text}`heads-herbert-control:.3f` in HerBERT (means over heads).
+#   {glue:text}`heads-herbert-recall:.3f` against {glue:text}`heads-herbert-control:.3f` in HerBERT (means over the
+#   {glue:text}`heads-polish-gpt2-recall-n:d` and {glue:text}`heads-herbert-recall-n:d` heads that can be tested).
 
 # %% tags=["hide-input"]
 def random_heads(trained):
@@ -185,7 +190,7 @@ show("herbert", "QK", "layer-normed", readers["herbert"].weights.n_layers - 1)
 # all embeddings, fill the list whatever the head does. The recipes bound the norms of embeddings while training ({doc}`models`), because without a bound word beginnings
 # owned every raw list; a published model was trained without such a bound.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Distinct tokens on the left of each head's list of 200 pairs, a point a head, the bar at the median. Few distinct tokens mean that the list belongs to tokens of large norm.", "name": "fig-heads-distinct"}, "image": {"alt": "Rows of points for GPT-2 and HerBERT, each matrix in its readings; raw readings hold the fewest distinct tokens where norms rule."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Distinct tokens on the left of each head's list of 200 pairs, a point a head, the bar at the median. Few distinct tokens mean that the list belongs to hubs.", "name": "fig-heads-distinct"}, "image": {"alt": "Rows of points for GPT-2 and HerBERT, each matrix in its readings; raw readings hold the fewest distinct tokens where norms rule."}}
 distinct = {
     key: np.array([projections.distinct_tokens(p)[0] for p in found.values()]) for key, found in pairs.items()
 }
@@ -301,15 +306,25 @@ counts.rename(index=RELATIONS).rename_axis("lists that beat the null").style.set
 )
 
 # %% tags=["remove-cell"]
-PAIRING = [r for r in RELATIONS if "similarity" not in r]
+SIMILAR = [r for r in RELATIONS if "similarity" in r]
+PAIRING = [r for r in RELATIONS if r not in SIMILAR]
 for name in NAMES:
     for kind, table in (("", trained[name]), ("untrained-", fresh[name]), ("random-", drawn[name])):
         hits = table[(table["p_holm"] < 0.05) & table["relation"].isin(PAIRING)]
         n_lists = len(hits[["matrix", "layer", "head"]].drop_duplicates())
         glue(f"heads-{kind}{name.removeprefix('polish-') if kind else name}-any", n_lists, display=False)
+        if kind != "untrained-":
+            alike = table[table["relation"].isin(SIMILAR) & (table["p_holm"] < 0.05)]
+            glue(f"heads-{kind}{name}-similar", len(alike[["matrix", "layer", "head"]].drop_duplicates()), display=False)
     most = passing(trained[name])[PAIRING]
-    glue(f"heads-{name}-most", RELATIONS[most.idxmax()], display=False)
+    glue(f"heads-{name}-most", RELATIONS[most.idxmax()] if most.max() else "none", display=False)
     glue(f"heads-{name}-most-count", int(most.max()), display=False)
+for name in NAMES:
+    for relation in SIMILAR:
+        values = [t[name].loc[t[name]["relation"] == relation, "excess"].dropna() for t in (trained, drawn)]
+        gain = statistics.difference_interval(*values)
+        text = f"{gain.estimate:+.3f} (95 % interval over lists {gain.low:+.3f} to {gain.high:+.3f})"
+        glue(f"heads-{name}-{relation}-gain", text, display=False)
 n_heads = gpt2.weights.n_layers * gpt2.weights.n_heads
 glue("heads-count", n_heads, display=False)
 glue("heads-tested", 2 * n_heads, display=False)
@@ -462,13 +477,15 @@ plots.against_control(recalled, by_title, "recall with permuted places (share of
 for name, title in NAMES.items():
     part = recalled[recalled["model"] == title]
     glue(f"heads-{name}-recall", float(part["recall"].mean()), display=False)
+    glue(f"heads-{name}-recall-n", int(part["recall"].notna().sum()), display=False)
     glue(f"heads-{name}-control", float(part["control"].mean()), display=False)
     interval = statistics.bootstrap_interval(part["excess"].dropna())
     glue(f"heads-{name}-recall-excess", f"{interval.estimate:.3f} (95 % interval over heads {interval.low:.3f} to {interval.high:.3f})", display=False)
 
 # %% [markdown]
 # The excess over the control is {glue:text}`heads-polish-gpt2-recall-excess` in GPT-2 and {glue:text}`heads-herbert-recall-excess` in HerBERT. A row of a table knows the attended
-# *token*; a head reads the attended *state*, and the deeper the layer the more the two differ.
+# *token*; a head reads the attended *state*, and the deeper the layer the more the two differ. Places whose most attended token is special are left out, which takes away
+# heads of HerBERT that rest on `<s>` or `</s>`.
 #
 # The same question for feed-forward values, as {cite:t}`dar2022` put it: the most active value of each place against the hidden state after its block.
 

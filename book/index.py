@@ -32,10 +32,10 @@
 # * - Neurons whose twenty top tokens share an ending, a part of speech, a case or the like beyond chance: percentage points above random directions of the same embedding
 #   - keys {glue:text}`feed_forward.ipynb::ff-polish-gpt2-K-gain:s` (GPT-2), {glue:text}`feed_forward.ipynb::ff-herbert-K-gain:s` (HerBERT); values {glue:text}`feed_forward.ipynb::ff-polish-gpt2-V-gain:s` and {glue:text}`feed_forward.ipynb::ff-herbert-V-gain:s`
 #   - {doc}`feed_forward`
-# * - Lists of a head's top pairs whose pairing beats permuted pairs in some relation, after correction
+# * - Lists of a head's top pairs whose pairing beats permuted pairs in some grammatical or lexical relation, after correction; random heads say how much of that is the embedding's
 #   - GPT-2 {glue:text}`attention_heads.ipynb::heads-polish-gpt2-any:d`, HerBERT {glue:text}`attention_heads.ipynb::heads-herbert-any:d` of {glue:text}`attention_heads.ipynb::heads-tested:d`; random heads on the same embeddings {glue:text}`attention_heads.ipynb::heads-random-gpt2-any:d` and {glue:text}`attention_heads.ipynb::heads-random-herbert-any:d`, untrained {glue:text}`attention_heads.ipynb::heads-untrained-gpt2-any:d` and {glue:text}`attention_heads.ipynb::heads-untrained-herbert-any:d`
 #   - {doc}`attention_heads`
-# * - What a head's table predicts is what the head writes: recall of its top 50 tokens, beside permuted places
+# * - Does a head's table predict what the head writes? Recall of its top 50 tokens on text, beside permuted places
 #   - GPT-2 {glue:text}`attention_heads.ipynb::heads-polish-gpt2-recall:.3f` against {glue:text}`attention_heads.ipynb::heads-polish-gpt2-control:.3f`; HerBERT {glue:text}`attention_heads.ipynb::heads-herbert-recall:.3f` against {glue:text}`attention_heads.ipynb::heads-herbert-control:.3f`
 #   - {doc}`attention_heads`
 # ::::
