@@ -211,6 +211,10 @@ def test_held_out_documents_stay_within_their_share_and_do_not_depend_on_order()
     # the next document in line is passed over only when it no longer fits: less than the smallest is left
     assert 0.03 * sum(sizes.values()) - 1000 < words <= 0.03 * sum(sizes.values())
     assert corpus.hold_out({"one": 100}) == set()
+    # among equals the names decide, not the order in which they come
+    names = [f"m{i:05d}" for i in range(100)]
+    first = sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())[:3]
+    assert corpus.hold_out(dict.fromkeys(names, 10)) == set(first) == corpus.hold_out(dict.fromkeys(names[::-1], 10))
 
 
 def documents(n=40):
