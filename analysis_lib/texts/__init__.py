@@ -1,14 +1,133 @@
-"""Polish written for this book, none of it taken from elsewhere."""
+"""Polish written for this book, none of it taken from elsewhere; the text is under CC BY 4.0.
 
-from importlib.resources import files
+Four plain UTF-8 files. Edit them by hand; the loaders check every line and name the one that is wrong.
+
+`sentences.txt`
+    One plain sentence a line.
+`glossary.tsv`
+    A lower-cased form, a tab, an English gloss.
+`senses.txt`
+    Ambiguous words in context. A heading `# lemma | sense | gloss` opens a sense (`sense` is a short English
+    label, unique within the lemma; `gloss` says it in a few more words). Every line below it is one sentence,
+    in which the ambiguous word stands once between brackets: `Z pociągu widać [zamek] na wzgórzu.`
+    Brackets stand for nothing else, and the loader takes them out. Offsets are not written down, so they cannot go stale.
+`paragraphs.txt`
+    Running text. A heading `# id | kind` opens a paragraph, which is the one line below it; `kind` is one of `KINDS`.
+
+Blank lines separate for the eye only.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+KINDS = ("news", "narrative", "explanatory")
+
+_HERE = Path(__file__).parent
+_MARKED_WORD = re.compile(r"\[([^\W\d_]+)\]")
 
 
 def sentences() -> list[str]:
-    """Forty plain sentences of modern Polish, one a line in `sentences.txt`; text under CC BY 4.0."""
-    return files(__package__).joinpath("sentences.txt").read_text(encoding="utf-8").splitlines()
+    """Forty plain sentences of modern Polish, one a line in `sentences.txt`."""
+    return _HERE.joinpath("sentences.txt").read_text(encoding="utf-8").splitlines()
 
 
 def glossary() -> dict[str, str]:
     """English glosses of frequent Polish forms, lower-cased form to gloss (one sense or two, out of context)."""
-    rows = files(__package__).joinpath("glossary.tsv").read_text(encoding="utf-8").splitlines()
+    rows = _HERE.joinpath("glossary.tsv").read_text(encoding="utf-8").splitlines()
     return dict(row.split("\t") for row in rows)
+
+
+def senses(path: str | Path | None = None) -> pd.DataFrame:
+    """Ambiguous words in sentences that show one sense each.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        A file of the format of `senses.txt` (see the module); by default that file.
+
+    Returns
+    -------
+    DataFrame
+        One row a sentence, in the order of the file: `lemma`, `sense` (English label, unique within the lemma),
+        `gloss` (English), `sentence`, `form` (the word as it stands), and `start`, `end`: offsets in characters,
+        `sentence[start:end] == form`.
+
+    Raises
+    ------
+    ValueError
+        If a line is malformed; file, line and what was expected are named.
+    """
+    path = path or _HERE / "senses.txt"
+    rows = [(*heading, *_unmark(text, where)) for where, heading, text in _entries(path, ("lemma", "sense", "gloss"))]
+    return pd.DataFrame(rows, columns=["lemma", "sense", "gloss", "sentence", "form", "start", "end"])
+
+
+def paragraphs(path: str | Path | None = None) -> pd.DataFrame:
+    """Running paragraphs of three kinds.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        A file of the format of `paragraphs.txt` (see the module); by default that file.
+
+    Returns
+    -------
+    DataFrame
+        One row a paragraph: `id`, `kind` (one of `KINDS`), `text`.
+
+    Raises
+    ------
+    ValueError
+        If a line is malformed, a kind is unknown or an id has two paragraphs; file and line are named.
+    """
+    rows, seen = [], set()
+    for where, (name, kind), text in _entries(path or _HERE / "paragraphs.txt", ("id", "kind")):
+        if kind not in KINDS:
+            raise ValueError(f"{where}: the kind is {kind!r}; expected one of {', '.join(KINDS)}")
+        if name in seen:
+            raise ValueError(f"{where}: a second line for {name!r}; expected one line a paragraph")
+        seen.add(name)
+        rows.append((name, kind, text))
+    return pd.DataFrame(rows, columns=["id", "kind", "text"])
+
+
+def all_texts() -> list[str]:
+    """Every text once: plain sentences, sentences of the ambiguous words, paragraphs."""
+    return sentences() + senses()["sentence"].tolist() + paragraphs()["text"].tolist()
+
+
+def _entries(path: str | Path, fields: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...], str]]:
+    """Lines of text under their headings: (file and line, the heading's fields, the line)."""
+    path, heading, opened, seen = Path(path), None, "", set()
+    expected = f"# {' | '.join(fields)}"
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        where, line = f"{path.name}, line {number}", line.strip()
+        if line.startswith("#"):
+            if heading and heading not in seen:
+                raise ValueError(f"{opened}: no text under the heading; expected at least one line")
+            heading, opened = tuple(field.strip() for field in line[1:].split("|")), where
+            if len(heading) != len(fields) or not all(heading):
+                raise ValueError(f"{where}: the heading is {line!r}; expected {expected!r}")
+            if heading in seen:
+                raise ValueError(f"{where}: the heading {line!r} has been before; expected each once")
+        elif line:
+            if heading is None:
+                raise ValueError(f"{where}: text before the first heading; expected {expected!r}")
+            seen.add(heading)
+            yield where, heading, line
+    if heading and heading not in seen:
+        raise ValueError(f"{opened}: no text under the heading; expected at least one line")
+
+
+def _unmark(text: str, where: str) -> tuple[str, str, int, int]:
+    """The sentence without brackets, the word that stood between them, its offsets."""
+    marks = list(_MARKED_WORD.finditer(text))
+    if len(marks) != 1 or text.count("[") != 1 or text.count("]") != 1:
+        raise ValueError(f"{where}: {text!r}; expected one word between brackets, as in 'Widać [zamek].'")
+    before, form, after = text[: marks[0].start()], marks[0][1], text[marks[0].end() :]
+    if (before and before[-1].isalnum()) or (after and after[0].isalnum()):
+        raise ValueError(f"{where}: {text!r}; expected a whole word between the brackets")
+    return before + form + after, form, len(before), len(before) + len(form)
