@@ -1,6 +1,6 @@
 """What a model computes on texts: hidden states of every layer, attention patterns, module outputs.
 
-One forward pass per batch serves all layers and everything asked for. Values are read by hooks on
+One forward pass per batch serves all layers and everything asked for. Values are read by `hooks` on
 the blocks themselves, because what transformers calls `hidden_states[-1]` of a GPT-2 has already
 been through ln_f: here the last block's output is layer "L", and what ln_f makes of it "L+ln_f".
 (`output_hidden_states=True` would also leave hooks of its own on the model; these are removed.)
@@ -11,17 +11,15 @@ token, positions count from the first token, and no padded position is ever retu
 Words and windows: `text_windows`.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
 
+from analysis_lib import hooks
 from analysis_lib.text_windows import Encoded, Window, checked_texts, token_table, windows_of
-
-OUTPUTS = ("patterns", "attention", "mlp", "mlp_hidden")
 
 
 @dataclass(frozen=True)
@@ -119,64 +117,65 @@ def run(loaded, texts: Sequence[str], *, batch_size: int = 16, stride: int | Non
         mode, tokenizer without offsets, attention implementation that returns no patterns.
     """
     model, tokenizer = loaded.model, loaded.tokenizer
-    outputs = _checked_settings(model, tokenizer, batch_size, outputs)
-    sites = _sites(model)
+    outputs = _checked_settings(model, batch_size, outputs)
+    if not getattr(tokenizer, "is_fast", False):
+        raise ValueError(f"loaded.tokenizer is {type(tokenizer).__name__} without offsets; expected a fast tokenizer")
     encoded = [Encoded.of(text, index, tokenizer) for index, text in enumerate(checked_texts(texts))]
     windows = [w for text in encoded for w in windows_of(text, _context(model, tokenizer), stride)]
-    offsets = np.r_[0, np.cumsum([len(text.ids) for text in encoded])]
-    store = _Store(offsets, [len(text.ids) for text in encoded], outputs)
-    order = sorted(range(len(windows)), key=lambda i: len(windows[i].ids))
-    batches = [[windows[i] for i in order[at : at + batch_size]] for at in range(0, len(order), batch_size)]
-    for batch in batches:
-        for name, values in _forward(model, sites, batch, outputs).items():
-            store.put(name, values, batch)
-    final = [f"{sites.n_layers}+ln_f"] if sites.final_norm is not None else []
-    layers = ["embed", *(str(i + 1) for i in range(sites.n_layers)), *final]
-    return Activations(layers=layers, tokens=token_table(encoded, windows, offsets), passes=len(batches), **store.arrays)
+    store = _Store([len(text.ids) for text in encoded], outputs)
+    passes = _fill(store, model, windows, batch_size, outputs)
+    tokens = token_table(encoded, windows, store.offsets)
+    return Activations(layers=hooks.sites(model).layers, tokens=tokens, passes=passes, **store.arrays)
 
 
-@dataclass(frozen=True)
-class _Sites:
-    """Where an architecture computes what is read."""
+def run_ids(loaded, sequences: Sequence[Sequence[int]], *, batch_size: int = 64, outputs: Sequence[str] = ()) -> Activations:
+    """Run a model on sequences of token ids, as they are: no text, no special tokens added.
 
-    blocks: Sequence[torch.nn.Module]
-    attention_weights: list[torch.nn.Module]  # its output is (values, patterns)
-    attention: list[torch.nn.Module]  # its output is what is added to the residual stream
-    mlp: list[torch.nn.Module]
-    mlp_hidden: list[torch.nn.Module]
-    final_norm: torch.nn.Module | None
+    Parameters
+    ----------
+    loaded : LoadedModel, or any object with `model` (in eval mode); its tokenizer is not asked
+    sequences : sequence of sequences of int, or integer array [sequence, position]
+        At least one; none empty or longer than the model's context. Lengths may differ.
+    batch_size : int
+        Sequences per forward pass.
+    outputs : sequence of str
+        As for `run`.
 
-    @property
-    def n_layers(self) -> int:
-        return len(self.blocks)
+    Returns
+    -------
+    Activations
+        `tokens` has `text` (index of the sequence), `position`, `token_id` and `first`.
+
+    Raises
+    ------
+    ValueError
+        A sequence that is empty, too long or holds an id outside the vocabulary (its index named); and as for `run`.
+    """
+    model = loaded.model
+    outputs = _checked_settings(model, batch_size, outputs)
+    sequences = _checked_sequences(sequences, model.config)
+    places = [np.arange(len(ids)) for ids in sequences]
+    windows = [Window(index, 0, ids, place, place) for index, (ids, place) in enumerate(zip(sequences, places, strict=True))]
+    store = _Store([len(ids) for ids in sequences], outputs)
+    passes = _fill(store, model, windows, batch_size, outputs)
+    text = np.repeat(np.arange(len(sequences)), store.lengths)
+    tokens = pd.DataFrame({"text": text, "position": np.concatenate(places), "token_id": np.concatenate(sequences)})
+    tokens["first"] = tokens["position"] == 0
+    return Activations(layers=hooks.sites(model).layers, tokens=tokens, passes=passes, **store.arrays)
 
 
-def _gpt2_sites(base) -> _Sites:
-    blocks = base.h
-    attention = [block.attn for block in blocks]
-    return _Sites(blocks, attention, attention, [block.mlp for block in blocks], [block.mlp.act for block in blocks], base.ln_f)
-
-
-def _bert_sites(base) -> _Sites:
-    blocks = base.encoder.layer
-    return _Sites(
-        blocks,
-        [block.attention.self for block in blocks],
-        [block.attention.output.dense for block in blocks],
-        [block.output.dense for block in blocks],
-        [block.intermediate for block in blocks],
-        None,
-    )
-
-
-_ARCHITECTURES = {"gpt2": _gpt2_sites, "bert": _bert_sites}
-
-
-def _sites(model) -> _Sites:
-    kind = model.config.model_type
-    if kind not in _ARCHITECTURES:
-        raise ValueError(f"model is of type {kind!r}; expected one of {', '.join(sorted(_ARCHITECTURES))}")
-    return _ARCHITECTURES[kind](model.base_model)
+def _checked_sequences(sequences, config) -> list[list[int]]:
+    """Sequences as lists of int, or an error that names the first that will not do."""
+    checked = [[int(i) for i in ids] for ids in sequences]
+    if not checked:
+        raise ValueError("sequences is empty; expected at least one sequence of token ids")
+    for index, ids in enumerate(checked):
+        if not 1 <= len(ids) <= config.max_position_embeddings:
+            raise ValueError(f"sequences[{index}] has {len(ids)} tokens; expected 1 to {config.max_position_embeddings}, the context")
+        outside = next((i for i in ids if not 0 <= i < config.vocab_size), None)
+        if outside is not None:
+            raise ValueError(f"sequences[{index}] holds id {outside}; expected ids from 0 to {config.vocab_size - 1}")
+    return checked
 
 
 def _context(model, tokenizer) -> int:
@@ -184,44 +183,18 @@ def _context(model, tokenizer) -> int:
     return min(model.config.max_position_embeddings, tokenizer.model_max_length)
 
 
-@contextmanager
-def _hooks(sites: _Sites, outputs: tuple[str, ...]) -> Iterator[dict]:
-    """Record {(name, layer): tensor} of the passes made inside; no hook outlives the block, whatever happens in it."""
-    record, handles = {}, []
-
-    def keep(name, layer, part=None):
-        def hook(module, args, output):
-            if part is None:
-                output = output[0] if isinstance(output, tuple) else output
-            else:
-                output = output[part] if isinstance(output, tuple) and len(output) > part else None
-            record[name, layer] = output
-
-        return hook
-
-    def keep_input(module, args, kwargs):
-        record["states", 0] = args[0] if args else kwargs["hidden_states"]
-
-    try:
-        handles.append(sites.blocks[0].register_forward_pre_hook(keep_input, with_kwargs=True))
-        for layer, block in enumerate(sites.blocks):
-            handles.append(block.register_forward_hook(keep("states", layer + 1)))
-            if "patterns" in outputs:
-                hook = keep("patterns", layer, part=1)
-                handles.append(sites.attention_weights[layer].register_forward_hook(hook))
-            for name in ("attention", "mlp", "mlp_hidden"):
-                if name in outputs:
-                    handles.append(getattr(sites, name)[layer].register_forward_hook(keep(name, layer)))
-        if sites.final_norm is not None:
-            handles.append(sites.final_norm.register_forward_hook(keep("states", sites.n_layers + 1)))
-        yield record
-    finally:
-        for handle in handles:
-            handle.remove()
+def _fill(store: "_Store", model, windows: list[Window], batch_size: int, outputs: tuple[str, ...]) -> int:
+    """Run all windows, those of similar length together; returns the number of passes."""
+    order = sorted(range(len(windows)), key=lambda i: len(windows[i].ids))
+    batches = [[windows[i] for i in order[at : at + batch_size]] for at in range(0, len(order), batch_size)]
+    for batch in batches:
+        for name, values in _forward(model, batch, outputs).items():
+            store.put(name, values, batch)
+    return len(batches)
 
 
 @torch.no_grad()
-def _forward(model, sites: _Sites, batch: list[Window], outputs: tuple[str, ...]) -> dict[str, np.ndarray]:
+def _forward(model, batch: list[Window], outputs: tuple[str, ...]) -> dict[str, np.ndarray]:
     """One pass: "states" [layer, sequence, position, d_model] and each output [layer, sequence, ...], float32."""
     width = max(len(window.ids) for window in batch)
     ids = torch.zeros((len(batch), width), dtype=torch.long)
@@ -230,23 +203,16 @@ def _forward(model, sites: _Sites, batch: list[Window], outputs: tuple[str, ...]
         ids[row, : len(window.ids)] = torch.tensor(window.ids)
         mask[row, : len(window.ids)] = 1
     device = next(model.parameters()).device
-    with _hooks(sites, outputs) as record:
+    with hooks.recording(model, outputs) as record:
         model.base_model(input_ids=ids.to(device), attention_mask=mask.to(device))
-    if any(value is None for value in record.values()):
-        raise ValueError(
-            f"the model's attention ({model.config._attn_implementation!r}) returns no patterns; "
-            'expected a model loaded with attn_implementation="eager"'
-        )
-    names = dict.fromkeys(name for name, _ in record)
-    stacked = {name: [record[key] for key in sorted(k for k in record if k[0] == name)] for name in names}
-    return {name: torch.stack([v.float() for v in values]).cpu().numpy() for name, values in stacked.items()}
+    return {name: values.cpu().numpy() for name, values in hooks.stacked(record).items()}
 
 
 class _Store:
     """Arrays over all tokens, filled window by window."""
 
-    def __init__(self, offsets: np.ndarray, lengths: list[int], outputs: tuple[str, ...]):
-        self.offsets, self.lengths = offsets, lengths
+    def __init__(self, lengths: list[int], outputs: tuple[str, ...]):
+        self.offsets, self.lengths = np.r_[0, np.cumsum(lengths)], lengths
         self.arrays: dict = {"patterns": [None] * len(lengths)} if "patterns" in outputs else {}
 
     def put(self, name: str, values: np.ndarray, batch: list[Window]) -> None:
@@ -269,15 +235,11 @@ class _Store:
         patterns[window.text][:, :, queries[:, None], window.positions] = seen
 
 
-def _checked_settings(model, tokenizer, batch_size: int, outputs: Sequence[str]) -> tuple[str, ...]:
-    outputs = (outputs,) if isinstance(outputs, str) else tuple(outputs)
-    unknown = [name for name in outputs if name not in OUTPUTS]
-    if unknown:
-        raise ValueError(f"outputs holds {unknown[0]!r}; expected any of {', '.join(OUTPUTS)}")
+def _checked_settings(model, batch_size: int, outputs: Sequence[str]) -> tuple[str, ...]:
+    outputs = hooks.checked_outputs(outputs)
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; expected at least 1")
     if model.training:
         raise ValueError("loaded.model is in training mode, where dropout changes states; expected model.eval()")
-    if not getattr(tokenizer, "is_fast", False):
-        raise ValueError(f"loaded.tokenizer is {type(tokenizer).__name__} without offsets; expected a fast tokenizer")
+    hooks.sites(model)  # refuses an unknown architecture before anything is encoded
     return outputs

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from analysis_lib import activations
+from analysis_lib import activations, hooks
 from analysis_lib.text_windows import WORD
 from tests.unit import tiny
 
@@ -135,7 +135,7 @@ def test_what_is_not_asked_for_is_not_there(load):
 def test_hooks_are_gone_afterwards(load, kind):
     loaded = load(kind)
     before = hooks_of(loaded.model)
-    activations.run(loaded, TEXTS, outputs=activations.OUTPUTS)
+    activations.run(loaded, TEXTS, outputs=hooks.OUTPUTS)
     assert hooks_of(loaded.model) == before
 
 
@@ -151,7 +151,7 @@ def test_an_exception_inside_the_forward_pass_leaves_no_hook(load, kind, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(blocks[1], "forward", fail)
         with pytest.raises(RuntimeError, match="planted"):
-            activations.run(loaded, TEXTS, outputs=activations.OUTPUTS)
+            activations.run(loaded, TEXTS, outputs=hooks.OUTPUTS)
     assert hooks_of(loaded.model) == before
     assert activations.run(loaded, TEXTS).passes == 1
 
@@ -377,3 +377,41 @@ def test_an_unknown_architecture_lists_the_known_ones(load):
     llama = SimpleNamespace(model=LlamaForCausalLM(config).eval(), tokenizer=load("gpt2").tokenizer)
     with pytest.raises(ValueError, match="'llama'; expected one of bert, gpt2"):
         activations.run(llama, TEXTS)
+
+
+def test_sequences_of_ids_give_what_their_text_gives(load):
+    loaded = load("gpt2")
+    by_text = activations.run(loaded, TEXTS, outputs=["patterns", "mlp"])
+    sequences = [loaded.tokenizer(text)["input_ids"] for text in TEXTS]
+    by_ids = activations.run_ids(loaded, sequences, outputs=["patterns", "mlp"], batch_size=3)
+    np.testing.assert_allclose(by_ids.states, by_text.states, **CLOSE)
+    np.testing.assert_allclose(by_ids.mlp, by_text.mlp, **CLOSE)
+    for a, b in zip(by_ids.patterns, by_text.patterns, strict=True):
+        np.testing.assert_allclose(a, b, **CLOSE)
+    assert by_ids.tokens["token_id"].tolist() == by_text.tokens["token_id"].tolist()
+    assert by_ids.tokens["first"].sum() == len(TEXTS)
+    assert by_ids.passes == 2
+
+
+@pytest.mark.parametrize(
+    ("sequences", "message"),
+    [
+        ([], "sequences is empty"),
+        ([[1], []], r"sequences\[1\] has 0 tokens"),
+        ([[1] * 65], r"sequences\[0\] has 65 tokens; expected 1 to 64"),
+        ([[1], [2, 400]], r"sequences\[1\] holds id 400; expected ids from 0 to 399"),
+    ],
+)
+def test_sequences_that_cannot_be_run_are_named(load, sequences, message):
+    with pytest.raises(ValueError, match=message):
+        activations.run_ids(load("gpt2"), sequences)
+
+
+def test_recorded_tensors_keep_their_gradient_and_the_block_leaves_no_hook(load):
+    model = load("gpt2").model
+    before = hooks_of(model)
+    with hooks.recording(model, ["patterns"]) as record:
+        model(torch.tensor([[1, 2, 3]]))
+    assert hooks_of(model) == before
+    assert record["states", 0].requires_grad
+    assert hooks.stacked(record)["patterns"].shape == (len(model.transformer.h), 1, 2, 3, 3)

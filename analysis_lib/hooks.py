@@ -1,0 +1,179 @@
+"""Where each architecture computes what is read, and hooks that read it there.
+
+A forward pass made inside `recording` leaves the states of all layers and the outputs asked for behind; when the block ends, however
+it ends, no hook is left on the model. `activations` runs texts and token ids through it; a model that reads neither (the regressor) is
+called by whoever studies it, inside the same block.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+OUTPUTS = ("patterns", "attention", "mlp", "mlp_hidden")
+
+
+@dataclass(frozen=True)
+class Sites:
+    """Modules of one model by what they compute.
+
+    Attributes
+    ----------
+    blocks : sequence of Module
+        Each reads and gives the residual stream.
+    attention_weights : list of Module
+        Their outputs are (values, patterns).
+    attention, mlp : list of Module
+        Their outputs are what is added to the residual stream; `mlp` is empty for attention-only models.
+    mlp_hidden : list of Module
+        Their outputs are neuron activations after the nonlinearity.
+    final_norm : Module or None
+        What the residual stream goes through after the last block.
+    """
+
+    blocks: Sequence[torch.nn.Module]
+    attention_weights: list[torch.nn.Module]
+    attention: list[torch.nn.Module]
+    mlp: list[torch.nn.Module]
+    mlp_hidden: list[torch.nn.Module]
+    final_norm: torch.nn.Module | None
+
+    @property
+    def n_layers(self) -> int:
+        """Number of blocks."""
+        return len(self.blocks)
+
+    @property
+    def layers(self) -> list[str]:
+        """Labels of the recorded states: "embed", "1" ... "L", and "L+ln_f" where there is a final layer norm."""
+        final = [f"{self.n_layers}+ln_f"] if self.final_norm is not None else []
+        return ["embed", *(str(i + 1) for i in range(self.n_layers)), *final]
+
+
+def _gpt2_sites(base) -> Sites:
+    blocks = base.h
+    attention = [block.attn for block in blocks]
+    return Sites(blocks, attention, attention, [block.mlp for block in blocks], [block.mlp.act for block in blocks], base.ln_f)
+
+
+def _bert_sites(base) -> Sites:
+    blocks = base.encoder.layer
+    return Sites(
+        blocks,
+        [block.attention.self for block in blocks],
+        [block.attention.output.dense for block in blocks],
+        [block.output.dense for block in blocks],
+        [block.intermediate for block in blocks],
+        None,
+    )
+
+
+def _minigpt_sites(base) -> Sites:
+    attention = [block.attn for block in base.blocks]
+    return Sites(base.blocks, attention, attention, [], [], None)
+
+
+_ARCHITECTURES = {"gpt2": _gpt2_sites, "bert": _bert_sites, "minigpt": _minigpt_sites, "regressor": _gpt2_sites}
+
+
+def sites(model: PreTrainedModel) -> Sites:
+    """The modules of a model that are read.
+
+    Raises
+    ------
+    ValueError
+        An architecture that is not known; the message lists those that are.
+    """
+    kind = model.config.model_type
+    if kind not in _ARCHITECTURES:
+        raise ValueError(f"model is of type {kind!r}; expected one of {', '.join(sorted(_ARCHITECTURES))}")
+    return _ARCHITECTURES[kind](model.base_model)
+
+
+@contextmanager
+def recording(model: PreTrainedModel, outputs: Sequence[str] = ()) -> Iterator[dict[tuple[str, int], Tensor]]:
+    """Record what a model computes in the passes made inside the block.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+    outputs : sequence of str
+        Any of "patterns", "attention", "mlp", "mlp_hidden"; the states of all layers are always recorded.
+
+    Yields
+    ------
+    dict of (name, index) to Tensor
+        Of the last pass, as the modules gave them (with gradients, unless the caller says no_grad): ("states", 0) is what the first
+        block reads, ("states", i) what block i gives, ("states", L + 1) what a final layer norm makes of the last; the others
+        ("patterns", layer) [batch, head, query, key] and ("attention", layer) [batch, position, d_model] count layers from 0.
+
+    Raises
+    ------
+    ValueError
+        Unknown output or architecture, an output that the architecture does not have, patterns of a model whose attention
+        implementation returns none (when the block ends).
+    """
+    places = sites(model)
+    outputs = checked_outputs(outputs)
+    missing = next((name for name in outputs if name.startswith("mlp") and not getattr(places, name)), None)
+    if missing:
+        raise ValueError(f"outputs holds {missing!r}; found an attention-only model ({model.config.model_type}), which has none")
+    record: dict = {}
+    handles: list = []
+    try:
+        _attach(places, outputs, record, handles)
+        yield record
+    finally:
+        for handle in handles:
+            handle.remove()
+    if any(value is None for value in record.values()):
+        raise ValueError(
+            f"the model's attention ({model.config._attn_implementation!r}) returns no patterns; "
+            'expected a model loaded with attn_implementation="eager"'
+        )
+
+
+def stacked(record: dict[tuple[str, int], Tensor]) -> dict[str, Tensor]:
+    """A record's tensors by name, each [layer, ...] in float32."""
+    names = dict.fromkeys(name for name, _ in record)
+    return {name: torch.stack([record[key].float() for key in sorted(k for k in record if k[0] == name)]) for name in names}
+
+
+def checked_outputs(outputs: Sequence[str]) -> tuple[str, ...]:
+    """The names as a tuple; raises ValueError for one that is not among `OUTPUTS`."""
+    outputs = (outputs,) if isinstance(outputs, str) else tuple(outputs)
+    unknown = [name for name in outputs if name not in OUTPUTS]
+    if unknown:
+        raise ValueError(f"outputs holds {unknown[0]!r}; expected any of {', '.join(OUTPUTS)}")
+    return outputs
+
+
+def _attach(places: Sites, outputs: tuple[str, ...], record: dict, handles: list) -> None:
+    """Put the hooks on; each handle is in the list as soon as its hook is on the model."""
+
+    def keep(name, layer, part=None):
+        def hook(module, args, output):
+            if part is None:
+                output = output[0] if isinstance(output, tuple) else output
+            else:
+                output = output[part] if isinstance(output, tuple) and len(output) > part else None
+            record[name, layer] = output
+
+        return hook
+
+    def keep_input(module, args, kwargs):
+        record["states", 0] = args[0] if args else kwargs["hidden_states"]
+
+    handles.append(places.blocks[0].register_forward_pre_hook(keep_input, with_kwargs=True))
+    for layer, block in enumerate(places.blocks):
+        handles.append(block.register_forward_hook(keep("states", layer + 1)))
+        if "patterns" in outputs:
+            handles.append(places.attention_weights[layer].register_forward_hook(keep("patterns", layer, part=1)))
+        for name in ("attention", "mlp", "mlp_hidden"):
+            if name in outputs:
+                handles.append(getattr(places, name)[layer].register_forward_hook(keep(name, layer)))
+    if places.final_norm is not None:
+        handles.append(places.final_norm.register_forward_hook(keep("states", places.n_layers + 1)))

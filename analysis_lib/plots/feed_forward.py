@@ -1,0 +1,91 @@
+"""Figures of feed-forward keys and values in vocabulary space."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+
+from analysis_lib.plots.style import INK
+
+
+def overlaps_by_layer(table, colours: dict[str, str], titles: dict[str, str]) -> plt.Figure:
+    """A panel a model: overlap of paired lists by layer with intervals, shuffled pairs as dashes of the same colour.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `model pair layer estimate low high shuffled`; layers from 0.
+    colours : dict of str to str
+        By `pair`.
+    titles : dict of str to str
+        By `model`.
+    """
+    figure, axes = plt.subplots(1, len(titles), figsize=(5.8, 3.3), sharey=True, squeeze=False)
+    for axis, (model, title) in zip(axes[0], titles.items(), strict=True):
+        for place, (pair, colour) in enumerate(colours.items()):
+            part = table[(table["model"] == model) & (table["pair"] == pair)]
+            layers = part["layer"] + 1 + 0.16 * (place - (len(colours) - 1) / 2)
+            ends = [part["estimate"] - part["low"], part["high"] - part["estimate"]]
+            axis.errorbar(layers, part["estimate"], yerr=ends, fmt="o", color=colour, ms=5, lw=1.6, label=pair)
+            axis.hlines(part["shuffled"], layers - 0.13, layers + 0.13, color=colour, lw=1.6, alpha=0.65)
+        axis.set(title=title, xlabel="layer", xticks=sorted(table["layer"].unique() + 1), ylim=(0, None))
+        axis.yaxis.grid(True)
+    axes[0, 0].set_ylabel("mean Jaccard index, 0 to 1")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(colours))
+    return figure
+
+
+def survival(groups: dict[str, dict[str, tuple[np.ndarray, str, str]]], xlabel: str, ylabel: str) -> plt.Figure:
+    """A panel a group: the share of values that reach x, one line a sample, the share on a logarithmic axis.
+
+    Parameters
+    ----------
+    groups : dict of str to dict
+        Panel title to {label: (values, colour, line style)}.
+    """
+    figure, axes = plt.subplots(1, len(groups), figsize=(5.8, 3.4), sharey=True, sharex=True, squeeze=False)
+    for axis, (title, samples) in zip(axes[0], groups.items(), strict=True):
+        for label, (values, colour, style) in samples.items():
+            ordered = np.sort(np.ravel(values))
+            reached, first = np.unique(ordered, return_index=True)
+            axis.step(reached, 1 - first / len(ordered), style, where="pre", color=colour, label=label, lw=1.8)
+        axis.set(title=title, yscale="log", xlabel=xlabel)
+        axis.grid(True)
+    axes[0, 0].set_ylabel(ylabel)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def percent_maps(tables: dict) -> plt.Figure:
+    """Tables of shares as coloured cells on one scale, one above the other, per cent written in where columns are few.
+
+    Parameters
+    ----------
+    tables : dict of str to DataFrame [row, column]
+        Title to shares from 0 to 1. A line is drawn where the first letter of the column labels changes.
+    """
+    rows = [len(table) for table in tables.values()]
+    figure, axes = plt.subplots(len(tables), 1, figsize=(5.8, 0.3 * sum(rows) + 0.75 * len(rows)), height_ratios=rows, squeeze=False)
+    largest = max(0.01, max(float(table.to_numpy().max()) for table in tables.values()))
+    for axis, (title, table) in zip(axes[:, 0], tables.items(), strict=True):
+        shares, labels = table.to_numpy(), list(table.columns)
+        axis.pcolormesh(shares, cmap="viridis", norm=mpl.colors.PowerNorm(0.5, 0, largest), rasterized=True)
+        for (row, column), share in np.ndenumerate(shares if len(labels) <= 14 else np.empty((0, 0))):
+            colour = "black" if (share / largest) ** 0.5 > 0.6 else "white"
+            axis.text(column + 0.5, row + 0.5, _percent(share), ha="center", va="center", color=colour, fontsize=9)
+        axis.vlines([i for i in range(1, len(labels)) if labels[i][0] != labels[i - 1][0]], 0, len(table), color=INK, lw=2.5)
+        step = 1 + len(labels) // 15
+        axis.set_xticks(np.arange(len(labels))[::step] + 0.5, labels[::step], fontsize=9)
+        axis.set_yticks(np.arange(len(table)) + 0.5, table.index, fontsize=10)
+        axis.set(title=title, ylim=(len(table), 0))
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+    return figure
+
+
+def _percent(share: float) -> str:
+    """Per cent in at most three characters."""
+    if 0 < share < 0.0005:
+        return "<.1"
+    return f"{100 * share:.0f}" if share == 0 or share >= 0.0995 else f"{100 * share:.1f}"
