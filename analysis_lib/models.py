@@ -34,7 +34,10 @@ class Study:
 
 @dataclass(frozen=True)
 class Architecture:
-    """The class that reads one `model_type`, as `module:class`, and whether its inputs are a tokenizer's."""
+    """The class that reads one `model_type`, as `module:class`, and whether it must have a tokenizer.
+
+    One that need not have it gets the tokenizer that lies in its folder, if one does.
+    """
 
     model_class: str
     tokenized: bool = True
@@ -44,11 +47,14 @@ STUDIES = {
     "polish-gpt2": Study("polish-gpt2-mini", "sdadas/polish-gpt2-medium"),
     "herbert": Study("herbert-mini", "allegro/herbert-base-cased"),
     "gpt2": Study("polish-gpt2-mini", "gpt2"),
+    "minigpt": Study("minigpt-induction", None),
+    "minigpt-polish": Study("minigpt-polish", None),
 }
 
 ARCHITECTURES = {
     "gpt2": Architecture("transformers:GPT2LMHeadModel"),
     "bert": Architecture("transformers:BertForMaskedLM"),
+    "minigpt": Architecture("analysis_lib.minigpt:MiniGPT", tokenized=False),
 }
 
 
@@ -61,7 +67,7 @@ class LoadedModel:
     model : PreTrainedModel
         In evaluation mode, float32, with eager attention so that patterns can be read.
     tokenizer : PreTrainedTokenizerBase or None
-        None for an architecture that reads no text.
+        None for a model that reads no text.
     name : str
         What was asked for: a study name, a folder's name or a hub id.
     source : str
@@ -270,7 +276,8 @@ def _load_folder(place: _Place, device: torch.device) -> LoadedModel:
     model_class = getattr(importlib.import_module(module), class_name)
     with quiet_transformers():
         config = read_with_transformers(place.folder, "configuration", model_class.config_class.from_pretrained)
-        tokenizer = _load_tokenizer(place.folder, config) if architecture.tokenized else None
+        has_tokenizer = architecture.tokenized or checkpoint_files.has_tokenizer(place.folder)
+        tokenizer = _load_tokenizer(place.folder, config) if has_tokenizer else None
         model = _load_weights(place.folder, model_class, shapes)
     revision = place.revision or checkpoint_files.sha256(files)
     return LoadedModel(model.to(device), tokenizer, place.name, place.source, place.identifier, revision)
@@ -315,7 +322,7 @@ def _load_weights(folder: Path, model_class: type[PreTrainedModel], shapes: dict
             f"{folder}: expected every weight of a {model_class.__name__} in the file, found {len(shapes)} tensors"
             f" without {', '.join(missing[:5])}{' and others' if len(missing) > 5 else ''}"
         )
-    layers = [key for key in report["unexpected_keys"] if re.search(r"(^|\.)(h|layer)\.\d+\.", key) and not key.endswith("bias")]
+    layers = [key for key in report["unexpected_keys"] if re.search(r"(^|\.)(h|layer|blocks)\.\d+\.", key) and not key.endswith("bias")]
     if layers:
         raise CheckpointError(
             f"{folder}: the file holds layers that config.json does not have ({sorted(layers)[0]}):"

@@ -29,13 +29,13 @@ class TransformerWeights:
     W_O : Tensor [layer, head, d_head, d_model]
     b_Q, b_K, b_V : Tensor [layer, head, d_head]
     b_O : Tensor [layer, d_model]
-    W_in, b_in : Tensor [layer, d_model, d_mlp], [layer, d_mlp]
-        Feed-forward keys are the columns of W_in.
-    W_out, b_out : Tensor [layer, d_mlp, d_model], [layer, d_model]
+    W_in, b_in : Tensor [layer, d_model, d_mlp], [layer, d_mlp], or None
+        Feed-forward keys are the columns of W_in. None in a model of attention alone (MiniGPT).
+    W_out, b_out : Tensor [layer, d_mlp, d_model], [layer, d_model], or None
         Feed-forward values are the rows of W_out.
-    ln1_w, ln1_b, ln2_w, ln2_b : Tensor [layer, d_model]
+    ln1_w, ln1_b, ln2_w, ln2_b : Tensor [layer, d_model] or None
         Gains and biases. GPT-2: *before* attention and feed-forward. BERT: *after* each, on the sum with the
-        residual stream.
+        residual stream. MiniGPT has none.
     ln_final_w, ln_final_b : Tensor [d_model] or None
         GPT-2's last layer norm.
     ln_embed_w, ln_embed_b : Tensor [d_model] or None
@@ -47,13 +47,16 @@ class TransformerWeights:
     attention_scale : Tensor [layer]
         What scores are multiplied by: $1/\\sqrt{d_{head}}$, unless the configuration says otherwise.
     architecture : str
-        `gpt2` or `bert`.
+        `gpt2`, `bert` or `minigpt`.
     n_layers, n_heads, d_model, d_head, d_mlp, d_vocab : int
-    activation : str
+    activation : str or None
         The feed-forward nonlinearity's name in transformers.
-    layer_norm_epsilon : float
+    layer_norm_epsilon : float or None
     causal : bool
         Whether a token attends to earlier tokens and itself only.
+    positions : str
+        Where W_pos is added: `residual`, to the embedding; or `queries_keys`, in every layer to what queries and
+        keys read, and nowhere else (MiniGPT).
     folded : bool
         Whether layer norms were folded into the weights that read through them.
     """
@@ -70,14 +73,14 @@ class TransformerWeights:
     b_K: Tensor
     b_V: Tensor
     b_O: Tensor
-    W_in: Tensor
-    b_in: Tensor
-    W_out: Tensor
-    b_out: Tensor
-    ln1_w: Tensor
-    ln1_b: Tensor
-    ln2_w: Tensor
-    ln2_b: Tensor
+    W_in: Tensor | None
+    b_in: Tensor | None
+    W_out: Tensor | None
+    b_out: Tensor | None
+    ln1_w: Tensor | None
+    ln1_b: Tensor | None
+    ln2_w: Tensor | None
+    ln2_b: Tensor | None
     attention_scale: Tensor
     architecture: str
     n_layers: int
@@ -86,9 +89,10 @@ class TransformerWeights:
     d_head: int
     d_mlp: int
     d_vocab: int
-    activation: str
-    layer_norm_epsilon: float
+    activation: str | None
+    layer_norm_epsilon: float | None
     causal: bool
+    positions: str = "residual"
     folded: bool = False
     ln_final_w: Tensor | None = None
     ln_final_b: Tensor | None = None
@@ -116,7 +120,10 @@ class TransformerWeights:
         names = _NAMES_ONCE[self.architecture]
         once = {key: getattr(self, name) for key, name in names.items() if getattr(self, name) is not None}
         layers = {
-            f"blocks.{layer}.{key}": getattr(self, name)[layer] for layer in range(self.n_layers) for key, name in _NAMES_PER_LAYER.items()
+            f"blocks.{layer}.{key}": getattr(self, name)[layer]
+            for layer in range(self.n_layers)
+            for key, name in _NAMES_PER_LAYER.items()
+            if getattr(self, name) is not None
         }
         return once | layers
 
@@ -141,6 +148,7 @@ _NAMES_ONCE = {
         "mlm_head.ln.b": "ln_head_b",
     }
     | _UNEMBED,
+    "minigpt": {"embed.W_E": "W_E", "pos_embed.W_pos": "W_pos"} | _UNEMBED,
 }
 
 
@@ -164,8 +172,10 @@ def fold(weights: TransformerWeights) -> TransformerWeights:
     Raises
     ------
     ValueError
-        The weights are of a post-norm model, or folded already.
+        The weights are of a post-norm model or of one without layer norm, or folded already.
     """
+    if weights.ln1_w is None:
+        raise ValueError(f"weights: expected a model with layer norms to fold, found {weights!r}, which has none")
     if weights.architecture != "gpt2" or weights.folded:
         raise ValueError(f"weights: expected raw weights of a pre-norm model (GPT-2), found {weights!r}")
     gain, shift = weights.ln1_w[:, None, :, None], weights.ln1_b[:, None, None, :]

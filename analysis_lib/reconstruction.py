@@ -73,7 +73,8 @@ def rebuild_attention(weights: TransformerWeights, layer: int, states: Tensor, m
         From 0.
     states : Tensor [batch, token, d_model]
         What the layer's attention reads: for GPT-2 the output of ln_1 (with folded weights, the normalised
-        states without gain and bias), for BERT the residual stream itself.
+        states without gain and bias), for BERT and MiniGPT the residual stream itself. Positions that a model adds to
+        queries and keys alone are added here.
     mask : Tensor [batch, token], optional
         True, or 1, where there is a token and not padding.
 
@@ -96,8 +97,11 @@ def rebuild_attention(weights: TransformerWeights, layer: int, states: Tensor, m
         raise ValueError(f"states: expected [batch, token, {weights.d_model}], found {tuple(states.shape)}")
     if mask is not None and mask.shape != states.shape[:2]:
         raise ValueError(f"mask: expected {tuple(states.shape[:2])}, found {tuple(mask.shape)}")
-    x = states[:, None]  # (batch, 1, token, d_model) against (head, d_model, d_head)
-    queries, keys, values = (x @ getattr(weights, f"W_{name}")[layer] + getattr(weights, f"b_{name}")[layer][:, None] for name in "QKV")
+    placed = states + weights.W_pos[: states.shape[1]] if weights.positions == "queries_keys" else states
+    read = {"Q": placed, "K": placed, "V": states}  # (batch, 1, token, d_model) against (head, d_model, d_head)
+    queries, keys, values = (
+        x[:, None] @ getattr(weights, f"W_{name}")[layer] + getattr(weights, f"b_{name}")[layer][:, None] for name, x in read.items()
+    )
     scores = queries @ keys.transpose(-1, -2) * weights.attention_scale[layer]  # (batch, head, query, key)
     patterns = scores.masked_fill(~_allowed(weights, states, mask), float("-inf")).softmax(dim=-1)
     head_outputs = patterns @ values @ weights.W_O[layer]
@@ -222,6 +226,8 @@ def _attention_modules(model: PreTrainedModel) -> list[tuple[nn.Module, nn.Modul
     body = model.base_model
     if hasattr(body, "h"):
         return [(block.attn, block.attn.c_proj) for block in body.h]
+    if hasattr(body, "blocks"):
+        return [(block.attn, block.attn.output) for block in body.blocks]
     return [(layer.attention.self, layer.attention.output.dense) for layer in body.encoder.layer]
 
 

@@ -18,12 +18,13 @@ import torch
 from torch import Tensor
 from transformers import BertForMaskedLM, BertModel, GPT2LMHeadModel, GPT2Model, PreTrainedModel
 
+from analysis_lib.minigpt import MiniGPT
 from analysis_lib.models import LoadedModel
 from analysis_lib.notation import TransformerWeights, fold
 
 __all__ = ["KNOWN", "TransformerWeights", "extract", "fold"]
 
-KNOWN = (GPT2LMHeadModel, GPT2Model, BertForMaskedLM, BertModel)
+KNOWN = (GPT2LMHeadModel, GPT2Model, BertForMaskedLM, BertModel, MiniGPT)
 
 
 def extract(model: PreTrainedModel | LoadedModel, fold_layer_norm: bool = False) -> TransformerWeights:
@@ -31,7 +32,7 @@ def extract(model: PreTrainedModel | LoadedModel, fold_layer_norm: bool = False)
 
     Parameters
     ----------
-    model : LoadedModel, GPT2LMHeadModel, GPT2Model, BertForMaskedLM or BertModel
+    model : LoadedModel, GPT2LMHeadModel, GPT2Model, BertForMaskedLM, BertModel or MiniGPT
         Left as it is.
     fold_layer_norm : bool
         Fold each layer norm's gain, bias and centring into the weights that read through it (GPT-2 only); the
@@ -47,7 +48,8 @@ def extract(model: PreTrainedModel | LoadedModel, fold_layer_norm: bool = False)
     TypeError
         An unknown architecture; the message lists the known ones.
     ValueError
-        `fold_layer_norm` asked of a post-norm model (BERT), or a variant whose attention is not the one above.
+        `fold_layer_norm` asked of a post-norm model (BERT) or one without layer norm (MiniGPT), or a variant whose
+        attention is not the one above.
     """
     model = model.model if isinstance(model, LoadedModel) else model
     if not isinstance(model, KNOWN):
@@ -63,7 +65,7 @@ def extract(model: PreTrainedModel | LoadedModel, fold_layer_norm: bool = False)
                 " Expected a pre-norm model (GPT-2); use raw weights, or embedding='layer_norm' in projections."
             )
         return _extract_bert(model)
-    weights = _extract_gpt2(model)
+    weights = _extract_minigpt(model) if isinstance(model, MiniGPT) else _extract_gpt2(model)
     return fold(weights) if fold_layer_norm else weights
 
 
@@ -172,6 +174,46 @@ def _extract_bert(model: BertForMaskedLM | BertModel) -> TransformerWeights:
         layer_norm_epsilon=config.layer_norm_eps,
         causal=bool(config.is_decoder),
         **_bert_head(model, w_e),
+    )
+
+
+def _extract_minigpt(model: MiniGPT) -> TransformerWeights:
+    """MiniGPT: Linear weights are [out, in]; no layer norm, no feed-forward layer, biases of zero."""
+    config, layers = model.config, [block.attn for block in model.blocks]
+    n_layers, n_heads, d_model = len(layers), config.n_heads, config.d_model
+    d_head = d_model // n_heads
+
+    def stack(name: str) -> Tensor:
+        return torch.stack([_plain(getattr(layer, name).weight).T for layer in layers])
+
+    w_e = _plain(model.embed.weight)
+    zeros = w_e.new_zeros(n_layers, n_heads, d_head)
+    feed_forward = ("W_in", "b_in", "W_out", "b_out")
+    layer_norms = ("ln1_w", "ln1_b", "ln2_w", "ln2_b")
+    return TransformerWeights(
+        W_E=w_e,
+        W_pos=_plain(model.positions.weight),
+        W_U=_plain(model.unembed.weight).T,
+        b_U=w_e.new_zeros(config.vocab_size),
+        W_Q=_heads_of_columns(stack("query"), n_heads),
+        W_K=_heads_of_columns(stack("key"), n_heads),
+        W_V=_heads_of_columns(stack("value"), n_heads),
+        W_O=stack("output").unflatten(1, (n_heads, d_head)),
+        b_Q=zeros,
+        b_K=zeros,
+        b_V=zeros,
+        b_O=w_e.new_zeros(n_layers, d_model),
+        **dict.fromkeys((*feed_forward, *layer_norms, "activation", "layer_norm_epsilon")),
+        attention_scale=torch.tensor([layer.scaling for layer in layers], device=w_e.device),
+        architecture="minigpt",
+        n_layers=n_layers,
+        n_heads=n_heads,
+        d_model=d_model,
+        d_head=d_head,
+        d_mlp=0,
+        d_vocab=config.vocab_size,
+        causal=True,
+        positions="queries_keys",
     )
 
 

@@ -241,7 +241,7 @@ def test_folding_is_refused_for_bert_and_for_folded_weights():
 def test_unknown_architectures_list_the_known():
     config = OPTConfig(vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, ffn_dim=16)
     config.word_embed_proj_dim = 16
-    with pytest.raises(TypeError, match="GPT2LMHeadModel, GPT2Model, BertForMaskedLM, BertModel, found OPTForCausalLM"):
+    with pytest.raises(TypeError, match="GPT2LMHeadModel, GPT2Model, BertForMaskedLM, BertModel, .*found OPTForCausalLM"):
         weights.extract(OPTForCausalLM(config))
     with pytest.raises(TypeError, match="found str"):
         weights.extract("gpt2")
