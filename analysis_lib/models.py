@@ -49,12 +49,17 @@ STUDIES = {
     "gpt2": Study("polish-gpt2-mini", "gpt2"),
     "minigpt": Study("minigpt-induction", None),
     "minigpt-polish": Study("minigpt-polish", None),
+    "regressor": Study("regressor", None),
+    "regressor-noisy": Study("regressor/noisy", None),
+    "model-selector": Study("model-selector", None),
+    "model-selector-few": Study("model-selector/few", None),
 }
 
 ARCHITECTURES = {
     "gpt2": Architecture("transformers:GPT2LMHeadModel"),
     "bert": Architecture("transformers:BertForMaskedLM"),
     "minigpt": Architecture("analysis_lib.minigpt:MiniGPT", tokenized=False),
+    "regressor": Architecture("analysis_lib.regressor:Regressor", tokenized=False),
 }
 
 

@@ -14,6 +14,8 @@ Sources: Elhage et al. 2021, *A Mathematical Framework for Transformer Circuits*
 (arXiv 2209.02535); TransformerLens for names and for folding.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from transformers import BertForMaskedLM, BertModel, GPT2LMHeadModel, GPT2Model, PreTrainedModel
@@ -21,10 +23,11 @@ from transformers import BertForMaskedLM, BertModel, GPT2LMHeadModel, GPT2Model,
 from analysis_lib.minigpt import MiniGPT
 from analysis_lib.models import LoadedModel
 from analysis_lib.notation import TransformerWeights, fold
+from analysis_lib.regressor import Regressor
 
 __all__ = ["KNOWN", "TransformerWeights", "extract", "fold"]
 
-KNOWN = (GPT2LMHeadModel, GPT2Model, BertForMaskedLM, BertModel, MiniGPT)
+KNOWN = (GPT2LMHeadModel, GPT2Model, BertForMaskedLM, BertModel, MiniGPT, Regressor)
 
 
 def extract(model: PreTrainedModel | LoadedModel, fold_layer_norm: bool = False) -> TransformerWeights:
@@ -32,7 +35,7 @@ def extract(model: PreTrainedModel | LoadedModel, fold_layer_norm: bool = False)
 
     Parameters
     ----------
-    model : LoadedModel, GPT2LMHeadModel, GPT2Model, BertForMaskedLM, BertModel or MiniGPT
+    model : LoadedModel, GPT2LMHeadModel, GPT2Model, BertForMaskedLM, BertModel, MiniGPT or Regressor
         Left as it is.
     fold_layer_norm : bool
         Fold each layer norm's gain, bias and centring into the weights that read through it (GPT-2 only); the
@@ -65,7 +68,10 @@ def extract(model: PreTrainedModel | LoadedModel, fold_layer_norm: bool = False)
                 " Expected a pre-norm model (GPT-2); use raw weights, or embedding='layer_norm' in projections."
             )
         return _extract_bert(model)
-    weights = _extract_minigpt(model) if isinstance(model, MiniGPT) else _extract_gpt2(model)
+    if isinstance(model, MiniGPT):
+        weights = _extract_minigpt(model)
+    else:
+        weights = _extract_regressor(model) if isinstance(model, Regressor) else _extract_gpt2(model)
     return fold(weights) if fold_layer_norm else weights
 
 
@@ -119,6 +125,23 @@ def _extract_gpt2(model: GPT2LMHeadModel | GPT2Model) -> TransformerWeights:
         activation=config.activation_function,
         layer_norm_epsilon=config.layer_norm_epsilon,
         causal=True,
+    )
+
+
+def _extract_regressor(model: Regressor) -> TransformerWeights:
+    """GPT-2's backbone with the read-in [token width, d_model] for W_E and the read-out [d_model, 1] for W_U.
+
+    A token is a vector t and not an id: the residual stream begins as t W_E + W_pos. The read-in's bias, which every
+    token adds, is in W_pos. The backbone's own token embedding is read by nothing and left out.
+    """
+    body = _extract_gpt2(model.backbone)
+    return replace(
+        body,
+        W_E=_plain(model.read_in.weight).T,
+        W_pos=body.W_pos + _plain(model.read_in.bias),
+        W_U=_plain(model.read_out.weight).T,
+        b_U=_plain(model.read_out.bias),
+        d_vocab=model.config.token_width,
     )
 
 
