@@ -1,0 +1,63 @@
+"""Mean cosines and inner products in closed form, and the checks of what they are taken of.
+
+With unit vectors u_i the sum of all cosines between different vectors is |sum u_i|^2 - n: means over pairs are exact,
+at a cost that grows with the number of vectors.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def checked_states(states: ArrayLike, zero_ok: bool = False) -> np.ndarray:
+    """States as [layer, n, d_model], float32 or float64, or an error that says what is wrong with them."""
+    states = np.asarray(states)
+    states = states if states.dtype in (np.float32, np.float64) else states.astype(np.float64)
+    if states.ndim < 2 or states.shape[-2] < 2:
+        raise ValueError(f"states has shape {states.shape}; expected [layer, n, d_model] with two vectors at least")
+    states = states.reshape(-1, *states.shape[-2:])
+    bad = ~np.isfinite(states).all(axis=2)
+    if not zero_ok and not bad.any():
+        bad = ~states.any(axis=2)
+    if bad.any():
+        layer, vector = np.argwhere(bad)[0]
+        raise ValueError(f"states[{layer}, {vector}] is zero or not finite; expected finite vectors with a direction")
+    return states
+
+
+def checked_labels(states: np.ndarray, **labels: ArrayLike) -> list[np.ndarray]:
+    """Label arrays, each with one label a vector."""
+    arrays = {name: np.asarray(values) for name, values in labels.items()}
+    for name, values in arrays.items():
+        if values.shape != (np.shape(states)[-2],):
+            raise ValueError(f"{name} has shape {values.shape}; expected one label for each of the {np.shape(states)[-2]} vectors")
+    return list(arrays.values())
+
+
+def unit_vectors(states: np.ndarray) -> np.ndarray:
+    return states / np.linalg.norm(states, axis=-1, keepdims=True)
+
+
+def group_means(states: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means over groups in sorted order, float64 [layer, group, d_model], and the groups' sizes."""
+    order = np.argsort(groups, kind="stable")
+    counts = np.unique(groups, return_counts=True)[1]
+    sums = np.add.reduceat(states[:, order], np.r_[0, np.cumsum(counts)[:-1]], axis=1, dtype=np.float64)
+    return sums / counts[:, None], counts
+
+
+def between(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean inner product between different vectors, [resample, layer], for vectors [layer, n, d], weights [resample, n].
+
+    A resample that holds one vector alone has no pairs and gives NaN.
+    """
+    own = np.einsum("lnd,lnd->ln", vectors, vectors, dtype=np.float64)
+    squared = np.stack([((weights @ layer) ** 2).sum(axis=1) for layer in vectors], axis=1)
+    pairs = (weights.sum(axis=1) ** 2 - (weights**2).sum(axis=1))[:, None]
+    return np.divide(squared - weights**2 @ own.T, pairs, out=np.full_like(squared, np.nan), where=pairs > 0)
+
+
+def between_by_dimension(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The summands of `between`, [layer, resample, d]."""
+    pairs = (weights.sum(axis=1) ** 2 - (weights**2).sum(axis=1))[:, None]
+    summed = (weights @ vectors) ** 2 - weights**2 @ vectors**2
+    return np.divide(summed, pairs, out=np.full_like(summed, np.nan), where=pairs > 0)
