@@ -1,0 +1,239 @@
+"""Do attention rows fall into kinds, and do the inputs explain the kinds?
+
+A row is what one query attends to. Rows are clustered by k-means, the number of clusters chosen by silhouette (Rousseeuw 1987), and a
+linear support vector machine tries to say from the inputs which cluster a row is in, on prompts it was not fitted to. A causal row ends at
+its own position, so clusters of rows find positions even where attention is random: two clusters of random causal rows are nearly
+always a cut between early and late queries. A claim about inputs therefore has to be made beyond position, and beyond what random
+rows and an untrained model give: `describe` says how far position explains the clusters, and how much inputs add to it.
+
+Prompts have two tokens a point, a question that knows x and an answer that knows y, as `Regressor` has them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.spatial.distance import pdist, squareform
+from scipy.special import softmax
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_mutual_info_score, silhouette_score
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from analysis_lib.statistics import Interval, bootstrap_interval
+
+COUNTS = tuple(range(2, 10))  # as in notebook 003
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Clusters of rows.
+
+    Attributes
+    ----------
+    labels : int64 [row]
+        Clusters are numbered by their mean position in the given order of rows, so that the same partition has the same labels.
+    silhouettes : dict of int to float
+        By number of clusters tried; the largest decided. Between -1 and 1; near 0 where there are no clusters to find.
+    """
+
+    labels: np.ndarray
+    silhouettes: dict[int, float]
+
+    @property
+    def count(self) -> int:
+        """The number of clusters chosen."""
+        return max(self.silhouettes, key=self.silhouettes.get)
+
+
+@dataclass(frozen=True)
+class Description:
+    """How far position, inputs and both explain the clusters of one head's rows.
+
+    Attributes
+    ----------
+    count : int
+        Clusters.
+    silhouette : float
+    position_agreement : float
+        Adjusted mutual information of clusters and positions: 0 by chance, 1 where each says the other.
+    majority, position, inputs, both : float
+        Share of rows whose cluster is found: by always naming the largest, and by the support vector machine from position, inputs, both.
+    gain : Interval
+        both - position, with a bootstrap interval over prompts: what inputs say beyond position.
+    """
+
+    count: int
+    silhouette: float
+    position_agreement: float
+    majority: float
+    position: float
+    inputs: float
+    both: float
+    gain: Interval
+
+
+def split_rows(patterns: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of questions (x queries) and of answers (y queries).
+
+    Parameters
+    ----------
+    patterns : array [..., 2 * point, 2 * point]
+
+    Returns
+    -------
+    x_rows, y_rows : float64 [..., point, 2 * point]
+    """
+    patterns = np.asarray(patterns, dtype=float)
+    if patterns.ndim < 2 or patterns.shape[-1] != patterns.shape[-2] or patterns.shape[-1] % 2:
+        raise ValueError(f"patterns: expected [..., 2 * point, 2 * point], found shape {patterns.shape}")
+    return patterns[..., ::2, :], patterns[..., 1::2, :]
+
+
+def random_attention(patterns: ArrayLike, seed: int) -> np.ndarray:
+    """Rows of random attention: softmax of standard normal scores over the keys that the given patterns may see.
+
+    Parameters
+    ----------
+    patterns : array [..., query, key]
+        A key has weight 0 in all of them where it is hidden from the query.
+    seed : int
+
+    Returns
+    -------
+    float64, the shape of patterns
+    """
+    patterns = np.asarray(patterns, dtype=float)
+    visible = (patterns > 0).reshape(-1, *patterns.shape[-2:]).any(axis=0)
+    scores = np.random.default_rng(seed).standard_normal(patterns.shape)
+    return softmax(np.where(visible, scores, -np.inf), axis=-1)
+
+
+def cluster_rows(rows: ArrayLike, counts: Sequence[int] = COUNTS, seed: int = 0) -> Clusters:
+    """k-means on rows, with the number of clusters of the largest silhouette.
+
+    Parameters
+    ----------
+    rows : array [row, key]
+    counts : sequence of int
+        Numbers of clusters tried, 2 or more and below the number of distinct rows; the others are left out.
+    seed : int
+        Of k-means, which begins three times and keeps the best.
+
+    Returns
+    -------
+    Clusters
+
+    Raises
+    ------
+    ValueError
+        Rows that are not finite or of no such shape, or no count that fits.
+    """
+    rows = np.asarray(rows, dtype=float)
+    if rows.ndim != 2 or not np.isfinite(rows).all():
+        raise ValueError(f"rows: expected finite numbers [row, key], found shape {rows.shape}")
+    distinct = len(np.unique(rows.round(9), axis=0))
+    fitting = [count for count in counts if 2 <= count < distinct]
+    if not fitting:
+        raise ValueError(f"counts: expected one of 2 or more and below {distinct} (the distinct rows), found {list(counts)}")
+    found = {count: KMeans(count, n_init=3, random_state=seed).fit(rows).labels_ for count in fitting}
+    distances = squareform(pdist(rows))
+    silhouettes = {count: float(silhouette_score(distances, labels, metric="precomputed")) for count, labels in found.items()}
+    return Clusters(_in_order(found[max(silhouettes, key=silhouettes.get)]), silhouettes)
+
+
+def cut_accuracy(labels: ArrayLike, positions: ArrayLike) -> float:
+    """Share of rows that the best cut between early and late positions puts into the right one of two clusters.
+
+    Parameters
+    ----------
+    labels : int [row]
+        0 and 1.
+    positions : array [row]
+
+    Returns
+    -------
+    float from 0.5 to 1
+    """
+    labels, positions = np.asarray(labels), np.asarray(positions)
+    if set(np.unique(labels)) != {0, 1}:
+        raise ValueError(f"labels: expected two clusters, 0 and 1, found {np.unique(labels).tolist()}")
+    late = positions[None, :] >= np.unique(positions)[:, None]  # [cut, row]
+    agreement = (late == labels).mean(axis=1)
+    return float(np.maximum(agreement, 1 - agreement).max())
+
+
+def found_by_svm(labels: ArrayLike, features: ArrayLike, groups: ArrayLike, folds: int = 5, seed: int = 0) -> np.ndarray:
+    """Whether a linear support vector machine, fitted on other groups, names each row's cluster.
+
+    Parameters
+    ----------
+    labels : int [row]
+    features : array [row, feature]
+        Standardised inside.
+    groups : array [row]
+        The prompt of each row: all rows of a prompt are held out together.
+    folds, seed : int
+
+    Returns
+    -------
+    bool [row]
+    """
+    labels, features, groups = np.asarray(labels), np.asarray(features, dtype=float), np.asarray(groups)
+    if features.ndim != 2 or not len(labels) == len(features) == len(groups):
+        raise ValueError(f"features: expected [row, feature] with {len(labels)} rows as labels has, found shape {features.shape}")
+    if not 2 <= folds <= len(np.unique(groups)):
+        raise ValueError(f"folds: expected 2 to {len(np.unique(groups))}, the groups, found {folds}")
+    guessed = np.empty_like(labels)
+    for fitted, held_out in GroupKFold(folds, shuffle=True, random_state=seed).split(features, labels, groups):
+        if len(np.unique(labels[fitted])) == 1:
+            guessed[held_out] = labels[fitted[0]]
+            continue
+        machine = make_pipeline(StandardScaler(), LinearSVC(dual=False, random_state=seed))
+        guessed[held_out] = machine.fit(features[fitted], labels[fitted]).predict(features[held_out])
+    return guessed == labels
+
+
+def describe(rows: ArrayLike, inputs: ArrayLike, counts: Sequence[int] = COUNTS, seed: int = 0) -> Description:
+    """Cluster one head's rows over many prompts, and hold the clusters against position and inputs.
+
+    Parameters
+    ----------
+    rows : array [prompt, point, key]
+    inputs : array [prompt, point, feature]
+        What the query knows.
+    counts, seed
+        As for `cluster_rows`.
+
+    Returns
+    -------
+    Description
+        Positions enter as one indicator each, so that position may explain whatever it can.
+    """
+    rows, inputs = np.asarray(rows, dtype=float), np.asarray(inputs, dtype=float)
+    if rows.ndim != 3 or inputs.ndim != 3 or inputs.shape[:2] != rows.shape[:2]:
+        raise ValueError(f"inputs: expected [prompt, point, feature] as rows has prompts and points, {rows.shape}, found {inputs.shape}")
+    prompts, points = rows.shape[:2]
+    groups, positions = np.repeat(np.arange(prompts), points), np.tile(np.arange(points), prompts)
+    clusters = cluster_rows(rows.reshape(prompts * points, -1), counts, seed)
+    place, content = np.eye(points)[positions], inputs.reshape(prompts * points, -1)
+    features = {"position": place, "inputs": content, "both": np.concatenate((place, content), axis=1)}
+    found = {name: found_by_svm(clusters.labels, values, groups, seed=seed) for name, values in features.items()}
+    gains = (found["both"].astype(float) - found["position"]).reshape(prompts, points).mean(axis=1)
+    return Description(
+        count=clusters.count,
+        silhouette=clusters.silhouettes[clusters.count],
+        position_agreement=float(adjusted_mutual_info_score(positions, clusters.labels)),
+        majority=float(np.bincount(clusters.labels).max() / len(clusters.labels)),
+        **{name: float(hits.mean()) for name, hits in found.items()},
+        gain=bootstrap_interval(gains, n_resamples=1000, seed=seed),
+    )
+
+
+def _in_order(labels: np.ndarray) -> np.ndarray:
+    """The same partition with clusters numbered by the mean place of their rows."""
+    places = np.bincount(labels, weights=np.arange(len(labels))) / np.bincount(labels)
+    return np.argsort(np.argsort(places))[labels]
