@@ -1,0 +1,260 @@
+"""Turn runs of the regressors into embedded checkpoints: float16 weights, figures, card.
+
+    python -m training.regressor_export --task regressor --work training/runs
+
+measures every seed in the work folder on fresh prompts, ships the one of the lowest
+validation loss and keeps the weights and figures of all (``seeds/``, ``seeds.json``).
+"""
+
+import argparse
+import json
+import platform
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from analysis_lib import prompts
+from analysis_lib.models import STUDIES
+from analysis_lib.regressor import Regressor, RegressorConfig
+from analysis_lib.statistics import bootstrap_interval, difference_interval
+from training.regressor import BATCH, TASKS, VALIDATION_SEED, build, measured_errors
+
+CHECKPOINTS = Path(__file__).parents[1] / "analysis_lib" / "checkpoints"
+TEST_SEED, CALIBRATION_SEED = 10**9 + 2, 10**9 + 3
+N_TEST = 20_000
+
+
+def interval(values):
+    """Mean and 95 % interval over prompts."""
+    found = bootstrap_interval(np.asarray(values, dtype=float))
+    return {"mean": found.estimate, "low": found.low, "high": found.high}
+
+
+def difference(a, b):
+    """Mean of a - b over the same prompts, and its 95 % interval."""
+    found = difference_interval(np.asarray(a, dtype=float), np.asarray(b, dtype=float), paired=True)
+    return {"mean": found.estimate, "low": found.low, "high": found.high}
+
+
+def reference_errors(task, found):
+    """Squared errors [prompt, point] of the best estimator, which knows the noise, and of least squares (nan below 2d points)."""
+    d, n = found.xs.shape[2], found.xs.shape[1]
+    best, least = torch.full_like(found.ys, torch.nan), torch.full_like(found.ys, torch.nan)
+    best[:, 0] = 0
+    for k in range(1, n):
+        shown = found.xs[:, :k], found.ys[:, :k]
+        best[:, k] = prompts.ridge_predictions(*shown, found.xs[:, k : k + 1], max(task.noise**2, 1e-9))[:, 0]
+        if k >= 2 * d:
+            w = torch.linalg.lstsq(shown[0].double(), shown[1].double()[..., None]).solution
+            least[:, k] = (found.xs[:, k, None].double() @ w)[:, 0, 0].float()
+    return [(predictions - found.ys).square() / task.unit for predictions in (best, least)]
+
+
+def measure_linear(model, task, seed=TEST_SEED, n=N_TEST):
+    """Errors on fresh prompts beside the best estimator's, least squares' and zero's; k is the number of points shown."""
+    found = task.draw(n, seed)
+    errors = measured_errors(model, task, found)
+    best, least = reference_errors(task, found)
+    zero = found.ys.square() / task.unit
+    late = slice(2 * task.config["n_dims"], None)
+    return {
+        "mean_error": interval(errors.mean(1)),
+        "best_mean_error": interval(best.mean(1)),
+        "late_error": interval(errors[:, late].mean(1)),
+        "late_error_least_squares": interval(least[:, late].mean(1)),
+        "late_error_best": interval(best[:, late].mean(1)),
+        "late_excess": difference(errors[:, late].mean(1), least[:, late].mean(1)),
+        "last_error": interval(errors[:, -1]),
+        "last_error_least_squares": interval(least[:, -1]),
+        "last_error_best": interval(best[:, -1]),
+        "last_error_zero": interval(zero[:, -1]),
+        "zero_over_model_at_the_last_point": float(zero[:, -1].mean() / errors[:, -1].mean()),
+        "error_by_k": errors.mean(0).tolist(),
+        "best_error_by_k": best.mean(0).tolist(),
+    }
+
+
+def posterior(found, calibration):
+    """Probability of each alpha after the points before each point, [prompt, point, alpha].
+
+    What both ridges miss at a point is taken as Gaussian, with the covariance it has on the calibration prompts of that alpha.
+    """
+    logs = []
+    for alpha in prompts.ALPHAS:
+        missed = (calibration.ys[..., None] - calibration.xs)[torch.isclose(calibration.alphas, torch.tensor(alpha))].flatten(0, 1)
+        covariance = missed.T @ missed / len(missed)
+        misses = torch.distributions.MultivariateNormal(torch.zeros(2), covariance)
+        logs.append(misses.log_prob(found.ys[..., None] - found.xs).cumsum(1))
+    evidence = torch.stack(logs, dim=-1)
+    return torch.cat((torch.zeros_like(evidence[:, :1]), evidence[:, :-1]), dim=1).softmax(-1)
+
+
+def measure_selector(model, task, seed=TEST_SEED, n=N_TEST):
+    """Errors at the last point of fresh prompts beside both ridges and four ways to choose between them."""
+    found = task.draw(n, seed)
+    errors = measured_errors(model, task, found)
+    of_ridges = (found.xs - found.ys[..., None]).square()
+    weights = posterior(found, task.draw(n, CALIBRATION_SEED))
+    averaged = ((weights * found.xs).sum(-1) - found.ys).square()
+    right = torch.isclose(found.alphas, torch.tensor(prompts.ALPHAS[1])).long()
+    last = {
+        "model": errors[:, -1],
+        "ridge_0.1": of_ridges[:, -1, 0],
+        "ridge_0.8": of_ridges[:, -1, 1],
+        "true_alpha": of_ridges[torch.arange(n), -1, right],
+        "more_probable": of_ridges[torch.arange(n), -1, weights[:, -1].argmax(-1)],
+        "bayes_average": averaged[:, -1],
+        "choice_that_has_seen_the_answer": of_ridges[:, -1].amin(-1),
+    }
+    figures = {f"last_error_{name}": interval(values) for name, values in last.items()}
+    figures |= {f"lead_over_{name}": difference(values, errors[:, -1]) for name, values in last.items() if name != "model"}
+    by_alpha = {
+        str(alpha): {name: float(values[right == i].mean()) for name, values in last.items()} for i, alpha in enumerate(prompts.ALPHAS)
+    }
+    return figures | {
+        "last_error_by_alpha": by_alpha,
+        "error_by_k": errors.mean(0).tolist(),
+        "ridge_errors_by_k": of_ridges.mean(0).T.tolist(),
+        "bayes_average_error_by_k": averaged.mean(0).tolist(),
+    }
+
+
+def measure(model, task):
+    """Figures of a model on the test prompts."""
+    return (measure_linear if task.linear else measure_selector)(model, task)
+
+
+# --- checkpoint ---
+
+
+def finished_seeds(folder):
+    """Seeds with a saved state, in order."""
+    return sorted(int(path.parent.name.removeprefix("seed-")) for path in folder.glob("seed-*/state.safetensors"))
+
+
+def restore(task, folder):
+    """The model that a run last saved, rounded to float16, and its progress."""
+    path = folder / "state.safetensors"
+    model = Regressor(RegressorConfig(**task.config))
+    model.load_state_dict({k[6:]: v for k, v in load_file(path).items() if k.startswith("model.")})
+    with safe_open(path, "pt") as file:
+        return model.half().float().eval(), json.loads(file.metadata()["progress"])
+
+
+def shown(figure, digits=4):
+    """'mean (95 % interval low to high)'."""
+    return "{:.{d}f} (95 % interval {:.{d}f} to {:.{d}f})".format(*(figure[k] for k in ("mean", "low", "high")), d=digits)
+
+
+def rows_of(task, figures):
+    """What the card says of a seed, label to text."""
+    if task.linear:
+        return {
+            "error at the last point": shown(figures["last_error"]),
+            "the same, least squares; best estimator; zero": "; ".join(
+                shown(figures[f"last_error_{name}"]) for name in ("least_squares", "best", "zero")
+            ),
+            "mean error from 2d points on": shown(figures["late_error"]),
+            "above least squares there by": shown(figures["late_excess"]),
+        }
+    return {
+        "error at the last point": shown(figures["last_error_model"]),
+        "ridge(0.1); ridge(0.8)": "; ".join(shown(figures[f"last_error_ridge_{alpha}"]) for alpha in prompts.ALPHAS),
+        "under ridge(0.1) by; under ridge(0.8) by": "; ".join(shown(figures[f"lead_over_ridge_{alpha}"]) for alpha in prompts.ALPHAS),
+        "the ridge of the true alpha": shown(figures["last_error_true_alpha"]),
+        "Bayes average of the two": shown(figures["last_error_bayes_average"]),
+    }
+
+
+DATA = {
+    "regressor": "y = w x, 10 points of 3 standard normal numbers, w standard normal, without noise",
+    "regressor-noisy": "y = w x + noise of standard deviation 0.5, 10 points of 3 standard normal numbers, w standard normal",
+    "model-selector": "two ridge regressions (penalties 0.1 and 0.8, with intercept) fitted to 21 points of 5 standard normal numbers, "
+    "noise of standard deviation 0.08 or 0.64; the prompt is what both predict at 21 fresh points and what was measured at the first 20",
+}
+DATA["model-selector-few"] = DATA["model-selector"].replace("fitted to 21 points", "fitted to 6 points")
+
+
+def card(name, model, seeds, chosen, device):
+    """Model card in Markdown."""
+    task, best = TASKS[name], seeds[chosen]
+    run = best["run"]
+    lines = [
+        "---", "license: cc-by-4.0", "---", f"# {name}", "",
+        f"`Regressor`, {sum(p.numel() for p in model.parameters()):,} parameters, made for this book by `training/regressor.py`.", "",
+        "| | |", "|---|---|",
+        f"| data | {DATA[name]}; drawn anew at every step |",
+        "| licence | CC BY 4.0 |",
+        f"| tokens seen | {run['tokens']:,} numbers or pairs in {run['step']:,} steps of {BATCH} prompts |",
+        f"| held-out loss | {best['validation_loss']:.4f} on 1,000 validation prompts |",
+        *(f"| {label} | {text} |" for label, text in rows_of(task, best).items()),
+        f"| untrained | {best['untrained_loss']:.4f} on the validation prompts |",
+        f"| device, wall time | {device}; {run['seconds'] / 60:.0f} minutes |",
+        f"| seed | {chosen}, the one of the lowest validation loss among {', '.join(map(str, seeds))}, as was decided beforehand |",
+        *(
+            f"| seed {seed} | validation loss {found['validation_loss']:.4f}; error at the last point "
+            f"{shown(found['last_error' if task.linear else 'last_error_model'])} |"
+            for seed, found in seeds.items()
+        ),
+        "| precision | float16 on disk, trained in float32 |",
+        "",
+        f"Errors are squared{', divided by d as in Garg et al. 2022,' if task.linear else ''} and are means over {N_TEST:,} prompts",
+        "that were not trained on, with bootstrap intervals over prompts, of the weights as shipped. The loss curve is in",
+        "`training_log.csv`, all figures in `evaluation.json` and, of every seed, in `seeds.json`; weights of every seed in `seeds/`.", "",
+        "Limits: a small model, trained for minutes on one kind of prompt of one length. It shows how the book's methods work on a model",
+        "whose best answer is known; it says little about large models. Not for use outside this book.", "",
+    ]
+    return "\n".join(lines)
+
+
+def export(name, work, device):
+    """Measure every seed of a task and write its checkpoint folder; returns its path."""
+    task, runs = TASKS[name], Path(work) / name
+    validation = task.draw(1000, VALIDATION_SEED)
+    untrained = float(measured_errors(build(task, 10**6).eval(), task, validation).mean())
+    seeds, models = {}, {}
+    for seed in finished_seeds(runs):
+        model, progress = restore(task, runs / f"seed-{seed}")
+        if progress["step"] < progress["steps"]:
+            raise ValueError(f"{runs}/seed-{seed}: expected a finished run, found {progress['step']} of {progress['steps']} steps")
+        loss = float(measured_errors(model, task, validation).mean())
+        seeds[seed] = {"validation_loss": loss, "untrained_loss": untrained, **measure(model, task), "run": {**progress, "seed": seed}}
+        models[seed] = model
+    if not seeds:
+        raise ValueError(f"work: expected finished runs in {runs}/seed-*, found none")
+    chosen = min(seeds, key=lambda seed: seeds[seed]["validation_loss"])
+    target = CHECKPOINTS / STUDIES[name].embedded
+    scratch = CHECKPOINTS / f".{name}.part"
+    shutil.rmtree(scratch, ignore_errors=True)
+    models[chosen].half().save_pretrained(scratch)
+    (scratch / "seeds").mkdir()
+    for seed, model in models.items():
+        state = {k: v.half().contiguous() for k, v in model.state_dict().items()}
+        save_file(state, scratch / "seeds" / f"seed-{seed}.safetensors", metadata={"format": "pt"})
+    shutil.copy(runs / f"seed-{chosen}" / "log.csv", scratch / "training_log.csv")
+    for file, content in (("seeds.json", seeds), ("evaluation.json", {**seeds[chosen], "run": {**seeds[chosen]["run"], "device": device}})):
+        (scratch / file).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    (scratch / "README.md").write_text(card(name, models[chosen], seeds, chosen, device), encoding="utf-8")
+    for inner in (path for path in (target.iterdir() if target.is_dir() else []) if (path / "config.json").is_file()):
+        shutil.copytree(inner, scratch / inner.name)  # a variant that lives inside
+    shutil.rmtree(target, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch.rename(target)
+    return target
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--task", choices=TASKS, required=True)
+    parser.add_argument("--work", default=Path("training/runs"), type=Path)
+    parser.add_argument("--device-name", default=f"CPU, {platform.machine()}, one thread")
+    options = parser.parse_args(arguments)
+    print((export(options.task, options.work, options.device_name) / "README.md").read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()
