@@ -1,0 +1,279 @@
+r"""What attention heads attend to: scores from their patterns, and a probe of repeated random tokens.
+
+A score is the attention that a kind of key gets, averaged over the rows (queries) that have such a key at all, so
+that a head which always attends to it scores exactly 1 whatever the text. Dividing by all rows instead, as
+TransformerLens's `head_detector` does, gives a perfect induction head about one half.
+
+The keys of query $i$, for tokens $x$:
+
+- previous token: $i - 1$; fixed offset: any other distance; first position: 0, for $i > 0$;
+- duplicate token: every $k < i$ with $x_k = x_i$;
+- induction: every $k + 1$ with $k < i$ and $x_k = x_i$, that is, what came after an earlier occurrence.
+
+Sources: Elhage et al. 2021, *A Mathematical Framework for Transformer Circuits*; Olsson et al. 2022, *In-context
+Learning and Induction Heads* (arXiv 2209.11895), whose prefix-matching score is the induction score here.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+Patterns = Sequence[np.ndarray] | np.ndarray
+Ids = Sequence[Sequence[int]] | np.ndarray
+
+
+def previous_token_scores(patterns: Patterns, ids: Ids | None = None, per_sequence: bool = False) -> np.ndarray:
+    """Mean attention to the token before; parameters, result and errors as for `attention_to`, `ids` not needed."""
+    return offset_scores(patterns, 1, per_sequence)
+
+
+def offset_scores(patterns: Patterns, offset: int, per_sequence: bool = False) -> np.ndarray:
+    """Mean attention to the token `offset` places before; parameters, result and errors as for `attention_to`."""
+    if offset < 1:
+        raise ValueError(f"offset: expected 1 or more, found {offset}")
+    patterns = checked_patterns(patterns)
+    return attention_to(patterns, [np.eye(p.shape[-1], k=-offset, dtype=bool) for p in patterns], per_sequence)
+
+
+def first_position_scores(patterns: Patterns, ids: Ids | None = None, per_sequence: bool = False) -> np.ndarray:
+    """Mean attention to the first position, over later rows; parameters, result and errors as for `attention_to`."""
+    patterns = checked_patterns(patterns)
+    targets = [np.zeros(p.shape[-2:], dtype=bool) for p in patterns]
+    for target in targets:
+        target[1:, 0] = True
+    return attention_to(patterns, targets, per_sequence)
+
+
+def duplicate_token_scores(patterns: Patterns, ids: Ids, per_sequence: bool = False) -> np.ndarray:
+    """Mean attention to earlier occurrences of the same token; parameters, result and errors as for `attention_to`.
+
+    `ids` are the token ids, as many as each pattern has positions.
+    """
+    patterns = checked_patterns(patterns)
+    return attention_to(patterns, [duplicate_targets(x) for x in checked_ids(ids, patterns)], per_sequence)
+
+
+def induction_scores(patterns: Patterns, ids: Ids, per_sequence: bool = False) -> np.ndarray:
+    """Mean attention to what came after earlier occurrences; parameters, result and errors as for `attention_to`.
+
+    `ids` are the token ids, as many as each pattern has positions.
+    """
+    patterns = checked_patterns(patterns)
+    return attention_to(patterns, [induction_targets(x) for x in checked_ids(ids, patterns)], per_sequence)
+
+
+SCORES: dict[str, Callable[..., np.ndarray]] = {
+    "previous token": previous_token_scores,
+    "duplicate token": duplicate_token_scores,
+    "induction": induction_scores,
+    "first position": first_position_scores,
+}
+
+
+def head_scores(patterns: Patterns, ids: Ids, per_sequence: bool = False) -> dict[str, np.ndarray]:
+    """All scores of `SCORES` by name, each [layer, head], or [sequence, layer, head] where asked per sequence."""
+    return {name: score(patterns, ids, per_sequence=per_sequence) for name, score in SCORES.items()}
+
+
+def attention_to(patterns: Patterns, targets: Sequence[np.ndarray], per_sequence: bool = False) -> np.ndarray:
+    """Mean attention to target keys, over the rows that have one.
+
+    Parameters
+    ----------
+    patterns : list of float [layer, head, query, key], or array [sequence, layer, head, query, key]
+        One a sequence, as `Activations.patterns` gives them; a single pattern may stand without its list.
+    targets : list of bool or float [query, key]
+        Target keys, one array a sequence; with numbers in the place of True, attention is weighted with them. A row
+        of zeros has no target and does not count.
+    per_sequence : bool
+        A mean for every sequence, NaN for one without targets, in the place of one over all rows together.
+
+    Returns
+    -------
+    numpy.ndarray of float64 [layer, head] or [sequence, layer, head]
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, numbers that are no attention weights, or no target in any sequence.
+    """
+    patterns = checked_patterns(patterns)
+    if len(targets) != len(patterns):
+        raise ValueError(f"targets: expected one for each of {len(patterns)} patterns, found {len(targets)}")
+    wrong = next((i for i, (p, t) in enumerate(zip(patterns, targets, strict=True)) if np.shape(t) != p.shape[-2:]), None)
+    if wrong is not None:
+        raise ValueError(f"targets[{wrong}]: expected [query, key] {patterns[wrong].shape[-2:]}, found {np.shape(targets[wrong])}")
+    rows = np.array([np.any(t, axis=-1).sum() for t in targets])
+    if not rows.any():
+        raise ValueError(
+            f"targets: none in {len(patterns)} sequences of at most {max(p.shape[-1] for p in patterns)} tokens; expected a row with a key"
+            " to attend to (induction and duplicate scores need a repeated token, the others a sequence of two tokens or more)"
+        )
+    sums = np.stack([np.einsum("lhqk,qk->lh", p, t, dtype=np.float64) for p, t in zip(patterns, targets, strict=True)])
+    if not per_sequence:
+        return sums.sum(axis=0) / rows.sum()
+    return np.divide(sums, rows[:, None, None], out=np.full_like(sums, np.nan), where=rows[:, None, None] > 0)
+
+
+def duplicate_targets(ids: Sequence[int]) -> np.ndarray:
+    """Earlier occurrences of each token, bool [query, key]."""
+    ids = np.asarray(ids)
+    return np.tril(ids[:, None] == ids[None], k=-1)
+
+
+def induction_targets(ids: Sequence[int]) -> np.ndarray:
+    """What came after earlier occurrences of each token, bool [query, key]."""
+    repeated = duplicate_targets(ids)
+    return np.hstack([np.zeros((len(repeated), 1), dtype=bool), repeated[:, :-1]])
+
+
+def nearby_weights(targets: np.ndarray, width: int = 4, exclude: np.ndarray | None = None) -> np.ndarray:
+    """Weights that give the attention a row's targets would get if they were treated as the keys around them.
+
+    Subtracting `attention_to(patterns, weights)` from the score removes what recency and position explain.
+
+    Parameters
+    ----------
+    targets : bool [query, key]
+    width : int
+        Keys at most so far from a target count as near it; never targets themselves or later than the query.
+    exclude : bool [query, key], optional
+        Keys that do not count as near either, such as the earlier occurrences.
+
+    Returns
+    -------
+    numpy.ndarray of float64 [query, key]
+        Number of targets / number of near keys, on the near keys; zero in rows that have no near key.
+    """
+    near = np.zeros_like(targets)
+    for shift in range(1, width + 1):
+        near[:, shift:] |= targets[:, :-shift]
+        near[:, :-shift] |= targets[:, shift:]
+    near &= np.tril(np.ones_like(near)) & ~targets
+    if exclude is not None:
+        near &= ~exclude
+    counts = near.sum(axis=-1, keepdims=True)
+    return near * np.divide(targets.sum(axis=-1, keepdims=True), counts, out=np.zeros(counts.shape), where=counts > 0)
+
+
+class RepeatedTokens(NamedTuple):
+    """Sequences in which one block of random tokens comes twice.
+
+    Attributes
+    ----------
+    ids : int64 [sequence, position]
+    first, second : int64 [sequence, block]
+        Positions of the block's first and second occurrence; the tokens `second[:, 1:]` can be foretold.
+    gaps : int64 [sequence]
+        Tokens between the two.
+    """
+
+    ids: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    gaps: np.ndarray
+
+
+def repeated_random_tokens(
+    vocab: int | Sequence[int],
+    n_sequences: int = 64,
+    block: int = 10,
+    gap: int | tuple[int, int] = (0, 10),
+    start: int | None = None,
+    length: int | None = None,
+    distinct: bool = True,
+    seed: int = 0,
+) -> RepeatedTokens:
+    """Random tokens among which one block comes twice, at a random distance: the probe for induction.
+
+    A sequence is filler, block, filler (the gap), the same block, filler. With the same gap everywhere a head that
+    attends `block + gap - 1` places back, whatever stands there, cannot be told from an induction head; with gaps
+    drawn evenly from G lengths it scores about 1 / G. Where the first block begins is drawn too.
+
+    Parameters
+    ----------
+    vocab : int or sequence of int
+        Ids to draw from: these, or 0 to `vocab - 1`.
+    n_sequences, block : int
+        Block of two tokens or more.
+    gap : (int, int) or int
+        Least and largest number of tokens between the occurrences; a single number gives every sequence that gap (the
+        confounded probe, for comparison).
+    start : int, optional
+        Put at the beginning and nowhere else.
+    length : int, optional
+        Of every sequence; by default what the largest gap needs.
+    distinct : bool
+        Draw without replacement, so that the block is all that repeats; otherwise evenly and independently.
+    seed : int
+
+    Returns
+    -------
+    RepeatedTokens
+
+    Raises
+    ------
+    ValueError
+        Sizes below the least, a length that does not hold the block twice, too few ids to be distinct.
+    """
+    pool = np.arange(vocab) if isinstance(vocab, int | np.integer) else np.unique(np.asarray(vocab, dtype=np.int64))
+    pool = pool[pool != start] if start is not None else pool
+    low, high = (gap, gap) if isinstance(gap, int | np.integer) else gap
+    head = int(start is not None)
+    length = head + 2 * block + high if length is None else length
+    _check_probe(len(pool), n_sequences, block, low, high, length - head, distinct)
+    rng = np.random.default_rng(seed)
+    gaps = rng.integers(low, high + 1, size=n_sequences)
+    begin = head + rng.integers(0, length - head - 2 * block - gaps + 1)
+    ids = np.empty((n_sequences, length), dtype=np.int64)
+    if start is not None:
+        ids[:, 0] = start
+    first = begin[:, None] + np.arange(block)
+    second = first + (block + gaps)[:, None]
+    for row in range(n_sequences):
+        drawn = rng.choice(pool, size=length - head - block, replace=not distinct)
+        rest = np.setdiff1d(np.arange(head, length), second[row])
+        ids[row, rest] = drawn
+        ids[row, second[row]] = ids[row, first[row]]
+    return RepeatedTokens(ids, first, second, gaps)
+
+
+def _check_probe(pool: int, n_sequences: int, block: int, low: int, high: int, room: int, distinct: bool) -> None:
+    if n_sequences < 1 or block < 2:
+        raise ValueError(f"n_sequences and block: expected at least 1 and 2, found {n_sequences} and {block}")
+    if not 0 <= low <= high:
+        raise ValueError(f"gap: expected 0 <= least <= largest, found {low} and {high}")
+    if room < 2 * block + high:
+        raise ValueError(f"length: expected room for {2 * block + high} tokens (block, largest gap, block), found {room}")
+    needed = room - block if distinct else 1
+    if pool < needed:
+        raise ValueError(f"vocab: expected {needed} ids or more to draw {'distinct tokens' if distinct else 'from'}, found {pool}")
+
+
+def checked_patterns(patterns: Patterns) -> list[np.ndarray]:
+    """Patterns as a list of arrays [layer, head, query, key]; raises ValueError for what cannot be that."""
+    if isinstance(patterns, np.ndarray) and patterns.ndim == 4:
+        patterns = [patterns]
+    patterns = [np.asarray(p) for p in patterns]
+    if not patterns:
+        raise ValueError("patterns: expected one or more, found none")
+    for index, pattern in enumerate(patterns):
+        if pattern.ndim != 4 or pattern.shape[2] != pattern.shape[3] or 0 in pattern.shape:
+            raise ValueError(f"patterns[{index}]: expected [layer, head, query, key], equally many of the last two, found {pattern.shape}")
+        if pattern.shape[:2] != patterns[0].shape[:2]:
+            raise ValueError(f"patterns[{index}]: expected {patterns[0].shape[:2]} layers and heads as before, found {pattern.shape[:2]}")
+        if not (pattern.min() >= 0 and pattern.max() <= 1 + 1e-4):
+            raise ValueError(f"patterns[{index}]: expected attention weights from 0 to 1, found {pattern.min():.3g} to {pattern.max():.3g}")
+    return patterns
+
+
+def checked_ids(ids: Ids, patterns: list[np.ndarray]) -> list[np.ndarray]:
+    """Ids as one array a pattern; raises ValueError where numbers or lengths differ."""
+    ids = [ids] if np.ndim(ids[0] if len(ids) else ids) == 0 else ids
+    if len(ids) != len(patterns):
+        raise ValueError(f"ids: expected one sequence for each of {len(patterns)} patterns, found {len(ids)}")
+    for index, (sequence, pattern) in enumerate(zip(ids, patterns, strict=True)):
+        if len(sequence) != pattern.shape[-1]:
+            raise ValueError(f"ids[{index}]: expected {pattern.shape[-1]} tokens, as its pattern has, found {len(sequence)}")
+    return [np.asarray(sequence) for sequence in ids]
