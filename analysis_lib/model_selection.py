@@ -1,58 +1,89 @@
 r"""Which of several predictors a prompt speaks for, and what follows from it.
 
-The model selector reads, at every point, what $m$ predictors say, $p = (p_1, \dots, p_m)$, and what was measured, $y$. Hypothesis $h$
-says that $(p, y)$ is normal around 0 with covariance $\Sigma_h$, which is estimated on prompts made under $h$; points are taken as
-independent, so that their evidence adds up. From the posterior over hypotheses follow the answers that a model can be compared with: trust
-the predictor of the likelier hypothesis (`hard_choice`), average the predictors (`averaging`; Hoeting et al. 1999, *Bayesian Model
-Averaging*), or combine them as is best under each hypothesis (`best_combination`).
+The model selector reads, at every point, what $m$ predictors say, $p = (p_1, \dots, p_m)$, and what was measured, $y$. Once the prompt's
+functions are fixed, its points $t = (p, y)$ are independent draws from a normal distribution; which one is unknown. So the
+evidence for a hypothesis $h$ (the noise that made the prompt) is a mixture over the functions that might have been drawn,
 
-Points of one prompt share their fitted functions, so the independence is an approximation: check that the posterior is calibrated.
+$$p(t_1, \dots, t_k \mid h) = \frac{1}{|h|} \sum_{c \in h} \prod_{i \le k} N(t_i;\, \mu_c, \Sigma_c),$$
+
+with a component $c$ for each of many simulated prompts: exact but for the number of components. From the posterior follow the answers
+that a model can be compared with: trust the predictor of the likelier hypothesis (`hard_choice`), average the predictors (`averaging`;
+Hoeting et al. 1999, *Bayesian Model Averaging*), or give the posterior mean of y, which no answer beats on average (`Mixture.posterior`).
+A model need not select at all: `Stacking` regresses y on the predictors in context, whatever the hypothesis (Wolpert 1992, *Stacked
+Generalization*).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import log_softmax, softmax
+
+ROWS = 1000  # prompts times points weighed against all components at once
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """Covariances of the points that each hypothesis makes.
+class Posterior:
+    """What a prompt says before each answer: from the points before it, and the predictors at the point itself.
 
     Attributes
     ----------
     hypotheses : list of float
-        Their names, e.g. alphas, ascending; each is as likely beforehand.
-    covariances : float64 [hypothesis, m + 1, m + 1]
-        Of (predictors, y) around 0.
+    log_probability : float64 [prompt, point, hypothesis]
+        Not below -708, where double precision ends.
+    mean : float64 [prompt, point]
+        Posterior mean of y.
     """
 
     hypotheses: list[float]
+    log_probability: np.ndarray
+    mean: np.ndarray
+
+    @property
+    def log_odds(self) -> np.ndarray:
+        """Of the last hypothesis against the first, natural logarithms: [prompt, point]."""
+        return self.log_probability[..., -1] - self.log_probability[..., 0]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Normal distributions of points, each belonging to a hypothesis; hypotheses are equally likely beforehand.
+
+    Attributes
+    ----------
+    labels : float64 [component]
+        The hypothesis of each.
+    means : float64 [component, m + 1]
+    covariances : float64 [component, m + 1, m + 1]
+        Of (predictors, y).
+    """
+
+    labels: np.ndarray
+    means: np.ndarray
     covariances: np.ndarray
 
     @classmethod
-    def fit(cls, xs: ArrayLike, ys: ArrayLike, labels: ArrayLike) -> "Evidence":
-        """Covariances from prompts whose hypothesis is known.
+    def from_prompts(cls, xs: ArrayLike, ys: ArrayLike, labels: ArrayLike) -> "Mixture":
+        """A component for each simulated prompt: the mean and covariance of its points.
 
         Parameters
         ----------
         xs, ys : array [prompt, point, m], [prompt, point]
-            Predictors and measurements.
+            Predictors and measurements; many points (hundreds), since their moments stand for the prompt's own.
         labels : array [prompt]
             The hypothesis that made each prompt; two or more different ones.
         """
-        tokens, labels = _tokens(xs, ys), np.asarray(labels, dtype=float)
+        tokens, labels = _tokens(xs, ys), np.asarray(labels, dtype=float).round(6)
         if labels.shape != tokens.shape[:1]:
             raise ValueError(f"labels: expected one a prompt, shape {tokens.shape[:1]}, found {labels.shape}")
-        names = np.unique(labels)
-        if len(names) < 2:
-            raise ValueError(f"labels: expected two hypotheses or more, found {len(names)}")
-        groups = [tokens[labels == name].reshape(-1, tokens.shape[-1]) for name in names]
-        return cls([round(float(name), 6) for name in names], np.stack([group.T @ group / len(group) for group in groups]))
+        if len(np.unique(labels)) < 2:
+            raise ValueError(f"labels: expected two hypotheses or more, found {len(np.unique(labels))}")
+        _check_many_points(tokens)
+        means = tokens.mean(axis=1)
+        centred = tokens - means[:, None]
+        return cls(labels, means, centred.transpose(0, 2, 1) @ centred / tokens.shape[1])
 
-    def log_posterior(self, xs: ArrayLike, ys: ArrayLike) -> np.ndarray:
-        """Log probability of each hypothesis before each answer: from the points before, and the predictors at the point itself.
+    def posterior(self, xs: ArrayLike, ys: ArrayLike) -> Posterior:
+        """Probabilities of the hypotheses and the mean of y before each answer.
 
         Parameters
         ----------
@@ -60,61 +91,109 @@ class Evidence:
 
         Returns
         -------
-        float64 [prompt, point, hypothesis]
+        Posterior
         """
         tokens = _tokens(xs, ys)
-        if tokens.shape[-1] != self.covariances.shape[-1]:
-            raise ValueError(f"xs: expected {self.covariances.shape[-1] - 1} predictors a point, found {tokens.shape[-1] - 1}")
-        whole = np.stack([_log_density(tokens, c) for c in self.covariances], axis=-1)
-        asked = np.stack([_log_density(tokens[..., :-1], c[:-1, :-1]) for c in self.covariances], axis=-1)
-        before = np.cumsum(whole, axis=1) - whole
-        return log_softmax(before + asked, axis=-1)
+        if tokens.shape[-1] != self.means.shape[-1]:
+            raise ValueError(f"xs: expected {self.means.shape[-1] - 1} predictors a point, found {tokens.shape[-1] - 1}")
+        shown, asked = _before(_moments(tokens)), _moments(tokens[..., :-1])
+        names = np.unique(self.labels)
+        log_prior = -np.log([(self.labels == label).sum() for label in self.labels])
+        coefficients = _log_density(self.means, self.covariances)
+        of_asked = _log_density(self.means[:, :-1], self.covariances[:, :-1, :-1])
+        slopes = np.linalg.solve(self.covariances[:, :-1, :-1], self.covariances[:, :-1, -1:])[..., 0]
+        offsets = self.means[:, -1] - (slopes * self.means[:, :-1]).sum(axis=-1)
+        shape = tokens.shape[:2]
+        shown, asked, p = (values.reshape(-1, values.shape[-1]) for values in (shown, asked, tokens[..., :-1]))
+        of_name = (self.labels[:, None] == names).astype(float)
+        probabilities, means = [], []
+        for at in range(0, len(p), ROWS):
+            part = slice(at, at + ROWS)
+            logs = shown[part] @ coefficients.T + asked[part] @ of_asked.T + log_prior
+            weights = np.exp(logs - logs.max(axis=1, keepdims=True))
+            total = weights.sum(axis=1)
+            probabilities.append(weights @ of_name / total[:, None])
+            means.append((weights @ offsets + ((weights @ slopes) * p[part]).sum(axis=-1)) / total)
+        found = np.log(np.maximum(np.concatenate(probabilities), np.finfo(float).tiny))
+        return Posterior([float(name) for name in names], found.reshape(*shape, -1), np.concatenate(means).reshape(shape))
 
-    def log_odds(self, xs: ArrayLike, ys: ArrayLike) -> np.ndarray:
-        """Log odds of the last hypothesis against the first before each answer: [prompt, point], natural logarithms."""
-        found = self.log_posterior(xs, ys)
-        return found[..., -1] - found[..., 0]
 
-    def best_weights(self) -> np.ndarray:
-        r"""Weights of the predictors in $E[y \mid p]$ under each hypothesis: $\Sigma_{yp} \Sigma_{pp}^{-1}$, [hypothesis, m]."""
-        return np.stack([np.linalg.solve(c[:-1, :-1], c[:-1, -1]) for c in self.covariances])
-
-
-def hard_choice(xs: ArrayLike, log_posterior: ArrayLike) -> np.ndarray:
+def hard_choice(xs: ArrayLike, posterior: Posterior) -> np.ndarray:
     """What the predictor of the likelier hypothesis says, predictor i belonging to hypothesis i: [prompt, point]."""
-    xs, log_posterior = _matched(xs, log_posterior)
-    return np.take_along_axis(xs, log_posterior.argmax(axis=-1)[..., None], axis=-1)[..., 0]
+    xs = _matched(xs, posterior)
+    return np.take_along_axis(xs, posterior.log_probability.argmax(axis=-1)[..., None], axis=-1)[..., 0]
 
 
-def averaging(xs: ArrayLike, log_posterior: ArrayLike) -> np.ndarray:
+def averaging(xs: ArrayLike, posterior: Posterior) -> np.ndarray:
     """The predictors' mean under the posterior, predictor i belonging to hypothesis i: [prompt, point]."""
-    xs, log_posterior = _matched(xs, log_posterior)
-    return (xs * softmax(log_posterior, axis=-1)).sum(axis=-1)
+    return (_matched(xs, posterior) * np.exp(posterior.log_probability)).sum(axis=-1)
 
 
-def best_combination(xs: ArrayLike, log_posterior: ArrayLike, weights: ArrayLike) -> np.ndarray:
-    """Mean under the posterior of each hypothesis's own best combination of all predictors.
+@dataclass(frozen=True)
+class Stacking:
+    r"""Bayesian linear regression of y on the predictors, $y = b \cdot p$ plus noise, with one normal prior of b for all prompts.
 
-    Parameters
+    Attributes
     ----------
-    xs : array [prompt, point, m]
-    log_posterior : array [prompt, point, hypothesis]
-    weights : array [hypothesis, m]
-        `Evidence.best_weights`.
-
-    Returns
-    -------
-    float64 [prompt, point]
+    mean : float64 [m]
+        What b is before any point is seen.
+    covariance : float64 [m, m]
+    noise_variance : float
     """
-    combined = np.asarray(xs, dtype=float) @ np.asarray(weights, dtype=float).T
-    return (combined * softmax(np.asarray(log_posterior, dtype=float), axis=-1)).sum(axis=-1)
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    noise_variance: float
+
+    @classmethod
+    def from_prompts(cls, xs: ArrayLike, ys: ArrayLike) -> "Stacking":
+        """Prior and noise from simulated prompts: the mean and covariance of each prompt's own least-squares weights.
+
+        Parameters
+        ----------
+        xs, ys : array [prompt, point, m], [prompt, point]
+            Many points each (hundreds).
+        """
+        tokens = _tokens(xs, ys)
+        _check_many_points(tokens)
+        p, y = tokens[..., :-1], tokens[..., -1:]
+        weights = np.linalg.solve(p.transpose(0, 2, 1) @ p, p.transpose(0, 2, 1) @ y)
+        noise = ((y - p @ weights) ** 2).mean()
+        return cls(weights[..., 0].mean(axis=0), np.cov(weights[..., 0].T), float(noise))
+
+    def weights(self, xs: ArrayLike, ys: ArrayLike) -> np.ndarray:
+        """Posterior mean of b from the points before each point: [prompt, point, m]."""
+        tokens = _tokens(xs, ys)
+        p, y = tokens[..., :-1], tokens[..., -1]
+        if p.shape[-1] != len(self.mean):
+            raise ValueError(f"xs: expected {len(self.mean)} predictors a point, found {p.shape[-1]}")
+        precision = self.noise_variance * np.linalg.inv(self.covariance)
+        gram = _before(p[..., :, None] * p[..., None, :]) + precision
+        return np.linalg.solve(gram, (_before(p * y[..., None]) + precision @ self.mean)[..., None])[..., 0]
+
+    def predict(self, xs: ArrayLike, ys: ArrayLike) -> np.ndarray:
+        """Predictions from the points before: [prompt, point]."""
+        return (self.weights(xs, ys) * np.asarray(xs, dtype=float)).sum(axis=-1)
 
 
-def _log_density(values: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Log density of a normal distribution around 0, up to the constant that all hypotheses share: [...]."""
-    root = np.linalg.cholesky(covariance)
-    scaled = np.linalg.solve(root, values[..., None])[..., 0]
-    return -0.5 * (scaled**2).sum(axis=-1) - np.log(np.diag(root)).sum()
+def _moments(tokens: np.ndarray) -> np.ndarray:
+    """What a normal density needs of each point: products, values and 1, [prompt, point, ...]."""
+    products = tokens[..., :, None] * tokens[..., None, :]
+    return np.concatenate((products.reshape(*tokens.shape[:2], -1), tokens, np.ones((*tokens.shape[:2], 1))), axis=-1)
+
+
+def _before(values: np.ndarray) -> np.ndarray:
+    """Sums over the points before each point, [prompt, point, ...]."""
+    total = np.cumsum(values, axis=1)
+    return np.concatenate((np.zeros_like(total[:, :1]), total[:, :-1]), axis=1)
+
+
+def _log_density(means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+    """Coefficients of `_moments` in each component's log density, without the constant that all share: [component, ...]."""
+    precision = np.linalg.inv(covariances)
+    linear = (precision @ means[..., None])[..., 0]
+    constant = -0.5 * ((means * linear).sum(axis=-1) + np.linalg.slogdet(covariances)[1])
+    return np.concatenate((-0.5 * precision.reshape(len(means), -1), linear, constant[:, None]), axis=-1)
 
 
 def _tokens(xs: ArrayLike, ys: ArrayLike) -> np.ndarray:
@@ -124,8 +203,13 @@ def _tokens(xs: ArrayLike, ys: ArrayLike) -> np.ndarray:
     return np.concatenate((xs, ys[..., None]), axis=-1)
 
 
-def _matched(xs: ArrayLike, log_posterior: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    xs, log_posterior = np.asarray(xs, dtype=float), np.asarray(log_posterior, dtype=float)
-    if xs.shape != log_posterior.shape:
-        raise ValueError(f"log_posterior: expected a hypothesis a predictor, shape {xs.shape}, found {log_posterior.shape}")
-    return xs, log_posterior
+def _check_many_points(tokens: np.ndarray) -> None:
+    if tokens.shape[1] < 10 * tokens.shape[2]:
+        raise ValueError(f"xs: expected {10 * tokens.shape[2]} points a prompt or more for its moments, found {tokens.shape[1]}")
+
+
+def _matched(xs: ArrayLike, posterior: Posterior) -> np.ndarray:
+    xs = np.asarray(xs, dtype=float)
+    if xs.shape != posterior.log_probability.shape:
+        raise ValueError(f"posterior: expected a hypothesis a predictor, {xs.shape}, found {posterior.log_probability.shape}")
+    return xs
