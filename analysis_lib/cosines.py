@@ -5,6 +5,7 @@ at a cost that grows with the number of vectors.
 """
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import ArrayLike
 
 
@@ -39,10 +40,10 @@ def unit_vectors(states: np.ndarray) -> np.ndarray:
 
 def group_means(states: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Means over groups in sorted order, float64 [layer, group, d_model], and the groups' sizes."""
-    order = np.argsort(groups, kind="stable")
-    counts = np.unique(groups, return_counts=True)[1]
-    sums = np.add.reduceat(states[:, order], np.r_[0, np.cumsum(counts)[:-1]], axis=1, dtype=np.float64)
-    return sums / counts[:, None], counts
+    codes = np.unique(groups, return_inverse=True)[1]
+    counts = np.bincount(codes)
+    averages = scipy.sparse.csr_array((1 / counts[codes], (codes, np.arange(len(codes)))))
+    return np.stack([averages @ layer for layer in states]), counts
 
 
 def between(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -183,7 +183,7 @@ def intra_sentence_similarity(states: ArrayLike, texts: ArrayLike, *, min_words:
 
 
 def max_explainable_variance(
-    states: ArrayLike, words: ArrayLike, texts: ArrayLike, *, min_contexts: int = 5, n_random: int = 20, seed: int = 0
+    states: ArrayLike, words: ArrayLike, texts: ArrayLike, *, min_contexts: int = 5, n_random: int = 10, seed: int = 0
 ) -> Measure:
     """Share of a word's occurrence matrix that its first component carries (MEV; Ethayarajh 2019, definition 3).
 

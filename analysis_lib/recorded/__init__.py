@@ -1,0 +1,55 @@
+"""Figures recorded in the original notebooks, as printed there: to be quoted, and compared only where comparable.
+
+One file a notebook, `notebook_<number>.json`:
+
+`notebook`
+    Its number, as in the file's name.
+`figures`
+    List of objects, each with
+
+    - `key`: short name, unique in the notebook;
+    - `value`: number as printed;
+    - `quantity`: what the number is, in words;
+    - `model`: hub repository, or null;
+    - `data`: what it was computed on;
+    - `procedure`: how, as far as the notebook's code says;
+    - `comparable`: what it can be compared to, and what not.
+"""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+FIELDS = ("key", "value", "quantity", "model", "data", "procedure", "comparable")
+
+_HERE = Path(__file__).parent
+
+
+def notebooks() -> list[str]:
+    """Numbers of the notebooks with recorded figures."""
+    return sorted(path.stem.removeprefix("notebook_") for path in _HERE.glob("notebook_*.json"))
+
+
+def figures(notebook: str) -> pd.DataFrame:
+    """Figures recorded in one notebook.
+
+    Parameters
+    ----------
+    notebook : str
+        Its number, e.g. "001".
+
+    Returns
+    -------
+    DataFrame
+        Indexed by `key`, with the other fields of the module's schema as columns.
+
+    Raises
+    ------
+    ValueError
+        If the notebook has no recorded figures.
+    """
+    if notebook not in notebooks():
+        raise ValueError(f"notebook is {notebook!r}; expected one of {', '.join(notebooks())}")
+    content = json.loads(_HERE.joinpath(f"notebook_{notebook}.json").read_text(encoding="utf-8"))
+    return pd.DataFrame(content["figures"], columns=list(FIELDS)).set_index("key")

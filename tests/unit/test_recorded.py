@@ -1,0 +1,34 @@
+"""Recorded figures: every file keeps the schema, and the four that are quoted are as printed."""
+
+import json
+
+import pytest
+
+from analysis_lib import recorded
+
+
+@pytest.mark.parametrize("notebook", recorded.notebooks())
+def test_every_file_keeps_the_schema(notebook, root):
+    content = json.loads((root / f"analysis_lib/recorded/notebook_{notebook}.json").read_text(encoding="utf-8"))
+    assert content["notebook"] == notebook
+    keys = [figure["key"] for figure in content["figures"]]
+    assert len(keys) == len(set(keys)) > 0
+    for figure in content["figures"]:
+        assert tuple(figure) == recorded.FIELDS
+        assert isinstance(figure["value"], int | float)
+        assert figure["quantity"]
+        assert figure["procedure"]
+        assert figure["comparable"]
+
+
+def test_figures_are_as_printed():
+    found = recorded.figures("001")["value"]
+    assert found["anisotropy-herbert"] == 0.7162601851025178
+    assert found["anisotropy-gpt2"] == 0.2463051208457339
+    assert found["context-specificity-herbert"] == 0.8382445823264426
+    assert found["context-specificity-gpt2"] == 0.24329707611341647
+
+
+def test_an_unknown_notebook_raises_and_lists_what_there_is():
+    with pytest.raises(ValueError, match="'999'.*001"):
+        recorded.figures("999")
