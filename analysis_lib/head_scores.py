@@ -21,46 +21,47 @@ import numpy as np
 
 Patterns = Sequence[np.ndarray] | np.ndarray
 Ids = Sequence[Sequence[int]] | np.ndarray
+Rows = Sequence[np.ndarray] | np.ndarray
 
 
-def previous_token_scores(patterns: Patterns, ids: Ids | None = None, per_sequence: bool = False) -> np.ndarray:
+def previous_token_scores(patterns: Patterns, ids: Ids | None = None, per_sequence: bool = False, rows: Rows | None = None) -> np.ndarray:
     """Mean attention to the token before; parameters, result and errors as for `attention_to`, `ids` not needed."""
-    return offset_scores(patterns, 1, per_sequence)
+    return offset_scores(patterns, 1, per_sequence, rows)
 
 
-def offset_scores(patterns: Patterns, offset: int, per_sequence: bool = False) -> np.ndarray:
+def offset_scores(patterns: Patterns, offset: int, per_sequence: bool = False, rows: Rows | None = None) -> np.ndarray:
     """Mean attention to the token `offset` places before; parameters, result and errors as for `attention_to`."""
     if offset < 1:
         raise ValueError(f"offset: expected 1 or more, found {offset}")
     patterns = checked_patterns(patterns)
-    return attention_to(patterns, [np.eye(p.shape[-1], k=-offset, dtype=bool) for p in patterns], per_sequence)
+    return attention_to(patterns, [np.eye(p.shape[-1], k=-offset, dtype=bool) for p in patterns], per_sequence, rows)
 
 
-def first_position_scores(patterns: Patterns, ids: Ids | None = None, per_sequence: bool = False) -> np.ndarray:
+def first_position_scores(patterns: Patterns, ids: Ids | None = None, per_sequence: bool = False, rows: Rows | None = None) -> np.ndarray:
     """Mean attention to the first position, over later rows; parameters, result and errors as for `attention_to`."""
     patterns = checked_patterns(patterns)
     targets = [np.zeros(p.shape[-2:], dtype=bool) for p in patterns]
     for target in targets:
         target[1:, 0] = True
-    return attention_to(patterns, targets, per_sequence)
+    return attention_to(patterns, targets, per_sequence, rows)
 
 
-def duplicate_token_scores(patterns: Patterns, ids: Ids, per_sequence: bool = False) -> np.ndarray:
+def duplicate_token_scores(patterns: Patterns, ids: Ids, per_sequence: bool = False, rows: Rows | None = None) -> np.ndarray:
     """Mean attention to earlier occurrences of the same token; parameters, result and errors as for `attention_to`.
 
     `ids` are the token ids, as many as each pattern has positions.
     """
     patterns = checked_patterns(patterns)
-    return attention_to(patterns, [duplicate_targets(x) for x in checked_ids(ids, patterns)], per_sequence)
+    return attention_to(patterns, [duplicate_targets(x) for x in checked_ids(ids, patterns)], per_sequence, rows)
 
 
-def induction_scores(patterns: Patterns, ids: Ids, per_sequence: bool = False) -> np.ndarray:
+def induction_scores(patterns: Patterns, ids: Ids, per_sequence: bool = False, rows: Rows | None = None) -> np.ndarray:
     """Mean attention to what came after earlier occurrences; parameters, result and errors as for `attention_to`.
 
     `ids` are the token ids, as many as each pattern has positions.
     """
     patterns = checked_patterns(patterns)
-    return attention_to(patterns, [induction_targets(x) for x in checked_ids(ids, patterns)], per_sequence)
+    return attention_to(patterns, [induction_targets(x) for x in checked_ids(ids, patterns)], per_sequence, rows)
 
 
 SCORES: dict[str, Callable[..., np.ndarray]] = {
@@ -71,12 +72,12 @@ SCORES: dict[str, Callable[..., np.ndarray]] = {
 }
 
 
-def head_scores(patterns: Patterns, ids: Ids, per_sequence: bool = False) -> dict[str, np.ndarray]:
+def head_scores(patterns: Patterns, ids: Ids, per_sequence: bool = False, rows: Rows | None = None) -> dict[str, np.ndarray]:
     """All scores of `SCORES` by name, each [layer, head], or [sequence, layer, head] where asked per sequence."""
-    return {name: score(patterns, ids, per_sequence=per_sequence) for name, score in SCORES.items()}
+    return {name: score(patterns, ids, per_sequence, rows) for name, score in SCORES.items()}
 
 
-def attention_to(patterns: Patterns, targets: Sequence[np.ndarray], per_sequence: bool = False) -> np.ndarray:
+def attention_to(patterns: Patterns, targets: Sequence[np.ndarray], per_sequence: bool = False, rows: Rows | None = None) -> np.ndarray:
     """Mean attention to target keys, over the rows that have one.
 
     Parameters
@@ -88,6 +89,8 @@ def attention_to(patterns: Patterns, targets: Sequence[np.ndarray], per_sequence
         of zeros has no target and does not count.
     per_sequence : bool
         A mean for every sequence, NaN for one without targets, in the place of one over all rows together.
+    rows : list of bool [query], or array [sequence, query], optional
+        Rows that may count; all by default. A probe's own rows, say, and not repeats that chance brought.
 
     Returns
     -------
@@ -104,16 +107,18 @@ def attention_to(patterns: Patterns, targets: Sequence[np.ndarray], per_sequence
     wrong = next((i for i, (p, t) in enumerate(zip(patterns, targets, strict=True)) if np.shape(t) != p.shape[-2:]), None)
     if wrong is not None:
         raise ValueError(f"targets[{wrong}]: expected [query, key] {patterns[wrong].shape[-2:]}, found {np.shape(targets[wrong])}")
-    rows = np.array([np.any(t, axis=-1).sum() for t in targets])
-    if not rows.any():
+    targets = list(targets) if rows is None else _of_rows(targets, rows)
+    counts = np.array([np.any(t, axis=-1).sum() for t in targets])
+    if not counts.any():
         raise ValueError(
             f"targets: none in {len(patterns)} sequences of at most {max(p.shape[-1] for p in patterns)} tokens; expected a row with a key"
             " to attend to (induction and duplicate scores need a repeated token, the others a sequence of two tokens or more)"
         )
     sums = np.stack([np.einsum("lhqk,qk->lh", p, t, dtype=np.float64) for p, t in zip(patterns, targets, strict=True)])
     if not per_sequence:
-        return sums.sum(axis=0) / rows.sum()
-    return np.divide(sums, rows[:, None, None], out=np.full_like(sums, np.nan), where=rows[:, None, None] > 0)
+        return sums.sum(axis=0) / counts.sum()
+    counts = counts[:, None, None]
+    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 
 
 def duplicate_targets(ids: Sequence[int]) -> np.ndarray:
@@ -249,6 +254,14 @@ def _check_probe(pool: int, n_sequences: int, block: int, low: int, high: int, r
     needed = room - block if distinct else 1
     if pool < needed:
         raise ValueError(f"vocab: expected {needed} ids or more to draw {'distinct tokens' if distinct else 'from'}, found {pool}")
+
+
+def _of_rows(targets: Sequence[np.ndarray], rows: Rows) -> list[np.ndarray]:
+    """Targets with those of other rows set to zero."""
+    if len(rows) != len(targets) or any(np.shape(r) != np.shape(t)[:1] for r, t in zip(rows, targets, strict=True)):
+        found = [np.shape(r) for r in rows]
+        raise ValueError(f"rows: expected bool [query] for each of {len(targets)} sequences, as long as it is, found {found[:3]}")
+    return [np.asarray(t) * np.asarray(r, dtype=bool)[:, None] for r, t in zip(rows, targets, strict=True)]
 
 
 def checked_patterns(patterns: Patterns) -> list[np.ndarray]:

@@ -158,7 +158,7 @@ def virtual_heads(loaded, ids: np.ndarray | Tensor, rows: np.ndarray | None = No
     Returns
     -------
     DataFrame
-        A row a path and sequence: `kind` ("direct", "layer 1", "layer 2", "virtual"), `first`, `second` (heads; -1 for none),
+        A row a path and sequence: `kind` ("direct", "layer 0", "layer 1", "virtual"), `first`, `second` (heads; -1 for none),
         `sequence`, `norm`, `share`, `target`.
 
     Raises
@@ -218,6 +218,6 @@ def _measured(paths: _Paths, weights: TransformerWeights, patterns: list[Tensor]
     heads = range(weights.n_heads)
     early = [through(0, head, paths.embedded) for head in heads]
     found = [paths.measure("direct", -1, -1, paths.embedded)]
-    found += [paths.measure("layer 1", head, -1, early[head]) for head in heads]
-    found += [paths.measure("layer 2", -1, head, through(1, head, paths.embedded)) for head in heads]
+    found += [paths.measure("layer 0", head, -1, early[head]) for head in heads]
+    found += [paths.measure("layer 1", -1, head, through(1, head, paths.embedded)) for head in heads]
     return found + [paths.measure("virtual", a, b, through(1, b, early[a])) for a in heads for b in heads]

@@ -85,6 +85,19 @@ def test_sequences_are_pooled_by_rows_or_kept_apart():
     assert induction_scores(patterns, ids)[0, 0] == pytest.approx((3 * apart[0, 0, 0] + 3 * apart[2, 0, 0]) / 6)
 
 
+def test_only_the_rows_asked_for_count():
+    n = len(IDS)
+    rows = np.zeros((1, n), dtype=bool)
+    rows[0, [3, 4, 7]] = True  # 3 has no earlier occurrence
+    pattern = heads(uniform(n))
+    assert induction_scores(pattern, IDS, rows=rows)[0, 0] == pytest.approx(np.mean([1 / 5, 1 / 8]))
+    assert circuits.previous_token_scores(pattern, rows=rows)[0, 0] == pytest.approx(np.mean([1 / 4, 1 / 5, 1 / 8]))
+    with pytest.raises(ValueError, match="targets: none"):
+        induction_scores(pattern, IDS, rows=~np.ones_like(rows))
+    with pytest.raises(ValueError, match=r"rows: expected bool \[query\] for each of 1 sequences.*\(7,\)"):
+        induction_scores(pattern, IDS, rows=rows[:, 1:])
+
+
 def test_a_single_pattern_an_array_and_a_list_are_the_same():
     pattern = heads(uniform(8), offset(8, 1))
     for patterns, ids in ((pattern, IDS), ([pattern], [IDS]), (pattern[None], np.array([IDS])), ([pattern], np.array(IDS))):

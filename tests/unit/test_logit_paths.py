@@ -56,8 +56,8 @@ def dense_paths(extracted, patterns):
     early, late = patterns[:, 0], patterns[:, 1]
     found = {("direct", -1, -1): embedded}
     for a in range(extracted.n_heads):
-        found["layer 1", a, -1] = early[:, a] @ embedded @ ov[0, a]
-        found["layer 2", -1, a] = late[:, a] @ embedded @ ov[1, a]
+        found["layer 0", a, -1] = early[:, a] @ embedded @ ov[0, a]
+        found["layer 1", -1, a] = late[:, a] @ embedded @ ov[1, a]
         for b in range(extracted.n_heads):
             found["virtual", a, b] = late[:, b] @ early[:, a] @ embedded @ (ov[0, a] @ ov[1, b])
     return {key: states @ unembed for key, states in found.items()}
@@ -95,7 +95,7 @@ def test_the_hand_built_circuit_has_one_path():
     rows = np.zeros((6, probe.ids.shape[1] - 1), dtype=bool)
     rows[np.arange(6)[:, None], probe.second[:, :-1]] = True
     found = virtual_heads(loaded, probe.ids, rows)
-    path = (found["kind"] == "layer 2") & (found["second"] == 0)
+    path = (found["kind"] == "layer 1") & (found["second"] == 0)
     np.testing.assert_allclose(found.loc[path, "share"], 1, atol=1e-5)
     np.testing.assert_allclose(found.loc[path, "target"], 12 * 11 / 12, atol=1e-4)  # one of twelve logits is 12
     assert found.loc[~path, ["norm", "share", "target"]].abs().max().max() < 1e-4

@@ -17,7 +17,7 @@ def induction_model(gain: float = 12.0) -> MiniGPT:
     """Two layers of two heads: a previous-token head and an induction head, each beside a head of zeros.
 
     The residual stream has places for a token, for the token before it and for the token foretold, one number a token
-    each. Head 1.1 attends to the position before and copies its token to the second place; head 2.1 looks for keys whose
+    each. L0H0 attends to the position before and copies its token to the second place; L1H0 looks for keys whose
     second place holds the query's token, and copies their token to the third, which the unembedding reads.
     """
     config = MiniGPTConfig(vocab_size=VOCAB, n_positions=POSITIONS, d_model=WIDTH, n_heads=2, n_layers=2)
@@ -34,7 +34,7 @@ def induction_model(gain: float = 12.0) -> MiniGPT:
         model.positions.weight.copy_(place)
         model.unembed.weight.copy_(gain * foretold)
         first, second = (block.attn for block in model.blocks)
-        # Linear weights are [out, in]; head 1 has the first D_HEAD outputs
+        # Linear weights are [out, in], and head 0 has the first D_HEAD outputs
         first.query.weight[:D_HEAD] = sharp * slots[: POSITIONS - 1].T @ place[1:]  # position i asks for i - 1
         first.key.weight[:D_HEAD] = sharp * slots[:POSITIONS].T @ place
         first.value.weight[:D_HEAD] = slots[:VOCAB].T @ token
