@@ -1,0 +1,80 @@
+"""Figures of states by layer."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from analysis_lib.plots.style import INK
+
+
+def layer_panels(rows, layers, styles, marked=None, zero=False) -> plt.Figure:
+    """Lines by layer with their intervals: a column a model, a row a measure, one vertical scale a row.
+
+    Parameters
+    ----------
+    rows : dict of str to dict
+        Vertical label to {column title: {line label: profile}}; a profile has `estimate`, `low`, `high` [layer], and may
+        have fewer layers than the column.
+    layers : dict of str to list of str
+        Column title to layer labels, as `Activations.layers` has them.
+    styles : dict of str to (colour, line style)
+        By line label.
+    marked : dict of str to dict, optional
+        Column title to {line label: bool [layer]}: points that are filled; all by default.
+    zero : bool
+        Draw a line at 0.
+    """
+    titles = list(next(iter(rows.values())))
+    figure, axes = plt.subplots(len(rows), len(titles), figsize=(5.8, 2.3 * len(rows) + 1.0), sharex="col", sharey="row", squeeze=False)
+    for (ylabel, columns), line_of_axes in zip(rows.items(), axes, strict=True):
+        line_of_axes[0].set_ylabel(ylabel)
+        for axis, (title, lines) in zip(line_of_axes, columns.items(), strict=True):
+            for label, profile in lines.items():
+                filled = (marked or {}).get(title, {}).get(label)
+                _line(axis, profile, *styles[label], filled, label)
+            if zero:
+                axis.axhline(0, color=INK, lw=0.8)
+            axis.yaxis.grid(True)
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title)
+    for axis, title in zip(axes[-1], titles, strict=True):
+        names = [name.replace("embed", "emb") if "+" not in name else name.split("+")[1] for name in layers[title]]
+        step = 1 + len(names) // 8
+        axis.set_xticks(range(0, len(names), step), names[::step])
+        axis.set_xlabel("layer")
+    entries = {label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    columns = next((n for n in (3, 2) if sum(map(len, entries)) / len(entries) * n < 42), 1)
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
+    return figure
+
+
+def pair_bias(samples, colours, xlabel, ylabel) -> plt.Figure:
+    """A bias against the number of vectors, a point a text, both axes logarithmic.
+
+    Parameters
+    ----------
+    samples : dict of str to (array [text], array [text])
+        Model to numbers of vectors and biases.
+    colours : dict of str to str
+        By model.
+    """
+    figure, axis = plt.subplots(figsize=(5.6, 3.4))
+    for model, (counts, bias) in samples.items():
+        axis.plot(counts, bias, "o", ms=3.5, alpha=0.5, mec="none", color=colours[model], label=model)
+    axis.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel)
+    counts = np.concatenate([counts for counts, _ in samples.values()])
+    ticks = [tick for tick in (5, 10, 20, 50, 100, 200, 500) if counts.min() <= tick <= counts.max()]
+    axis.set_xticks(ticks, [str(tick) for tick in ticks])
+    axis.set_xticks([], minor=True)
+    axis.grid(True)
+    axis.legend()
+    return figure
+
+
+def _line(axis: plt.Axes, profile, colour: str, style: str, filled, label: str) -> None:
+    places = np.arange(len(profile.estimate))
+    axis.fill_between(places, profile.low, profile.high, color=colour, alpha=0.22, lw=0)
+    axis.plot(places, profile.estimate, style, color=colour, lw=1.8, label=label, marker="o", ms=5, mfc="none", mec=colour)
+    full = places if filled is None else places[np.asarray(filled, dtype=bool)]
+    axis.plot(full, np.asarray(profile.estimate)[full], "o", ms=5, color=colour)
