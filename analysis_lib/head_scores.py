@@ -179,6 +179,16 @@ class RepeatedTokens(NamedTuple):
     second: np.ndarray
     gaps: np.ndarray
 
+    @property
+    def foretold(self) -> np.ndarray:
+        """Places in the second occurrence whose next token the first occurrence foretells, bool [sequence, position]."""
+        return _places(self.ids.shape, self.second[:, :-1])
+
+    @property
+    def unforetold(self) -> np.ndarray:
+        """The same places in the first occurrence, bool [sequence, position]."""
+        return _places(self.ids.shape, self.first[:, :-1])
+
 
 def repeated_random_tokens(
     vocab: int | Sequence[int],
@@ -242,6 +252,12 @@ def repeated_random_tokens(
         ids[row, rest] = drawn
         ids[row, second[row]] = ids[row, first[row]]
     return RepeatedTokens(ids, first, second, gaps)
+
+
+def _places(shape: tuple[int, ...], places: np.ndarray) -> np.ndarray:
+    found = np.zeros(shape, dtype=bool)
+    np.put_along_axis(found, places, True, axis=1)
+    return found
 
 
 def _check_probe(pool: int, n_sequences: int, block: int, low: int, high: int, room: int, distinct: bool) -> None:

@@ -135,6 +135,9 @@ def test_probe(gap, start, length):
     np.testing.assert_array_equal(found.ids[rows, found.first], found.ids[rows, found.second])
     np.testing.assert_array_equal(found.second - found.first, np.broadcast_to(8 + found.gaps[:, None], (50, 8)))
     assert set(found.gaps) == set(range(low, high + 1))
+    assert (found.foretold.sum(axis=1) == 7).all()
+    again, before = np.argwhere(found.foretold), np.argwhere(found.unforetold)
+    np.testing.assert_array_equal(found.ids[again[:, 0], again[:, 1] + 1], found.ids[before[:, 0], before[:, 1] + 1])
     for ids in found.ids:
         assert len(np.unique(ids)) == expected - 8  # nothing repeats but the block
     if start is not None:
