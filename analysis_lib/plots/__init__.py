@@ -2,30 +2,69 @@
 
 from analysis_lib.plots.attention_terms import offset_profiles, part_maps, readings_by_row, term_maps, terms_by_head
 from analysis_lib.plots.feed_forward import overlaps_by_layer, percent_maps, survival
+from analysis_lib.plots.geometry import layer_panels, pair_bias
 from analysis_lib.plots.heads import against_control, depth_profiles, head_maps, points_by_layer, strips
+from analysis_lib.plots.incontext import (
+    ANSWER_LINES,
+    attention_grid,
+    curve_panels,
+    curves,
+    forest,
+    layer_lines,
+    penalty_profiles,
+    weights_by_odds,
+)
+from analysis_lib.plots.induction import (
+    composition_maps,
+    draw_induction,
+    emergence,
+    intervals,
+    labelled_points,
+    losses_by_place,
+    patterns_with_targets,
+    score_maps,
+)
 from analysis_lib.plots.models import draw_strips, draw_training
 from analysis_lib.plots.style import CYCLE, FAINT, INK, MODEL_COLOURS, STYLE, use_style
 
 __all__ = [
+    "ANSWER_LINES",
     "CYCLE",
     "FAINT",
     "INK",
     "MODEL_COLOURS",
     "STYLE",
     "against_control",
+    "attention_grid",
+    "composition_maps",
+    "curve_panels",
+    "curves",
     "depth_profiles",
+    "draw_induction",
     "draw_strips",
     "draw_training",
+    "emergence",
+    "forest",
     "head_maps",
+    "intervals",
+    "labelled_points",
+    "layer_lines",
+    "layer_panels",
+    "losses_by_place",
     "offset_profiles",
     "overlaps_by_layer",
+    "pair_bias",
     "part_maps",
+    "patterns_with_targets",
+    "penalty_profiles",
     "percent_maps",
     "points_by_layer",
     "readings_by_row",
+    "score_maps",
     "strips",
     "survival",
     "term_maps",
     "terms_by_head",
     "use_style",
+    "weights_by_odds",
 ]

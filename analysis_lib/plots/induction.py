@@ -1,0 +1,206 @@
+"""Figures of induction heads: the mechanism, scoreboards, losses, composition, ablations, paths, training."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+
+from analysis_lib.plots.style import CYCLE, FAINT, INK, MODEL_COLOURS
+
+LAYER_COLOURS = (CYCLE[1], CYCLE[0], CYCLE[2], CYCLE[3])
+
+
+def draw_induction(tokens: list[str], earlier: int, now: int) -> plt.Figure:
+    """The two heads of an induction circuit as arcs over a row of tokens.
+
+    Parameters
+    ----------
+    tokens : list of str
+    earlier, now : int
+        Two places of the same token; the circuit copies what stands at `earlier + 1`.
+    """
+    figure, axes = plt.subplots(figsize=(5.6, 3.1))
+    axes.set(xlim=(-0.6, len(tokens) - 0.4), ylim=(-1.75, 2.55))
+    axes.axis("off")
+    after = earlier + 1
+    edges = {earlier: LAYER_COLOURS[1], now: LAYER_COLOURS[1], after: LAYER_COLOURS[0]}
+    for place, token in enumerate(tokens):
+        style = {"boxstyle": "round,pad=0.32", "fc": "none", "ec": edges.get(place, INK), "lw": 2 if place in edges else 1}
+        axes.text(place, 0, token, ha="center", va="center", fontsize=11, bbox=style)
+    for start, end, colour, bend in ((after, earlier, LAYER_COLOURS[0], 0.75), (now, after, LAYER_COLOURS[1], 0.42)):
+        arc = {"arrowstyle": "-|>", "color": colour, "lw": 2, "connectionstyle": f"arc3,rad={bend}"}
+        axes.annotate("", (end, 0.3), (start, 0.3), arrowprops=arc)
+    axes.annotate("", (now + 0.95, -0.75), (now, -0.35), arrowprops={"arrowstyle": "-|>", "color": LAYER_COLOURS[1], "lw": 2})
+    axes.text(now + 1, -1.0, tokens[after], ha="center", va="center", fontsize=11, color=LAYER_COLOURS[1], weight="bold")
+    axes.text(-0.5, 2.4, f"layer 0 marks {tokens[after]!r}: “comes after {tokens[earlier]!r}”", color=LAYER_COLOURS[0], va="top", fontsize=11)
+    axes.text(-0.5, 1.95, f"layer 1 looks for such a mark and copies {tokens[after]!r}", color=LAYER_COLOURS[1], va="top", fontsize=11)
+    return figure
+
+
+def score_maps(columns: dict[str, dict[str, np.ndarray]]) -> plt.Figure:
+    """Attention scores of all heads in per cent: a row of panels a score, a column a model, one scale for all.
+
+    Parameters
+    ----------
+    columns : dict of str to dict
+        Model title to {score name: float [layer, head]}.
+    """
+    names = list(next(iter(columns.values())))
+    layers = max(len(scores[name]) for scores in columns.values() for name in names)
+    size = (5.6, len(names) * (0.3 * layers + 0.42) + 0.5)
+    figure, axes = plt.subplots(len(names), len(columns), figsize=size, squeeze=False, sharex="col", sharey="col")
+    for column, (title, scores) in zip(axes.T, columns.items(), strict=True):
+        for axis, name in zip(column, names, strict=True):
+            shares = scores[name]
+            axis.imshow(shares, vmin=0, vmax=1, aspect="auto")
+            for (layer, head), share in np.ndenumerate(shares):
+                axis.text(head, layer, f"{100 * share:.0f}", ha="center", va="center", fontsize=9, color="black" if share > 0.6 else "white")
+            axis.set_title(f"{title}\n{name}" if axis is column[0] else name, fontsize=11)
+            axis.set_yticks(range(len(shares)), [f"L{layer}" for layer in range(len(shares))])
+            axis.set_xticks(range(shares.shape[1]))
+            axis.tick_params(length=0)
+            axis.spines[:].set_visible(False)
+        column[-1].set_xlabel("head")
+    return figure
+
+
+def patterns_with_targets(panels: dict[str, tuple[np.ndarray, np.ndarray]]) -> plt.Figure:
+    """Patterns of one sequence side by side, with the keys that a perfect head would attend to outlined.
+
+    Parameters
+    ----------
+    panels : dict of str to (pattern, targets)
+        Title to float and bool [query, key].
+    """
+    figure, axes = plt.subplots(1, len(panels), figsize=(5.6, 3.0), sharey=True, squeeze=False)
+    for axis, (title, (pattern, targets)) in zip(axes[0], panels.items(), strict=True):
+        image = axis.imshow(np.where(np.tri(len(pattern), dtype=bool), pattern, np.nan), vmin=0, vmax=1)
+        for query, key in np.argwhere(targets):
+            axis.add_patch(mpl.patches.Rectangle((key - 0.5, query - 0.5), 1, 1, fc="none", ec=CYCLE[1], lw=1))
+        axis.set(title=title, xlabel="key position")
+    axes[0, 0].set_ylabel("query position")
+    figure.colorbar(image, ax=axes[0], shrink=0.8).set_label("attention")
+    return figure
+
+
+def intervals(table, xlabel: str, colours: dict[str, str], zero: bool = True, line: tuple[float, str] | None = None) -> plt.Figure:
+    """A row of points with intervals for every label, one point a series.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `label series estimate low high`; labels from top to bottom as they come.
+    xlabel : str
+        With its unit.
+    colours : dict of str to str
+        By `series`.
+    zero : bool
+        Draw a line at 0.
+    line : (float, str), optional
+        Another line, and what it is.
+    """
+    labels = list(dict.fromkeys(table["label"]))
+    figure, axis = plt.subplots(figsize=(5.6, max(1.6, 0.27 * len(labels) + 1.1)))
+    for place, (series, colour) in enumerate(colours.items()):
+        part = table[table["series"] == series]
+        rows = part["label"].map(labels.index) + 0.3 * (place - (len(colours) - 1) / 2)
+        ends = np.abs(part[["low", "high"]].to_numpy().T - part["estimate"].to_numpy())
+        axis.errorbar(part["estimate"], rows, xerr=ends, fmt="o", ms=4.5, lw=1.6, color=colour, label=series)
+    if zero:
+        axis.axvline(0, color=INK, lw=0.8)
+    if line is not None:
+        axis.axvline(line[0], color=INK, ls="--", lw=1.2, label=line[1])
+    axis.set(yticks=range(len(labels)), yticklabels=labels, xlabel=xlabel, ylim=(len(labels) - 0.4, -0.6))
+    axis.yaxis.grid(True, color=FAINT, lw=0.5)
+    if len(colours) > 1 or line is not None:
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def losses_by_place(curves, colours: dict[str, str], floor: tuple[float, str], xlabel: str) -> plt.Figure:
+    """Loss along a block that comes twice, a line with its band for each occurrence and model.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        `series place estimate low high`, in nats.
+    colours : dict of str to str
+        By `series`.
+    floor : (float, str)
+        A dashed line in nats, and what it is.
+    """
+    figure, axis = plt.subplots(figsize=(5.6, 3.4))
+    for series, colour in colours.items():
+        part = curves[curves["series"] == series]
+        axis.plot(part["place"], part["estimate"], color=colour, label=series)
+        axis.fill_between(part["place"], part["low"], part["high"], color=colour, alpha=0.2, lw=0)
+    axis.axhline(floor[0], color=INK, ls="--", lw=1.2, label=floor[1])
+    axis.set(xlabel=xlabel, ylabel="loss [nats a token]", ylim=(0, None))
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def composition_maps(scores: dict[str, np.ndarray], expected: float, marked: dict[str, list[tuple[int, int]]]) -> plt.Figure:
+    """Composition of every earlier head (rows) with every later head (columns), a panel a kind, one scale.
+
+    Parameters
+    ----------
+    scores : dict of str to float [earlier head, later head]
+        By panel title.
+    expected : float
+        By chance: white.
+    marked : dict of str to list of (earlier, later)
+        Pairs outlined.
+    """
+    figure, axes = plt.subplots(1, len(scores), figsize=(5.8, 2.75), sharey=True, squeeze=False)
+    reach = max(float(np.abs(values - expected).max()) for values in scores.values())
+    for axis, (title, values) in zip(axes[0], scores.items(), strict=True):
+        image = axis.imshow(values, cmap="RdBu_r", vmin=expected - reach, vmax=expected + reach)
+        for earlier, later in marked.get(title, []):
+            axis.add_patch(mpl.patches.Rectangle((later - 0.5, earlier - 0.5), 1, 1, fc="none", ec="black", lw=1.8))
+        axis.set(title=title, xlabel="head of layer 1", xticks=range(0, values.shape[1], 2), yticks=range(0, len(values), 2))
+    axes[0, 0].set_ylabel("head of layer 0")
+    figure.colorbar(image, ax=axes[0], shrink=0.75).set_label("composition")
+    return figure
+
+
+def labelled_points(table, x: str, y: str, xlabel: str, ylabel: str, named: int = 4) -> plt.Figure:
+    """Heads as points of their layer's colour, crosses for the untrained model, the largest by `y` named.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `layer head trained` (bool) and the columns `x` and `y`.
+    """
+    figure, axis = plt.subplots(figsize=(5.6, 3.6))
+    fresh = table[~table["trained"]]
+    axis.plot(fresh[x], fresh[y], "x", color=MODEL_COLOURS["untrained"], ms=5, label="untrained")
+    for layer, part in table[table["trained"]].groupby("layer"):
+        axis.plot(part[x], part[y], "o", color=LAYER_COLOURS[layer % 4], label=f"layer {layer}")
+    for row in table[table["trained"]].nlargest(named, y).itertuples():
+        axis.annotate(f"L{row.layer}H{row.head}", (getattr(row, x), getattr(row, y)), (-6, -4), textcoords="offset points", ha="right")
+    axis.axvline(0, color=INK, lw=0.8)
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def emergence(panels: dict[str, dict[str, tuple[np.ndarray, np.ndarray, str, str]]], xlabel: str) -> plt.Figure:
+    """Measures along training, one panel above the other on one logarithmic time axis.
+
+    Parameters
+    ----------
+    panels : dict of str to dict
+        Axis label to {series: (steps [n], values [n], colour, line style)}.
+    """
+    figure, axes = plt.subplots(len(panels), 1, figsize=(5.6, 1.95 * len(panels) + 0.4), sharex=True)
+    for axis, (ylabel, series) in zip(axes, panels.items(), strict=True):
+        for name, (steps, values, colour, style) in series.items():
+            axis.plot(np.maximum(steps, 1), values, style, color=colour, marker="o", ms=3.5, label=name)
+        axis.set_ylabel(ylabel)
+        axis.grid(True)
+        axis.legend(loc="best", fontsize=10)
+    axes[-1].set_xscale("symlog" if any(0 in s[0] for p in panels.values() for s in p.values()) else "log")
+    axes[-1].set_xlabel(xlabel)
+    return figure
