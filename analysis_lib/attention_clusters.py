@@ -4,7 +4,8 @@ A row is what one query attends to. Rows are clustered by k-means, the number of
 linear support vector machine tries to say from the inputs which cluster a row is in, on prompts it was not fitted to. A causal row ends at
 its own position, so clusters of rows find positions even where attention is random: two clusters of random causal rows are nearly
 always a cut between early and late queries. A claim about inputs therefore has to be made beyond position, and beyond what random
-rows and an untrained model give: `describe` says how far position explains the clusters, and how much inputs add to it.
+rows and an untrained model give: `describe` says how far position explains the clusters, and how much inputs add to it. Attention may
+follow the inputs by degrees without falling into kinds; `content_share` and `key_correlations` ask that.
 
 Prompts have two tokens a point, a question that knows x and an answer that knows y, as `Regressor` has them.
 """
@@ -213,8 +214,8 @@ def describe(rows: ArrayLike, inputs: ArrayLike, counts: Sequence[int] = COUNTS,
     Description
         Positions enter as one indicator each, so that position may explain whatever it can.
     """
-    rows, inputs = np.asarray(rows, dtype=float), np.asarray(inputs, dtype=float)
-    if rows.ndim != 3 or inputs.ndim != 3 or inputs.shape[:2] != rows.shape[:2]:
+    rows, inputs = _checked_rows(rows), np.asarray(inputs, dtype=float)
+    if inputs.ndim != 3 or inputs.shape[:2] != rows.shape[:2]:
         raise ValueError(f"inputs: expected [prompt, point, feature] as rows has prompts and points, {rows.shape}, found {inputs.shape}")
     prompts, points = rows.shape[:2]
     groups, positions = np.repeat(np.arange(prompts), points), np.tile(np.arange(points), prompts)
@@ -231,6 +232,55 @@ def describe(rows: ArrayLike, inputs: ArrayLike, counts: Sequence[int] = COUNTS,
         **{name: float(hits.mean()) for name, hits in found.items()},
         gain=bootstrap_interval(gains, n_resamples=1000, seed=seed),
     )
+
+
+def content_share(rows: ArrayLike) -> float:
+    """Share of the variance of rows that their position does not explain: 0 where all prompts have the same rows.
+
+    Parameters
+    ----------
+    rows : array [prompt, point, key]
+
+    Returns
+    -------
+    float from 0 to 1
+    """
+    rows = _checked_rows(rows)
+    total = ((rows - rows.mean(axis=(0, 1))) ** 2).sum()
+    if total == 0:
+        raise ValueError("rows: expected rows that differ, found one row throughout")
+    return float(((rows - rows.mean(axis=0)) ** 2).sum() / total)
+
+
+def key_correlations(rows: ArrayLike, scores: ArrayLike) -> np.ndarray:
+    """Do the keys that a prompt's query attends to more than queries at its position usually do have a higher score?
+
+    Parameters
+    ----------
+    rows : array [prompt, key]
+        Attention of one query a prompt, all at the same position, to two keys or more.
+    scores : array [prompt, key]
+        Of the same keys, e.g. x of the key times x of the query.
+
+    Returns
+    -------
+    float64 [prompt]
+        Correlation over keys of attention and scores, both without their mean at each key over prompts; NaN where one of them is constant.
+    """
+    rows, scores = np.asarray(rows, dtype=float), np.asarray(scores, dtype=float)
+    if rows.ndim != 2 or rows.shape[1] < 2 or scores.shape != rows.shape:
+        raise ValueError(f"scores: expected [prompt, key] as rows has them, {rows.shape}, found {scores.shape}")
+    centred = [values - values.mean(axis=0) for values in (rows, scores)]
+    a, b = (values - values.mean(axis=1, keepdims=True) for values in centred)
+    norms = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    return np.divide((a * b).sum(axis=1), norms, out=np.full(len(a), np.nan), where=norms > 0)
+
+
+def _checked_rows(rows: ArrayLike) -> np.ndarray:
+    rows = np.asarray(rows, dtype=float)
+    if rows.ndim != 3 or not np.isfinite(rows).all():
+        raise ValueError(f"rows: expected finite numbers [prompt, point, key], found shape {rows.shape}")
+    return rows
 
 
 def _in_order(labels: np.ndarray) -> np.ndarray:

@@ -100,6 +100,26 @@ def test_a_fold_with_one_cluster_names_that_cluster():
     assert not hits.any()
 
 
+def test_content_share_is_what_position_leaves():
+    rng = np.random.default_rng(4)
+    by_position, by_prompt = rng.normal(size=(1, 6, 8)), rng.normal(size=(200, 6, 8))
+    assert clusters.content_share(np.broadcast_to(by_position, (5, 6, 8))) < 1e-20  # rounding
+    assert clusters.content_share(by_prompt) > 0.95
+    # Variances 9 between positions and 1 within: about a tenth, as six positions go.
+    by_position *= 3 / np.sqrt(by_position.var(axis=1).mean())
+    assert clusters.content_share(by_position + by_prompt) == pytest.approx(0.1, abs=0.02)
+
+
+def test_key_correlations_find_a_planted_score_and_see_through_position():
+    rng = np.random.default_rng(5)
+    scores, place = rng.normal(size=(300, 9)), 10 * np.arange(9.0)
+    rows = place + 0.5 * scores
+    np.testing.assert_allclose(clusters.key_correlations(rows, scores + place), 1)
+    np.testing.assert_allclose(clusters.key_correlations(-rows, scores), -1)
+    assert abs(clusters.key_correlations(rows, rng.normal(size=(300, 9))).mean()) < 0.08  # standard error 0.02
+    assert np.isnan(clusters.key_correlations(np.broadcast_to(place, (4, 9)), scores[:4])).all()
+
+
 ROWS = np.random.default_rng(3).dirichlet(np.ones(6), size=(4, 3))
 
 
@@ -113,6 +133,9 @@ ROWS = np.random.default_rng(3).dirichlet(np.ones(6), size=(4, 3))
         (lambda: clusters.cut_accuracy([0, 1, 2], [0, 1, 2]), "labels: expected two clusters"),
         (lambda: clusters.found_by_svm([0, 1], np.ones((3, 1)), [0, 1]), "features: expected"),
         (lambda: clusters.found_by_svm([0, 1], np.ones((2, 1)), [0, 1], folds=3), "folds: expected"),
+        (lambda: clusters.content_share(np.ones((2, 3))), "rows: expected"),
+        (lambda: clusters.content_share(np.ones((2, 3, 4))), "rows: expected rows that differ"),
+        (lambda: clusters.key_correlations(ROWS[0], ROWS[0, :2]), "scores: expected"),
         (lambda: clusters.describe(ROWS, np.ones((4, 2, 1))), "inputs: expected"),
     ],
 )

@@ -1,0 +1,258 @@
+"""Figures of regression in context."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from analysis_lib.plots.style import CYCLE, INK
+
+BLUE, ORANGE, GREEN, ROSE, OLIVE = CYCLE[:5]
+
+ANSWER_LINES = {  # of what answers: (colour, line style), the same in all figures
+    "transformer": (BLUE, "-"),
+    "least squares": (ORANGE, "--"),
+    "ridge(0.1)": (GREEN, "-."),
+    "Bayes-optimal ridge": (GREEN, "-."),
+    "lasso(0.01)": (ROSE, ":"),
+    "3 neighbours": (OLIVE, "-."),
+    "averaging": (OLIVE, ":"),
+    "zero": (INK, "-"),
+    "ridge(0.8)": (ORANGE, "-."),
+    "hard choice": (ROSE, "--"),
+    "averaging of both": (OLIVE, "--"),
+    "stacking": (ORANGE, "-"),
+    "posterior mean": (INK, ":"),
+}
+
+
+def curves(found, ylabel, xlabel="examples before the question", axis=None, log=True, floor=None, styles=ANSWER_LINES):
+    """Lines with bands against the number of examples.
+
+    Parameters
+    ----------
+    found : dict of str to DataFrame
+        Label to `examples error low high`.
+    ylabel, xlabel : str
+    axis : matplotlib.axes.Axes, optional
+        A new figure with a legend under it by default.
+    log : bool
+        Of the y axis.
+    floor : float, optional
+        Where the y axis ends; smaller values are not drawn.
+    styles : dict of str to (colour, line style)
+        By label.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    alone = axis is None
+    if alone:
+        figure, axis = plt.subplots(figsize=(5.6, 4.6))
+    for label, curve in found.items():
+        colour, style = styles[label]
+        axis.plot(curve["examples"], curve["error"], style, color=colour, label=label, lw=2.4 if label == "transformer" else 1.7)
+        axis.fill_between(curve["examples"], curve["low"], curve["high"], color=colour, alpha=0.18, lw=0)
+    if log:
+        axis.set_yscale("log")
+    if floor is not None:
+        axis.set_ylim(bottom=floor)
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    if alone:
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return axis
+
+
+def curve_panels(panels, ylabel, columns=2, floor=None, ceiling=None, xlabel="examples before the question", log=True, styles=ANSWER_LINES):
+    """Small multiples of `curves`, with one legend.
+
+    Parameters
+    ----------
+    panels : dict of str to dict of str to DataFrame
+        Panel title to what `curves` draws.
+    ylabel, xlabel : str
+    columns : int
+    floor, ceiling : float, optional
+        Ends of all y axes.
+    log, styles
+        As for `curves`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    rows = -(-len(panels) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(5.6, 2.1 * rows + 0.9), squeeze=False, sharey=True)
+    for axis in axes.flat[len(panels) :]:
+        axis.set_visible(False)
+    entries = {}
+    for axis, (title, found) in zip(axes.flat, panels.items(), strict=False):
+        curves(found, "", "", axis, log, floor, styles)
+        axis.set_title(title)
+        if ceiling is not None:
+            axis.set_ylim(top=ceiling)
+        entries |= dict(zip(*axis.get_legend_handles_labels()[::-1], strict=True))
+    figure.supylabel(ylabel, fontsize=12, color=INK)
+    figure.supxlabel(xlabel, fontsize=12, color=INK)
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def penalty_profiles(profiles, ylabel):
+    """Distance to ridge regressions by their penalty, a line a number of examples, the nearest penalty marked.
+
+    Parameters
+    ----------
+    profiles : DataFrame
+        `examples penalty distance`.
+    ylabel : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axis = plt.subplots(figsize=(5.6, 3.6))
+    numbers = sorted(profiles["examples"].unique())
+    shades = plt.get_cmap("viridis")(np.linspace(0.15, 0.85, len(numbers)))
+    for number, shade in zip(numbers, shades, strict=True):
+        line = profiles[profiles["examples"] == number]
+        nearest = line.loc[line["distance"].idxmin()]
+        axis.plot(line["penalty"], line["distance"], color=shade, label=f"{number} example{'s' if number > 1 else ''}")
+        axis.plot(nearest["penalty"], nearest["distance"], "o", color=shade, ms=8)
+    axis.set(xscale="log", yscale="log", xlabel="penalty of the ridge regression", ylabel=ylabel)
+    figure.legend(loc="outside right upper")
+    return figure
+
+
+def layer_lines(panels, ylabel, styles):
+    """A panel a question, a line a reader, against the layer, with intervals.
+
+    Parameters
+    ----------
+    panels : dict of str to DataFrame
+        Panel title to `reader layer estimate low high`; layers in order, as text.
+    ylabel : str
+    styles : dict of str to (colour, line style)
+        By reader.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axes = plt.subplots(1, len(panels), figsize=(5.6, 3.9), sharey=True, squeeze=False)
+    for axis, (title, table) in zip(axes[0], panels.items(), strict=True):
+        for reader, part in table.groupby("reader", sort=False):
+            colour, style = styles[reader]
+            ends = [part["estimate"] - part["low"], part["high"] - part["estimate"]]
+            axis.errorbar(part["layer"], part["estimate"], yerr=ends, fmt=style, marker="o", color=colour, label=reader, lw=1.7)
+        axis.axhline(0, color=INK, lw=0.8)
+        axis.set_title(title)
+        axis.set_xlabel("layer")
+    axes[0, 0].set_ylabel(ylabel)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def forest(table, xlabel, lines=None, log=False):
+    """Estimates with their intervals, a row a name, a mark a group.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `name group estimate low high`.
+    xlabel : str
+    lines : dict of str to float, optional
+        Vertical lines for comparison, by their label.
+    log : bool
+        Of the x axis.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    names, groups = list(dict.fromkeys(table["name"])), list(dict.fromkeys(table["group"]))
+    figure, axis = plt.subplots(figsize=(5.6, 0.42 * len(names) + 1.5))
+    for at, group in enumerate(groups):
+        part = table[table["group"] == group]
+        places = np.array([names.index(name) for name in part["name"]]) + 0.16 * (at - (len(groups) - 1) / 2)
+        ends = [part["estimate"] - part["low"], part["high"] - part["estimate"]]
+        axis.errorbar(part["estimate"], places, xerr=ends, fmt="os^Dv"[at % 5], color=CYCLE[at], ms=6, lw=1.6, label=group)
+    for style, (label, value) in zip(("-", "--", ":"), (lines or {}).items(), strict=False):
+        axis.axvline(value, color=INK, ls=style, lw=1.2, label=label)
+    if log:
+        axis.set_xscale("log")
+    axis.set_yticks(range(len(names)), names)
+    axis.set_ylim(len(names) - 0.5, -0.5)
+    axis.set_xlabel(xlabel)
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+def attention_grid(pattern, xs, ys, x_clusters, y_clusters):
+    """One head on one prompt, x and y queries against x and y keys, with inputs and clusters along the margins.
+
+    Parameters
+    ----------
+    pattern : array [2 * point, 2 * point]
+        Questions and answers in turn.
+    xs, ys : array [point, d], [point]
+    x_clusters, y_clusters : int [point]
+        Of the rows of questions and of answers.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    pattern, xs, ys = (np.asarray(values, dtype=float) for values in (pattern, xs, ys))
+    n, d = xs.shape
+    figure, axes = plt.subplots(3, 4, figsize=(5.6, 5.2), gridspec_kw={"width_ratios": [d, 1.2, n, n], "height_ratios": [d, n, n]})
+    axes[0, 0].set_visible(False)
+    axes[0, 1].set_visible(False)
+    largest = max(np.abs(xs).max(), np.abs(ys).max())
+    inputs = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest, "aspect": "auto"}
+    side = {0: (xs, x_clusters, "x query"), 1: (ys[:, None], y_clusters, "y query")}
+    for kind, (values, clusters, label) in side.items():
+        shown = axes[0, 2 + kind].imshow(values.T, **inputs)
+        axes[0, 2 + kind].set_title(f"{'xy'[kind]} of the key", fontsize=11)
+        axes[1 + kind, 0].imshow(values, **inputs)
+        axes[1 + kind, 0].set_ylabel(label)
+        axes[1 + kind, 1].imshow(np.asarray(clusters)[:, None], cmap="tab10", vmin=0, vmax=9, aspect="auto")
+        for key in range(2):
+            image = axes[1 + kind, 2 + key].imshow(pattern[kind::2, key::2], cmap="viridis", vmin=0, vmax=pattern.max(), aspect="auto")
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    axes[2, 0].set_xlabel("input", fontsize=11)
+    axes[2, 1].set_xlabel("cluster", fontsize=11)
+    for key in range(2):
+        axes[2, 2 + key].set_xlabel(f"{'xy'[key]} key")
+    figure.colorbar(image, ax=axes[1:, :], label="attention", fraction=0.04)
+    figure.colorbar(shown, ax=axes[0, :], label="input", fraction=0.04)
+    return figure
+
+
+def weights_by_odds(table, styles):
+    """Weight on the second predictor against the evidence for its hypothesis.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `answerer log_odds estimate low high`.
+    styles : dict of str to (colour, line style)
+        By answerer.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axis = plt.subplots(figsize=(5.6, 4.2))
+    for answerer, part in table.groupby("answerer", sort=False):
+        colour, style = styles[answerer]
+        axis.plot(part["log_odds"], part["estimate"], style, marker="o", color=colour, label=answerer)
+        axis.fill_between(part["log_odds"], part["low"], part["high"], color=colour, alpha=0.18, lw=0)
+    axis.axvline(0, color=INK, lw=0.8)
+    axis.set(xlabel="log odds of alpha 0.8 against 0.1, by the points before", ylabel="weight on ridge(0.8)")
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
