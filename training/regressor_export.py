@@ -162,7 +162,8 @@ def rows_of(task, figures):
         }
     rows = {"error at the last point": shown(figures["last_error_model"])}
     for name, label in (("ridge_0.1", "ridge(0.1)"), ("ridge_0.8", "ridge(0.8)")):
-        rows[f"the same, {label}; the model is under it by"] = "; ".join(shown(figures[f"{what}_{name}"]) for what in ("last_error", "lead_over"))
+        both = (shown(figures[f"{what}_{name}"]) for what in ("last_error", "lead_over"))
+        rows[f"the same, {label}; the model is under it by"] = "; ".join(both)
     rows["the same, the ridge of the true alpha"] = shown(figures["last_error_true_alpha"])
     rows["the same, Bayes average of the two ridges"] = shown(figures["last_error_bayes_average"])
     return rows

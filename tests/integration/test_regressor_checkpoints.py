@@ -1,0 +1,150 @@
+"""The embedded regressors do on fresh prompts what their cards say."""
+
+import json
+import math
+import socket
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from analysis_lib import cards, models, prompts, weights
+from analysis_lib.regressor import Regressor
+
+NAMES = ("regressor", "regressor-noisy", "model-selector", "model-selector-few")
+FRESH = 20_260_000  # a seed that no recipe draws from (tests/unit/test_regressor_training.py)
+
+
+def folder_of(name):
+    return models.EMBEDDED_FOLDER / models.STUDIES[name].embedded
+
+
+def needs(name):
+    return pytest.param(name, marks=pytest.mark.skipif(not folder_of(name).is_dir(), reason=f"{name} is not trained yet"))
+
+
+@pytest.fixture(scope="module", params=[needs(name) for name in NAMES])
+def loaded(request):
+    return load(request.param)
+
+
+def load(name):
+    with pytest.MonkeyPatch.context() as patch:
+
+        def refuse(*args, **kwargs):
+            raise AssertionError("a socket was opened")
+
+        patch.setattr(socket.socket, "connect", refuse)
+        patch.setattr(socket, "getaddrinfo", refuse)
+        patch.delenv("ANALYSIS_MODELS", raising=False)
+        return models.load(name)
+
+
+def errors_of(model, found, unit=1.0):
+    with torch.inference_mode():
+        parts = zip(found.xs.split(1000), found.ys.split(1000), strict=True)
+        return torch.cat([(model(xs, ys).predictions - ys).square() for xs, ys in parts]) / unit
+
+
+def standard_error(values):
+    return float(values.std() / math.sqrt(len(values)))
+
+
+def linear(name, n=4000):
+    """A linear regressor, prompts of the kind that it was trained on, and its errors."""
+    model, noise = load(name).model, 0.5 if name == "regressor-noisy" else 0.0
+    d = model.config.n_dims
+    found = prompts.linear_prompts(n, model.config.n_points, d, FRESH, noise=noise)
+    return model, found, errors_of(model, found, d)
+
+
+def least_squares_errors(found, k):
+    d = found.xs.shape[2]
+    w = torch.linalg.lstsq(found.xs[:, :k].double(), found.ys[:, :k, None].double()).solution
+    return ((found.xs[:, k].double() * w[..., 0]).sum(-1) - found.ys[:, k]).square() / d
+
+
+def test_files(loaded):
+    folder = folder_of(loaded.name)
+    assert {"README.md", "config.json", "evaluation.json", "model.safetensors", "seeds.json", "training_log.csv"} <= {
+        path.name for path in folder.iterdir()
+    }
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 16_000_000
+    with safe_open(folder / "model.safetensors", framework="pt") as handle:
+        assert {handle.get_slice(name).get_dtype() for name in handle.keys()} == {"F16"}  # noqa: SIM118
+    card = (folder / "README.md").read_text(encoding="utf-8").lower()
+    assert all(word in card for word in ("licen", "tokens", "held-out", "seed", "untrained", "limits"))
+
+
+def test_loaded_as_every_model_is(loaded):
+    assert type(loaded.model) is Regressor
+    assert loaded.tokenizer is None
+    assert loaded.source == "embedded"
+    assert loaded.model.dtype == torch.float32
+    assert not loaded.model.training
+    found = weights.extract(loaded)
+    assert (found.n_layers, found.n_heads, found.d_model) == (3, 2, 64)
+    twin = models.untrained_like(loaded, 0)
+    assert type(twin.model) is Regressor
+
+
+def test_the_shipped_seed_is_the_one_of_the_lowest_validation_loss(loaded):
+    folder = folder_of(loaded.name)
+    seeds = json.loads((folder / "seeds.json").read_text())
+    chosen = min(seeds, key=lambda seed: seeds[seed]["validation_loss"])
+    stored = load_file(folder / "seeds" / f"seed-{chosen}.safetensors")
+    assert stored.keys() == loaded.model.state_dict().keys()
+    assert all(torch.equal(value.half(), stored[name]) for name, value in loaded.model.state_dict().items())
+    assert {path.name for path in (folder / "seeds").iterdir()} == {f"seed-{seed}.safetensors" for seed in seeds}
+    assert cards.figures(loaded.name)["validation_loss"] == seeds[chosen]["validation_loss"]
+
+
+def test_the_log_falls(loaded):
+    log = cards.training_log(loaded.name)
+    assert log["heldout_loss"].iloc[-1] < log["heldout_loss"].iloc[0]
+    assert log["heldout_loss"].iloc[-1] == pytest.approx(cards.figures(loaded.name)["validation_loss"], rel=0.01)  # float16
+    assert (log["step"].diff().dropna() > 0).all()
+
+
+@pytest.mark.parametrize("name", [needs("regressor")])
+def test_the_regressor_is_near_least_squares(name):
+    model, found, errors = linear(name)
+    d = model.config.n_dims
+    late = range(2 * d, model.config.n_points)
+    excess = torch.stack([errors[:, k] - least_squares_errors(found, k) for k in late]).mean(0)
+    assert excess.mean() + 3 * standard_error(excess) < 0.05
+    zero = found.ys[:, -1].square() / d
+    assert zero.mean() > 20 * errors[:, -1].mean()
+    assert zero.mean() == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("name", [needs("regressor-noisy")])
+def test_the_noisy_regressor_is_near_the_best_estimator(name):
+    """Bayes-optimal ridge has penalty = the noise's variance; least squares does worse with few points."""
+    model, found, errors = linear(name)
+    for k in range(3, 10):
+        best = prompts.ridge_predictions(found.xs[:, :k], found.ys[:, :k], found.xs[:, k : k + 1], 0.25)[:, 0]
+        gap = errors[:, k] - (best - found.ys[:, k]).square() / 3
+        assert gap.mean() + 3 * standard_error(gap) < 0.05
+        assert gap.mean() > -3 * standard_error(gap)  # nothing is better
+
+
+@pytest.mark.parametrize("name", [needs("model-selector"), needs("model-selector-few")])
+def test_the_selector_beats_both_ridges(name):
+    model = load(name).model
+    found = prompts.selector_prompts(6000, FRESH, n_fitted=6 if name.endswith("few") else 21)
+    errors = errors_of(model, found)[:, -1]
+    for ridge in (0, 1):
+        lead = (found.xs[:, -1, ridge] - found.ys[:, -1]).square() - errors
+        assert lead.mean() > 2 * standard_error(lead)
+
+
+@pytest.mark.parametrize("name", [needs("regressor"), needs("model-selector")])
+def test_an_untrained_twin_knows_nothing(name):
+    loaded = load(name)
+    twin = models.untrained_like(loaded, 0).model
+    found = prompts.linear_prompts(1000, 10, 3, FRESH) if name == "regressor" else prompts.selector_prompts(1000, FRESH)
+    zero = found.ys[:, -1].square().mean()
+    assert errors_of(twin, found)[:, -1].mean() > 0.9 * zero
+    assert errors_of(loaded.model, found)[:, -1].mean() < 0.1 * zero
