@@ -1,6 +1,6 @@
 """Where in a regressor the answer is: the read-out at every layer, linear probes, and heads taken out.
 
-Three questions about one residual stream, asked at the tokens that predict. *Lens*: what would the model answer if it stopped here?
+Three questions about one residual stream. *Lens*: what would the model answer if it stopped here?
 *Probe*: can the answer be read by any linear map, fitted on other prompts? *Ablation*: what does the answer lose without this head?
 A probe finds what is decodable, not what is used, and finds something in an untrained model too; so a claim needs that control.
 
@@ -23,8 +23,8 @@ PENALTIES = np.geomspace(1e-4, 1e4, 9)
 ABLATIONS = ("zero", "mean")
 
 
-def question_states(model, xs: Tensor, ys: Tensor) -> Tensor:
-    """The residual stream at the tokens that predict.
+def token_states(model, xs: Tensor, ys: Tensor) -> tuple[Tensor, Tensor]:
+    """The residual stream at the tokens that ask, which predict, and at the tokens that answer.
 
     Parameters
     ----------
@@ -33,13 +33,14 @@ def question_states(model, xs: Tensor, ys: Tensor) -> Tensor:
 
     Returns
     -------
-    Tensor [layer, batch, point, d_model]
+    questions, answers : Tensor [layer, batch, point, d_model]
         What the first block reads, then what each block gives: the labels are "embed", "1" ... "L". The final layer norm is left to
         `lens`.
     """
     with hooks.recording(model) as record, torch.no_grad():
         model(xs=xs, ys=ys)
-    return hooks.stacked(record)["states"][: hooks.sites(model).n_layers + 1, :, ::2]
+    states = hooks.stacked(record)["states"][: hooks.sites(model).n_layers + 1]
+    return states[:, :, ::2], states[:, :, 1::2]
 
 
 def lens(model, states: Tensor) -> Tensor:

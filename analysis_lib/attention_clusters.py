@@ -198,7 +198,7 @@ def found_by_svm(labels: ArrayLike, features: ArrayLike, groups: ArrayLike, fold
     return guessed == labels
 
 
-def describe(rows: ArrayLike, inputs: ArrayLike, counts: Sequence[int] = COUNTS, seed: int = 0) -> Description:
+def describe(rows: ArrayLike, inputs: ArrayLike, counts: Sequence[int] = COUNTS, seed: int = 0, level: float = 0.95) -> Description:
     """Cluster one head's rows over many prompts, and hold the clusters against position and inputs.
 
     Parameters
@@ -208,6 +208,8 @@ def describe(rows: ArrayLike, inputs: ArrayLike, counts: Sequence[int] = COUNTS,
         What the query knows.
     counts, seed
         As for `cluster_rows`.
+    level : float
+        Of the interval of `gain`; where many heads are described, 1 - 0.05 / their number corrects for it (Bonferroni).
 
     Returns
     -------
@@ -230,7 +232,7 @@ def describe(rows: ArrayLike, inputs: ArrayLike, counts: Sequence[int] = COUNTS,
         position_agreement=float(adjusted_mutual_info_score(positions, clusters.labels)),
         majority=float(np.bincount(clusters.labels).max() / len(clusters.labels)),
         **{name: float(hits.mean()) for name, hits in found.items()},
-        gain=bootstrap_interval(gains, n_resamples=1000, seed=seed),
+        gain=bootstrap_interval(gains, level=level, n_resamples=1000, seed=seed),
     )
 
 

@@ -28,11 +28,14 @@ def drawn():
 
 
 def test_the_lens_on_the_last_layer_is_the_model(model, drawn):
-    states = answer_layers.question_states(model, drawn.xs, drawn.ys)
-    assert states.shape == (3, 30, 5, 12)
+    states, answers = answer_layers.token_states(model, drawn.xs, drawn.ys)
+    assert states.shape == answers.shape == (3, 30, 5, 12)
     np.testing.assert_allclose(answer_layers.lens(model, states)[-1], incontext.predict(model, drawn.xs, drawn.ys), atol=1e-5)
     embedded = model.read_in(drawn.xs) + model.backbone.wpe.weight[:10:2]
     torch.testing.assert_close(states[0], embedded.detach(), atol=1e-6, rtol=1e-5)
+    padded = torch.nn.functional.pad(drawn.ys[..., None], (0, 1))
+    embedded = model.read_in(padded) + model.backbone.wpe.weight[1:10:2]
+    torch.testing.assert_close(answers[0], embedded.detach(), atol=1e-6, rtol=1e-5)
 
 
 def test_a_probe_finds_what_is_there_and_nothing_else():
