@@ -64,6 +64,20 @@ def induction_scores(patterns: Patterns, ids: Ids, per_sequence: bool = False, r
     return attention_to(patterns, [induction_targets(x) for x in checked_ids(ids, patterns)], per_sequence, rows)
 
 
+def induction_excess(patterns: Patterns, ids: Ids, per_sequence: bool = False, rows: Rows | None = None, width: int = 4) -> np.ndarray:
+    """Induction score less the attention to as many keys near its targets; parameters, result and errors as for `attention_to`.
+
+    A head that prefers near tokens, or early ones, gives the keys around a target nearly as much as the target itself. Keys `width` or
+    less from a target stand for it (`nearby_weights`), without other targets and earlier occurrences of the query's token.
+    """
+    patterns = checked_patterns(patterns)
+    ids = checked_ids(ids, patterns)
+    targets = [induction_targets(x) for x in ids]
+    nearby = [nearby_weights(t, width, exclude=duplicate_targets(x)) for t, x in zip(targets, ids, strict=True)]
+    kept = [t & near.any(axis=-1, keepdims=True) for t, near in zip(targets, nearby, strict=True)]
+    return attention_to(patterns, kept, per_sequence, rows) - attention_to(patterns, nearby, per_sequence, rows)
+
+
 SCORES: dict[str, Callable[..., np.ndarray]] = {
     "previous token": previous_token_scores,
     "duplicate token": duplicate_token_scores,

@@ -10,6 +10,7 @@ from analysis_lib.head_scores import (
     SCORES,
     attention_to,
     duplicate_targets,
+    induction_excess,
     induction_scores,
     induction_targets,
     nearby_weights,
@@ -203,16 +204,17 @@ def test_nearby_keys_stand_for_targets():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_position_and_recency_leave_no_excess_over_nearby_keys(seed):
-    """A head of distances alone, attention falling slowly: its induction score is what nearby keys would get."""
+def test_position_and_recency_leave_no_excess_and_induction_leaves_all(seed):
+    """A head of distances alone, attention falling slowly with them, beside a perfect induction head."""
     probe = repeated_random_tokens(200, n_sequences=30, block=8, gap=(5, 15), seed=seed)
     n = probe.ids.shape[1]
     distance = np.arange(n)[:, None] - np.arange(n)
-    pattern = heads(attends(np.where(distance >= 0, 1 + 0.02 * distance, 0)))
-    targets = [induction_targets(ids) for ids in probe.ids]
-    score = attention_to([pattern] * 30, targets)[0, 0]
-    nearby = attention_to([pattern] * 30, [nearby_weights(t) for t in targets])[0, 0]
-    assert nearby == pytest.approx(score, rel=0.03)  # linear in the distance, so that only keys cut off at the edge matter
+    by_distance = attends(np.where(distance >= 0, 1 + 0.02 * distance, 0))
+    patterns = [heads(by_distance, attends(induction_targets(ids))) for ids in probe.ids]
+    score, excess = induction_scores(patterns, probe.ids)[0], induction_excess(patterns, probe.ids)[0]
+    assert abs(excess[0]) < 0.03 * score[0]  # linear in the distance, so that only keys cut off at the edge matter
+    assert excess[1] == score[1] == 1
+    assert induction_excess(patterns, probe.ids, per_sequence=True, rows=probe.foretold).shape == (30, 1, 2)
 
 
 @pytest.mark.parametrize(
