@@ -59,9 +59,32 @@ def anisotropy(states: ArrayLike, texts: ArrayLike, *, n_resamples: int = 1000, 
     -------
     Profile
     """
-    means = _text_means(states, texts)
+    means, _ = _text_means(states, texts)
     weights = resamples(means.shape[1], n_resamples, seed)
     return Profile(between(means, np.ones((1, means.shape[1])))[0], between(means, weights))
+
+
+def within_texts(states: ArrayLike, texts: ArrayLike) -> Measure:
+    """Mean cosine over all pairs of different vectors of one text, for each text: what a sample of one text gives.
+
+    Parameters
+    ----------
+    states : float [layer, n, d_model]
+    texts : array [n]
+        Texts of one vector are left out; one text with two at least.
+
+    Returns
+    -------
+    Measure
+        A unit is a text; `counts` are its vectors; `adjusted` is less `anisotropy`.
+    """
+    means, counts = _text_means(states, texts)
+    kept = counts > 1
+    if not kept.any():
+        raise ValueError("texts are all different; expected two vectors of one text at least")
+    counts = counts[kept]
+    raw = (counts**2 * (means[:, kept] ** 2).sum(axis=2) - counts) / (counts**2 - counts)
+    return Measure(np.unique(texts)[kept], counts, raw, raw - anisotropy(states, texts, n_resamples=1).estimate[:, None])
 
 
 @dataclass(frozen=True)
@@ -102,7 +125,7 @@ def rogue_dimensions(states: ArrayLike, texts: ArrayLike, k: int = 3, *, n_resam
     -------
     RogueDimensions
     """
-    means = _text_means(states, texts)
+    means, _ = _text_means(states, texts)
     n_layers, n_texts, width = means.shape
     if not 1 <= k <= width:
         raise ValueError(f"k is {k}; expected 1 to {width}, the dimensions")
@@ -281,13 +304,13 @@ def isotropy(states: ArrayLike, texts: ArrayLike, *, n_blocks: int = 40, n_resam
     return Profile(estimate, np.stack(draws, axis=1))
 
 
-def _text_means(states: ArrayLike, texts: ArrayLike) -> np.ndarray:
-    """Mean unit vectors of texts, [layer, text, d_model]."""
+def _text_means(states: ArrayLike, texts: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Mean unit vectors of texts, [layer, text, d_model], and the numbers of their vectors."""
     states = checked_states(states)
     means, counts = group_means(unit_vectors(states), checked_labels(states, texts=texts)[0])
     if len(counts) < 2:
         raise ValueError("texts are all the same; expected vectors from two texts at least")
-    return means
+    return means, counts
 
 
 def _frequent(words: np.ndarray, texts: np.ndarray, min_contexts: int) -> tuple[np.ndarray, np.ndarray]:

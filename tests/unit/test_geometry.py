@@ -78,6 +78,17 @@ def test_anisotropy_does_not_see_what_words_of_one_text_share():
     assert found.low[0] < 0 < found.high[0]
 
 
+def test_within_texts_is_the_mean_cosine_of_each_text(labelled):
+    states, _, texts = labelled
+    texts = np.where(np.arange(N) == 0, 99, texts)  # a text of one vector
+    found = geometry.within_texts(states, texts)
+    assert list(found.units) == [text for text in np.unique(texts) if np.sum(texts == text) > 1]
+    for at, text in enumerate(found.units):
+        np.testing.assert_allclose(found.raw[:, at], geometry.mean_cosine(states[:, texts == text]), atol=1e-12)
+        assert found.counts[at] == np.sum(texts == text)
+    np.testing.assert_allclose((found.raw - found.adjusted)[:, 0], geometry.anisotropy(states, texts).estimate, atol=1e-12)
+
+
 def test_a_bootstrap_resample_is_the_estimate_on_the_texts_drawn(labelled):
     """Text drawn m times: its pairs with other texts count m times, those with itself never."""
     states, _, texts = labelled
@@ -281,6 +292,7 @@ def test_a_resample_of_one_text_alone_is_left_out():
         (lambda x: geometry.anisotropy(x, np.zeros(60)), "two texts"),
         (lambda x: geometry.anisotropy(x, np.arange(59)), r"texts has shape \(59,\)"),
         (lambda x: geometry.anisotropy(x, np.arange(60), n_resamples=0), "n_resamples is 0"),
+        (lambda x: geometry.within_texts(x, np.arange(60)), "texts are all different"),
         (lambda x: geometry.rogue_dimensions(x, np.arange(60), k=8), "k is 8"),
         (lambda x: geometry.self_similarity(x, np.arange(60), np.arange(60)), "1 texts at most"),
         (lambda x: geometry.self_similarity(x, np.zeros(60), np.arange(60), min_contexts=1), "min_contexts is 1"),
