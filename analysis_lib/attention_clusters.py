@@ -5,7 +5,7 @@ linear support vector machine tries to say from the inputs which cluster a row i
 its own position, so clusters of rows find positions even where attention is random: two clusters of random causal rows are nearly
 always a cut between early and late queries. A claim about inputs therefore has to be made beyond position, and beyond what random
 rows and an untrained model give: `describe` says how far position explains the clusters, and how much inputs add to it. Attention may
-follow the inputs by degrees without falling into kinds; `content_share` and `key_correlations` ask that.
+follow the inputs by degrees without falling into kinds; `content_share` and `key_slopes` ask that.
 
 Prompts have two tokens a point, a question that knows x and an answer that knows y, as `Regressor` has them.
 """
@@ -254,8 +254,8 @@ def content_share(rows: ArrayLike) -> float:
     return float(((rows - rows.mean(axis=0)) ** 2).sum() / total)
 
 
-def key_correlations(rows: ArrayLike, scores: ArrayLike) -> np.ndarray:
-    """Do the keys that a prompt's query attends to more than queries at its position usually do have a higher score?
+def key_slopes(rows: ArrayLike, scores: ArrayLike) -> np.ndarray:
+    """How much more a query attends to a key for each unit of the key's score, in units of even attention.
 
     Parameters
     ----------
@@ -267,15 +267,17 @@ def key_correlations(rows: ArrayLike, scores: ArrayLike) -> np.ndarray:
     Returns
     -------
     float64 [prompt]
-        Correlation over keys of attention and scores, both without their mean at each key over prompts; NaN where one of them is constant.
+        Least-squares slope over a prompt's keys of attention / (mean attention of all rows) in scores, both without their mean at each
+        key over prompts, so that position explains nothing; NaN where all scores of a prompt are equal. A correlation would not do: where
+        attention is nearly even, as in an untrained model, it can be large and of no consequence.
     """
     rows, scores = np.asarray(rows, dtype=float), np.asarray(scores, dtype=float)
     if rows.ndim != 2 or rows.shape[1] < 2 or scores.shape != rows.shape:
         raise ValueError(f"scores: expected [prompt, key] as rows has them, {rows.shape}, found {scores.shape}")
-    centred = [values - values.mean(axis=0) for values in (rows, scores)]
+    centred = [values - values.mean(axis=0) for values in (rows / rows.mean(), scores)]
     a, b = (values - values.mean(axis=1, keepdims=True) for values in centred)
-    norms = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
-    return np.divide((a * b).sum(axis=1), norms, out=np.full(len(a), np.nan), where=norms > 0)
+    spread = (b**2).sum(axis=1)
+    return np.divide((a * b).sum(axis=1), spread, out=np.full(len(a), np.nan), where=spread > 0)
 
 
 def _checked_rows(rows: ArrayLike) -> np.ndarray:

@@ -225,6 +225,31 @@ def implied_weights(model: torch.nn.Module, xs: ArrayLike, ys: ArrayLike, batch_
     return np.concatenate([_query_gradients(model, x, y) for x, y in _batches(model, *_checked(xs, ys), batch_size)])
 
 
+def answer_influence(model: torch.nn.Module, xs: ArrayLike, ys: ArrayLike) -> np.ndarray:
+    r"""How much each shown answer moves the last prediction: the gradient $\partial \hat y_n / \partial y_i$.
+
+    For an estimator that is linear in the answers this is its prediction where $y_i$ is 1 and the others are 0.
+
+    Parameters
+    ----------
+    model : Regressor
+    xs, ys : array [batch, point, d], [batch, point]
+        Two points or more.
+
+    Returns
+    -------
+    float64 [batch, point - 1]
+    """
+    xs, ys = _checked(xs, ys)
+    if ys.shape[1] < 2:
+        raise ValueError(f"ys: expected two points or more, found {ys.shape[1]}")
+    ((x, y),) = _batches(model, xs, ys, len(xs))
+    y = y.clone().requires_grad_(True)
+    with torch.enable_grad():
+        total = model(xs=x, ys=y).predictions[:, -1].sum()
+    return torch.autograd.grad(total, y)[0][:, :-1].double().cpu().numpy()
+
+
 def _query_gradients(model: torch.nn.Module, xs: torch.Tensor, ys: torch.Tensor) -> np.ndarray:
     """Diagonal of the Jacobian of predictions in xs: each prediction in its own x alone, not in the points it learns from."""
     xs = xs.clone().requires_grad_(True)

@@ -26,7 +26,7 @@ ANSWER_LINES = {  # of what answers: (colour, line style), the same in all figur
 }
 
 
-def curves(found, ylabel, xlabel="examples before the question", axis=None, log=True, floor=None, styles=ANSWER_LINES):
+def curves(found, ylabel, xlabel="examples before the question", axis=None, log=True, floor=None, ceiling=None, styles=ANSWER_LINES):
     """Lines with bands against the number of examples.
 
     Parameters
@@ -38,8 +38,8 @@ def curves(found, ylabel, xlabel="examples before the question", axis=None, log=
         A new figure with a legend under it by default.
     log : bool
         Of the y axis.
-    floor : float, optional
-        Where the y axis ends; smaller values are not drawn.
+    floor, ceiling : float, optional
+        Where the y axis ends; values beyond are not drawn.
     styles : dict of str to (colour, line style)
         By label.
 
@@ -56,8 +56,7 @@ def curves(found, ylabel, xlabel="examples before the question", axis=None, log=
         axis.fill_between(curve["examples"], curve["low"], curve["high"], color=colour, alpha=0.18, lw=0)
     if log:
         axis.set_yscale("log")
-    if floor is not None:
-        axis.set_ylim(bottom=floor)
+    axis.set_ylim(bottom=floor, top=ceiling)
     axis.set(xlabel=xlabel, ylabel=ylabel)
     axis.xaxis.get_major_locator().set_params(integer=True)
     if alone:
@@ -65,7 +64,7 @@ def curves(found, ylabel, xlabel="examples before the question", axis=None, log=
     return axis
 
 
-def curve_panels(panels, ylabel, columns=2, floor=None, ceiling=None, xlabel="examples before the question", log=True, styles=ANSWER_LINES):
+def curve_panels(panels, ylabel, columns=2, xlabel="examples before the question", sharey=True, **options):
     """Small multiples of `curves`, with one legend.
 
     Parameters
@@ -74,9 +73,8 @@ def curve_panels(panels, ylabel, columns=2, floor=None, ceiling=None, xlabel="ex
         Panel title to what `curves` draws.
     ylabel, xlabel : str
     columns : int
-    floor, ceiling : float, optional
-        Ends of all y axes.
-    log, styles
+    sharey : bool
+    **options
         As for `curves`.
 
     Returns
@@ -84,18 +82,17 @@ def curve_panels(panels, ylabel, columns=2, floor=None, ceiling=None, xlabel="ex
     matplotlib.figure.Figure
     """
     rows = -(-len(panels) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(5.6, 2.1 * rows + 0.9), squeeze=False, sharey=True)
+    figure, axes = plt.subplots(rows, columns, figsize=(5.6, 2.1 * rows + 0.9), squeeze=False, sharey=sharey)
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     entries = {}
     for axis, (title, found) in zip(axes.flat, panels.items(), strict=False):
-        curves(found, "", "", axis, log, floor, styles)
+        curves(found, "", "", axis, **options)
         axis.set_title(title)
-        if ceiling is not None:
-            axis.set_ylim(top=ceiling)
         entries |= dict(zip(*axis.get_legend_handles_labels()[::-1], strict=True))
     figure.supylabel(ylabel, fontsize=12, color=INK)
-    figure.supxlabel(xlabel, fontsize=12, color=INK)
+    for axis in axes[-1]:
+        axis.set_xlabel(xlabel, fontsize=11)
     figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=2)
     return figure
 
@@ -148,7 +145,7 @@ def layer_lines(panels, ylabel, styles):
             ends = [part["estimate"] - part["low"], part["high"] - part["estimate"]]
             axis.errorbar(part["layer"], part["estimate"], yerr=ends, fmt=style, marker="o", color=colour, label=reader, lw=1.7)
         axis.axhline(0, color=INK, lw=0.8)
-        axis.set_title(title)
+        axis.set_title(title, fontsize=11)
         axis.set_xlabel("layer")
     axes[0, 0].set_ylabel(ylabel)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -225,7 +222,7 @@ def attention_grid(pattern, xs, ys, x_clusters, y_clusters):
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
     axes[2, 0].set_xlabel("input", fontsize=11)
-    axes[2, 1].set_xlabel("cluster", fontsize=11)
+    axes[2, 1].set_xlabel("\ncluster", fontsize=11)
     for key in range(2):
         axes[2, 2 + key].set_xlabel(f"{'xy'[key]} key")
     figure.colorbar(image, ax=axes[1:, :], label="attention", fraction=0.04)

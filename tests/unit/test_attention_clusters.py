@@ -110,14 +110,15 @@ def test_content_share_is_what_position_leaves():
     assert clusters.content_share(by_position + by_prompt) == pytest.approx(0.1, abs=0.02)
 
 
-def test_key_correlations_find_a_planted_score_and_see_through_position():
+def test_key_slopes_find_a_planted_slope_and_see_through_position():
     rng = np.random.default_rng(5)
-    scores, place = rng.normal(size=(300, 9)), 10 * np.arange(9.0)
-    rows = place + 0.5 * scores
-    np.testing.assert_allclose(clusters.key_correlations(rows, scores + place), 1)
-    np.testing.assert_allclose(clusters.key_correlations(-rows, scores), -1)
-    assert abs(clusters.key_correlations(rows, rng.normal(size=(300, 9))).mean()) < 0.08  # standard error 0.02
-    assert np.isnan(clusters.key_correlations(np.broadcast_to(place, (4, 9)), scores[:4])).all()
+    scores, place = rng.normal(size=(300, 9)), 1 + np.arange(9.0)
+    rows = (place + 0.5 * scores) / 40
+    even = rows.mean() * 40
+    np.testing.assert_allclose(clusters.key_slopes(rows, scores + place), 0.5 / even)
+    np.testing.assert_allclose(clusters.key_slopes(rows, -2 * scores), -0.25 / even)
+    assert abs(clusters.key_slopes(rows, rng.normal(size=(300, 9))).mean()) < 0.02  # standard error 0.003
+    assert np.isnan(clusters.key_slopes(rows, np.broadcast_to(place, (300, 9)))).all()
 
 
 ROWS = np.random.default_rng(3).dirichlet(np.ones(6), size=(4, 3))
@@ -135,7 +136,7 @@ ROWS = np.random.default_rng(3).dirichlet(np.ones(6), size=(4, 3))
         (lambda: clusters.found_by_svm([0, 1], np.ones((2, 1)), [0, 1], folds=3), "folds: expected"),
         (lambda: clusters.content_share(np.ones((2, 3))), "rows: expected"),
         (lambda: clusters.content_share(np.ones((2, 3, 4))), "rows: expected rows that differ"),
-        (lambda: clusters.key_correlations(ROWS[0], ROWS[0, :2]), "scores: expected"),
+        (lambda: clusters.key_slopes(ROWS[0], ROWS[0, :2]), "scores: expected"),
         (lambda: clusters.describe(ROWS, np.ones((4, 2, 1))), "inputs: expected"),
     ],
 )

@@ -129,6 +129,14 @@ def test_the_implied_weights_of_a_planted_ridge_are_its_weights(drawn):
     np.testing.assert_allclose(found, incontext.ridge_weights(drawn.xs, drawn.ys, 0.7), atol=1e-9)
 
 
+def test_influence_is_the_prediction_where_one_answer_is_one(drawn):
+    found = incontext.answer_influence(InContextRidge(0.7), drawn.xs, drawn.ys)
+    assert found.shape == (6, 7)
+    for i in range(7):
+        one = np.broadcast_to(np.eye(8)[i], (6, 8))
+        np.testing.assert_allclose(found[:, i], incontext.ridge(drawn.xs, one, 0.7)[:, -1], atol=1e-9)
+
+
 def test_implied_weights_are_the_slope_of_the_prediction(model, drawn):
     slopes = incontext.implied_weights(model, drawn.xs, drawn.ys)
     step = torch.zeros_like(drawn.xs)
@@ -193,6 +201,7 @@ XS, YS = np.ones((2, 4, 3)), np.ones((2, 4))
         (lambda: incontext.bayes_ridge(XS, YS, noise=-1), "noise: expected"),
         (lambda: incontext.bayes_ridge(XS, YS, noise=1, scale=0), "scale: expected"),
         (lambda: incontext.nearest_neighbours(XS, YS, k=0), "k: expected"),
+        (lambda: incontext.answer_influence(InContextRidge(1.0), XS[:, :1], YS[:, :1]), "ys: expected two points"),
         (lambda: incontext.squared_errors(np.ones((2, 3)), YS, 3), "predictions: expected the shape of ys"),
         (lambda: incontext.squared_errors(YS, YS, 0), "n_dims: expected"),
         (lambda: incontext.error_curve(np.ones(4)), r"errors: expected \[batch, point\]"),
