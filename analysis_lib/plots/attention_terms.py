@@ -49,7 +49,7 @@ def term_maps(scores: dict[str, np.ndarray], pattern: np.ndarray, labels: list[s
     return figure
 
 
-def terms_by_head(table, untrained, ylabel: str, logarithmic: float | None = None) -> plt.Figure:
+def terms_by_head(table, untrained, ylabel: str, logarithmic: float | None = None, colours: dict[str, str] | None = None) -> plt.Figure:
     """A measure of the four terms in every head: a row of panels a layer, a column a model, a point a term with its interval.
 
     Parameters
@@ -60,17 +60,20 @@ def terms_by_head(table, untrained, ylabel: str, logarithmic: float | None = Non
         `model layer term estimate`: dotted lines of the terms' colours.
     logarithmic : float, optional
         Draw a symmetric logarithmic axis that is linear up to this value.
+    colours : dict of str to str, optional
+        By what `term` holds; by default those of the four terms.
     """
+    colours = colours or TERM_COLOURS
     models, layers = list(dict.fromkeys(table["model"])), sorted(table["layer"].unique())
     figure, axes = plt.subplots(len(layers), len(models), figsize=(5.8, 2.5 * len(layers) + 0.6), sharex=True, sharey="col", squeeze=False)
     for (row, layer), (column, model) in ((r, c) for r in enumerate(layers) for c in enumerate(models)):
         axis, here = axes[row, column], table[(table["layer"] == layer) & (table["model"] == model)]
         null = untrained[(untrained["layer"] == layer) & (untrained["model"] == model)]
         heads = list(dict.fromkeys(here["head"]))
-        for place, (term, colour) in enumerate(TERM_COLOURS.items()):
+        for place, (term, colour) in enumerate(colours.items()):
             part = here[here["term"] == term]
             ends = [part["estimate"] - part["low"], part["high"] - part["estimate"]]
-            x = np.arange(len(heads)) + 0.17 * (place - 1.5)
+            x = np.arange(len(heads)) + 0.17 * (place - (len(colours) - 1) / 2)
             axis.errorbar(x, part["estimate"], yerr=ends, fmt="o", ms=3.8, lw=1.4, color=colour, label=term)
             for level in null.loc[null["term"] == term, "estimate"]:
                 axis.axhline(level, color=colour, ls=":", lw=1.2)
@@ -120,12 +123,12 @@ def part_maps(tables: dict, label: str, xlabel: str = "what the key reads") -> p
     Parameters
     ----------
     tables : dict of str to DataFrame [row, column]
-        The rows' axis label to its table.
+        The rows' axis label to its table; all have the same columns.
     label : str
         Of the colours, with its unit.
     """
     rows = [len(table) for table in tables.values()]
-    figure, axes = plt.subplots(len(tables), 1, figsize=(5.8, 0.34 * sum(rows) + 1.5 * len(rows)), height_ratios=rows, squeeze=False)
+    figure, axes = plt.subplots(len(tables), 1, figsize=(5.8, 0.34 * sum(rows) + 2.2), height_ratios=rows, squeeze=False)
     limit = max(float(np.abs(table.to_numpy()).max()) for table in tables.values())
     for axis, (ylabel, table) in zip(axes[:, 0], tables.items(), strict=True):
         values = table.to_numpy()
@@ -134,11 +137,14 @@ def part_maps(tables: dict, label: str, xlabel: str = "what the key reads") -> p
             if abs(value) >= 0.05 * limit:
                 colour = "white" if abs(value) > 0.6 * limit else "black"
                 axis.text(column + 0.5, row + 0.5, _short(value), ha="center", va="center", color=colour, fontsize=10)
-        axis.set_xticks(np.arange(values.shape[1]) + 0.5, table.columns, rotation=60, ha="right", rotation_mode="anchor")
+        axis.set_xticks([])
         axis.set_yticks(np.arange(values.shape[0]) + 0.5, table.index)
-        axis.set(ylim=(len(values), 0), ylabel=ylabel, xlabel=xlabel)
+        axis.set(ylim=(len(values), 0), ylabel=ylabel)
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
+    columns = next(iter(tables.values())).columns
+    axes[-1, 0].set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=60, ha="right", rotation_mode="anchor")
+    axes[-1, 0].set_xlabel(xlabel)
     figure.colorbar(shades, ax=axes[:, 0], location="bottom", shrink=0.7, aspect=30).set_label(label)
     return figure
 
