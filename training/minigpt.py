@@ -32,6 +32,7 @@ STEPS, BATCH, WARMUP, RATE = 3000, 32, 100, 5e-3
 TOKENS = STEPS * BATCH * synthetic.LENGTH
 SNAPSHOTS = (0, 100, 150, 200, 250, 300, 350, 400, 600, 1000, 1800, STEPS)
 MEASURED_EVERY = 50
+SYMBOL_ENTROPY = math.log(synthetic.VOCABULARY - 1)  # of a block, in nats
 FRESH_SEED = 10_000  # of the sequences that models are measured on; no training batch is drawn from it
 CHECKPOINTS = Path(__file__).parents[1] / "analysis_lib" / "checkpoints"
 
@@ -213,7 +214,7 @@ def evaluation(record):
     return {
         **record["trained"],
         "untrained": record["untrained"],
-        "entropies": {**synthetic.background().entropies(), "symbol": math.log(synthetic.VOCABULARY - 1)},
+        "entropies": {**synthetic.background().entropies(), "symbol": SYMBOL_ENTROPY},
         "run": {"seed": record["seed"], "steps": STEPS, "tokens": TOKENS, "seconds": record["seconds"], "device": record["device"]},
     }
 
@@ -232,13 +233,13 @@ def card(records, shipped):
         f"| tokens seen | {TOKENS:,} ({STEPS:,} steps of {BATCH} sequences of {synthetic.LENGTH} tokens) |",
         f"| held-out loss, background | {found['background']:.3f} nats a token; entropy rate {entropies['both']:.3f}, "
         f"with one symbol of context {entropies['last']:.3f}, unigram {entropies['none']:.3f} |",
-        f"| held-out loss, first occurrence of a block | {found['new']:.3f} nats a token; entropy {math.log(synthetic.VOCABULARY - 1):.3f} |",
+        f"| held-out loss, first occurrence of a block | {found['new']:.3f} nats a token; entropy {SYMBOL_ENTROPY:.3f} |",
         f"| device, wall time | {chosen['device']}; {chosen['seconds'] / 60:.1f} minutes |",
         f"| seed | {shipped}: the median of five by induction score, a rule set before they were trained |",
         "| precision | float16 on disk, trained in float32 |",
-        "", "All five seeds on fresh sequences, and below each the same network untrained. Scores are mean attention of the best head of layer 0",
-        "(previous token) and of layer 1 (induction), losses nats a token. *Repeated* tokens are those of later occurrences of a block after one",
-        "token of the occurrence; *known 2*, after two.", "",
+        "", "All five seeds on fresh sequences, and below each the same network untrained. Scores are mean attention of the best",
+        "head of layer 0 (previous token) and of layer 1 (induction), losses nats a token. *Repeated* tokens are those of later",
+        "occurrences of a block after one token of the occurrence; *known 2*, after two.", "",
         "| seed | previous token | induction | background | new | repeated | known 2 | minutes |", "|---|---|---|---|---|---|---|---|",
     ]
     for record in records:
@@ -247,8 +248,8 @@ def card(records, shipped):
             figures = [best[k] for k in ("previous_token", "induction", "background", "new", "repeated", "repeated_known_2")]
             lines.append(f"| {label} | {' | '.join(f'{x:.3f}' for x in figures)} | {minutes} |")
     lines += [
-        "", "`seeds/` holds the five models, `snapshots/` the shipped one along its training, `seeds.json` every head's scores and the course",
-        "of all runs.", "",
+        "", "`seeds/` holds the five models, `snapshots/` the shipped one along its training, `seeds.json` every head's scores and the",
+        "course of all runs.", "",
         "Limits: a model of synthetic sequences. It shows how a circuit forms and how one is measured; what happens in text, or at another",
         "size, it does not say. Trained again on another machine, the same seed differs by rounding.", "",
     ]

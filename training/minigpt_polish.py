@@ -1,20 +1,30 @@
 """minigpt-polish: two layers of attention alone on the Polish corpus, of notebook 002's size.
 
     python -m training.minigpt_polish --work training/runs --tokens 4e6
+    python -m training.minigpt_polish --work training/runs --export
 
 Text, tokens and tokenizer are polish-gpt2-mini's, and so are the batches (4 x 256 tokens), the schedule and bf16
 autocast. Muon on the heads' matrices, AdamW on embedding and positions; embedding rows no longer than
-``NORM_CAP``. The same command resumes.
+``NORM_CAP``. The same command resumes. The second command writes ``analysis_lib/checkpoints/minigpt-polish``.
 """
 
 import argparse
+import json
+import platform
+import shutil
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from transformers import GPT2TokenizerFast
 
 from analysis_lib.minigpt import MiniGPT, MiniGPTConfig
-from training.loop import ChunkedCrossEntropy, autocast, cap_norms, load_ids, train
+from training.evaluate import evaluate_gpt2
+from training.export import CHECKPOINTS, interval
+from training.loop import ChunkedCrossEntropy, autocast, cap_norms, load_ids, load_weights, train
 from training.polish_gpt2 import CONTEXT, epoch_starts, windows
+from training.tokens import read_documents
 
 NAME = "minigpt-polish"
 TEXT = "polish-gpt2-mini"  # the folder of its tokens and its tokenizer
@@ -46,6 +56,66 @@ def loss_of(model, batch, chunk=512, fused=False):
     return ChunkedCrossEntropy.apply(states[-1].flatten(0, 1).float(), model.unembed.weight, None, batch[:, 1:].flatten(), chunk, fused)
 
 
+def restore(folder):
+    """Model and progress of the state that a run last saved."""
+    path = folder / "state.safetensors"
+    model = MiniGPT(configuration())
+    load_weights(model, {k[6:]: v for k, v in load_file(path).items() if k.startswith("model.")}, path)
+    with safe_open(path, "pt") as file:
+        return model.eval(), json.loads(file.metadata()["progress"])
+
+
+def export(work, seed, device, note=""):
+    """Write the checkpoint folder from the run's last state, measured as it is shipped; returns its path."""
+    target, scratch = CHECKPOINTS / NAME, CHECKPOINTS / f".{NAME}.part"
+    model, progress = restore(work / NAME)
+    model = model.half().float()  # what is measured is what is shipped
+    torch.manual_seed(seed + 1)
+    untrained = MiniGPT(configuration()).eval()
+    ids = [load_ids(work / TEXT / f"{split}.bin") for split in ("train", "heldout")]
+    text = "\n".join(p for document in read_documents(work / "heldout.jsonl") for p in document)
+    figures = evaluate_gpt2(model, untrained, *ids, text)
+    run = {**progress, "seed": seed, "device": device, "train_tokens": len(ids[0]), "note": note}
+    shutil.rmtree(scratch, ignore_errors=True)
+    model.half().save_pretrained(scratch)
+    GPT2TokenizerFast.from_pretrained(work / TEXT / "tokenizer").save_pretrained(scratch)
+    shutil.copy(work / NAME / "log.csv", scratch / "training_log.csv")
+    (scratch / "evaluation.json").write_text(json.dumps({**figures, "run": run}, indent=1) + "\n", encoding="utf-8")
+    (scratch / "README.md").write_text(card(model, figures, run), encoding="utf-8")
+    shutil.rmtree(target, ignore_errors=True)
+    scratch.rename(target)
+    return target
+
+
+def card(model, figures, run):
+    """Model card in Markdown."""
+    lines = [
+        "---", "language: pl", "license: cc-by-4.0", "---", f"# {NAME}", "",
+        f"`MiniGPT`, {sum(p.numel() for p in model.parameters()):,} parameters, made for this book by `training/minigpt_polish.py`:",
+        "two layers of attention alone, of the size that notebook 002 studies, with the text and the tokenizer of polish-gpt2-mini.", "",
+        "| | |", "|---|---|",
+        "| data | ELTeC-pol, 62 novels of 1840-1939 in modern spelling (texts in the public domain, edition CC BY 4.0), "
+        "and three OpenStax textbooks (CC BY 4.0); 6.5 million words |",
+        "| licence | CC BY 4.0 |",
+        f"| tokens seen | {run['tokens']:,} ({run['tokens'] / run['train_tokens']:.2f} passes over {run['train_tokens']:,}) |",
+        f"| held-out loss | {interval(figures['heldout_loss'])} nats a next token |",
+        f"| the same | {figures['nats_per_word']:.3f} nats a word, {figures['nats_per_character']:.3f} nats a character |",
+        f"| unigram | entropy {figures['unigram_entropy']:.3f}, "
+        f"held-out cross entropy {figures['unigram_heldout_loss']:.3f} nats a token |",
+        f"| untrained | {figures['untrained_heldout_loss']:.3f} nats a token |",
+        f"| under the unigram entropy | {figures['under_unigram_entropy']:.3f} nats |",
+        f"| device, wall time | {run['device']}; {run['seconds'] / 60:.0f} minutes |",
+        f"| seed | {run['seed']} |",
+        *([f"| the run | {run['note']} |"] if run["note"] else []),
+        "| precision | float16 on disk, trained with bf16 autocast over float32 weights |",
+        "", "The loss curve is in `training_log.csv`, all figures in `evaluation.json`. Intervals are bootstraps over",
+        "held-out windows; the held-out set is 3 novels and 10 textbook modules, whole documents never trained on.", "",
+        "Limits: a very small model trained for less than one pass over old novels and textbooks, to have the measurements of",
+        "two-layer attention on natural text beside those on synthetic sequences. Not for use outside this book.", "",
+    ]
+    return "\n".join(lines)
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--work", default=Path("training/runs"), type=Path)
@@ -55,9 +125,15 @@ def main(arguments=None):
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", default=0, type=int)
     parser.add_argument("--compile", action="store_true", help="torch.compile the blocks: faster on a CPU, needs a C++ compiler")
+    parser.add_argument("--export", action="store_true", help="write the checkpoint of the last saved state")
+    parser.add_argument("--device-name", default=f"CPU, {platform.machine()}, one thread", help="for the card")
+    parser.add_argument("--note", default="", help="what the card should say of the run besides its settings")
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
+    if options.export:
+        print((export(options.work, options.seed, options.device_name, options.note) / "README.md").read_text(encoding="utf-8"))
+        return
     ids, heldout = (load_ids(options.work / TEXT / f"{split}.bin") for split in ("train", "heldout"))
     folder = options.work / NAME
     folder.mkdir(parents=True, exist_ok=True)
