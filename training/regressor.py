@@ -71,7 +71,7 @@ def _linear(noise):
 def _selector(n_fitted):
     return Task(
         {"n_dims": 2, "n_points": 21, "layout": "stacked"},
-        lambda n, seed: prompts.selector_prompts(n, seed, n_fitted=n_fitted),
+        lambda n, seed, n_points=21: prompts.selector_prompts(n, seed, n_points=n_points, n_fitted=n_fitted),
         rate=1e-3, steps=10_000,
     )
 

@@ -17,7 +17,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from analysis_lib import prompts
+from analysis_lib import incontext, model_selection, prompts
 from analysis_lib.models import STUDIES
 from analysis_lib.regressor import Regressor, RegressorConfig
 from analysis_lib.statistics import bootstrap_interval, difference_interval
@@ -25,7 +25,7 @@ from training.regressor import BATCH, TASKS, VALIDATION_SEED, build, measured_er
 
 CHECKPOINTS = Path(__file__).parents[1] / "analysis_lib" / "checkpoints"
 TEST_SEED, CALIBRATION_SEED = 10**9 + 2, 10**9 + 3
-N_TEST = 10_000
+N_TEST, N_COMPONENTS = 10_000, 4000
 
 
 def interval(values):
@@ -40,26 +40,18 @@ def difference(a, b):
     return {"mean": found.estimate, "low": found.low, "high": found.high}
 
 
-def reference_errors(task, found):
-    """Squared errors [prompt, point] of the best estimator, which knows the noise, and of least squares (nan below 2d points)."""
-    d, n = found.xs.shape[2], found.xs.shape[1]
-    best, least = torch.full_like(found.ys, torch.nan), torch.full_like(found.ys, torch.nan)
-    best[:, 0] = 0
-    for k in range(1, n):
-        shown = found.xs[:, :k], found.ys[:, :k]
-        best[:, k] = prompts.ridge_predictions(*shown, found.xs[:, k : k + 1], max(task.noise**2, 1e-9))[:, 0]
-        if k >= 2 * d:
-            w = torch.linalg.lstsq(shown[0].double(), shown[1].double()[..., None]).solution
-            least[:, k] = (found.xs[:, k, None].double() @ w)[:, 0, 0].float()
-    return [(predictions - found.ys).square() / task.unit for predictions in (best, least)]
-
-
 def measure_linear(model, task):
     """Errors on fresh prompts beside the best estimator's, least squares' and zero's; k is the number of points shown."""
     found = task.draw(N_TEST, TEST_SEED)
-    errors = measured_errors(model, task, found)
-    best, least = reference_errors(task, found)
-    zero = found.ys.square() / task.unit
+    errors = measured_errors(model, task, found).numpy()
+    best, least, zero = (
+        incontext.squared_errors(predictions, found.ys, task.config["n_dims"])
+        for predictions in (
+            incontext.bayes_ridge(found.xs, found.ys, task.noise),
+            incontext.least_squares(found.xs, found.ys),
+            incontext.zero(found.xs, found.ys),
+        )
+    )
     late = slice(2 * task.config["n_dims"], None)
     return {
         "mean_error": interval(errors.mean(1)),
@@ -78,48 +70,36 @@ def measure_linear(model, task):
     }
 
 
-def posterior(found, calibration):
-    """Probability of each alpha after the points before each point, [prompt, point, alpha].
-
-    What both ridges miss at a point is taken as Gaussian, with the covariance it has on the calibration prompts of that alpha.
-    """
-    logs = []
-    for alpha in prompts.ALPHAS:
-        missed = (calibration.ys[..., None] - calibration.xs)[torch.isclose(calibration.alphas, torch.tensor(alpha))].flatten(0, 1)
-        covariance = missed.T @ missed / len(missed)
-        misses = torch.distributions.MultivariateNormal(torch.zeros(2), covariance)
-        logs.append(misses.log_prob(found.ys[..., None] - found.xs).cumsum(1))
-    evidence = torch.stack(logs, dim=-1)
-    return torch.cat((torch.zeros_like(evidence[:, :1]), evidence[:, :-1]), dim=1).softmax(-1)
-
-
 def measure_selector(model, task):
-    """Errors at the last point of fresh prompts beside both ridges and four ways to choose between them."""
+    """Errors at the last point of fresh prompts beside both ridges, ways to choose between them, and the posterior mean.
+
+    The posterior mean is over `N_COMPONENTS` simulated functions: near the least error that any answer can have.
+    """
     found = task.draw(N_TEST, TEST_SEED)
-    errors = measured_errors(model, task, found)
-    of_ridges = (found.xs - found.ys[..., None]).square()
-    weights = posterior(found, task.draw(N_TEST, CALIBRATION_SEED))
-    averaged = ((weights * found.xs).sum(-1) - found.ys).square()
-    right = torch.isclose(found.alphas, torch.tensor(prompts.ALPHAS[1])).long()
-    last = {
-        "model": errors[:, -1],
-        "ridge_0.1": of_ridges[:, -1, 0],
-        "ridge_0.8": of_ridges[:, -1, 1],
-        "true_alpha": of_ridges[torch.arange(N_TEST), -1, right],
-        "more_probable": of_ridges[torch.arange(N_TEST), -1, weights[:, -1].argmax(-1)],
-        "bayes_average": averaged[:, -1],
-        "choice_that_has_seen_the_answer": of_ridges[:, -1].amin(-1),
+    simulated = task.draw(N_COMPONENTS, CALIBRATION_SEED, n_points=400)
+    posterior = model_selection.Mixture.from_prompts(simulated.xs, simulated.ys, simulated.alphas).posterior(found.xs, found.ys)
+    true = torch.isclose(found.alphas, torch.tensor(prompts.ALPHAS[1])).long()
+    predictions = {
+        "ridge_0.1": found.xs[..., 0],
+        "ridge_0.8": found.xs[..., 1],
+        "true_alpha": found.xs[torch.arange(len(true)), :, true],
+        "more_probable": model_selection.hard_choice(found.xs, posterior),
+        "bayes_average": model_selection.averaging(found.xs, posterior),
+        "posterior_mean": posterior.mean,
     }
+    errors = {name: incontext.squared_errors(values, found.ys, 1) for name, values in predictions.items()}
+    errors["choice_that_has_seen_the_answer"] = np.minimum(errors["ridge_0.1"], errors["ridge_0.8"])
+    errors["model"] = measured_errors(model, task, found).double().numpy()
+    last = {name: values[:, -1] for name, values in errors.items()}
     figures = {f"last_error_{name}": interval(values) for name, values in last.items()}
-    figures |= {f"lead_over_{name}": difference(values, errors[:, -1]) for name, values in last.items() if name != "model"}
-    by_alpha = {
-        str(alpha): {name: float(values[right == i].mean()) for name, values in last.items()} for i, alpha in enumerate(prompts.ALPHAS)
-    }
+    figures |= {f"lead_over_{name}": difference(values, last["model"]) for name, values in last.items() if name != "model"}
+    of_alpha = {str(alpha): true.numpy() == i for i, alpha in enumerate(prompts.ALPHAS)}
     return figures | {
-        "last_error_by_alpha": by_alpha,
-        "error_by_k": errors.mean(0).tolist(),
-        "ridge_errors_by_k": of_ridges.mean(0).T.tolist(),
-        "bayes_average_error_by_k": averaged.mean(0).tolist(),
+        "last_error_by_alpha": {
+            alpha: {name: float(values[made].mean()) for name, values in last.items()} for alpha, made in of_alpha.items()
+        },
+        "ridge_0.8_over_0.1_at_alpha_0.8": difference(*(last[name][of_alpha["0.8"]] for name in ("ridge_0.8", "ridge_0.1"))),
+        "error_by_k": {name: values.mean(0).tolist() for name, values in errors.items()},
     }
 
 
@@ -166,6 +146,7 @@ def rows_of(task, figures):
         rows[f"the same, {label}; the model is under it by"] = "; ".join(both)
     rows["the same, the ridge of the true alpha"] = shown(figures["last_error_true_alpha"])
     rows["the same, Bayes average of the two ridges"] = shown(figures["last_error_bayes_average"])
+    rows["the same, posterior mean (near the least possible)"] = shown(figures["last_error_posterior_mean"])
     return rows
 
 
