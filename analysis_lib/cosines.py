@@ -35,6 +35,7 @@ def checked_labels(states: np.ndarray, **labels: ArrayLike) -> list[np.ndarray]:
 
 
 def unit_vectors(states: np.ndarray) -> np.ndarray:
+    """The states [..., d_model] at length 1."""
     return states / np.linalg.norm(states, axis=-1, keepdims=True)
 
 

@@ -38,7 +38,8 @@ TITLES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
 
 def shown(interval, digits=2):
     """An interval as text."""
-    return f"{interval.estimate:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+    estimate, low, high = (round(value, digits) + 0.0 for value in interval)  # adding 0 turns -0.0 into 0.0
+    return f"{estimate:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 # %% [markdown]
@@ -87,13 +88,21 @@ class Reader:
 trained = {name: Reader(models.load(name)) for name in TITLES}
 fresh = {name: Reader(models.untrained_like(reader.loaded, seed=0), tokens=False) for name, reader in trained.items()}
 
+
+def each(function):
+    """What a function says of each reader: {"trained": {name: ...}, "fresh": {name: ...}}."""
+    return {key: {name: function(r) for name, r in group.items()} for key, group in (("trained", trained), ("fresh", fresh))}
+
+
 # %% tags=["remove-cell"]
 for name, reader in trained.items():
     glue(f"geo-{name}-label", reader.loaded.label, display=False)
     glue(f"geo-{name}-passes", reader.passes, display=False)
-    ratio = np.linalg.norm(reader.firsts, axis=2).mean(axis=1) / np.linalg.norm(reader.states, axis=2).mean(axis=1)
-    glue(f"geo-{name}-first-length", float(ratio[1]), display=False)
-    glue(f"geo-{name}-first-cosine", float(geometry.mean_cosine(reader.firsts)[1]), display=False)
+    lengths = np.linalg.norm(reader.firsts[1], axis=1) / np.linalg.norm(reader.states[1], axis=1).mean()
+    glue(f"geo-{name}-first-length", shown(statistics.bootstrap_interval(lengths)), display=False)
+    for suffix, one in (("", reader), ("-untrained", fresh[name])):
+        firsts = geometry.anisotropy(one.firsts, np.arange(one.firsts.shape[1]))
+        glue(f"geo-{name}-first-cosine{suffix}", shown(firsts.at(1)), display=False)
 some = trained["polish-gpt2"]
 glue("geo-texts", len(TEXTS), display=False)
 glue("geo-sentences", len(texts.sentences()), display=False)
@@ -107,9 +116,9 @@ assert all((reader.words[["text", "start"]] == some.words[["text", "start"]]).al
 # The figures come from {glue:text}`geo-polish-gpt2-label` and {glue:text}`geo-herbert-label`, and from {glue:text}`geo-words` words of {glue:text}`geo-texts:d` texts:
 # {glue:text}`geo-sentences:d` sentences, {glue:text}`geo-sense-sentences:d` sentences with one of {glue:text}`geo-lemmas:d` ambiguous words, and {glue:text}`geo-paragraphs:d` paragraphs.
 #
-# Why the first word goes: at GPT-2's first position a token can attend to nothing but itself. After the first block the states of first words are
-# {glue:text}`geo-polish-gpt2-first-length:.2f` times as long as others, and their mean cosine is {glue:text}`geo-polish-gpt2-first-cosine:.2f`
-# (HerBERT, which reads `<s>` first: {glue:text}`geo-herbert-first-length:.2f` times, {glue:text}`geo-herbert-first-cosine:.2f`).
+# Why the first word goes: at GPT-2's first position a token can attend to nothing but itself, and a first word is no sample of words in context. After the first block the states of first words are
+# {glue:text}`geo-polish-gpt2-first-length` times as long as the mean of the others, and their mean cosine is {glue:text}`geo-polish-gpt2-first-cosine` (untrained: {glue:text}`geo-polish-gpt2-first-cosine-untrained`). In HerBERT, which
+# reads `<s>` first, it is {glue:text}`geo-herbert-first-length` times, and {glue:text}`geo-herbert-first-cosine` ({glue:text}`geo-herbert-first-cosine-untrained`). The others' cosines are the next section's.
 #
 # ## Anisotropy by layer
 #
@@ -119,15 +128,11 @@ assert all((reader.words[["text", "start"]] == some.words[["text", "start"]]).al
 # $$\mathrm{anisotropy} = \frac{\bigl\|\sum_t m_t\bigr\|^2 - \sum_t \|m_t\|^2}{T^2 - T},$$
 #
 # exact, without a pair formed, and cheap enough to be computed again for a thousand bootstrap samples of texts. **IsoScore** {cite}`rudman2022` asks another question: how evenly does
-# the variance fill the dimensions (1: all alike, 0: one of them)? It does not see a mean that all words share, while a cosine sees little else; so both are shown.
+# the variance fill the dimensions (1: all alike, 0: one of them)? It does not see a mean that all words share; a cosine does. So both are shown.
 
 # %%
-anisotropy = {
-    key: {n: geometry.anisotropy(r.states, r.texts) for n, r in group.items()} for key, group in (("trained", trained), ("fresh", fresh))
-}
-isotropy = {
-    key: {n: geometry.isotropy(r.states, r.texts) for n, r in group.items()} for key, group in (("trained", trained), ("fresh", fresh))
-}
+anisotropy = each(lambda reader: geometry.anisotropy(reader.states, reader.texts))
+isotropy = each(lambda reader: geometry.isotropy(reader.states, reader.texts))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean cosine of words of different texts (above) and IsoScore (below) by layer, with 95% intervals over texts. A high cosine and a low IsoScore are both called anisotropic, and are different things.", "name": "fig-geo-anisotropy"}, "image": {"alt": "Four panels of lines over layers, GPT-2 left, HerBERT right: the trained model in colour, an untrained one in grey; the lines of trained and untrained models differ in shape, and the two measures do not mirror each other."}}
 LAYERS = {TITLES[name]: reader.layers for name, reader in trained.items()}
@@ -170,10 +175,7 @@ for name, reader in trained.items():
 # have a share of {glue:text}`geo-three-alike:.3f`.
 
 # %%
-rogue = {
-    key: {n: geometry.rogue_dimensions(r.states, r.texts) for n, r in group.items()}
-    for key, group in (("trained", trained), ("fresh", fresh))
-}
+rogue = each(lambda reader: geometry.rogue_dimensions(reader.states, reader.texts))
 
 
 def without(reader, dimensions):
@@ -221,14 +223,8 @@ glue("geo-three-alike", 3 / some.states.shape[2], display=False)
 # pronoun, the {glue:text}`geo-function:d` in most texts; **content words** have readings as noun, verb, adjective or adverb only ({glue:text}`geo-content:d` forms).
 
 # %%
-similar = {
-    key: {n: geometry.self_similarity(r.states, r.forms, r.texts) for n, r in group.items()}
-    for key, group in (("trained", trained), ("fresh", fresh))
-}
-explainable = {
-    key: {n: geometry.max_explainable_variance(r.states, r.forms, r.texts) for n, r in group.items()}
-    for key, group in (("trained", trained), ("fresh", fresh))
-}
+similar = each(lambda reader: geometry.self_similarity(reader.states, reader.forms, reader.texts))
+explainable = each(lambda reader: geometry.max_explainable_variance(reader.states, reader.forms, reader.texts))
 
 # %% tags=["hide-input"]
 counted = similar["trained"]["polish-gpt2"]
@@ -294,7 +290,7 @@ def intra(reader):
     return [geometry.intra_sentence_similarity(reader.states, labels).mean(adjusted=False) for labels in (reader.texts, dealt)]
 
 
-sentence = {key: {n: intra(r) for n, r in group.items()} for key, group in (("trained", trained), ("fresh", fresh))}
+sentence = each(intra)
 beyond = {key: {n: real - dealt for n, (real, dealt) in group.items()} for key, group in sentence.items()}
 variance = {key: {n: measure.mean() for n, measure in group.items()} for key, group in explainable.items()}
 
@@ -314,7 +310,7 @@ def changes(name):
         rows = {"anisotropy": anisotropy[key][name], "IsoScore": isotropy[key][name]}
         rows |= {f"self-similarity, {kind}": profile for kind, profile in lines[key][name].items()}
         rows |= {"intra-sentence": beyond[key][name], "MEV": variance[key][name]}
-        columns[label] = {row: shown(profile.change(0, at)) for row, profile in rows.items()}
+        columns[label] = {row: shown(profile.change(0, at), 3) for row, profile in rows.items()}
     return pd.DataFrame(columns)
 
 
@@ -363,11 +359,10 @@ def occurrences(reader):
 
 
 # %%
-marked = {key: {n: occurrences(r) for n, r in group.items()} for key, group in (("trained", trained), ("fresh", fresh))}
 options = {"strata": FORMS, "n_permutations": N_PERMUTATIONS}
-gap = {key: {n: word_senses.cosine_gap(x, **MARKED, **options) for n, x in group.items()} for key, group in marked.items()}
-nearest = {key: {n: word_senses.neighbour_accuracy(x, **MARKED, **options) for n, x in group.items()} for key, group in marked.items()}
-by_form = {n: word_senses.cosine_gap(x, MARKED["lemmas"], FORMS, n_permutations=500) for n, x in marked["trained"].items()}
+gap = each(lambda reader: word_senses.cosine_gap(occurrences(reader), **MARKED, **options))
+nearest = each(lambda reader: word_senses.neighbour_accuracy(occurrences(reader), **MARKED, **options))
+by_form = each(lambda reader: word_senses.cosine_gap(occurrences(reader), MARKED["lemmas"], FORMS, n_permutations=500))
 
 
 # %%
@@ -382,10 +377,10 @@ gap_p = {key: corrected(tests) for key, tests in gap.items()}
 nearest_p = {key: corrected(tests) for key, tests in nearest.items()}
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean cosine of two occurrences of a lemma, less anisotropy: in the same sense and in different senses, with 95% intervals over lemmas. Same is not above different as it stands, because forms are spread over senses; the next figure holds forms.", "name": "fig-geo-cosines"}, "image": {"alt": "Two panels of lines over layers, one a model: adjusted cosine for the same sense and for different senses, close together."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean cosine of two occurrences of a lemma, less anisotropy: in the same sense and in different senses, with 95% intervals over lemmas. Forms are not held here, and are spread over senses; the next figure holds them.", "name": "fig-geo-cosines"}, "image": {"alt": "Two panels of lines over layers, one a model: adjusted cosine for the same sense and for different senses, close together."}}
 def cosine_lines(name):
     """Adjusted cosines within and between senses."""
-    parts = word_senses.same_and_different(marked["trained"][name], **MARKED)
+    parts = word_senses.same_and_different(occurrences(trained[name]), **MARKED)
     return {
         label: less_anisotropy("trained", name, part.mean(seed=1))
         for label, part in zip(("same sense", "different senses"), parts, strict=True)
@@ -421,8 +416,7 @@ def rest_of_sentence(reader):
     return (means * counts[:, None] - occurrences(reader)) / (counts[:, None] - 1)
 
 
-readers = {"trained": trained, "fresh": fresh}
-rest = {key: {n: word_senses.neighbour_accuracy(rest_of_sentence(r), **MARKED, **options) for n, r in group.items()} for key, group in readers.items()}
+rest = each(lambda reader: word_senses.neighbour_accuracy(rest_of_sentence(reader), **MARKED, **options))
 rest_p = {key: corrected(tests) for key, tests in rest.items()}
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "How often the nearest neighbour is in the same sense: by the state of the word (95% intervals over lemmas), beside chance with forms held (95% of permutations); and by the mean state of the rest of the sentence, beside an untrained model's. Filled points pass Holm's correction at 0.05.", "name": "fig-geo-neighbours"}, "image": {"alt": "Two panels of lines over layers, one a model: the word's state and the band of its permutations, the rest of the sentence trained and untrained."}}
@@ -452,7 +446,7 @@ plots.layer_panels({"same sense, share": accuracies}, LAYERS, styles, {TITLES[na
 def variants(name):
     """Neighbour accuracy at the last block: raw and centred states, any form and another form."""
     reader = trained[name]
-    states = marked["trained"][name][[reader.last]]
+    states = occurrences(reader)[[reader.last]]
     centred = states - reader.states[[reader.last]].mean(axis=1, keepdims=True)
     for kind, x in (("raw", states), ("centred", centred)):
         for which, apart in (("any", None), ("another", FORMS)):
@@ -494,7 +488,8 @@ for name, reader in trained.items():
     for key, suffix in (("trained", ""), ("fresh", "-untrained")):
         chance = rest[key][name].null.mean(axis=0)[at]
         glue(f"geo-{name}-rest{suffix}", f"{shown(rest[key][name].profile.at(at))} (chance {chance:.2f}), p = {rest_p[key][name][at]:.3f}", display=False)
-    glue(f"geo-{name}-forms", shown(by_form[name].measure.mean().at(at), 3), display=False)
+    glue(f"geo-{name}-rest-learned", shown((rest["trained"][name].profile - rest["fresh"][name].profile).at(at)), display=False)
+    glue(f"geo-{name}-forms", shown(by_form["trained"][name].measure.mean().at(at), 3), display=False)
 counts = SENSES.groupby("lemma")["sense"].agg(lambda s: ((s.value_counts() - 1) * s.value_counts()).sum() / (len(s) * (len(s) - 1)))
 glue("geo-chance", float(counts.mean()), display=False)
 glue("geo-form", float(np.mean(list(word_senses.form_accuracy(**MARKED, forms=FORMS).values()))), display=False)
@@ -504,7 +499,8 @@ glue("geo-permutations", N_PERMUTATIONS, display=False)
 # The gap passes the correction in layers {glue:text}`geo-polish-gpt2-gap-layers` of GPT-2 and {glue:text}`geo-herbert-gap-layers` of HerBERT; the neighbours in layers
 # {glue:text}`geo-polish-gpt2-nn-layers` and {glue:text}`geo-herbert-nn-layers`. In the last layer of the untrained models neighbours share the sense in {glue:text}`geo-polish-gpt2-nn-untrained` and
 # {glue:text}`geo-herbert-nn-untrained` of cases. The rest of the sentence finds it in {glue:text}`geo-polish-gpt2-rest` in GPT-2 and {glue:text}`geo-herbert-rest` in HerBERT; untrained,
-# in {glue:text}`geo-polish-gpt2-rest-untrained` and {glue:text}`geo-herbert-rest-untrained`.
+# in {glue:text}`geo-polish-gpt2-rest-untrained` and {glue:text}`geo-herbert-rest-untrained`. What training adds to the rest of the sentence, over the same lemmas, is {glue:text}`geo-polish-gpt2-rest-learned` and
+# {glue:text}`geo-herbert-rest-learned`.
 #
 # ## The original procedure beside ours
 #
@@ -596,7 +592,7 @@ plots.layer_panels({"mean cosine": {TITLES[name]: cut(name) for name in TITLES}}
 # %% [markdown]
 # **What was recorded.** The four printed values, the same procedure on this chapter's models and texts, and this chapter's own measure at the same layer. A row is not a replication: models and texts differ.
 
-# %%
+# %% tags=["hide-input"]
 RECORDED = recorded.figures("001")
 ROWS = {
     f"{quantity}-{short}": name
@@ -652,7 +648,8 @@ glue("geo-texts-recorded", int(RECORDED.loc["texts", "value"]), display=False)
 #
 # - The models are small and read little text; their anisotropy says nothing of larger ones. Set `ANALYSIS_MODELS=hub` to put the same questions to the published models.
 # - A word is the mean over its tokens, so that a rare word is also an average of pieces. Forms as written are words: *Nie* at the head of a sentence is not *nie*.
-# - Sentences were written for this book, those of the senses with the sense in mind; nobody else has labelled them. How well a sense can be told from the sentence at all is not known.
+# - Sentences were written for this book, those of the senses with the sense in mind; nobody else has labelled them. How well a sense can be told from the sentence at all is not known,
+#   and sentences of one sense may share words by their topic.
 # - GPT-2 sees what stands before a word. Where the sense only becomes clear afterwards, its state cannot know it; HerBERT sees both sides.
 # - Intervals over texts, words or lemmas do not cover the choice of texts, nor the one seed of each untrained model.
 # - A cosine is one geometry among others. That it separates senses weakly does not say that a linear probe could not.

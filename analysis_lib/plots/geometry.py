@@ -75,6 +75,6 @@ def pair_bias(samples, colours, xlabel, ylabel) -> plt.Figure:
 def _line(axis: plt.Axes, profile, colour: str, style: str, filled, label: str) -> None:
     places = np.arange(len(profile.estimate))
     axis.fill_between(places, profile.low, profile.high, color=colour, alpha=0.22, lw=0)
-    axis.plot(places, profile.estimate, style, color=colour, lw=1.8, label=label, marker="o", ms=5, mfc="none", mec=colour)
+    axis.plot(places, profile.estimate, style, color=colour, lw=1.8, label=label, marker="o", ms=6, mfc="none", mec=colour)
     full = places if filled is None else places[np.asarray(filled, dtype=bool)]
-    axis.plot(full, np.asarray(profile.estimate)[full], "o", ms=5, color=colour)
+    axis.plot(full, np.asarray(profile.estimate)[full], "o", ms=6, color=colour)
