@@ -9,7 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from analysis_lib import cards, models, prompts, weights
+from analysis_lib import cards, incontext, models, prompts, weights
 from analysis_lib.regressor import Regressor
 
 NAMES = ("regressor", "regressor-noisy", "model-selector", "model-selector-few")
@@ -59,12 +59,6 @@ def linear(name, n=4000):
     return model, found, errors_of(model, found, d)
 
 
-def least_squares_errors(found, k):
-    d = found.xs.shape[2]
-    w = torch.linalg.lstsq(found.xs[:, :k].double(), found.ys[:, :k, None].double()).solution
-    return ((found.xs[:, k].double() * w[..., 0]).sum(-1) - found.ys[:, k]).square() / d
-
-
 def test_files(loaded):
     folder = folder_of(loaded.name)
     assert {"README.md", "config.json", "evaluation.json", "model.safetensors", "seeds.json", "training_log.csv"} <= {
@@ -107,27 +101,30 @@ def test_the_log_falls(loaded):
     assert (log["step"].diff().dropna() > 0).all()
 
 
-@pytest.mark.parametrize("name", [needs("regressor")])
-def test_the_regressor_is_near_least_squares(name):
+@pytest.mark.parametrize("name", [needs("regressor"), needs("regressor-noisy")])
+def test_linear_regressors_are_near_least_squares_from_2d_points_on(name):
     model, found, errors = linear(name)
-    d = model.config.n_dims
-    late = range(2 * d, model.config.n_points)
-    excess = torch.stack([errors[:, k] - least_squares_errors(found, k) for k in late]).mean(0)
+    late = slice(2 * model.config.n_dims, None)
+    least = incontext.squared_errors(incontext.least_squares(found.xs, found.ys), found.ys, model.config.n_dims)
+    excess = (errors.numpy() - least)[:, late].mean(1)
     assert excess.mean() + 3 * standard_error(excess) < 0.05
-    zero = found.ys[:, -1].square() / d
-    assert zero.mean() > 20 * errors[:, -1].mean()
-    assert zero.mean() == pytest.approx(1, abs=0.1)
 
 
-@pytest.mark.parametrize("name", [needs("regressor-noisy")])
-def test_the_noisy_regressor_is_near_the_best_estimator(name):
-    """Bayes-optimal ridge has penalty = the noise's variance; least squares does worse with few points."""
+@pytest.mark.parametrize("name", [needs("regressor")])
+def test_the_regressors_last_error_is_a_twentieth_of_zeros(name):
     model, found, errors = linear(name)
-    for k in range(3, 10):
-        best = prompts.ridge_predictions(found.xs[:, :k], found.ys[:, :k], found.xs[:, k : k + 1], 0.25)[:, 0]
-        gap = errors[:, k] - (best - found.ys[:, k]).square() / 3
-        assert gap.mean() + 3 * standard_error(gap) < 0.05
-        assert gap.mean() > -3 * standard_error(gap)  # nothing is better
+    zero = found.ys[:, -1].square() / model.config.n_dims
+    assert zero.mean() > 20 * errors[:, -1].mean()
+    assert abs(zero.mean() - 1) < 5 * standard_error(zero)
+
+
+@pytest.mark.parametrize("name", [needs("regressor"), needs("regressor-noisy")])
+def test_nothing_beats_the_best_estimator(name):
+    model, found, errors = linear(name)
+    best = incontext.bayes_ridge(found.xs, found.ys, found.noise)
+    gap = errors.numpy() - incontext.squared_errors(best, found.ys, model.config.n_dims)
+    for k in range(model.config.n_points):
+        assert gap[:, k].mean() > -4 * standard_error(gap[:, k])
 
 
 @pytest.mark.parametrize("name", [needs("model-selector"), needs("model-selector-few")])
