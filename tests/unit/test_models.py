@@ -447,3 +447,14 @@ def test_the_hub_over_loopback(checkpoints, tmp_path):
     assert refused[0] == "HubError"
     assert "cannot be reached" in refused[1]
     assert "ANALYSIS_MODELS=embedded" in refused[1]
+
+
+# The book's own architectures
+
+
+def test_a_model_that_reads_no_text_needs_no_tokenizer_and_has_no_hub_repository(no_network):
+    assert models.STUDIES["minigpt"] == models.Study("minigpt-induction", None)
+    assert models.STUDIES["minigpt-polish"] == models.Study("minigpt-polish", None)
+    assert not models.ARCHITECTURES["minigpt"].tokenized
+    with pytest.raises(ValueError, match="'minigpt' is this book's own model and has no hub repository"):
+        models.load("minigpt", source="hub")

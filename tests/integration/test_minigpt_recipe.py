@@ -1,0 +1,159 @@
+"""The attention-only models: what is shipped, and that the recipe gives it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from analysis_lib import cards, head_scores, minigpt_runs, models, reconstruction, synthetic, weights
+from analysis_lib.statistics import Interval
+from training import minigpt as recipe
+
+FRESH = 77  # sequences that neither training nor the recorded figures have used
+
+
+@pytest.fixture(scope="module")
+def toy():
+    return models.load("minigpt")
+
+
+@pytest.fixture(scope="module")
+def untrained(toy):
+    return models.untrained_like(toy, seed=0)
+
+
+@pytest.fixture(scope="module")
+def polish():
+    return models.load("minigpt-polish")
+
+
+def test_the_shipped_model_holds_an_induction_circuit(toy):
+    found = recipe.measure(toy.model, seed=FRESH)
+    assert max(found["previous_token"][0]) >= 0.95
+    assert max(found["induction"][1]) >= 0.75
+    assert found["repeated_known_2"] <= 0.1
+    entropies = synthetic.background().entropies()
+    assert entropies["both"] < found["background"] < entropies["both"] + 0.25
+    assert found["background"] < entropies["last"] - 0.4  # better than any model of pairs
+    assert recipe.SYMBOL_ENTROPY < found["new"] < recipe.SYMBOL_ENTROPY + 0.5
+
+
+def test_an_untrained_model_holds_none(untrained):
+    found = recipe.measure(untrained.model, seed=FRESH)
+    assert np.max(found["previous_token"]) < 0.2
+    assert np.max(found["induction"]) < 0.2
+    assert min(found[name] for name in ("background", "new", "repeated", "repeated_known_2")) > 3
+
+
+def test_random_symbols_at_random_gaps(toy, untrained):
+    """A probe unlike the training sequences: random symbols throughout, one block that comes twice."""
+    probe = head_scores.repeated_random_tokens(
+        range(1, synthetic.VOCABULARY), 128, 15, (0, 24), start=synthetic.BEGIN, length=synthetic.LENGTH, distinct=False, seed=FRESH
+    )
+    ids = torch.from_numpy(probe.ids)
+    scores = {}
+    for model in (toy, untrained):
+        with torch.no_grad():
+            out = model.model(ids, output_attentions=True)
+        patterns = torch.stack(out.attentions, dim=1).numpy()
+        targets = [head_scores.induction_targets(row) for row in probe.ids]
+        for target, second in zip(targets, probe.second, strict=True):
+            target[np.setdiff1d(np.arange(len(target)), second[:-1])] = False
+        losses = recipe.next_token_losses(out.logits, ids).numpy()
+        first, second = (np.take_along_axis(losses, places[:, 2:] - 1, axis=1).mean() for places in (probe.first, probe.second))
+        scores[model.source] = head_scores.attention_to(patterns, targets)[1].max(), first, second
+    assert scores["embedded"][0] > 0.7
+    assert scores["embedded"][2] < 0.25 < 3 < scores["embedded"][1]
+    assert scores["untrained"][0] < 0.2
+    assert abs(scores["untrained"][1] - scores["untrained"][2]) < 0.2
+
+
+def test_the_recipes_scores_are_those_of_the_library(toy):
+    found = recipe.measure(toy.model, n=16, seed=FRESH)
+    blocks = synthetic.repeated_blocks(16, np.random.default_rng(FRESH))
+    with torch.no_grad():
+        attentions = toy.model(torch.from_numpy(blocks.ids), output_attentions=True).attentions
+    patterns = torch.stack(attentions, dim=1).numpy()
+    np.testing.assert_allclose(head_scores.previous_token_scores(patterns), found["previous_token"], atol=1e-5)
+    targets = [head_scores.induction_targets(ids) & rows[:, None] for ids, rows in zip(blocks.ids, blocks.repeated(0), strict=True)]
+    np.testing.assert_allclose(head_scores.attention_to(patterns, targets), found["induction"], atol=1e-5)
+
+
+def test_a_shortened_run_gives_the_recorded_snapshot():
+    """The first steps of the committed recipe, with the shipped seed: half a minute on one core.
+
+    The circuit is in place by then. Rounding differs between machines and numbers of threads, and training
+    magnifies it: hence tolerances, a fraction of what the steps before have moved each figure.
+    """
+    steps = 400
+    *_, (taken, model, _loss) = recipe.training_run(minigpt_runs.shipped_seed(), until=steps)
+    assert taken == steps
+    again = recipe.summary(recipe.measure(model, seed=FRESH))
+    recorded = recipe.summary(recipe.measure(minigpt_runs.snapshots()[steps].model, seed=FRESH))
+    assert again["previous_token"] == pytest.approx(recorded["previous_token"], abs=0.1)
+    assert again["induction"] == pytest.approx(recorded["induction"], abs=0.1)
+    for name in ("background", "new", "repeated"):
+        assert again[name] == pytest.approx(recorded[name], abs=0.3)
+    assert again["induction"] > 0.5
+    assert again["previous_token"] > 0.8
+
+
+def test_five_seeds_are_on_record():
+    records, seeds = minigpt_runs.records(), minigpt_runs.seed_models()
+    assert [record["seed"] for record in records] == list(seeds) == list(recipe.SEEDS)
+    for record in records:
+        again = recipe.measure(seeds[record["seed"]].model)
+        for name, value in record["trained"].items():
+            np.testing.assert_allclose(again[name], value, atol=1e-3)
+        assert np.max(record["untrained"]["induction"]) < 0.2
+
+
+def test_the_shipped_seed_is_the_median(toy):
+    scores = {record["seed"]: max(record["trained"]["induction"][1]) for record in minigpt_runs.records()}
+    shipped = minigpt_runs.shipped_seed()
+    assert scores[shipped] == np.median(list(scores.values()))
+    state = minigpt_runs.seed_models()[shipped].model.state_dict()
+    assert all(torch.equal(state[name], weight) for name, weight in toy.model.state_dict().items())
+
+
+def test_snapshots_go_from_the_untrained_model_to_the_shipped_one(toy):
+    found = minigpt_runs.snapshots()
+    assert list(found) == list(recipe.SNAPSHOTS)
+    begin = recipe.build(minigpt_runs.shipped_seed())
+    assert torch.equal(found[0].model.embed.weight, begin.embed.weight.half().float())
+    assert torch.equal(found[recipe.STEPS].model.embed.weight, toy.model.embed.weight)
+    course = minigpt_runs.course()
+    assert set(course["seed"]) == set(recipe.SEEDS)
+    assert course["step"].max() == recipe.STEPS
+
+
+@pytest.mark.parametrize("name", ["minigpt-induction", "minigpt-polish"])
+def test_checkpoints_are_small_and_described(name):
+    folder = models.EMBEDDED_FOLDER / name
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 16 * 2**20
+    card = (folder / "README.md").read_text(encoding="utf-8").lower()
+    expected = ("licen", "tokens seen", "held-out", "seed", "unigram", "untrained", "limits", "device")
+    assert not [word for word in expected if word not in card]
+    assert json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["run"]["tokens"] > 0
+
+
+def test_attention_is_rebuilt_from_the_weights(toy, polish):
+    blocks = torch.from_numpy(synthetic.repeated_blocks(4, np.random.default_rng(FRESH)).ids)
+    for model, texts in ((toy.model, blocks), (polish, ["Wczoraj wieczorem poszli nad rzekę, a dziś siedzą w domu."])):
+        errors = reconstruction.attention_errors(model, texts)
+        assert errors.pattern.max() < 1e-5
+        assert errors.output.max() < 1e-5 * max(1, errors.output_scale.max())
+        assert all(torch.isfinite(value).all() for value in weights.extract(model).named().values())
+
+
+def test_the_polish_model(polish):
+    config = polish.model.config
+    assert (config.d_model, config.n_heads, config.n_layers, config.n_positions) == (256, 8, 2, 256)
+    assert polish.model.unembed.weight is polish.model.embed.weight
+    assert polish.tokenizer.get_vocab() == models.load("polish-gpt2").tokenizer.get_vocab()
+    figures = cards.figures("minigpt-polish")
+    assert isinstance(figures["heldout_loss"], Interval)
+    assert figures["heldout_loss"].high < figures["unigram_entropy"] < figures["untrained_heldout_loss"]
+    log = cards.training_log("minigpt-polish")
+    assert log["heldout_loss"].iloc[-1] < log["heldout_loss"].iloc[0]
