@@ -25,6 +25,15 @@ from analysis_lib.plots.induction import (
     score_maps,
 )
 from analysis_lib.plots.models import draw_strips, draw_training
+from analysis_lib.plots.norms import (
+    change_by_distance,
+    coefficient_steps,
+    coefficients_against_nulls,
+    explained_by_layer,
+    norm_distributions,
+    position_trends,
+    sources_and_coefficients,
+)
 from analysis_lib.plots.style import CYCLE, FAINT, INK, MODEL_COLOURS, STYLE, use_style
 
 __all__ = [
@@ -36,6 +45,9 @@ __all__ = [
     "STYLE",
     "against_control",
     "attention_grid",
+    "change_by_distance",
+    "coefficient_steps",
+    "coefficients_against_nulls",
     "composition_maps",
     "curve_panels",
     "curves",
@@ -44,6 +56,7 @@ __all__ = [
     "draw_strips",
     "draw_training",
     "emergence",
+    "explained_by_layer",
     "forest",
     "head_maps",
     "intervals",
@@ -51,6 +64,7 @@ __all__ = [
     "layer_lines",
     "layer_panels",
     "losses_by_place",
+    "norm_distributions",
     "offset_profiles",
     "overlaps_by_layer",
     "pair_bias",
@@ -59,8 +73,10 @@ __all__ = [
     "penalty_profiles",
     "percent_maps",
     "points_by_layer",
+    "position_trends",
     "readings_by_row",
     "score_maps",
+    "sources_and_coefficients",
     "strips",
     "survival",
     "term_maps",

@@ -1,0 +1,289 @@
+r"""How large the updates are that a block's modules add for each token, and whether they depend on the updates before.
+
+The question: is the log norm of a token's attention update predicted by those of the tokens before it? `update_norms` measures the
+norms, `lagged_regression` asks, and `null_distribution` says what the answer would be of a model that learned nothing, of the same tokens
+in another order, and of simulated texts without any dependence.
+
+What no regression within a layer can show is a cause. A layer computes all its tokens at once from its input, so the update of one
+token cannot depend on that of another *in the same layer*; what they have in common is what both read (`shared_sources`). A cause
+can run from one layer to a later one: `update_effects`.
+
+Source of norm-based attention: Kobayashi, Kuribayashi, Yokoi and Inui 2020, "Attention is Not Only a Weight" (EMNLP), equation 4.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import scipy.stats
+import torch
+
+from analysis_lib import activations
+from analysis_lib.lagged_regression import FULL, ORIGINAL, Specification, lagged_regression, past_explains, small_sample_bias
+from analysis_lib.models import LoadedModel, untrained_like
+from analysis_lib.simulated_norms import SIMULATED, simulate
+from analysis_lib.statistics import holm
+from analysis_lib.vocabulary import REPLACEMENT, Vocabulary
+from analysis_lib.weights import extract
+
+__all__ = [
+    "FULL", "NULLS", "ORIGINAL", "SIMULATED", "Specification", "UpdateNorms", "against_null", "lagged_regression",
+    "norm_based_attention", "null_distribution", "past_explains", "shared_sources", "simulate", "small_sample_bias", "update_norms",
+]  # fmt: skip
+
+NULLS = ("untrained", "shuffled", *SIMULATED)
+
+
+@dataclass(frozen=True)
+class UpdateNorms:
+    """Euclidean norms of what each block's modules add to the residual stream.
+
+    Attributes
+    ----------
+    attention, mlp : float64 [layer, token]
+        Of the attention output (after c_proj in GPT-2, after output.dense in BERT, before any layer norm) and the feed-forward output.
+    tokens : DataFrame [token]
+        `text position token_id special`, and what a token is without its context: `word_internal` (it continues a word),
+        `no_word` (punctuation), `log_frequency` (log of its count in these texts), `log_rank` (log of 1 + its id: byte-pair tokenizers
+        number their merges from frequent to rare, so this ranks it by its training text). Of texts also `form`.
+    norm_based : list of float32 [layer, query, key], or None
+        Norm-based attention of each text; see `norm_based_attention`.
+    """
+
+    attention: np.ndarray
+    mlp: np.ndarray
+    tokens: pd.DataFrame
+    norm_based: list[np.ndarray] | None = None
+
+
+def update_norms(loaded: LoadedModel, texts: Sequence, norm_based: bool = False) -> UpdateNorms:
+    """Norms of the updates of every block for every token.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+        GPT-2 or BERT.
+    texts : sequence of str, or of sequences of token ids
+        None longer than the context: across two windows there is no token before. Ids are run as they are; they hold no words, so that
+        none continues one.
+    norm_based : bool
+        Also compute norm-based attention.
+
+    Returns
+    -------
+    UpdateNorms
+
+    Raises
+    ------
+    ValueError
+        No texts, a text that is empty or longer than the context (its index is named), an unknown architecture.
+    """
+    texts = list(texts)
+    run = activations.run if texts and isinstance(texts[0], str) else activations.run_ids
+    outputs = ("attention", "mlp", "patterns") if norm_based else ("attention", "mlp")
+    ran = run(loaded, texts, outputs=outputs)
+    attention, mlp = (np.linalg.norm(values, axis=-1).astype(float) for values in (ran.attention, ran.mlp))
+    pairs = _norm_based(loaded, ran, per_head=False) if norm_based else None
+    return UpdateNorms(attention, mlp, _described(loaded, ran.tokens), pairs)
+
+
+def norm_based_attention(loaded: LoadedModel, texts: Sequence[str], per_head: bool = False) -> list[np.ndarray]:
+    r"""How much each token contributes to the attention update of another: the norm of the weighted, transformed vector.
+
+    $$\Bigl\lVert \sum_h \alpha^h_{ij} f^h(x_j) \Bigr\rVert, \qquad f^h(x) = (x W_V^h + b_V^h) W_O^h,$$
+
+    so that the vectors of a row sum to the attention output less $b_O$. Weights alone count a token that is attended to and says
+    nothing; this does not.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+    texts : sequence of str, or of sequences of token ids
+        None longer than the context.
+    per_head : bool
+        Norms of the heads' vectors instead of that of their sum.
+
+    Returns
+    -------
+    list of float32 [layer, query, key], or [layer, head, query, key]
+        One array a text.
+    """
+    texts = list(texts)
+    run = activations.run if texts and isinstance(texts[0], str) else activations.run_ids
+    return _norm_based(loaded, run(loaded, texts, outputs=("patterns",)), per_head)
+
+
+def shared_sources(norm_based: Sequence[np.ndarray], first: int = 8) -> np.ndarray:
+    r"""How much of what a token reads the token before it read too: $\sum_j \min(w_{t,j}, w_{t-1,j})$, rows $w$ summing to 1.
+
+    Parameters
+    ----------
+    norm_based : sequence of array [layer, query, key]
+    first : int
+        First position t counted, at least 1.
+
+    Returns
+    -------
+    array [text, layer]
+        Means over positions, from 0 (nothing in common) to 1 (the same sources in the same shares).
+    """
+    if first < 1 or min(pairs.shape[-1] for pairs in norm_based) <= first:
+        raise ValueError(f"first: expected at least 1 and less than the tokens of every text, found {first}")
+    shares = [pairs / pairs.sum(axis=-1, keepdims=True) for pairs in norm_based]
+    return np.array([np.minimum(w[:, first:], w[:, first - 1 : -1]).sum(axis=-1).mean(axis=-1) for w in shares])
+
+
+def null_distribution(
+    kind: str,
+    loaded: LoadedModel | None = None,
+    texts: Sequence[str] | None = None,
+    specification: Specification = FULL,
+    n_draws: int = 8,
+    n_texts: int = 45,
+    n_tokens: int = 95,
+    n_layers: int = 1,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The regression where there is nothing to find, again and again.
+
+    Parameters
+    ----------
+    kind : str
+        `untrained`: fresh weights in each draw, the same texts. `shuffled`: the same model and tokens, the order drawn within each text
+        (special tokens stay; what a token is goes with it). Or one of `simulated_norms.SIMULATED`: no model, the truth is known.
+    loaded, texts
+        For the first two.
+    specification : Specification
+    n_draws : int
+        At least 1.
+    n_texts, n_tokens, n_layers : int
+        Size of simulated texts, and layers in a draw, which Holm's correction takes together.
+    seed : int
+        Draw i of `untrained` has seed `seed + i`.
+
+    Returns
+    -------
+    DataFrame
+        Rows as of `lagged_regression`, without the intervals over all tests, after a column `draw`; `p_holm` is over the tests of a draw.
+
+    Raises
+    ------
+    ValueError
+        Unknown kind, a model or texts missing, no draws; and as `lagged_regression`.
+    """
+    if kind not in NULLS:
+        raise ValueError(f"kind: expected one of {', '.join(NULLS)}, found {kind!r}")
+    if n_draws < 1:
+        raise ValueError(f"n_draws: expected at least 1, found {n_draws}")
+    if kind in SIMULATED:
+        table = lagged_regression(*simulate(kind, n_draws * n_layers, n_texts, n_tokens, seed=seed), specification)
+        table.insert(0, "draw", table["layer"] // n_layers)
+        table["layer"] %= n_layers
+        tested = table["term"].isin(("lag", "lead"))
+        table.loc[tested, "p_holm"] = table[tested].groupby("draw")["p"].transform(holm)
+        return table.drop(columns=["low_all", "high_all"])
+    if loaded is None or texts is None:
+        raise ValueError(f"loaded, texts: expected a model and texts for {kind!r}, found {loaded!r} and {texts!r}")
+    draws = _untrained(loaded, texts, n_draws, seed) if kind == "untrained" else _shuffled(loaded, texts, n_draws, seed)
+    tables = [lagged_regression(norms, tokens, specification) for norms, tokens in draws]
+    table = pd.concat([t.assign(draw=i) for i, t in enumerate(tables)], ignore_index=True)
+    return table[["draw", *table.columns.drop(["draw", "low_all", "high_all"])]]
+
+
+def against_null(table: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
+    r"""Coefficients of lags and leads beside those of a null: does the model differ from a draw of it, and is it farther from zero?
+
+    If the model were a draw like the S others, $(\beta - \bar\beta) / (s \sqrt{1 + 1/S})$ would follow t with S - 1 degrees of freedom.
+
+    Parameters
+    ----------
+    table, null : DataFrame
+        Of `lagged_regression` and `null_distribution` (two draws or more), with the same specification.
+
+    Returns
+    -------
+    DataFrame
+        Rows of lags and leads of `table`, with `null_mean`, `null_low`, `null_high` (where 95 % of draws are expected), `p_differs`
+        (two-sided), `p_beyond` (how often a draw would be as far from zero, on either side), and both corrected by Holm over all rows:
+        `p_differs_holm`, `p_beyond_holm`.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two draws, or coefficients that the null does not have.
+    """
+    keys = ["term", "layer", "lag"]
+    drawn = null[null["term"].isin(("lag", "lead"))].groupby(keys)["estimate"].agg(["mean", "std", "size"])
+    found = table[table["term"].isin(("lag", "lead"))].join(drawn, on=keys).reset_index(drop=True)
+    if found["mean"].isna().any() or found["size"].min() < 2:
+        raise ValueError("null: expected two draws or more of every lag and lead of the table")
+    estimate, mean = found["estimate"].to_numpy(), found.pop("mean").to_numpy()
+    size = found.pop("size").to_numpy()
+    spread = found.pop("std").to_numpy() * np.sqrt(1 + 1 / size)
+    chance = scipy.stats.t(size - 1)
+    differs = 2 * chance.sf(np.abs(estimate - mean) / spread)
+    beyond = chance.sf((np.abs(estimate) - mean) / spread) + chance.cdf((-np.abs(estimate) - mean) / spread)
+    reach = chance.ppf(0.975) * spread
+    found = found.assign(null_mean=mean, null_low=mean - reach, null_high=mean + reach, p_differs=differs, p_beyond=beyond)
+    return found.assign(p_differs_holm=holm(differs), p_beyond_holm=holm(beyond))
+
+
+def _described(loaded: LoadedModel, tokens: pd.DataFrame) -> pd.DataFrame:
+    """The columns of `UpdateNorms.tokens`, for texts and for sequences of ids."""
+    ids, text = tokens["token_id"].to_numpy(), tokens["text"].to_numpy()
+    special = np.isin(ids, list(set(loaded.tokenizer.all_special_ids) - {loaded.tokenizer.unk_token_id}))
+    kept = tokens[["text", "position", "token_id"]].assign(special=tokens.get("special", special))
+    if "word" in tokens:
+        word = tokens["word"].to_numpy()
+        internal = np.r_[False, (word[1:] == word[:-1]) & (text[1:] == text[:-1])] & (word >= 0)
+        kept = kept.assign(form=tokens["form"], word_internal=internal, no_word=word < 0)
+    else:
+        surface = Vocabulary.from_tokenizer(loaded.tokenizer, loaded.model.config.vocab_size).text
+        wordless = [not any(c.isalnum() or c == REPLACEMENT for c in surface[i]) for i in ids]
+        kept = kept.assign(word_internal=False, no_word=kept["special"] | wordless)
+    return kept.assign(log_frequency=np.log(np.bincount(ids)[ids]), log_rank=np.log1p(ids))
+
+
+@torch.inference_mode()
+def _norm_based(loaded: LoadedModel, ran: activations.Activations, per_head: bool) -> list[np.ndarray]:
+    weights = extract(loaded)
+    found = []
+    for pattern, rows in zip(ran.patterns, ran.tokens.groupby("text", sort=False).indices.values(), strict=True):
+        layers = []
+        for layer in range(weights.n_layers):
+            read = torch.from_numpy(ran.states[layer][rows])
+            if weights.architecture == "gpt2":
+                gain, bias = weights.ln1_w[layer], weights.ln1_b[layer]
+                read = torch.nn.functional.layer_norm(read, read.shape[-1:], gain, bias, weights.layer_norm_epsilon)
+            written = (read @ weights.W_V[layer] + weights.b_V[layer][:, None]) @ weights.W_O[layer]  # (head, key, d_model)
+            attended = torch.from_numpy(pattern[layer])  # (head, query, key)
+            if per_head:
+                layers.append(attended * written.norm(dim=-1)[:, None])
+            else:  # the norm of the sum, from the heads' inner products at each key
+                inner = torch.einsum("hkd,gkd->khg", written, written)
+                by_key = attended.permute(2, 1, 0)  # (key, query, head)
+                layers.append(((by_key @ inner) * by_key).sum(dim=-1).T.clamp(min=0).sqrt())
+        found.append(torch.stack(layers).numpy())
+    return found
+
+
+def _untrained(loaded: LoadedModel, texts: Sequence[str], n_draws: int, seed: int):
+    """Norms and tokens of models with fresh weights."""
+    for draw in range(n_draws):
+        found = update_norms(untrained_like(loaded, seed + draw), texts)
+        yield found.attention, found.tokens
+
+
+def _shuffled(loaded: LoadedModel, texts: Sequence[str], n_draws: int, seed: int):
+    """Norms and tokens of texts whose tokens changed places; special tokens stay where they are."""
+    tokens = update_norms(loaded, texts).tokens
+    rng = np.random.default_rng(seed)
+    for _ in range(n_draws):
+        order = np.arange(len(tokens))
+        for rows in tokens[~tokens["special"]].groupby("text", sort=False).indices.values():
+            rows = np.flatnonzero(~tokens["special"])[rows]
+            order[rows] = rng.permutation(rows)
+        moved = tokens.iloc[order].reset_index(drop=True).assign(position=tokens["position"])
+        found = update_norms(loaded, [ids.tolist() for _, ids in moved.groupby("text", sort=False)["token_id"]])
+        yield found.attention, moved

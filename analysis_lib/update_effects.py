@@ -1,0 +1,105 @@
+"""Does a token's attention update change the updates of its neighbours? Replace it, and look.
+
+Within a layer it cannot: all tokens are computed at once. So the update of one token in one layer is replaced by the mean update of
+that layer, and the norms of the attention updates around it are measured in the layers after. The same intervention at other distances
+is the control: if order mattered in the way a regression on the token before suggests, the next token would be moved more than those
+further on.
+"""
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import pandas as pd
+import torch
+
+from analysis_lib import activations, hooks
+from analysis_lib.models import LoadedModel
+
+
+def replace_updates(
+    loaded: LoadedModel, texts: Sequence[str], n_places: int = 2, reach: int = 12, first: int = 8, seed: int = 0
+) -> pd.DataFrame:
+    """Replace one token's attention update by the layer's mean and measure the norms around it in later layers.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+        GPT-2 or BERT, of two layers or more.
+    texts : sequence of str
+        None longer than the context; each with a token that has `reach` others after it (and before it, where tokens see what follows).
+    n_places : int
+        Tokens replaced in each text, one at a time, drawn at random.
+    reach : int
+        Distances from 1 (the next token) to `reach`; for BERT also from -1 to -`reach`.
+    first : int
+        First position, from 0, that may be replaced or counts in the mean update.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        A row for each replaced layer, place, later layer and distance: `layer measured text place distance`, `replaced` (log norm of the
+        mean update less that of the one it replaced), `change` (log norm of the update at that distance, with less without).
+
+    Raises
+    ------
+    ValueError
+        One layer only, counts below 1, texts too short (the first is named); and as `activations.run`.
+    """
+    if n_places < 1 or reach < 1:
+        raise ValueError(f"n_places, reach: expected at least 1, found {n_places} and {reach}")
+    places_of = hooks.sites(loaded.model)
+    if places_of.n_layers < 2:
+        raise ValueError("loaded: expected two layers or more, since an update acts on later layers only; found 1")
+    ran = activations.run(loaded, texts, outputs=("attention",))
+    both = loaded.model.config.model_type == "bert"
+    distances = np.r_[-reach:0, 1 : reach + 1] if both else np.arange(1, reach + 1)
+    rows = [np.asarray(found) for found in ran.tokens.groupby("text", sort=False).indices.values()]
+    rows.sort(key=len)  # one batch, in the order in which `run_ids` puts it
+    special, ids = ran.tokens["special"].to_numpy(), ran.tokens["token_id"].to_numpy()
+    means = ran.attention[:, ~special & (ran.tokens["position"].to_numpy() >= first)].mean(axis=1)
+    before = np.log(np.linalg.norm(ran.attention, axis=-1))
+    rng, tables = np.random.default_rng(seed), []
+    for _ in range(n_places):
+        places = [_draw(rng, special[r], max(first, reach if both else 0), reach, ran.tokens["text"][r[0]]) for r in rows]
+        around = np.concatenate([r[place + distances] for r, place in zip(rows, places, strict=True)])
+        for layer in range(places_of.n_layers - 1):
+            with _replacing(places_of.attention[layer], torch.from_numpy(means[layer]), places):
+                changed = activations.run_ids(loaded, [ids[r] for r in rows], batch_size=len(rows), outputs=("attention",))
+            after = np.log(np.linalg.norm(changed.attention, axis=-1))
+            back = np.argsort(np.concatenate(rows))  # from the order of the texts to that of the batch
+            at = [r[place] for r, place in zip(rows, places, strict=True)]
+            shared = {
+                "text": np.repeat(ran.tokens["text"].to_numpy()[at], len(distances)), "place": np.repeat(places, len(distances)),
+                "distance": np.tile(distances, len(rows)),
+                "replaced": np.repeat(np.log(np.linalg.norm(means[layer])) - before[layer, at], len(distances)),
+            }  # fmt: skip
+            for measured in range(layer + 1, places_of.n_layers):
+                change = after[measured][back][around] - before[measured, around]
+                tables.append(pd.DataFrame({"layer": layer, "measured": measured, **shared, "change": change}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _draw(rng: np.random.Generator, special: np.ndarray, first: int, reach: int, text: int) -> int:
+    """A place that has the neighbours asked for, none of them special."""
+    stop = len(special) - reach - int(special[-1])
+    if stop <= first:
+        raise ValueError(f"texts[{text}] has {len(special)} tokens; expected more than {len(special) - stop + first}")
+    return int(rng.integers(first, stop))
+
+
+@contextmanager
+def _replacing(module: torch.nn.Module, mean: torch.Tensor, places: list[int]):
+    """While open, the module's output at one place of each sequence is `mean`."""
+
+    def hook(module, args, output):
+        values = (output[0] if isinstance(output, tuple) else output).clone()
+        values[torch.arange(len(places)), places] = mean.to(values)
+        return (values, *output[1:]) if isinstance(output, tuple) else values
+
+    handle = module.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
