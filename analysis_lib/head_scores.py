@@ -86,9 +86,11 @@ SCORES: dict[str, Callable[..., np.ndarray]] = {
 }
 
 
-def head_scores(patterns: Patterns, ids: Ids, per_sequence: bool = False, rows: Rows | None = None) -> dict[str, np.ndarray]:
-    """All scores of `SCORES` by name, each [layer, head], or [sequence, layer, head] where asked per sequence."""
-    return {name: score(patterns, ids, per_sequence, rows) for name, score in SCORES.items()}
+def head_scores(
+    patterns: Patterns, ids: Ids, per_sequence: bool = False, rows: Rows | None = None, names: Sequence[str] = tuple(SCORES)
+) -> dict[str, np.ndarray]:
+    """The scores of `SCORES` that are named, each [layer, head], or [sequence, layer, head] where asked per sequence."""
+    return {name: SCORES[name](patterns, ids, per_sequence, rows) for name in names}
 
 
 def attention_to(patterns: Patterns, targets: Sequence[np.ndarray], per_sequence: bool = False, rows: Rows | None = None) -> np.ndarray:
@@ -202,6 +204,13 @@ class RepeatedTokens(NamedTuple):
     def unforetold(self) -> np.ndarray:
         """The same places in the first occurrence, bool [sequence, position]."""
         return _places(self.ids.shape, self.first[:, :-1])
+
+    def shuffled(self, seed: int = 0) -> "RepeatedTokens":
+        """The same sequences with the tokens of each second occurrence in random order: the words return, what followed them does not."""
+        order = np.random.default_rng(seed).permuted(np.tile(np.arange(self.second.shape[1]), (len(self.ids), 1)), axis=1)
+        ids = self.ids.copy()
+        np.put_along_axis(ids, self.second, np.take_along_axis(self.ids, np.take_along_axis(self.second, order, axis=1), axis=1), axis=1)
+        return self._replace(ids=ids)
 
 
 def repeated_random_tokens(

@@ -21,7 +21,7 @@ def draw_induction(tokens: list[str], earlier: int, now: int) -> plt.Figure:
         Two places of the same token; the circuit copies what stands at `earlier + 1`.
     """
     figure, axes = plt.subplots(figsize=(5.6, 3.1))
-    axes.set(xlim=(-0.6, len(tokens) - 0.4), ylim=(-1.75, 2.55))
+    axes.set(xlim=(-0.6, len(tokens) + 0.6), ylim=(-1.4, 2.55))
     axes.axis("off")
     after = earlier + 1
     edges = {earlier: LAYER_COLOURS[1], now: LAYER_COLOURS[1], after: LAYER_COLOURS[0]}
@@ -33,8 +33,9 @@ def draw_induction(tokens: list[str], earlier: int, now: int) -> plt.Figure:
         axes.annotate("", (end, 0.3), (start, 0.3), arrowprops=arc)
     axes.annotate("", (now + 0.95, -0.75), (now, -0.35), arrowprops={"arrowstyle": "-|>", "color": LAYER_COLOURS[1], "lw": 2})
     axes.text(now + 1, -1.0, tokens[after], ha="center", va="center", fontsize=11, color=LAYER_COLOURS[1], weight="bold")
-    axes.text(-0.5, 2.4, f"layer 0 marks {tokens[after]!r}: “comes after {tokens[earlier]!r}”", color=LAYER_COLOURS[0], va="top", fontsize=11)
-    axes.text(-0.5, 1.95, f"layer 1 looks for such a mark and copies {tokens[after]!r}", color=LAYER_COLOURS[1], va="top", fontsize=11)
+    said = f"layer 0 marks {tokens[after]}: “comes after {tokens[earlier]}”", f"layer 1 looks for that mark and copies {tokens[after]}"
+    for height, text, colour in zip((2.4, 1.95), said, LAYER_COLOURS, strict=False):
+        axes.text(-0.5, height, text, color=colour, va="top", fontsize=11)
     return figure
 
 
@@ -55,7 +56,8 @@ def score_maps(columns: dict[str, dict[str, np.ndarray]]) -> plt.Figure:
             shares = scores[name]
             axis.imshow(shares, vmin=0, vmax=1, aspect="auto")
             for (layer, head), share in np.ndenumerate(shares):
-                axis.text(head, layer, f"{100 * share:.0f}", ha="center", va="center", fontsize=9, color="black" if share > 0.6 else "white")
+                ink = "black" if share > 0.6 else "white"
+                axis.text(head, layer, f"{100 * share:.0f}", ha="center", va="center", fontsize=10, color=ink)
             axis.set_title(f"{title}\n{name}" if axis is column[0] else name, fontsize=11)
             axis.set_yticks(range(len(shares)), [f"L{layer}" for layer in range(len(shares))])
             axis.set_xticks(range(shares.shape[1]))
@@ -178,29 +180,45 @@ def labelled_points(table, x: str, y: str, xlabel: str, ylabel: str, named: int 
     axis.plot(fresh[x], fresh[y], "x", color=MODEL_COLOURS["untrained"], ms=5, label="untrained")
     for layer, part in table[table["trained"]].groupby("layer"):
         axis.plot(part[x], part[y], "o", color=LAYER_COLOURS[layer % 4], label=f"layer {layer}")
+    height, apart = np.inf, 0.07 * (axis.get_ylim()[1] - axis.get_ylim()[0])
     for row in table[table["trained"]].nlargest(named, y).itertuples():
-        axis.annotate(f"L{row.layer}H{row.head}", (getattr(row, x), getattr(row, y)), (-6, -4), textcoords="offset points", ha="right")
+        height = min(getattr(row, y), height - apart)  # names of heads that lie close together stand below each other
+        axis.text(getattr(row, x) - 0.05, height, f"L{row.layer}H{row.head}", ha="right", va="center")
     axis.axvline(0, color=INK, lw=0.8)
     axis.set(xlabel=xlabel, ylabel=ylabel)
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
-def emergence(panels: dict[str, dict[str, tuple[np.ndarray, np.ndarray, str, str]]], xlabel: str) -> plt.Figure:
-    """Measures along training, one panel above the other on one logarithmic time axis.
+def emergence(panels: dict[str, dict], xlabel: str) -> plt.Figure:
+    """Measures along training, one panel above the other on one time axis, logarithmic after its first part.
 
     Parameters
     ----------
     panels : dict of str to dict
-        Axis label to {series: (steps [n], values [n], colour, line style)}.
+        Axis label to {series: (Series by step, colour, line style)}.
     """
-    figure, axes = plt.subplots(len(panels), 1, figsize=(5.6, 1.95 * len(panels) + 0.4), sharex=True)
-    for axis, (ylabel, series) in zip(axes, panels.items(), strict=True):
-        for name, (steps, values, colour, style) in series.items():
-            axis.plot(np.maximum(steps, 1), values, style, color=colour, marker="o", ms=3.5, label=name)
-        axis.set_ylabel(ylabel)
+    figure, axes = plt.subplots(len(panels), 1, figsize=(5.6, 2.0 * len(panels) + 0.4), sharex=True)
+    for axis, (ylabel, lines) in zip(axes, panels.items(), strict=True):
+        for name, (values, colour, style) in lines.items():
+            axis.plot(
+                values.index,
+                values,
+                style,
+                color=colour,
+                marker="o" if style == "-" else "",
+                ms=3.5,
+                lw=2 if style == "-" else 1.2,
+                label=name,
+            )
+        axis.set(ylabel=ylabel, ylim=(0, None))
         axis.grid(True)
         axis.legend(loc="best", fontsize=10)
-    axes[-1].set_xscale("symlog" if any(0 in s[0] for p in panels.values() for s in p.values()) else "log")
+        steps = next(iter(lines.values()))[0].index
+    axes[-1].set_xscale("symlog", linthresh=max(1, int(steps[steps > 0].min())), linscale=0.4)
+    ticks = [step for step in (0, 50, 100, 300, 1000, 3000, 10_000) if step <= steps.max()]
+    axes[-1].set_xticks(ticks, [f"{step:,}" for step in ticks])
+    axes[-1].minorticks_off()
+    axes[-1].set_xlim(-2, 1.1 * steps.max())
     axes[-1].set_xlabel(xlabel)
     return figure

@@ -155,6 +155,18 @@ def test_probe_is_seeded_and_draws_from_the_ids_given():
     assert one.ids.shape == (64, 30)
 
 
+def test_shuffled_probe_brings_the_tokens_again_in_another_order():
+    found = repeated_random_tokens(100, n_sequences=40, block=8, start=0)
+    shuffled = found.shuffled(seed=1)
+    rows = np.arange(40)[:, None]
+    before, after = found.ids[rows, found.second], shuffled.ids[rows, found.second]
+    np.testing.assert_array_equal(np.sort(before), np.sort(after))
+    assert (before == after).mean() < 0.3  # 1/8 by chance
+    changed = np.argwhere(found.ids != shuffled.ids)
+    assert all(position in found.second[row] for row, position in changed)
+    np.testing.assert_array_equal(found.shuffled(1).ids, shuffled.ids)
+
+
 def test_probe_with_replacement_repeats_more_than_the_block():
     found = repeated_random_tokens(5, n_sequences=20, block=6, distinct=False)
     rows = np.arange(20)[:, None]
