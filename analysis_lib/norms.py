@@ -240,7 +240,7 @@ def _described(loaded: LoadedModel, tokens: pd.DataFrame) -> pd.DataFrame:
         kept = kept.assign(form=tokens["form"], word_internal=internal, no_word=word < 0)
     else:
         surface = Vocabulary.from_tokenizer(loaded.tokenizer, loaded.model.config.vocab_size).text
-        wordless = [not any(c.isalnum() or c == REPLACEMENT for c in surface[i]) for i in ids]
+        wordless = np.array([not any(c.isalnum() or c == REPLACEMENT for c in surface[i]) for i in ids])
         kept = kept.assign(word_internal=False, no_word=kept["special"] | wordless)
     return kept.assign(log_frequency=np.log(np.bincount(ids)[ids]), log_rank=np.log1p(ids))
 

@@ -69,20 +69,16 @@ def coefficient_steps(tables: dict[str, dict[str, object]], names: dict[str, str
         Model to column title.
     """
     figure, axes = plt.subplots(len(tables), len(names), figsize=(5.8, 1.42 * len(tables) + 0.7), sharex=True, sharey=True, squeeze=False)
-    for row, (title, found) in zip(axes, tables.items(), strict=True):
-        for axis, (model, name) in zip(row, names.items(), strict=True):
+    for place, (title, found) in enumerate(tables.items()):
+        for axis, (model, name) in zip(axes[place], names.items(), strict=True):
             table = found[model]
-            for lag, colour in ((1, CYCLE[0]), (2, CYCLE[1])):
+            for lag, colour, marker in ((1, CYCLE[0], "o"), (2, CYCLE[1], "s")):
                 part = table[(table["term"] == "lag") & (table["lag"] == lag)]
-                x = part["layer"] + 1 + (lag - 1.5) * 0.22
-                _points(axis, x, part, colour, f"token {lag} back", "o" if lag == 1 else "s")
+                _points(axis, part["layer"] + 1 + (lag - 1.5) * 0.22, part, colour, f"token {lag} back", marker)
             axis.axhline(0, color=INK, lw=0.8)
-            axis.set_title(f"{name}: {title}" if len(names) == 1 else title, fontsize=9.5, pad=3)
+            axis.set_title(title if place else f"{name}\n{title}", fontsize=9.5, pad=3)
             axis.set_xticks(sorted(table["layer"].unique() + 1))
             axis.yaxis.grid(True)
-    for axis, name in zip(axes[0], names.values(), strict=True):
-        axis.set_title(f"{name}\n{axis.get_title()}", fontsize=9.5, pad=3)
-        axis.set_title("", loc="left") if axis.get_title(loc="left") == "" else None
     for axis in axes[-1]:
         axis.set_xlabel("layer")
     figure.supylabel("coefficient [log norm a log norm]", fontsize=11, color=INK)
