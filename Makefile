@@ -17,7 +17,7 @@ export TOKENIZERS_PARALLELISM = false
 export PYDEVD_DISABLE_FILE_VALIDATION = 1
 export PYTHONHASHSEED = 0
 
-.PHONY: help install book chapter notebooks test site-test links serve bench train lint lock readme clean
+.PHONY: help install book chapter notebooks test site-test links serve bench train train-small lint lock readme clean
 
 help:
 	@echo "make book                 build _build/html/index.html"
@@ -25,7 +25,7 @@ help:
 	@echo "make chapter NAME=models  execute one chapter again and build"
 	@echo "make notebooks            book/*.py to book/*.ipynb"
 	@echo "make serve                read the book at http://localhost:8000"
-	@echo "make install | site-test | links | bench | train | lint | lock | readme | clean"
+	@echo "make install | site-test | links | bench | train | train-small | lint | lock | readme | clean"
 
 install: $(READY)
 
@@ -67,16 +67,18 @@ serve: book
 bench: $(READY)
 	@for script in benchmarks/[!_]*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
 
-# make train ELTEC=ELTeC-pol-level1.tar.xz OPENSTAX=openstax-pl.tar.xz: from the two archives to new checkpoints. Hours on a CPU; a run that
-# was stopped goes on where it was.
+# From the two archives to new checkpoints, see training/README.md: make train ARGS="--eltec ELTeC-pol-level1.tar.xz --openstax openstax-pl.tar.xz". Hours on
+# a CPU; a run that was stopped goes on where it was. minigpt-induction and the regressors draw their own data: make train-small needs no archive.
 train: $(READY)
-	@test -n "$(ELTEC)" -a -n "$(OPENSTAX)" || { echo "make train ELTEC=archive OPENSTAX=archive: see training/README.md"; exit 1; }
-	$(PY) -m training.corpus --eltec $(ELTEC) --openstax $(OPENSTAX)
-	$(PY) -m training.tokens
-	$(PY) -m training.polish_gpt2
-	$(PY) -m training.herbert
-	$(PY) -m training.export --model polish-gpt2-mini
-	$(PY) -m training.export --model herbert-mini
+	@test -n "$(ARGS)" || { echo 'make train ARGS="--eltec archive --openstax archive": see training/README.md'; exit 1; }
+	$(PY) -m training $(ARGS)
+	$(PY) -m training.minigpt_polish
+	$(PY) -m training.minigpt_polish --export
+
+train-small: $(READY)
+	$(PY) -m training.minigpt --export
+	@for task in regressor regressor-noisy model-selector model-selector-few; do \
+	  $(PY) -m training.regressor --task $$task --seed 0 && $(PY) -m training.regressor_export --task $$task || exit 1; done
 
 lint: $(READY)
 	$(PY) -m ruff check .
