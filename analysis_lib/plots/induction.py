@@ -198,7 +198,7 @@ def emergence(panels: dict[str, dict], xlabel: str) -> plt.Figure:
     panels : dict of str to dict
         Axis label to {series: (Series by step, colour, line style)}.
     """
-    figure, axes = plt.subplots(len(panels), 1, figsize=(5.6, 2.0 * len(panels) + 0.4), sharex=True)
+    figure, axes = plt.subplots(len(panels), 1, figsize=(5.6, 2.2 * len(panels) + 0.4), sharex=True)
     for axis, (ylabel, lines) in zip(axes, panels.items(), strict=True):
         for name, (values, colour, style) in lines.items():
             axis.plot(
@@ -213,7 +213,7 @@ def emergence(panels: dict[str, dict], xlabel: str) -> plt.Figure:
             )
         axis.set(ylabel=ylabel, ylim=(0, None))
         axis.grid(True)
-        axis.legend(loc="best", fontsize=10)
+        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=10, borderaxespad=0.2, columnspacing=1.2)
         steps = next(iter(lines.values()))[0].index
     axes[-1].set_xscale("symlog", linthresh=max(1, int(steps[steps > 0].min())), linscale=0.4)
     ticks = [step for step in (0, 50, 100, 300, 1000, 3000, 10_000) if step <= steps.max()]
