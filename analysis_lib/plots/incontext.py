@@ -19,7 +19,7 @@ ANSWER_LINES = {  # of what answers: (colour, line style), the same in all figur
     "3 neighbours": (OLIVE, "-."),
     "averaging": (OLIVE, ":"),
     "zero": (INK, "-"),
-    "ridge(0.8)": (ORANGE, "-."),
+    "ridge(0.8)": (GREEN, "--"),
     "hard choice": (ROSE, "--"),
     "averaging of both": (OLIVE, "--"),
     "stacking": (ORANGE, "-"),
@@ -113,8 +113,7 @@ def penalty_profiles(profiles, ylabel):
     """
     figure, axis = plt.subplots(figsize=(5.6, 3.6))
     numbers = sorted(profiles["examples"].unique())
-    shades = plt.get_cmap("viridis")(np.linspace(0.15, 0.85, len(numbers)))
-    for number, shade in zip(numbers, shades, strict=True):
+    for number, shade in zip(numbers, CYCLE, strict=False):
         line = profiles[profiles["examples"] == number]
         nearest = line.loc[line["distance"].idxmin()]
         axis.plot(line["penalty"], line["distance"], color=shade, label=f"{number} example{'s' if number > 1 else ''}")
