@@ -14,7 +14,7 @@
 # | share of it that three dimensions carry (untrained: {glue:text}`geo-polish-gpt2-rogue-untrained:.2f`, {glue:text}`geo-herbert-rogue-untrained:.2f`) | {glue:text}`geo-polish-gpt2-rogue` | {glue:text}`geo-herbert-rogue` |
 # | *nie* is alike to itself, less anisotropy, after the last block | {glue:text}`geo-polish-gpt2-nie` | {glue:text}`geo-herbert-nie` |
 # | an untrained model's *nie* there | {glue:text}`geo-polish-gpt2-nie-untrained` | {glue:text}`geo-herbert-nie-untrained` |
-# | its change from the embedding to there | {glue:text}`geo-polish-gpt2-nie-change` | {glue:text}`geo-herbert-nie-change` |
+# | its change from the first block to there | {glue:text}`geo-polish-gpt2-nie-change` | {glue:text}`geo-herbert-nie-change` |
 # | cosine gap of senses beyond chance and form, last layer | {glue:text}`geo-polish-gpt2-gap` | {glue:text}`geo-herbert-gap` |
 # | an untrained model's gap there | {glue:text}`geo-polish-gpt2-gap-untrained` | {glue:text}`geo-herbert-gap-untrained` |
 # | layers whose gap passes Holm's correction | {glue:text}`geo-polish-gpt2-gap-layers` | {glue:text}`geo-herbert-gap-layers` |
@@ -128,7 +128,7 @@ assert all((reader.words[["text", "start"]] == some.words[["text", "start"]]).al
 # $$\mathrm{anisotropy} = \frac{\bigl\|\sum_t m_t\bigr\|^2 - \sum_t \|m_t\|^2}{T^2 - T},$$
 #
 # exact, without a pair formed, and cheap enough to be computed again for a thousand bootstrap samples of texts. **IsoScore** {cite}`rudman2022` asks another question: how evenly does
-# the variance fill the dimensions (1: all alike, 0: one of them)? It does not see a mean that all words share; a cosine does. So both are shown.
+# the variance fill the dimensions (1: all alike, 0: one of them)? It does not see a mean that all words share; a cosine does. {numref}`fig-geo-anisotropy` shows both.
 
 # %%
 anisotropy = each(lambda reader: geometry.anisotropy(reader.states, reader.texts))
@@ -218,7 +218,7 @@ glue("geo-three-alike", 3 / some.states.shape[2], display=False)
 # ## One word in many contexts
 #
 # **Self-similarity** is the expected cosine of two occurrences of a word in different texts: high means *little* specific to context. It is the same call on the word's occurrences
-# alone. The baseline, anisotropy, is subtracted: what is left is how much more alike two occurrences of a word are than two words. Words in at least five texts count, and the
+# alone. The baseline, anisotropy, is subtracted in {numref}`fig-geo-self`: what is left is how much more alike two occurrences of a word are than two words. Words in at least five texts count, and the
 # intervals are over words; for *nie*, over the texts it stands in. **Function words** are those of which Morfeusz {cite}`kieras2017` knows a reading as preposition, conjunction, particle or
 # pronoun, the {glue:text}`geo-function:d` in most texts; **content words** have readings as noun, verb, adjective or adverb only ({glue:text}`geo-content:d` forms).
 
@@ -275,11 +275,12 @@ def with_untrained(found):
 plots.layer_panels({"adjusted cosine": with_untrained(lines)}, LAYERS, kind_styles, zero=True);
 
 # %% [markdown]
-# From the embedding to the last block the adjusted self-similarity of *nie* changes by {glue:text}`geo-polish-gpt2-nie-change` in GPT-2 and by {glue:text}`geo-herbert-nie-change` in HerBERT (untrained:
-# {glue:text}`geo-polish-gpt2-nie-change-untrained` and {glue:text}`geo-herbert-nie-change-untrained`). A negative change makes the word more specific to its context, a positive one less.
+# The adjusted self-similarity of *nie* changes by {glue:text}`geo-polish-gpt2-nie-first` from the embedding to the first block of GPT-2, and by {glue:text}`geo-polish-gpt2-nie-change` from there to the last (untrained:
+# {glue:text}`geo-polish-gpt2-nie-first-untrained` and {glue:text}`geo-polish-gpt2-nie-change-untrained`); in HerBERT by {glue:text}`geo-herbert-nie-first` and {glue:text}`geo-herbert-nie-change` (untrained:
+# {glue:text}`geo-herbert-nie-first-untrained` and {glue:text}`geo-herbert-nie-change-untrained`). A negative change makes the word more specific to its context, a positive one less.
 #
 # Two more measures. **Intra-sentence similarity** is the mean cosine of the words of a text, here a sentence or a paragraph, with their mean. The paper subtracts anisotropy; but a word is part of its mean, and $n$ unrelated
-# vectors already score about $1/\sqrt n$. The fitting null keeps the lengths of the texts and deals the words anew, and the figure subtracts that. **MEV**, the maximum explainable
+# vectors already score about $1/\sqrt n$. The fitting null keeps the lengths of the texts and deals the words anew, and {numref}`fig-geo-intra` subtracts that. **MEV**, the maximum explainable
 # variance, is the share of a word's occurrences, uncentred, that one direction carries, less that of as many random words.
 
 
@@ -298,31 +299,33 @@ variance = {key: {n: measure.mean() for n, measure in group.items()} for key, gr
 plots.layer_panels({"intra-sentence": beside_untrained(beyond), "MEV": beside_untrained(variance)}, LAYERS, STYLES, zero=True);
 
 # %% [markdown]
-# What rises with depth and what falls: each figure after the last block less the same at the embedding, trained and untrained. An interval that holds 0 says that the change is not established.
+# What rises with depth and what falls: the change from the embedding to the first block, and from the first block to the last, trained and untrained. An interval that holds 0 says that no change is established.
 
 
 # %% tags=["hide-input"]
 def changes(name):
-    """Change from the embedding to the last block, a row a measure, trained and untrained."""
-    at = trained[name].last
-    columns = {}
-    for key, label in (("trained", TITLES[name]), ("fresh", f"{TITLES[name]}, untrained")):
+    """Changes from the embedding to the first block and from there to the last, a row a measure."""
+    at, columns = trained[name].last, {}
+    for key, label in (("trained", TITLES[name]), ("fresh", "untrained")):
         rows = {"anisotropy": anisotropy[key][name], "IsoScore": isotropy[key][name]}
         rows |= {f"self-similarity, {kind}": profile for kind, profile in lines[key][name].items()}
         rows |= {"intra-sentence": beyond[key][name], "MEV": variance[key][name]}
-        columns[label] = {row: shown(profile.change(0, at), 3) for row, profile in rows.items()}
+        for first, last in ((0, 1), (1, at)):
+            step = f"{trained[name].layers[first]} to {trained[name].layers[last]}"
+            columns[label, step] = {row: shown(profile.change(first, last), 3) for row, profile in rows.items()}
     return pd.DataFrame(columns)
 
 
 for name in TITLES:
-    display(changes(name).style.set_caption(f"Change from embed to layer {trained[name].layers[trained[name].last]}, 95% interval"))
+    display(changes(name).style.set_caption(f"{trained[name].loaded.label}: change of each measure, 95% interval"))
 
 # %% tags=["remove-cell"]
 for name, reader in trained.items():
     glue(f"geo-{name}-nie", shown(lines["trained"][name]["nie"].at(reader.last)), display=False)
     glue(f"geo-{name}-nie-untrained", shown(lines["fresh"][name]["nie"].at(reader.last)), display=False)
     for key, suffix in (("trained", ""), ("fresh", "-untrained")):
-        glue(f"geo-{name}-nie-change{suffix}", shown(lines[key][name]["nie"].change(0, reader.last)), display=False)
+        glue(f"geo-{name}-nie-first{suffix}", shown(lines[key][name]["nie"].change(0, 1)), display=False)
+        glue(f"geo-{name}-nie-change{suffix}", shown(lines[key][name]["nie"].change(1, reader.last)), display=False)
     real, dealt = sentence["trained"][name]
     glue(f"geo-{name}-intra-dealt", shown(less_anisotropy("trained", name, dealt).at(reader.last)), display=False)
     glue(f"geo-{name}-intra-paper", shown(less_anisotropy("trained", name, real).at(reader.last)), display=False)
@@ -377,6 +380,10 @@ gap_p = {key: corrected(tests) for key, tests in gap.items()}
 nearest_p = {key: corrected(tests) for key, tests in nearest.items()}
 
 
+# %% [markdown]
+# {numref}`fig-geo-cosines` shows both cosines as they are, and {numref}`fig-geo-gap` their gap beyond its null.
+
+
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean cosine of two occurrences of a lemma, less anisotropy: in the same sense and in different senses, with 95% intervals over lemmas. Forms are not held here, and are spread over senses; the next figure holds them.", "name": "fig-geo-cosines"}, "image": {"alt": "Two panels of lines over layers, one a model: adjusted cosine for the same sense and for different senses, close together."}}
 def cosine_lines(name):
     """Adjusted cosines within and between senses."""
@@ -405,7 +412,7 @@ plots.layer_panels({"gap beyond chance": beside_untrained(beyond_chance(gap))}, 
 #
 # Neighbours ask the same in counts. What could be reached? The sentence is where a reader finds the sense, so the test is also run on the **rest of the sentence**: the mean state of the other words, the marked word's
 # left out. At the embedding that is a bag of words which knows nothing of the marked one; in later layers the other words have attended to it. An untrained model's bag is the null to hold it against: sentences
-# that share words have alike bags, whatever was learned.
+# that share words have alike bags, whatever was learned ({numref}`fig-geo-neighbours`).
 
 
 # %%
@@ -508,7 +515,7 @@ glue("geo-permutations", N_PERMUTATIONS, display=False)
 # shows one artefact.
 #
 # **Self-pairs.** It drew two tokens at random with replacement, so that with probability $1/n$ a token met itself and gave 1. For $n$ tokens with a true mean cosine $s$ the expectation is
-# $s + (1 - s)/n$: the shorter the text and the smaller the mean cosine, the more is added.
+# $s + (1 - s)/n$: the shorter the text and the smaller the mean cosine, the more is added ({numref}`fig-geo-pairs`).
 
 # %%
 added = {TITLES[name]: (reader.within.counts, (1 - reader.within.raw[-1]) / reader.within.counts) for name, reader in trained.items()}
@@ -527,7 +534,7 @@ for name in TITLES:
 # by the text: no sampling error but a bias, and not the same for two models that cut a text into different numbers of tokens.
 #
 # **A single text.** Words of one text share its topic and stand in one another's context, so their mean cosine is no sample of the language's; and it is another for each text. The original took all tokens besides, with
-# punctuation, the first position and special tokens.
+# punctuation, the first position and special tokens. {numref}`fig-geo-single` takes the two apart.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean cosine by layer: words of different texts (95% interval over texts), words within one text, and all tokens within one text (lines: medians over texts; bands: the middle 95% of texts, what one text may give).", "name": "fig-geo-single"}, "image": {"alt": "Two panels of lines over layers, one a model: wide bands for single texts, of words and of tokens, and a thin line for words of different texts."}}
 def single_text(name):
@@ -555,7 +562,7 @@ for name, reader in trained.items():
 # **The wrong token.** The id of the string `nie` is, for both tokenizers, not that of the word: in HerBERT it is the piece that *begins* longer words (the word is `nie</w>`), in GPT-2 the one that
 # *continues* them (the word is `Ġnie`). In these texts the id occurs {glue:text}`geo-polish-gpt2-piece:d` times in GPT-2 and {glue:text}`geo-herbert-piece:d` times in HerBERT, and
 # {glue:text}`geo-polish-gpt2-piece-words:d` and {glue:text}`geo-herbert-piece-words:d` of these are the word *nie*, which stands in {glue:text}`geo-nie-texts:d` texts. The original also averaged all
-# occurrences in a text before it compared texts, which makes them more alike, and subtracted no baseline; in the figure no line does.
+# occurrences in a text before it compared texts, which for the word adds {glue:text}`geo-polish-gpt2-averaged` (GPT-2) and {glue:text}`geo-herbert-averaged` (HerBERT) to the last layer's cosine, and subtracted no baseline; in {numref}`fig-geo-token` no line does.
 
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Raw self-similarity by layer of the word *nie*, of its averages over each text, and of averages of the token that the original looked up, with 95% intervals over texts.", "name": "fig-geo-token"}, "image": {"alt": "Two panels of lines over layers, one a model: the curve of the piece lies apart from those of the word."}}
@@ -577,7 +584,7 @@ plots.layer_panels({"mean cosine": {TITLES[name]: tokens_of(reader) for name, re
 
 # %% [markdown]
 # **The missing last layer.** There are as many hidden states as layers and one more, the embedding. The original's loop over as many indices as layers drew the embedding as layer 0 and never the last layer, while its printed
-# values came from the last alone, which in GPT-2 is what the final layer norm makes of it.
+# values came from the last alone, which in GPT-2 is what the final layer norm makes of it ({numref}`fig-geo-missing`).
 
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Anisotropy by layer: what the original's loop would have drawn, and what it left out.", "name": "fig-geo-missing"}, "image": {"alt": "Two panels of lines over layers, one a model: a full line that ends before the last layers, and a dashed line that goes on to the end."}}
@@ -630,6 +637,8 @@ display(
 # %% tags=["remove-cell"]
 for name, reader in trained.items():
     glue(f"geo-{name}-piece", len(reader.piece_words), display=False)
+    both = tokens_of(reader)
+    glue(f"geo-{name}-averaged", shown((both["the word, averaged"] - both["the word"]).at(-1)), display=False)
     glue(f"geo-{name}-piece-words", int((reader.piece_words == "nie").sum()), display=False)
     glue(f"geo-{name}-original-passes", (1 + reader.last) * (1 + len(TEXTS)), display=False)
 glue("geo-recorded-passes", int(sum((1 + RECORDED.loc[f"layers-{m}", "value"]) * 101 for m in ("herbert", "gpt2"))), display=False)
