@@ -22,6 +22,7 @@ import scipy.linalg
 import scipy.signal
 import scipy.stats
 import statsmodels.api as sm
+from threadpoolctl import threadpool_limits
 
 from analysis_lib.lag_design import FULL, ORIGINAL, Design, Specification, design_of
 from analysis_lib.statistics import holm
@@ -63,7 +64,8 @@ def lagged_regression(norms, tokens: pd.DataFrame, specification: Specification 
     if not 0 < level < 1:
         raise ValueError(f"level: expected a number between 0 and 1, found {level}")
     design = design_of(norms, tokens, specification)
-    fits = [_fit_layer(design, layer) for layer in range(len(design.y))]
+    with threadpool_limits(1):  # thousands of small products, over which threads would only wait for each other
+        fits = [_fit_layer(design, layer) for layer in range(len(design.y))]
     table = pd.DataFrame({name: np.concatenate([fit[name] for fit in fits]) for name in fits[0]})
     tested = table["term"].isin(("lag", "lead")).to_numpy()
     table["p_holm"] = np.nan
