@@ -25,7 +25,7 @@ BLUE, ORANGE, GREY = plots.CYCLE[0], plots.CYCLE[1], plots.MODEL_COLOURS["untrai
 # - The toy has the circuit. {glue:text}`ind-previous-head` attends to the previous token with a score of {glue:text}`ind-previous-score` (best untrained head {glue:text}`ind-previous-untrained:.2f`), {glue:text}`ind-induction-head` to what came after an
 #   earlier occurrence with {glue:text}`ind-induction-score` (untrained {glue:text}`ind-induction-untrained:.2f`). A head of fixed distance, which scores 1 if the distance between occurrences is fixed, scores {glue:text}`ind-control-offset-random` on this probe.
 # - Its loss falls by {glue:text}`ind-toy-gain` nats where random symbols come again (untrained {glue:text}`ind-untrained-gain`).
-# - It works by several heads of layer 0 that look one or two places back ({glue:text}`ind-shifting-heads`). Without them the loss rises by {glue:text}`ind-set-shift` nats; without *all other* heads of layer 0 by {glue:text}`ind-set-other0`. With patterns frozen their
+# - It works by heads of layer 0 that look one or two places back ({glue:text}`ind-shifting-heads`). Without them the loss rises by {glue:text}`ind-set-shift` nats; without *all other* heads of layer 0 by {glue:text}`ind-set-other0`. With patterns frozen their
 #   removal costs {glue:text}`ind-set-shift-frozen`: they act through the patterns of layer 1.
 # - From weights alone: of the {glue:text}`ind-k-in-circuit:d` pairs of such a head with an induction head, {glue:text}`ind-k-in-top:d` are among the {glue:text}`ind-k-in-circuit:d` of all {glue:text}`ind-k-pairs:d` pairs that compose most through keys.
 # - All virtual heads together hold {glue:text}`ind-paths-toy-virtual` of the variance of the logits.
@@ -334,9 +334,11 @@ glue("ind-ablate-other", others.idxmax(), display=False)
 glue("ind-ablate-other-max", float(others.max()), display=False)
 glue("ind-ablate-other-median", float(others.median()), display=False)
 glue("ind-ablate-other-n", len(others), display=False)
+by_head = of_head.loc["patterns recomputed", "estimate"]
+glue("ind-ablate-each", ", ".join(f"{name_of(head)} {by_head[name_of(head)]:+.2f}" for head in (*shifting, *inductive)), display=False)
 
 # %% [markdown]
-# Without {glue:text}`ind-previous-head` alone the loss rises by {glue:text}`ind-ablate-previous-free` nats, with patterns frozen by {glue:text}`ind-ablate-previous-frozen`. Without {glue:text}`ind-induction-head` alone it rises by {glue:text}`ind-ablate-induction-free`. Of the {glue:text}`ind-ablate-other-n:d` heads outside the circuit
+# Without {glue:text}`ind-previous-head` alone the loss rises by {glue:text}`ind-ablate-previous-free` nats, with patterns frozen by {glue:text}`ind-ablate-previous-frozen`. Without {glue:text}`ind-induction-head` alone it rises by {glue:text}`ind-ablate-induction-free` (each head of the circuit: {glue:text}`ind-ablate-each`). Of the {glue:text}`ind-ablate-other-n:d` heads outside the circuit
 # the median adds {glue:text}`ind-ablate-other-median:.2f` and the largest, {glue:text}`ind-ablate-other`, {glue:text}`ind-ablate-other-max:.2f`.
 #
 # Heads of one kind can stand in for each other, so the last question is put to whole sets, the heads of the circuit against *all* others of the same layer:
@@ -476,8 +478,8 @@ faint = {
 plots.emergence(
     {
         "loss [nats]": {"first occurrence": (history["first"], ORANGE, "-"), "second occurrence": (history["second"], BLUE, "-")},
-        "head score": {f"{name_of(previous)}, previous token": (history["previous"], ORANGE, "-"),
-                       "two back, best of layer 0": (history["two back"], plots.CYCLE[4], "-"),
+        "head score": {f"{name_of(previous)}, previous": (history["previous"], ORANGE, "-"),
+                       "two back, best": (history["two back"], plots.CYCLE[4], "-"),
                        f"{name_of(strongest)}, induction": (history["induction"], BLUE, "-")} | faint,
         "K-composition": {f"L0H{best[0]} with L1H{best[1]}": (history["pair"], BLUE, "-"), "median of all pairs": (history["others"], GREY, "-"),
                           "chance": (0 * history["pair"] + trained.d_model**-0.5, plots.INK, "--")},
@@ -684,7 +686,7 @@ for name, key in (("GPT-2", "gpt2"), ("minigpt-polish", "mini")):
 #
 # ## What the original notebook did, and where this differs
 #
-# Notebook 002 looked for induction in pictures of one natural sentence with fixed wording, from a checkpoint that is lost.
+# Notebook 002 looked for induction in pictures of one natural sentence with fixed wording, in a model whose weights are not to be had.
 #
 # - One sentence cannot tell an induction head from a head of fixed distance, nor from one that knows the words. Here: random symbols, random gaps, the control, all heads, an untrained model.
 # - Its `virtual_head` applied the later head to the embedding *plus* the earlier head's output, so it held the direct term, which dominates. Here the product stands apart, with its share.

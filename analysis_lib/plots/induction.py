@@ -213,7 +213,11 @@ def emergence(panels: dict[str, dict], xlabel: str) -> plt.Figure:
             )
         axis.set(ylabel=ylabel, ylim=(0, None))
         axis.grid(True)
-        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=10, borderaxespad=0.2, columnspacing=1.2)
+        axis.set_title(" ")  # room for the legend, which may be wider than the panel
+        legend = axis.legend(
+            loc="lower left", bbox_to_anchor=(-0.14, 1), ncols=3, fontsize=10, borderaxespad=0.2, columnspacing=1.0, handlelength=1.4
+        )
+        legend.set_in_layout(False)
         steps = next(iter(lines.values()))[0].index
     axes[-1].set_xscale("symlog", linthresh=max(1, int(steps[steps > 0].min())), linscale=0.4)
     ticks = [step for step in (0, 50, 100, 300, 1000, 3000, 10_000) if step <= steps.max()]
