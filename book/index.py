@@ -5,11 +5,12 @@
 # % Figures are linked with {numref}: glued from another page they would lose caption and alt text. A missing key is a warning, so a
 # % failed build. tools/build_book.py renders this page anew in every build, for Sphinx does not know that it depends on others.
 #
-# **The question.** A transformer's weights are numbers, yet each matrix reads from or writes to the same space that words live in. Written out over the
-# vocabulary, do the weights of a Polish GPT-2 and of a HerBERT-like model say anything, and does what they say survive a null model?
+# **The question.** A transformer's weights and activations are numbers. Read in the space that words live in, along its layers, head by head or point by point, what do they
+# say, and does what they say survive a null model?
 #
-# Two small models were trained for this book on novels and textbooks in Polish, a language in which a noun has up to fourteen forms and grammar shows in word
-# endings: a good place to ask what attention heads relate. Every number below was computed by the chapter it links to when this site was built.
+# Small models were trained for this book. Two read Polish, a language in which a noun has up to fourteen forms and grammar shows in word endings: a good place to ask what
+# attention heads relate. The others are smaller still and know one thing each, so that it can be taken apart: two layers of attention that repeat what they have seen, and
+# a GPT-2 that does regression on the points of its prompt. Every number below was computed by the chapter it links to when this site was built.
 #
 # ## What was found
 #
@@ -38,12 +39,38 @@
 # * - Does a head's table predict what the head writes? Recall of its top 50 tokens on text, beside permuted places
 #   - GPT-2 {glue:text}`attention_heads.ipynb::heads-polish-gpt2-recall:.3f` against {glue:text}`attention_heads.ipynb::heads-polish-gpt2-control:.3f`; HerBERT {glue:text}`attention_heads.ipynb::heads-herbert-recall:.3f` against {glue:text}`attention_heads.ipynb::heads-herbert-control:.3f`
 #   - {doc}`attention_heads`
+# * - How alike words of different texts are in the layer where they are most alike (mean cosine), beside the untrained model there
+#   - GPT-2 {glue:text}`geometry.ipynb::geo-polish-gpt2-peak:s`, untrained {glue:text}`geometry.ipynb::geo-polish-gpt2-peak-untrained:s`; HerBERT {glue:text}`geometry.ipynb::geo-herbert-peak:s`, untrained {glue:text}`geometry.ipynb::geo-herbert-peak-untrained:s`
+#   - {doc}`geometry`
+# * - Senses of an ambiguous word stand apart in the last layer, beyond chance and beyond the word's form: gap of cosines
+#   - GPT-2 {glue:text}`geometry.ipynb::geo-polish-gpt2-gap:s`, HerBERT {glue:text}`geometry.ipynb::geo-herbert-gap:s`; untrained {glue:text}`geometry.ipynb::geo-polish-gpt2-gap-untrained:s` and {glue:text}`geometry.ipynb::geo-herbert-gap-untrained:s`
+#   - {doc}`geometry`
+# * - What costs a two-layer model of attention alone its skill at repeated tokens: leaving out position-position scores in its first layer, token-token scores in its second
+#   - loss rises by {glue:text}`attention_terms.ipynb::terms-toy-L0-pp-rise:s` and {glue:text}`attention_terms.ipynb::terms-toy-L1-tt-rise:s` nats
+#   - {doc}`attention_terms`
+# * - That model has an induction circuit: scores of its previous-token head and of its induction head (a perfect head has 1)
+#   - {glue:text}`induction.ipynb::ind-previous-score:s` and {glue:text}`induction.ipynb::ind-induction-score:s`; best untrained heads {glue:text}`induction.ipynb::ind-previous-untrained:.2f` and {glue:text}`induction.ipynb::ind-induction-untrained:.2f`
+#   - {doc}`induction`
+# * - The small Polish models have few or none: heads that are induction heads by the same rule
+#   - GPT-2 {glue:text}`induction.ipynb::ind-gpt2-count:d`, attention-only model {glue:text}`induction.ipynb::ind-mini-count:d`
+#   - {doc}`induction`
+# * - A GPT-2 that reads points does regression: at the last point the zero predictor errs so many times as much
+#   - {glue:text}`incontext_regression.ipynb::ctx-ratio:s`
+#   - {doc}`incontext_regression`
+# * - Clusters of its attention rows that say more than the position of the row
+#   - {glue:text}`incontext_regression.ipynb::ctx-cluster-gains:d` of {glue:text}`incontext_regression.ipynb::ctx-cluster-tests:d` sets of rows
+#   - {doc}`incontext_regression`
+# * - Sizes of attention updates predicted by those of the tokens before: coefficients starred under all controls, and those of them farther from zero than in untrained models
+#   - GPT-2 {glue:text}`attention_norms.ipynb::norms-polish-gpt2-starred:d` and {glue:text}`attention_norms.ipynb::norms-polish-gpt2-beyond:d`, HerBERT {glue:text}`attention_norms.ipynb::norms-herbert-starred:d` and {glue:text}`attention_norms.ipynb::norms-herbert-beyond:d`, of {glue:text}`attention_norms.ipynb::norms-polish-gpt2-tested:d` and {glue:text}`attention_norms.ipynb::norms-herbert-tested:d`
+#   - {doc}`attention_norms`
 # ::::
 #
 # ## How to read
 #
-# {doc}`models` says what the two models are and proves that their weights are read rightly; {doc}`feed_forward` and {doc}`attention_heads` read the weights in vocabulary
-# space, each claim beside what permuted or untrained weights give. Polish words are glossed where the prose discusses them; code is folded where it only draws.
+# Part I: {doc}`models` says what the two Polish models are and proves that their weights are read rightly; {doc}`feed_forward` and {doc}`attention_heads` read the weights in vocabulary
+# space, {doc}`geometry` the hidden states layer by layer. Part II takes small transformers apart: {doc}`attention_terms` and {doc}`induction` two layers of attention, {doc}`incontext_regression`
+# a model of points. Part III, {doc}`attention_norms`, asks what a regression of norms can show. Each claim stands beside what permuted or untrained models
+# give. Polish words are glossed where the prose discusses them; code is folded where it only draws.
 # The book starts from notebooks that asked the same questions of larger published models by eye; each chapter ends with where it differs from them, and why.
 #
 # To execute a chapter, press the rocket at its top, or clone the repository and type `make book`. `ANALYSIS_MODELS=hub make book` asks the published models instead.
