@@ -20,17 +20,18 @@ plots.use_style()
 # %% [markdown]
 # **What was found**, computed by the cells below:
 #
-# - **Layer 0 reads positions.** Of what softmax can see of the scores, {glue:text}`terms-toy-L0-top` makes up {glue:text}`terms-toy-L0-top-share:.0%` in the toy's layer 0, mean over heads
-#   ({glue:text}`terms-toy-L0-top-fresh:.0%` untrained), and {glue:text}`terms-Polish-L0-top` {glue:text}`terms-Polish-L0-top-share:.0%` in the Polish model's
-#   ({glue:text}`terms-Polish-L0-top-fresh:.0%` untrained). Embeddings and positions begin with spreads that the recipe sets, so a large share alone is no finding.
+# - **Size.** Of the variance that softmax can see, position-position makes up {glue:text}`terms-toy-L0-pp-share:.0%` in layer 0 of the toy and {glue:text}`terms-Polish-L0-pp-share:.0%` in layer 0 of the Polish model, means
+#   over heads; before training {glue:text}`terms-toy-L0-pp-share-fresh:.0%` and {glue:text}`terms-Polish-L0-pp-share-fresh:.0%`, because of how embeddings and positions are drawn. Token-token makes up
+#   {glue:text}`terms-toy-L1-tt-share:.0%` and {glue:text}`terms-Polish-L1-tt-share:.0%` in layer 1; before training {glue:text}`terms-toy-L1-tt-share-fresh:.0%` and {glue:text}`terms-Polish-L1-tt-share-fresh:.0%`.
 # - **What costs loss.** Without position-position in layer 0 the toy's loss on repeated tokens rises by {glue:text}`terms-toy-L0-pp-rise` nats, without token-token in
 #   layer 1 by {glue:text}`terms-toy-L1-tt-rise`; in the Polish model by {glue:text}`terms-Polish-L0-pp-rise` and {glue:text}`terms-Polish-L1-tt-rise`.
-# - **Shift by one.** Position-position favours the previous position beyond what its positions in random order give in {glue:text}`terms-toy-shift-L0` of 8 layer-0 heads of the toy and
-#   {glue:text}`terms-Polish-shift-L0` of the Polish model (untrained {glue:text}`terms-toy-shift-fresh-L0` and {glue:text}`terms-Polish-shift-fresh-L0`, Holm-corrected).
+# - **Shift by one.** In layer 0, position-position favours the previous position beyond what its positions in random order give in {glue:text}`terms-toy-shift-L0` of 8 heads of the toy and
+#   {glue:text}`terms-Polish-shift-L0` of the Polish model (untrained {glue:text}`terms-toy-shift-fresh-L0` and {glue:text}`terms-Polish-shift-fresh-L0`, Holm-corrected). It is the *best* distance in
+#   {glue:text}`terms-toy-peak-L0` and {glue:text}`terms-Polish-peak-L0` of these; the others favour recent positions, or another distance.
 # - **The same token.** In layer 0 {glue:text}`terms-toy-same-up` heads of the toy and {glue:text}`terms-Polish-same-up` of the Polish model favour it, {glue:text}`terms-toy-same-down` and
 #   {glue:text}`terms-Polish-same-down` avoid it (untrained: {glue:text}`terms-toy-same-fresh` and {glue:text}`terms-Polish-same-fresh` either way).
 # - **Who wrote it.** In the toy's induction head {glue:text}`terms-induction`, the pair that raises the key after an earlier occurrence most is {glue:text}`terms-pair-top` (query by key),
-#   {glue:text}`terms-pair-top-size`; the layer-0 head that attends to the previous token is {glue:text}`terms-toy-previous`.
+#   {glue:text}`terms-pair-top-size`. The keys' part was written by {glue:text}`terms-pair-top-key`.
 # - **The original's reading** leaves {glue:text}`terms-entropy-notebook:.2f` nats of entropy in a row where the model has {glue:text}`terms-entropy-model:.2f`, and moves {glue:text}`terms-moved-notebook:.0%` of the
 #   attention, {glue:text}`terms-future-first:.0%` of the first row's to tokens that the model cannot see.
 
@@ -52,14 +53,19 @@ print(*(model.label for model in loaded.values()), sep="\n")
 #   its training).
 # - The Polish model reads the beginnings, {glue:text}`terms-Polish-length` tokens each, of {glue:text}`terms-Polish-n` paragraphs written for this book.
 #
-# "Untrained" are the same configurations with fresh weights. Sequences and paragraphs are the units: intervals are 95 % bootstraps over them {cite}`efron1993`. Layers and heads are counted from 0, as the literature on such circuits
-# does: L0H3 is head 3 of the first layer.
+# "Untrained" are the same configurations with fresh weights. Heads are chosen on as many other sequences, not on those that they are measured on. Sequences and paragraphs are the
+# units: intervals are 95 % bootstraps over them {cite}`efron1993`. Layers and heads are counted from 0, as the literature on such circuits does: L0H3 is head 3 of the first layer.
 
 # %%
-probe = head_scores.repeated_random_tokens(range(1, 32), 48, block=20, gap=(0, 10), start=0, length=64, distinct=False, seed=2024)
+def draw(seed):
+    """Sequences of 64 symbols, the first a beginning sign, in which a block of 20 comes twice."""
+    return head_scores.repeated_random_tokens(range(1, 32), 48, block=20, gap=(0, 10), start=0, length=64, distinct=False, seed=seed)
+
+
 encode = loaded["Polish"].tokenizer
-long = [p for p in (encode(text)["input_ids"] for text in paragraphs()["text"]) if len(p) >= 40]
-ids = {"toy": torch.as_tensor(probe.ids), "Polish": torch.tensor([p[:40] for p in long[:16]])}
+openings = torch.tensor([p[:40] for p in (encode(text)["input_ids"] for text in paragraphs()["text"]) if len(p) >= 40])
+choosing, probe = draw(seed=1), draw(seed=2)
+ids = {"toy": torch.as_tensor(probe.ids), "Polish": openings[:16]}
 
 # %% tags=["remove-cell"]
 for name, sequences in ids.items():
@@ -111,27 +117,30 @@ for name, error in errors.items():
 # removed before drawing, and all terms of a head share one scale.
 
 # %%
-def scored(name, layer, score, **options):
+def scored(name, layer, tokens, score, **options):
     """A head score of every head of a layer, from the terms' own patterns."""
-    patterns = terms[name, layer].sum(0).softmax(-1).numpy()[:, None]  # one layer: [sequence, layer, head, query, key]
-    return score(patterns, ids[name].numpy(), **options)[0]
+    patterns = attention_terms.score_terms(trained[name], tokens, layer).sum(0).softmax(-1).numpy()
+    return score(patterns[:, None], tokens.numpy(), **options)[0]  # one layer: [sequence, layer, head, query, key]
 
 
-previous_scores = {name: scored(name, 0, head_scores.previous_token_scores) for name in ids}
-previous = {name: int(scores.argmax()) for name, scores in previous_scores.items()}
-induction_scores = scored("toy", 1, head_scores.induction_scores, rows=probe.foretold)
-induction = int(induction_scores.argmax())
+others = {"toy": torch.as_tensor(choosing.ids), "Polish": openings[16:32]}
+previous = {n: int(scored(n, 0, tokens, head_scores.previous_token_scores).argmax()) for n, tokens in others.items()}
+induction = int(scored("toy", 1, others["toy"], head_scores.induction_scores, rows=choosing.foretold).argmax())
 
 # %% tags=["remove-cell"]
+previous_scores = {name: scored(name, 0, ids[name], head_scores.previous_token_scores) for name in ids}
+induction_scores = scored("toy", 1, ids["toy"], head_scores.induction_scores, rows=probe.foretold)
+
 for name in ids:
     glue(f"terms-{name}-previous", f"L0H{previous[name]}", display=False)
-    glue(f"terms-{name}-previous-score", float(previous_scores[name].max()), display=False)
+    glue(f"terms-{name}-previous-score", float(previous_scores[name][previous[name]]), display=False)
 glue("terms-induction", f"L1H{induction}", display=False)
-glue("terms-induction-score", float(induction_scores.max()), display=False)
+glue("terms-induction-score", float(induction_scores[induction]), display=False)
 
 # %% [markdown]
 # The first is {glue:text}`terms-toy-previous`, which gives the previous token {glue:text}`terms-toy-previous-score:.0%` of its attention ({numref}`fig-terms-previous`). The second is
 # {glue:text}`terms-induction`, which gives {glue:text}`terms-induction-score:.0%` to what came after earlier occurrences, at places where they foretell the next token ({numref}`fig-terms-induction`).
+# (The last position of the context has nothing to predict in training, so its row was never learned.)
 
 # %% tags=["hide-input"]
 def show_terms(head_terms, labels=None):
@@ -179,6 +188,7 @@ def by_head(name, layer, values):
 COLUMNS = ["model", "layer", "head", "term", "estimate", "low", "high"]
 
 
+# %%
 def measured(measure):
     """A measure of terms for every head of both models, and its means over the heads of untrained models."""
     rows = [row for (name, layer), t in terms.items() for row in by_head(name, layer, measure(t))]
@@ -210,6 +220,10 @@ for name, layer in terms:
         means = table[here].groupby("term")["estimate"].mean()
         there = null[(null["model"] == name) & (null["layer"] == layer)].set_index("term")["estimate"]
         term = means.idxmax()
+        for short, name_of in (("tt", TERMS[0]), ("pp", TERMS[3])):
+            kind = "share" if key == "top" else "moved"
+            glue(f"terms-{name}-L{layer}-{short}-{kind}", float(means[name_of]), display=False)
+            glue(f"terms-{name}-L{layer}-{short}-{kind}-fresh", float(there[name_of]), display=False)
         for part, value in (("", term), ("-share", float(means[term])), ("-fresh", float(there[term]))):
             glue(f"terms-{name}-L{layer}-{key}{part}", value, display=False)
 for name, model in loaded.items():
@@ -227,8 +241,8 @@ for name, model in loaded.items():
 # ({glue:text}`terms-Polish-L1-moved-share:.2f`; {glue:text}`terms-Polish-L1-moved-fresh:.2f`) in the Polish model's.
 #
 # The dotted lines matter. Before training, a term's size is what its author chose: the recipes draw embeddings and positions with standard deviations of {glue:text}`terms-toy-spread-tokens:.2g` and
-# {glue:text}`terms-toy-spread-positions:.2g` in the toy, {glue:text}`terms-Polish-spread-tokens:.2g` and {glue:text}`terms-Polish-spread-positions:.2g` in the Polish model, and each position in a term's name multiplies its scores by the
-# ratio of the two. A large share of position-position is a finding only above that line.
+# {glue:text}`terms-toy-spread-positions:.2g` in the toy, {glue:text}`terms-Polish-spread-tokens:.2g` and {glue:text}`terms-Polish-spread-positions:.2g` in the Polish model, and each side of a term that
+# reads a position in the place of a token scales it by the ratio of the two. A large share of position-position is a finding only above that line.
 
 # %% [markdown]
 # ## What leaving a term out does to the loss
@@ -323,15 +337,16 @@ def position_scores(w, length):
     return torch.einsum("qd,lhdc,lhec,ke->lhqk", p, w.W_Q, w.W_K, p) * w.attention_scale[:, None, None, None]
 
 
+# %%
 def shift_test(w, length, n=999):
-    """Contrast of the previous position in every head [layer, head], Holm-corrected p, rows whose best key it is."""
+    """Of the previous position in every head [layer, head]: contrast, corrected p, share of rows it tops, is it the peak."""
     scores, target, rng = position_scores(w, length), torch.eye(length).roll(1, 0).bool(), np.random.default_rng(0)
     found = attention_terms.row_contrasts(scores, target)
     orders = [torch.as_tensor(rng.permutation(length)) for _ in range(n)]
     null = torch.stack([attention_terms.row_contrasts(scores[..., o, :][..., o], target) for o in orders])
     p = ((null >= found).sum(0) + 1) / (n + 1)
     best = attention_terms.row_centred(scores)[..., 1:, :].argmax(-1) == torch.arange(length - 1)
-    return found, statistics.holm(p), best.float().mean(-1)
+    return found, statistics.holm(p), best.float().mean(-1), by_distance(scores).argmax(-1) == 1
 
 
 # %%
@@ -340,25 +355,27 @@ shift_fresh = {name: shift_test(untrained[name], ids[name].shape[1]) for name in
 
 # %% tags=["remove-cell"]
 for name in ids:
-    for kind, (found, p, _) in (("", shift[name]), ("-fresh", shift_fresh[name])):
+    for kind, (found, p, _, peak) in (("", shift[name]), ("-fresh", shift_fresh[name])):
         for layer in (0, 1):
             glue(f"terms-{name}-shift{kind}-L{layer}", int((p[layer] < 0.05).sum()), display=False)
+            glue(f"terms-{name}-peak{kind}-L{layer}", int(((p < 0.05) & peak)[layer].sum()), display=False)
         glue(f"terms-{name}-shift{kind}-max", float(found.max()), display=False)
-    found, _, best = shift[name]
+    found, _, best, _ = shift[name]
     glue(f"terms-{name}-shift-head", float(found[0, previous[name]]), display=False)
     glue(f"terms-{name}-shift-best", float(100 * best[0, previous[name]]), display=False)
 
 # %% [markdown]
 # The previous position stands out in {glue:text}`terms-toy-shift-L0` of 8 layer-0 heads and {glue:text}`terms-toy-shift-L1` of 8 layer-1 heads of the toy, and in {glue:text}`terms-Polish-shift-L0` and
 # {glue:text}`terms-Polish-shift-L1` of the Polish model; in their untrained copies in {glue:text}`terms-toy-shift-fresh-L0`, {glue:text}`terms-toy-shift-fresh-L1`,
-# {glue:text}`terms-Polish-shift-fresh-L0` and {glue:text}`terms-Polish-shift-fresh-L1`. In the toy's {glue:text}`terms-toy-previous` it lies {glue:text}`terms-toy-shift-head:.1f` nats above the other
+# {glue:text}`terms-Polish-shift-fresh-L0` and {glue:text}`terms-Polish-shift-fresh-L1`. A head that favours recent positions of any kind passes this test too. Heads whose term is highest at distance 1 of all distances up to
+# 12, and which pass, are {glue:text}`terms-toy-peak-L0` and {glue:text}`terms-toy-peak-L1` in the toy's two layers, {glue:text}`terms-Polish-peak-L0` and {glue:text}`terms-Polish-peak-L1` in the Polish model's. In the toy's {glue:text}`terms-toy-previous` it lies {glue:text}`terms-toy-shift-head:.1f` nats above the other
 # positions and is the highest of its row in {glue:text}`terms-toy-shift-best:.0f` % of rows; in the Polish {glue:text}`terms-Polish-previous`
 # {glue:text}`terms-Polish-shift-head:.1f` nats and {glue:text}`terms-Polish-shift-best:.0f` % (the largest contrasts in untrained models are {glue:text}`terms-toy-shift-fresh-max:.1f` and
 # {glue:text}`terms-Polish-shift-fresh-max:.1f`).
 #
 # ## The same token, in token-token
 #
-# "A token pays quite a bit of attention to itself": the notebook saw a diagonal here too, and calls it copying. Two things can make a diagonal. A token-token term may favour the query's *own place*; or it may
+# "A token pays quite a bit of attention to itself": the notebook, in search of copying, saw a diagonal here too. Two things can make a diagonal. A token-token term may favour the query's *own place*; or it may
 # favour the *same token*, and then earlier occurrences must stand out as well. In layer 0 the two cannot be told apart, since one token reads the same
 # everywhere; in layer 1 they can. (Whether a head *copies* is a matter of values, not of scores: see [induction](induction).)
 #
@@ -401,6 +418,7 @@ def same_token(tokens, order=slice(None)):
     return (tokens[:, order, None] == tokens[:, None]).tril(-1)[:, None]
 
 
+# %%
 def sameness(name, scores):
     """Contrasts of token-token scores: own place, and earlier same token less the shuffled null [2, sequence, head]."""
     tokens, length, rng = ids[name], ids[name].shape[1], np.random.default_rng(0)
@@ -423,6 +441,7 @@ def same_rows(name, layer, values):
     ]
 
 
+# %%
 same = pd.DataFrame([row for (n, i), t in terms.items() for row in same_rows(n, i, sameness(n, t[0]))], columns=COLUMNS)
 same_fresh = pd.DataFrame([row for (n, i), t in untrained_terms.items() for row in same_rows(n, i, sameness(n, t[0]))], columns=COLUMNS)
 
@@ -483,9 +502,21 @@ def induction_contrast(w):
     return attention_terms.row_contrasts(scores, torch.as_tensor(targets))
 
 
+# %%
 contrast, contrast_fresh = induction_contrast(trained["toy"]), induction_contrast(untrained["toy"])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The toy's induction head: how much each pair of parts raises the scores of induction targets above the row's other keys, mean over sequences. The cells add up to the contrast of the whole score.", "name": "fig-terms-contrast"}, "image": {"alt": "Heat map of ten query parts by ten key parts; one cell dominates, where the query reads the embedding and the key the output of the previous-token head."}}
+
+# %%
+def carries(label):
+    """What a part carries, as text: for a head, the distance that gets most of its attention, and how much."""
+    if not label.startswith("L0H"):
+        return label
+    pattern = terms["toy", 0].sum(0).softmax(-1)[:, int(label[3:])]
+    shares = [float(pattern.diagonal(-distance, -2, -1).mean()) for distance in range(12)]
+    return f"{label} ({max(shares):.0%} of its attention {np.argmax(shares)} back)"
+
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The toy's induction head: how much each pair of parts raises the scores of induction targets above the row's other keys, mean over sequences. The cells add up to the contrast of the whole score.", "name": "fig-terms-contrast"}, "image": {"alt": "Heat map of ten query parts by ten key parts; a few dark cells stand out, the darkest where the query reads the embedding and the key what a layer-0 head wrote."}}
 plots.part_maps({"what the query reads": pd.DataFrame(contrast.mean(-1).numpy(), labels, labels)}, "score above other keys [nats]");
 
 # %% tags=["remove-cell"]
@@ -494,6 +525,8 @@ order = mean.flatten().argsort(descending=True)
 top, second = (divmod(int(order[i]), len(labels)) for i in (0, 1))
 for key, (q, k) in (("top", top), ("second", second)):
     glue(f"terms-pair-{key}", f"{labels[q]} by {labels[k]}", display=False)
+    glue(f"terms-pair-{key}-query", carries(labels[q]), display=False)
+    glue(f"terms-pair-{key}-key", carries(labels[k]), display=False)
     interval = statistics.bootstrap_interval(contrast[q, k].numpy())
     glue(f"terms-pair-{key}-size", f"{interval.estimate:.1f} nats ({interval.low:.1f} to {interval.high:.1f})", display=False)
 glue("terms-pair-total", float(mean.sum()), display=False)
@@ -502,8 +535,10 @@ glue("terms-pair-share", float(100 * mean[top] / mean.sum()), display=False)
 
 # %% [markdown]
 # The largest pair is {glue:text}`terms-pair-top` (query by key): {glue:text}`terms-pair-top-size`, {glue:text}`terms-pair-share:.0f` % of the whole contrast of {glue:text}`terms-pair-total:.1f` nats; the next is
-# {glue:text}`terms-pair-second` with {glue:text}`terms-pair-second-size`. In the untrained model no pair of the same head exceeds {glue:text}`terms-pair-fresh:.2f` nats. The toy's previous-token head of
-# layer 0 is {glue:text}`terms-toy-previous`: K-composition {cite}`elhage2021`, seen in the scores themselves.
+# {glue:text}`terms-pair-second` with {glue:text}`terms-pair-second-size`. In the untrained model no pair of the same head exceeds {glue:text}`terms-pair-fresh:.2f` nats. What stood $d$ places before an induction target is
+# what stands $d - 1$ places before the query, so two parts that carry these tokens can be matched. Here the query's side of the largest pair is {glue:text}`terms-pair-top-query` and the key's
+# {glue:text}`terms-pair-top-key`; of the next {glue:text}`terms-pair-second-query` and {glue:text}`terms-pair-second-key`. That a key is found by what an earlier head wrote into it is K-composition
+# {cite}`elhage2021`, seen in the scores themselves.
 #
 # (terms-centring)=
 # ## A choice in the split
@@ -519,8 +554,8 @@ def mean_shares(w, name, centre):
     return np.stack([share.mean((1, 2)).numpy() for share in found])
 
 
-centred = {(f"{name}, {kind}", "centred" if c else "as it is"): mean_shares(w, name, c).ravel()
-           for name in ids for kind, w in (("trained", trained[name]), ("untrained", untrained[name])) for c in (False, True)}  # fmt: skip
+WAYS = {"as it is": False, "centred": True}
+centred = {(f"{name}, share", how): mean_shares(trained[name], name, c).ravel() for name in ids for how, c in WAYS.items()}
 
 # %%
 def rise(layer, term, centre):
@@ -530,7 +565,7 @@ def rise(layer, term, centre):
 
 
 # %%
-for c, how in ((False, "as it is"), (True, "centred")):
+for how, c in WAYS.items():
     centred["toy, rise of loss [nats]", how] = [rise(layer, term, c) for layer in (0, 1) for term in TERMS]
 index = [f"layer {layer}, {term}" for layer in (0, 1) for term in TERMS]
 choice = pd.DataFrame(centred, index)
@@ -538,7 +573,7 @@ choice.style.format("{:.2f}").set_caption("Mean share of variance over heads, an
 
 # %% tags=["remove-cell"]
 for name in ids:
-    gap = (choice[f"{name}, trained", "centred"] - choice[f"{name}, trained", "as it is"]).abs()
+    gap = (choice[f"{name}, share", "centred"] - choice[f"{name}, share", "as it is"]).abs()
     glue(f"terms-{name}-choice", float(gap.max()), display=False)
     glue(f"terms-{name}-choice-where", gap.idxmax(), display=False)
 
@@ -566,6 +601,7 @@ def readings(head_terms):
     }
 
 
+# %%
 def entropy(pattern):
     """Mean entropy of rows [sequence], in nats."""
     return torch.special.entr(pattern).sum(-1).mean((1, 2))
@@ -584,10 +620,11 @@ def compared(patterns):
     return pd.DataFrame({m: {k: text(statistics.bootstrap_interval(v.numpy())) for k, v in row.items()} for m, row in found.items()})
 
 
+# %%
 patterns = readings(torch.cat([terms["toy", 0], terms["toy", 1]], dim=2))  # sixteen heads
 compared(patterns).style.set_caption("The toy's sixteen heads by reading: means with 95 % intervals over sequences")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The toy, mean over heads and sequences. Above: attention on keys that come after the query, by row. Below: sum of the ten by ten crop's rows, which is 1 where all attention of a row lies inside the crop.", "name": "fig-terms-readings"}, "image": {"alt": "Two panels of lines over query positions. Above, attention on the future falls from nearly one in the first row; below, the rows of the crop sum to less than one for readings that mask with zeros."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The toy, mean over heads and sequences. Above: attention on keys that come after the query, by row. Below: sum of the ten by ten crop's rows, which is 1 where all attention of a row lies inside the crop.", "name": "fig-terms-readings"}, "image": {"alt": "Two panels of lines over query positions. Above, attention on the future is highest in the first row and falls for readings that mask with zeros, and is zero for the model; below, rows of the crop sum to less than one for these readings."}}
 lines = {k: plots.CYCLE[i] for i, k in enumerate(("model", "zeros for mask", "both (notebook)"))}
 future = {k: patterns[k].triu(1).sum(-1).mean((0, 1)).numpy() for k in lines}
 crop = {k: patterns[k][..., :10, :10].sum(-1).mean((0, 1)).numpy() for k in lines}
@@ -648,10 +685,11 @@ for name in ids:
 # ## Findings
 #
 # - Every score of both models is the sum of its four terms, to rounding, in both layers.
-# - The terms divide the work as the circuit would have it: positions make layer 0's previous-token head, tokens make layer 1's induction head, and the tokens it matches were written into its keys by the former.
-#   The loss says so ({numref}`fig-terms-losses`), and by how much.
+# - Loss tells the terms apart most clearly ({numref}`fig-terms-losses`): layer 0 needs positions, layer 1 of the toy needs tokens, and the tokens its induction head matches were written into the keys by
+#   layer-0 heads ({numref}`fig-terms-contrast`).
 # - The notebook's two diagonals exist, each in some heads. Neither is a property of "the" position-position or token-token term.
-# - Size is no measure of importance: shares, attention moved and loss rank terms differently, and an untrained model sets the bar.
+# - Size is no measure of importance. Without position-position in layer 1 of the toy {glue:text}`terms-toy-L1-pp-moved:.0%` of the attention moves, and the loss changes by {glue:text}`terms-toy-L1-pp-rise` nats;
+#   without token-token {glue:text}`terms-toy-L1-tt-moved:.0%`, and {glue:text}`terms-toy-L1-tt-rise` nats. And an untrained model sets the bar.
 #
 # ## Limits
 #
