@@ -1,6 +1,6 @@
-"""Mean cosines and inner products in closed form, and the checks of what they are taken of.
+r"""Mean cosines and inner products in closed form, and the checks of what they are taken of.
 
-With unit vectors u_i the sum of all cosines between different vectors is |sum u_i|^2 - n: means over pairs are exact,
+With unit vectors $u_i$ the sum of all cosines between different vectors is $\lVert\sum u_i\rVert^2 - n$: means over pairs are exact,
 at a cost that grows with the number of vectors.
 """
 

@@ -1,7 +1,7 @@
-"""Geometry of hidden states: anisotropy, self-similarity, intra-sentence similarity, MEV, IsoScore.
+r"""Geometry of hidden states: anisotropy, self-similarity, intra-sentence similarity, MEV, IsoScore.
 
 All functions take states [layer, n, d_model] and treat all layers in one call. Cosines are never taken pair by
-pair: with unit vectors u_i, the sum of all cosines between different vectors is |sum u_i|^2 - n, so every mean
+pair: with unit vectors $u_i$, the sum of all cosines between different vectors is $\lVert\sum u_i\rVert^2 - n$, so every mean
 cosine here is exact and its cost grows with the number of vectors, not of pairs. The bootstrap uses the same form
 on sums over texts.
 
@@ -20,7 +20,7 @@ from analysis_lib.layer_profiles import Measure, Profile, resamples
 
 
 def mean_cosine(states: ArrayLike) -> np.ndarray:
-    """Mean cosine over all pairs of different vectors, (|sum u_i|^2 - n) / (n^2 - n).
+    r"""Mean cosine over all pairs of different vectors, $(\lVert\sum u_i\rVert^2 - n) / (n^2 - n)$.
 
     Parameters
     ----------
@@ -41,9 +41,9 @@ def mean_cosine(states: ArrayLike) -> np.ndarray:
 
 
 def anisotropy(states: ArrayLike, texts: ArrayLike, *, n_resamples: int = 1000, seed: int = 0) -> Profile:
-    """Expected cosine of a word of one text and a word of another: the baseline of Ethayarajh (2019), without sampling.
+    r"""Expected cosine of a word of one text and a word of another: the baseline of Ethayarajh (2019), without sampling.
 
-    With m_t the mean of the unit vectors of text t: (|sum m_t|^2 - sum |m_t|^2) / (T^2 - T), which is the expectation
+    With m_t the mean of the unit vectors of text t: $(\lVert\sum m_t\rVert^2 - \sum\lVert m_t\rVert^2) / (T^2 - T)$, which is the expectation
     over two different texts, all alike probable, and a word of each. Restricted to the occurrences of one word it is
     that word's self-similarity.
 

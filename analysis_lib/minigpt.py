@@ -139,6 +139,7 @@ class MiniGPT(PreTrainedModel):
         return self.embed
 
     def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Replace the token embedding."""
         self.embed = value
 
     def get_output_embeddings(self) -> nn.Linear:

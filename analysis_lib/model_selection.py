@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-ROWS = 1000  # prompts times points weighed against all components at once
+ROWS = 250  # prompts times points weighed against all components at once
 
 
 @dataclass(frozen=True)

@@ -539,13 +539,20 @@ glue("ctx-follows-null", float(null), display=False)
 FITTED = {"21 points fitted": (selector, 21), "6 points fitted": (few, 6)}
 
 
-def study(loaded, n_fitted, n_prompts=320, seed=12):
+COMPONENTS = 15_000
+
+
+def learned(n_fitted):
+    """The posterior over alpha and the prior of stacking, from simulated prompts."""
+    bank = prompts.selector_prompts(COMPONENTS, seed=12, n_points=100, n_fitted=n_fitted)
+    return model_selection.Mixture.from_prompts(bank.xs, bank.ys, bank.alphas), model_selection.Stacking.from_prompts(bank.xs, bank.ys)
+
+
+def study(loaded, n_fitted, n_prompts=320):
     """Prompts, the evidence in them, and every answer to them."""
-    bank = prompts.selector_prompts(1500, seed=seed, n_points=200, n_fitted=n_fitted)
-    drawn = prompts.selector_prompts(n_prompts, seed=seed + 1, n_fitted=n_fitted)
-    posterior = model_selection.Mixture.from_prompts(bank.xs, bank.ys, bank.alphas).posterior(drawn.xs, drawn.ys)
-    stacking = model_selection.Stacking.from_prompts(bank.xs, bank.ys)
-    both = drawn.xs.double().numpy()
+    mixture, stacking = learned(n_fitted)
+    drawn = prompts.selector_prompts(n_prompts, seed=13, n_fitted=n_fitted)
+    posterior, both = mixture.posterior(drawn.xs, drawn.ys), drawn.xs.double().numpy()
     answers = {
         "transformer": incontext.predict(loaded.model, drawn.xs, drawn.ys),
         "ridge(0.1)": both[..., 0],
@@ -555,14 +562,14 @@ def study(loaded, n_fitted, n_prompts=320, seed=12):
         "stacking": stacking.predict(drawn.xs, drawn.ys),
         "posterior mean": posterior.mean,
     }
-    return drawn, posterior, stacking, answers
+    return drawn, posterior, answers
 
 
 # %%
 studies = {title: study(*what) for title, what in FITTED.items()}
 
 # %% [markdown]
-# Every way to answer follows from one posterior. Given a prompt's functions its points $(p_1, p_2, y)$ are normal; the probability of each $\alpha$ is a mixture over 1,500 simulated prompts (`model_selection.Mixture`). From it:
+# Every way to answer follows from one posterior. Given a prompt's functions its points $(p_1, p_2, y)$ are normal; the probability of each $\alpha$ is a mixture over {glue:text}`ctx-components` simulated prompts (`model_selection.Mixture`). From it:
 # the *hard choice* of the likelier ridge regression; *averaging* of both by their probability {cite}`hoeting1999`; and the *posterior mean* of y, the best answer up to the number of components. *Stacking*
 # {cite}`wolpert1992` asks nothing about $\alpha$: it is one Bayesian linear regression of y on both predictions, in context, from the points before.
 
@@ -575,7 +582,7 @@ def lead(a, drawn, base):
 
 panels = {
     title: {n: incontext.error_curve(lead(a, drawn, answers["ridge(0.1)"])) for n, a in answers.items() if n != "ridge(0.1)"}
-    for title, (drawn, _, _, answers) in studies.items()
+    for title, (drawn, _, answers) in studies.items()
 }
 plots.curve_panels(panels, "difference of squared errors", columns=1, xlabel="points measured before", sharey=False, log=False);
 
@@ -589,7 +596,7 @@ def calibration(posterior, drawn, k):
 # %% tags=["hide-input"]
 MEASURED = slice(1, None)  # all points but the first, where nothing was measured
 rows, differences = {}, {}
-for title, (drawn, _, _, answers) in studies.items():
+for title, (drawn, _, answers) in studies.items():
     found = {name: ((a - drawn.ys.numpy()) ** 2)[:, MEASURED].mean(axis=1) for name, a in answers.items()}
     differences[title] = {
         name: statistics.difference_interval(found["transformer"], values, paired=True) for name, values in found.items() if name != "transformer"
@@ -629,7 +636,8 @@ for short, name in {"hard": "hard choice", "averaging": "averaging of both", "st
     glue(f"ctx-few-lead-{short}", said(differences[TITLE][name]), display=False)
 under = differences[TITLE]["hard choice"]
 glue("ctx-few-under-hard", said(statistics.Interval(-under.estimate, -under.high, -under.low)), display=False)
-for k in (5, 20):
+glue("ctx-components", f"{COMPONENTS:,}", display=False)
+for k in (5, 10, 20):
     glue(f"ctx-few-bits-{k}", float(calibration(studies[TITLE][1], studies[TITLE][0], k).mean()), display=False)
 
 # %% [markdown]
@@ -645,12 +653,12 @@ for k in (5, 20):
 
 # %%
 K = 5
-drawn = prompts.selector_prompts(1500, seed=14, n_fitted=6, n_points=K + 1)
-bank = prompts.selector_prompts(1500, seed=12, n_points=200, n_fitted=6)
-odds = model_selection.Mixture.from_prompts(bank.xs, bank.ys, bank.alphas).posterior(drawn.xs, drawn.ys).log_odds[:, K]
+drawn = prompts.selector_prompts(1000, seed=14, n_fitted=6, n_points=K + 1)
+mixture, stacking = learned(6)
+odds = mixture.posterior(drawn.xs, drawn.ys).log_odds[:, K]
 gradients = {
     "transformer": incontext.implied_weights(few.model, drawn.xs, drawn.ys)[:, K],
-    "stacking": studies["6 points fitted"][2].weights(drawn.xs, drawn.ys)[:, K],
+    "stacking": stacking.weights(drawn.xs, drawn.ys)[:, K],
 }
 probability = 1 / (1 + np.exp(-odds))
 gradients["averaging of both"] = np.stack((1 - probability, probability), axis=-1)
@@ -837,5 +845,5 @@ print(len(flat), tuple(flat["blocks.0.attn.hook_z"].shape), tree["blocks"]["0"][
 # ## Limits
 #
 # Models of three layers trained for minutes on one kind of prompt: an error of {glue:text}`ctx-late` where none is needed is theirs, not the architecture's. A slope describes the model at the x asked about and says nothing of its curvature. A probe finds what is linear in a state; weights may be there in another
-# form. Ablating one head leaves layers above a stream that they never saw, so its cost mixes what the head does with what its absence breaks. The slope in products of x is observed, not intervened on. The posterior rests on 1,500 simulated prompts, which is coarse
-# after many points: its log loss on alpha is {glue:text}`ctx-few-bits-5:.2f` bits after five points and {glue:text}`ctx-few-bits-20:.2f` after twenty, and should fall. Stacking, which does not rest on them, is the comparison to rely on there. The untrained control is transformers' initialisation with one seed.
+# form. Ablating one head leaves layers above a stream that they never saw, so its cost mixes what the head does with what its absence breaks. The slope in products of x is observed, not intervened on. The posterior rests on {glue:text}`ctx-components` simulated prompts, which is coarse
+# after many points: its log loss on alpha is {glue:text}`ctx-few-bits-5:.2f` bits after five points, {glue:text}`ctx-few-bits-10:.2f` after ten and {glue:text}`ctx-few-bits-20:.2f` after twenty, and an exact one never rises. Stacking does not depend on their number. The untrained control is transformers' initialisation with one seed.

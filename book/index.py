@@ -60,16 +60,13 @@
 # * - Clusters of its attention rows that say more than the position of the row
 #   - {glue:text}`incontext_regression.ipynb::ctx-cluster-gains:d` of {glue:text}`incontext_regression.ipynb::ctx-cluster-tests:d` sets of rows
 #   - {doc}`incontext_regression`
-# * - Sizes of attention updates predicted by those of the tokens before: coefficients starred under all controls, and those of them farther from zero than in untrained models
-#   - GPT-2 {glue:text}`attention_norms.ipynb::norms-polish-gpt2-starred:d` and {glue:text}`attention_norms.ipynb::norms-polish-gpt2-beyond:d`, HerBERT {glue:text}`attention_norms.ipynb::norms-herbert-starred:d` and {glue:text}`attention_norms.ipynb::norms-herbert-beyond:d`, of {glue:text}`attention_norms.ipynb::norms-polish-gpt2-tested:d` and {glue:text}`attention_norms.ipynb::norms-herbert-tested:d`
-#   - {doc}`attention_norms`
 # ::::
 #
 # ## How to read
 #
 # Part I: {doc}`models` says what the two Polish models are and proves that their weights are read rightly; {doc}`feed_forward` and {doc}`attention_heads` read the weights in vocabulary
 # space, {doc}`geometry` the hidden states layer by layer. Part II takes small transformers apart: {doc}`attention_terms` and {doc}`induction` two layers of attention, {doc}`incontext_regression`
-# a model of points. Part III, {doc}`attention_norms`, asks what a regression of norms can show. Each claim stands beside what permuted or untrained models
+# a model of points. Each claim stands beside what permuted or untrained models
 # give. Polish words are glossed where the prose discusses them; code is folded where it only draws.
 # The book starts from notebooks that asked the same questions of larger published models by eye; each chapter ends with where it differs from them, and why.
 #

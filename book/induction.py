@@ -27,7 +27,7 @@ BLUE, ORANGE, GREY = plots.CYCLE[0], plots.CYCLE[1], plots.MODEL_COLOURS["untrai
 # - Its loss falls by {glue:text}`ind-toy-gain` nats where random symbols come again (untrained {glue:text}`ind-untrained-gain`).
 # - It works by heads of layer 0 that look one or two places back ({glue:text}`ind-shifting-heads`). Without them the loss rises by {glue:text}`ind-set-shift` nats; without *all other* heads of layer 0 by {glue:text}`ind-set-other0`. With patterns frozen their
 #   removal costs {glue:text}`ind-set-shift-frozen`: they act through the patterns of layer 1.
-# - From weights alone: of the {glue:text}`ind-k-in-circuit:d` pairs of such a head with an induction head, {glue:text}`ind-k-in-top:d` are among the {glue:text}`ind-k-in-circuit:d` of all {glue:text}`ind-k-pairs:d` pairs that compose most through keys.
+# - From weights alone: of the {glue:text}`ind-k-in-circuit:d` pairs of such a head with an induction head, {glue:text}`ind-k-in-top:d` are among the {glue:text}`ind-k-in-circuit:d` of all {glue:text}`ind-k-pairs:d` pairs that compose most through keys, by z-score against random orientation.
 # - All virtual heads together hold {glue:text}`ind-paths-toy-virtual` of the variance of the logits.
 # - All {glue:text}`ind-seeds-n:d` seeds have it: induction scores from {glue:text}`ind-seeds-induction-min:.2f` to {glue:text}`ind-seeds-induction-max:.2f`.
 # - The embedded Polish models: {glue:text}`ind-gpt2-count:d` of GPT-2's heads and {glue:text}`ind-mini-count:d` of minigpt-polish's are induction heads by the same rule; the order of repeated words is worth
@@ -284,6 +284,11 @@ in_circuit[tuple(zip(*pairs, strict=True))] = True
 top = np.argsort(-z_of_k, axis=None)[: len(pairs)]
 glue("ind-k-in-top", int(in_circuit.ravel()[top].sum()), display=False)
 glue("ind-k-in-circuit", len(pairs), display=False)
+k_scores = composed["K"].scores[0, :, 1]
+outside = np.unravel_index(np.where(in_circuit, 0, k_scores).argmax(), k_scores.shape)
+glue("ind-k-outside", f"L0H{outside[0]} with L1H{outside[1]}", display=False)
+glue("ind-k-outside-score", float(k_scores[outside]), display=False)
+glue("ind-k-outside-z", float(z_of_k[outside]), display=False)
 glue("ind-k-pairs", z_of_k.size, display=False)
 glue("ind-k-best", f"{name_of((0, best[0]))} with {name_of((1, best[1]))}", display=False)
 glue("ind-k-score", float(composed["K"].scores[0, best[0], 1, best[1]]), display=False)
@@ -295,7 +300,8 @@ glue("ind-k-untrained-z", float(table.loc["K", "largest untrained z"]), display=
 
 # %% [markdown]
 # The strongest of the circuit's pairs, {glue:text}`ind-k-best`, has a K-composition of {glue:text}`ind-k-score:.3f` (z {glue:text}`ind-k-z:.1f`). Of the {glue:text}`ind-k-in-circuit:d` pairs of the circuit,
-# {glue:text}`ind-k-in-top:d` are among the {glue:text}`ind-k-in-circuit:d` largest z-scores of all {glue:text}`ind-k-pairs:d` pairs; the pairs outside average {glue:text}`ind-k-others:.3f`, chance gives {glue:text}`ind-k-chance:.3f`. The z-scores say how unlike a random orientation a pair is, not how much it matters:
+# {glue:text}`ind-k-in-top:d` are among the {glue:text}`ind-k-in-circuit:d` largest z-scores of all {glue:text}`ind-k-pairs:d` pairs; the pairs outside average {glue:text}`ind-k-others:.3f`, chance gives {glue:text}`ind-k-chance:.3f`. The largest score outside is that of {glue:text}`ind-k-outside`,
+# {glue:text}`ind-k-outside-score:.3f` (z {glue:text}`ind-k-outside-z:.1f`): heads of few singular values stray far by chance, and a z-score knows it. It says how unlike a random orientation a pair is, not how much it matters:
 # trained heads share what they read, and pairs outside the circuit reach {glue:text}`ind-k-other-z:.1f` (untrained {glue:text}`ind-k-untrained-z:.1f`). Hence the next section.
 #
 # ## Removing heads

@@ -10,7 +10,7 @@ from analysis_lib.plots.style import CYCLE, INK, MODEL_COLOURS
 
 def _layer_colours(n_layers: int) -> list:
     """A colour a layer, from dark to light, none of them pale enough to vanish."""
-    return [plt.get_cmap("viridis")(x) for x in np.linspace(0.15, 0.8, n_layers)]
+    return [plt.get_cmap("viridis")(x) for x in np.linspace(0.3, 0.85, n_layers)]
 
 
 def norm_distributions(norms: dict[str, np.ndarray], bins: int = 40) -> plt.Figure:

@@ -5,10 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from analysis_lib import cards, head_scores, minigpt_runs, models, reconstruction, synthetic, weights
+from analysis_lib.minigpt import MiniGPTConfig
 from analysis_lib.statistics import Interval
+from tests.unit import tiny
 from training import minigpt as recipe
+from training import minigpt_polish as polish_recipe
 
 FRESH = 77  # sequences that neither training nor the recorded figures have used
 
@@ -29,7 +33,7 @@ def polish():
 
 
 def test_the_shipped_model_holds_an_induction_circuit(toy):
-    found = recipe.measure(toy.model, seed=FRESH)
+    found = recipe.measure(toy.model, n=1024, seed=FRESH)
     assert max(found["previous_token"][0]) >= 0.95
     assert max(found["induction"][1]) >= 0.75
     assert found["repeated_known_2"] <= 0.1
@@ -157,3 +161,50 @@ def test_the_polish_model(polish):
     assert figures["heldout_loss"].high < figures["unigram_entropy"] < figures["untrained_heldout_loss"]
     log = cards.training_log("minigpt-polish")
     assert log["heldout_loss"].iloc[-1] < log["heldout_loss"].iloc[0]
+
+
+def test_an_export_is_whole_and_picks_the_median(tmp_path, monkeypatch):
+    """The recipe with two steps: what it writes can be loaded, and it does not train again what is there."""
+    monkeypatch.setattr(recipe, "CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setattr(recipe, "STEPS", 2)
+    monkeypatch.setattr(recipe, "SNAPSHOTS", (0, 2))
+    monkeypatch.setattr(recipe, "MEASURED_EVERY", 2)
+    measure = recipe.measure
+    monkeypatch.setattr(recipe, "measure", lambda model, _n=None: measure(model, 8))
+    folder = recipe.export(tmp_path)
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / recipe.NAME).rglob("*")}
+    assert recipe.export(tmp_path) == folder
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / recipe.NAME).rglob("*")} == kept
+    assert [path.name for path in folder.parent.iterdir()] == [recipe.NAME]
+    stored = json.loads((folder / "seeds.json").read_text(encoding="utf-8"))
+    scores = [max(run["trained"]["induction"][1]) for run in stored["runs"]]
+    assert scores[stored["shipped"]] == sorted(scores)[2]
+    assert [row["step"] for row in stored["runs"][0]["log"]] == [0, 2]
+    loaded = models.load(folder)
+    shipped = load_file(folder / "seeds" / f"seed-{stored['shipped']}.safetensors")
+    assert torch.equal(loaded.model.embed.weight, shipped["embed.weight"].float())
+    assert [path.name for path in (folder / "snapshots").iterdir()] == ["step-00000.safetensors"]
+
+
+def test_the_polish_recipe_trains_resumes_and_exports(tmp_path, monkeypatch):
+    tokenizer = tiny.byte_level_tokenizer()
+    text = tmp_path / polish_recipe.TEXT
+    tokenizer.save_pretrained(text / "tokenizer")
+    rng = np.random.default_rng(0)
+    for split in ("train", "heldout"):
+        rng.integers(len(tokenizer), size=64 * 4800 + 300, dtype=np.uint16).tofile(text / f"{split}.bin")
+    (tmp_path / "heldout.jsonl").write_text(json.dumps({"id": "a", "text": "Zażółć gęślą jaźń."}) + "\n", encoding="utf-8")
+    small = MiniGPTConfig(vocab_size=len(tokenizer), n_positions=256, d_model=16, n_heads=2, tie_word_embeddings=True)
+    monkeypatch.setattr(polish_recipe, "configuration", lambda: small)
+    monkeypatch.setattr(polish_recipe, "CHECKPOINTS", tmp_path / "checkpoints")
+    common = ["--work", str(tmp_path), "--device", "cpu"]
+    polish_recipe.main([*common, "--tokens", "2048"])
+    polish_recipe.main([*common, "--tokens", "4096"])
+    rng.integers(len(tokenizer), size=3000, dtype=np.uint16).tofile(text / "heldout.bin")  # enough to measure
+    polish_recipe.main([*common, "--export", "--note", "a test"])
+    loaded = models.load(tmp_path / "checkpoints" / polish_recipe.NAME)
+    assert loaded.tokenizer.get_vocab() == tokenizer.get_vocab()
+    stored = json.loads((tmp_path / "checkpoints" / polish_recipe.NAME / "evaluation.json").read_text(encoding="utf-8"))
+    assert stored["run"]["tokens"] == 4096
+    assert stored["heldout_loss"]["mean"] == pytest.approx(np.log(len(tokenizer)), abs=0.5)  # uniformly random ids
+    assert "a test" in (tmp_path / "checkpoints" / polish_recipe.NAME / "README.md").read_text(encoding="utf-8")
