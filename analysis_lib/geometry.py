@@ -43,8 +43,8 @@ def mean_cosine(states: ArrayLike) -> np.ndarray:
 def anisotropy(states: ArrayLike, texts: ArrayLike, *, n_resamples: int = 1000, seed: int = 0) -> Profile:
     r"""Expected cosine of a word of one text and a word of another: the baseline of Ethayarajh (2019), without sampling.
 
-    With m_t the mean of the unit vectors of text t: $(\lVert\sum m_t\rVert^2 - \sum\lVert m_t\rVert^2) / (T^2 - T)$, which is the expectation
-    over two different texts, all alike probable, and a word of each. Restricted to the occurrences of one word it is
+    With $m_t$ the mean of the unit vectors of text $t$ it is $(\lVert\sum m_t\rVert^2 - \sum\lVert m_t\rVert^2) / (T^2 - T)$,
+    the expectation over two different texts, all alike probable, and a word of each. Restricted to the occurrences of one word it is
     that word's self-similarity.
 
     Parameters
