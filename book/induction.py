@@ -301,7 +301,7 @@ glue("ind-k-untrained-z", float(table.loc["K", "largest untrained z"]), display=
 # %% [markdown]
 # The strongest of the circuit's pairs, {glue:text}`ind-k-best`, has a K-composition of {glue:text}`ind-k-score:.3f` (z {glue:text}`ind-k-z:.1f`). Of the {glue:text}`ind-k-in-circuit:d` pairs of the circuit,
 # {glue:text}`ind-k-in-top:d` are among the {glue:text}`ind-k-in-circuit:d` largest z-scores of all {glue:text}`ind-k-pairs:d` pairs; the pairs outside average {glue:text}`ind-k-others:.3f`, chance gives {glue:text}`ind-k-chance:.3f`. The largest score outside is that of {glue:text}`ind-k-outside`,
-# {glue:text}`ind-k-outside-score:.3f` (z {glue:text}`ind-k-outside-z:.1f`): heads of few singular values stray far by chance, and a z-score knows it. It says how unlike a random orientation a pair is, not how much it matters:
+# {glue:text}`ind-k-outside-score:.3f` (z {glue:text}`ind-k-outside-z:.1f`): heads with few large singular values stray far by chance, and a z-score knows it. It says how unlike a random orientation a pair is, not how much it matters:
 # trained heads share what they read, and pairs outside the circuit reach {glue:text}`ind-k-other-z:.1f` (untrained {glue:text}`ind-k-untrained-z:.1f`). Hence the next section.
 #
 # ## Removing heads
