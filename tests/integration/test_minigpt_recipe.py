@@ -8,11 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 from analysis_lib import cards, head_scores, minigpt_runs, models, reconstruction, synthetic, weights
-from analysis_lib.minigpt import MiniGPTConfig
 from analysis_lib.statistics import Interval
-from tests.unit import tiny
 from training import minigpt as recipe
-from training import minigpt_polish as polish_recipe
 
 FRESH = 77  # sequences that neither training nor the recorded figures have used
 
@@ -184,27 +181,3 @@ def test_an_export_is_whole_and_picks_the_median(tmp_path, monkeypatch):
     shipped = load_file(folder / "seeds" / f"seed-{stored['shipped']}.safetensors")
     assert torch.equal(loaded.model.embed.weight, shipped["embed.weight"].float())
     assert [path.name for path in (folder / "snapshots").iterdir()] == ["step-00000.safetensors"]
-
-
-def test_the_polish_recipe_trains_resumes_and_exports(tmp_path, monkeypatch):
-    tokenizer = tiny.byte_level_tokenizer()
-    text = tmp_path / polish_recipe.TEXT
-    tokenizer.save_pretrained(text / "tokenizer")
-    rng = np.random.default_rng(0)
-    for split in ("train", "heldout"):
-        rng.integers(len(tokenizer), size=64 * 4800 + 300, dtype=np.uint16).tofile(text / f"{split}.bin")
-    (tmp_path / "heldout.jsonl").write_text(json.dumps({"id": "a", "text": "Zażółć gęślą jaźń."}) + "\n", encoding="utf-8")
-    small = MiniGPTConfig(vocab_size=len(tokenizer), n_positions=256, d_model=16, n_heads=2, tie_word_embeddings=True)
-    monkeypatch.setattr(polish_recipe, "configuration", lambda: small)
-    monkeypatch.setattr(polish_recipe, "CHECKPOINTS", tmp_path / "checkpoints")
-    common = ["--work", str(tmp_path), "--device", "cpu"]
-    polish_recipe.main([*common, "--tokens", "2048"])
-    polish_recipe.main([*common, "--tokens", "4096"])
-    rng.integers(len(tokenizer), size=3000, dtype=np.uint16).tofile(text / "heldout.bin")  # enough to measure
-    polish_recipe.main([*common, "--export", "--note", "a test"])
-    loaded = models.load(tmp_path / "checkpoints" / polish_recipe.NAME)
-    assert loaded.tokenizer.get_vocab() == tokenizer.get_vocab()
-    stored = json.loads((tmp_path / "checkpoints" / polish_recipe.NAME / "evaluation.json").read_text(encoding="utf-8"))
-    assert stored["run"]["tokens"] == 4096
-    assert stored["heldout_loss"]["mean"] == pytest.approx(np.log(len(tokenizer)), abs=0.5)  # uniformly random ids
-    assert "a test" in (tmp_path / "checkpoints" / polish_recipe.NAME / "README.md").read_text(encoding="utf-8")
