@@ -163,6 +163,8 @@ def card(name, model, seeds, chosen, device):
     """Model card in Markdown."""
     task, best = TASKS[name], seeds[chosen]
     run = best["run"]
+    among = ", ".join(map(str, seeds))
+    which = f"of the lowest validation loss among {among}, as was decided beforehand" if len(seeds) > 1 else "the only one trained"
     lines = [
         "---", "license: cc-by-4.0", "---", f"# {name}", "",
         f"`Regressor`, {sum(p.numel() for p in model.parameters()):,} parameters, made for this book by `training/regressor.py`.", "",
@@ -174,7 +176,7 @@ def card(name, model, seeds, chosen, device):
         *(f"| {label} | {text} |" for label, text in rows_of(task, best).items()),
         f"| untrained | {best['untrained_loss']:.4f} on the validation prompts |",
         f"| device, wall time | {device}; {run['seconds'] / 60:.0f} minutes |",
-        f"| seed | {chosen}, the one of the lowest validation loss among {', '.join(map(str, seeds))}, as was decided beforehand |",
+        f"| seed | {chosen}, {which} |",
         *(
             f"| seed {seed} | validation loss {found['validation_loss']:.4f}; error at the last point "
             f"{shown(found['last_error' if task.linear else 'last_error_model'])} |"
