@@ -24,10 +24,10 @@ import scipy.stats
 import statsmodels.api as sm
 from threadpoolctl import threadpool_limits
 
-from analysis_lib.lag_design import FULL, ORIGINAL, Design, Specification, design_of
+from analysis_lib.lag_design import FULL, IDENTITY, ORIGINAL, Design, Specification, design_of
 from analysis_lib.statistics import holm
 
-__all__ = ["FULL", "ORIGINAL", "Specification", "lagged_regression", "past_explains", "small_sample_bias"]
+__all__ = ["FULL", "IDENTITY", "ORIGINAL", "Specification", "lagged_regression", "past_explains", "small_sample_bias"]
 
 _RESIDUAL_LAGS = 4  # of the Breusch-Godfrey test
 _COLLINEAR = 1e-7  # share of a column that is left when the columns before it are taken out; rounding leaves 1e-12

@@ -20,7 +20,7 @@ import scipy.stats
 import torch
 
 from analysis_lib import activations
-from analysis_lib.lagged_regression import FULL, ORIGINAL, Specification, lagged_regression, past_explains, small_sample_bias
+from analysis_lib.lagged_regression import FULL, IDENTITY, ORIGINAL, Specification, lagged_regression, past_explains, small_sample_bias
 from analysis_lib.models import LoadedModel, untrained_like
 from analysis_lib.simulated_norms import SIMULATED, simulate
 from analysis_lib.statistics import holm
@@ -28,7 +28,7 @@ from analysis_lib.vocabulary import REPLACEMENT, Vocabulary
 from analysis_lib.weights import extract
 
 __all__ = [
-    "FULL", "NULLS", "ORIGINAL", "SIMULATED", "Specification", "UpdateNorms", "against_null", "lagged_regression",
+    "FULL", "IDENTITY", "NULLS", "ORIGINAL", "SIMULATED", "Specification", "UpdateNorms", "against_null", "lagged_regression",
     "norm_based_attention", "null_distribution", "past_explains", "shared_sources", "simulate", "small_sample_bias", "update_norms",
 ]  # fmt: skip
 

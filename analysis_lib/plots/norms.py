@@ -108,7 +108,8 @@ def coefficients_against_nulls(table, nulls: dict[str, str], names: dict[str, st
     """
     lags = {1: "1 back", 2: "2 back", -1: "1 ahead", -2: "2 ahead"}
     shown = [lag for lag in lags if lag in set(table["lag"])]
-    figure, axes = plt.subplots(len(shown), len(names), figsize=(5.8, 1.6 * len(shown) + 0.7), sharex=True, sharey=True, squeeze=False)
+    last = {model: [lag for lag in shown if lag in set(part["lag"])][-1] for model, part in table.groupby("model")}
+    figure, axes = plt.subplots(len(shown), len(names), figsize=(5.8, 1.6 * len(shown) + 0.7), sharey="col", squeeze=False)
     for row, lag in zip(axes, shown, strict=True):
         for axis, (model, name) in zip(row, names.items(), strict=True):
             part = table[(table["model"] == model) & (table["lag"] == lag)]
@@ -126,9 +127,8 @@ def coefficients_against_nulls(table, nulls: dict[str, str], names: dict[str, st
             axis.set_title(f"{name}, {lags[lag]}", fontsize=10)
             axis.set_xticks(sorted(part["layer"].unique() + 1))
             axis.yaxis.grid(True)
-            axis.tick_params(labelbottom=True, labelleft=True)
-    for axis in axes[:, -1]:
-        axis.set_xlabel("layer")
+            if lag == last[model]:
+                axis.set_xlabel("layer")
     figure.supylabel("coefficient [log norm a log norm]", fontsize=11, color=INK)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
