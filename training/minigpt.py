@@ -62,13 +62,13 @@ def rate_share(step):
     return min(1, (step + 1) / WARMUP) * (0.51 + 0.49 * math.cos(math.pi * after))
 
 
-def training_run(seed, until=STEPS):
+def training_run(seed, until=None):
     """Train one seed.
 
     Parameters
     ----------
     until : int
-        Stop here; the schedule is that of the whole run, so the model is the whole run's at this step.
+        Stop here, by default after ``STEPS``; the schedule is that of the whole run, so the model is the whole run's at this step.
 
     Yields
     ------
@@ -78,7 +78,7 @@ def training_run(seed, until=STEPS):
     model = build(seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.01)
     yield 0, model, math.nan
-    for step in range(until):
+    for step in range(STEPS if until is None else until):
         for group in optimizer.param_groups:
             group["lr"] = RATE * rate_share(step)
         ids = batch(seed, step)
