@@ -49,7 +49,7 @@ untrained = {name: weights.extract(model) for name, model in fresh.items()}
 print(*(model.label for model in loaded.values()), sep="\n")
 
 # %% [markdown]
-# - The toy reads {glue:text}`terms-toy-n` fresh sequences of {glue:text}`terms-toy-length` tokens in which a block of random symbols comes twice at a random distance ([induction](induction) has the details of
+# - The toy reads {glue:text}`terms-toy-n` fresh sequences of {glue:text}`terms-toy-length` tokens in which a block of random symbols comes twice at a random distance ({doc}`induction <induction>` has the details of
 #   its training).
 # - The Polish model reads the beginnings, {glue:text}`terms-Polish-length` tokens each, of {glue:text}`terms-Polish-n` paragraphs written for this book.
 #
@@ -113,7 +113,7 @@ for name, error in errors.items():
 # ## Pictures
 #
 # Two heads of the toy are shown: of layer 0 the one that attends most to the previous token, of layer 1 the one that attends most to what came after an
-# earlier occurrence of its token ([induction](induction) defines both scores). Softmax does not see what is constant along a row, so each row's mean is
+# earlier occurrence of its token ({doc}`induction <induction>` defines both scores). Softmax does not see what is constant along a row, so each row's mean is
 # removed before drawing, and all terms of a head share one scale.
 
 # %%
@@ -377,7 +377,7 @@ for name in ids:
 #
 # "A token pays quite a bit of attention to itself": the notebook, in search of copying, saw a diagonal here too. Two things can make a diagonal. A token-token term may favour the query's *own place*; or it may
 # favour the *same token*, and then earlier occurrences must stand out as well. In layer 0 the two cannot be told apart, since one token reads the same
-# everywhere; in layer 1 they can. (Whether a head *copies* is a matter of values, not of scores: see [induction](induction).)
+# everywhere; in layer 1 they can. (Whether a head *copies* is a matter of values, not of scores: see {doc}`induction <induction>`.)
 #
 # In layer 0 the term is a table over the vocabulary, and the unit is the token type: the mean of the table's diagonal, each row's mean removed, against 999 tables with columns in random order, over the types that occur in
 # the sequences (two-sided p, Holm over the eight heads).

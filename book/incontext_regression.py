@@ -644,7 +644,7 @@ for k in (5, 10, 20):
 # With 6 points fitted, the model's answers lie {glue:text}`ctx-few-to-mean` from the posterior mean, {glue:text}`ctx-few-to-stacking` from stacking, {glue:text}`ctx-few-to-averaging` from averaging and
 # {glue:text}`ctx-few-to-hard` from the hard choice, in units of the squared distance between the two ridge regressions. Of the two that select, it is nearer to averaging: the distance to the hard choice minus that to averaging is
 # {glue:text}`ctx-few-hard-minus-averaging`. But it is not selecting: its error minus the hard choice's is {glue:text}`ctx-few-lead-hard`, minus averaging's {glue:text}`ctx-few-lead-averaging`, minus stacking's
-# {glue:text}`ctx-few-lead-stacking`, minus the posterior mean's {glue:text}`ctx-few-lead-mean`. The posterior itself knows alpha well enough to choose: its log loss is {glue:text}`ctx-few-bits-5:.2f` bits after five points, where 1 is a coin. What it learned is the first model's task again: a regression in context, on two predictions instead of three numbers.
+# {glue:text}`ctx-few-lead-stacking`, minus the posterior mean's {glue:text}`ctx-few-lead-mean`. It is not for want of evidence: the posterior has a log loss on alpha of {glue:text}`ctx-few-bits-5:.2f` bits after five points, where a coin has 1. What it learned is the first model's task again: a regression in context, on two predictions instead of three numbers.
 #
 # ### Does it switch where the evidence does?
 #

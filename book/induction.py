@@ -692,7 +692,7 @@ for name, key in (("GPT-2", "gpt2"), ("minigpt-polish", "mini")):
 #
 # - One sentence cannot tell an induction head from a head of fixed distance, nor from one that knows the words. Here: random symbols, random gaps, the control, all heads, an untrained model.
 # - Its `virtual_head` applied the later head to the embedding *plus* the earlier head's output, so it held the direct term, which dominates. Here the product stands apart, with its share.
-# - Its patterns left out $1/\sqrt{d_{head}}$ and masked with zeros ([attention terms](attention_terms)); here they are the model's own.
+# - Its patterns left out $1/\sqrt{d_{head}}$ and masked with zeros ({doc}`attention terms <attention_terms>`); here they are the model's own.
 #
 # ## Limits
 #

@@ -20,7 +20,7 @@
 #   it, the difference is {glue:text}`models-wrong-split-error:.2f` times it.
 #
 # You will see the architectures, the training curves, how each tokenizer cuts Polish words, what the models write, and the check on the
-# weights. The chapters on [feed-forward neurons](feed_forward) and [attention heads](attention_heads) build on it.
+# weights. The chapters on {doc}`feed-forward neurons <feed_forward>` and {doc}`attention heads <attention_heads>` build on it.
 
 # %% tags=["hide-cell"]
 import matplotlib.pyplot as plt
@@ -347,7 +347,7 @@ for key, name in (("gpt2", "polish-gpt2"), ("herbert", "herbert")):
 # HerBERT-like model; {glue:text}`models-gpt2-norm-at-bound:.1f` % and {glue:text}`models-herbert-norm-at-bound:.1f` % of the rows are
 # within a hundredth of it. The ratio of the 99th percentile to the median is {glue:text}`models-gpt2-norm-ratio:.2f` and
 # {glue:text}`models-herbert-norm-ratio:.2f`. A bound limits what norms can do; it does not remove it. The chapter on
-# [heads](attention_heads) therefore shows readings with and without norms.
+# {doc}`heads <attention_heads>` therefore shows readings with and without norms.
 #
 # ## What they write
 #
