@@ -116,12 +116,12 @@ def past_explains(
     drawn = rng.integers(design.n_texts, size=(n_resamples, design.n_texts))
     rows = []
     for layer in range(len(design.y)):
-        y, x = within(design.y[layer][:, None])[:, 0], within(design.x[layer])
-        without, full = np.c_[effects, x[:, design.n_past :]], np.c_[effects, x]
         inside, errors = np.zeros(2), np.zeros((2, design.n_texts))
-        for place, columns in enumerate((full, without)):
-            inside[place] = np.sum((y - columns @ scipy.linalg.lstsq(columns, y)[0]) ** 2)
-            errors[place] = np.bincount(design.text, _heldout(y, columns, fold) ** 2)
+        free, left = _without_effects(design, layer)
+        y, x = within(design.y[layer][:, None])[:, 0], within(design.x[layer])
+        for place, first in enumerate((0, design.n_past)):
+            inside[place] = np.sum((free - left[:, first:] @ scipy.linalg.lstsq(left[:, first:], free)[0]) ** 2)
+            errors[place] = np.bincount(design.text, _heldout(y, np.c_[effects, x[:, first:]], fold) ** 2)
         ratio = 1 - errors[0, drawn].sum(axis=1) / errors[1, drawn].sum(axis=1)
         low, high = np.quantile(ratio, [0.025, 0.975])
         found = {"layer": layer, "partial_r2": 1 - inside[0] / inside[1], "heldout_r2": 1 - errors[0].sum() / errors[1].sum()}
@@ -153,7 +153,7 @@ def small_sample_bias(rho: float, n_tokens: int, n_texts: int = 1) -> float:
 
 def _fit_layer(design: Design, layer: int) -> dict[str, np.ndarray]:
     """One layer's coefficients; effects are taken out of both sides first (Frisch and Waugh 1933), which changes none of them."""
-    x, y = (values - design.basis @ (design.basis.T @ values) for values in (design.x[layer], design.y[layer]))
+    y, x = _without_effects(design, layer)
     if y @ y < 1e-18 * len(y):
         raise ValueError(f"norms: layer {layer} is constant once the effects are taken out; expected norms that vary within texts")
     _check_columns(x, design, layer)
@@ -178,6 +178,12 @@ def _fit_layer(design: Design, layer: int) -> dict[str, np.ndarray]:
         "bias": bias,
         **{name: np.repeat(value, len(estimate)) for name, value in same.items()},
     }
+
+
+def _without_effects(design: Design, layer: int) -> tuple[np.ndarray, np.ndarray]:
+    """Outcomes and regressors of a layer, less their projections on the levels of texts and positions."""
+    y, x = design.y[layer], design.x[layer]
+    return y - design.basis @ (design.basis.T @ y), x - design.basis @ (design.basis.T @ x)
 
 
 def _check_columns(left: np.ndarray, design: Design, layer: int) -> None:

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 import torch
 
 from analysis_lib import activations
+from analysis_lib.lag_nulls import against_null, survivors
 from analysis_lib.lagged_regression import FULL, IDENTITY, ORIGINAL, Specification, lagged_regression, past_explains, small_sample_bias
 from analysis_lib.models import LoadedModel, untrained_like
 from analysis_lib.simulated_norms import SIMULATED, simulate
@@ -29,7 +29,8 @@ from analysis_lib.weights import extract
 
 __all__ = [
     "FULL", "IDENTITY", "NULLS", "ORIGINAL", "SIMULATED", "Specification", "UpdateNorms", "against_null", "lagged_regression",
-    "norm_based_attention", "null_distribution", "past_explains", "shared_sources", "simulate", "small_sample_bias", "update_norms",
+    "mean_by_position", "norm_based_attention", "null_distribution", "past_explains", "shared_sources", "simulate", "small_sample_bias",
+    "survivors", "update_norms",
 ]  # fmt: skip
 
 NULLS = ("untrained", "shuffled", *SIMULATED)
@@ -191,42 +192,29 @@ def null_distribution(
     return table[["draw", *table.columns.drop(["draw", "low_all", "high_all"])]]
 
 
-def against_null(table: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
-    r"""Coefficients of lags and leads beside those of a null: does the model differ from a draw of it, and is it farther from zero?
-
-    If the model were a draw like the S others, $(\beta - \bar\beta) / (s \sqrt{1 + 1/S})$ would follow t with S - 1 degrees of freedom.
+def mean_by_position(norms: np.ndarray, tokens: pd.DataFrame, least: int = 20) -> np.ndarray:
+    """Mean log norm of each position over texts, special tokens left out.
 
     Parameters
     ----------
-    table, null : DataFrame
-        Of `lagged_regression` and `null_distribution` (two draws or more), with the same specification.
+    norms : array [layer, token]
+        Positive.
+    tokens : DataFrame [token]
+        `position` and `special`.
+    least : int
+        Texts that must reach a position for it to be reported, at least 1.
 
     Returns
     -------
-    DataFrame
-        Rows of lags and leads of `table`, with `null_mean`, `null_low`, `null_high` (where 95 % of draws are expected), `p_differs`
-        (two-sided), `p_beyond` (how often a draw would be as far from zero, on either side), and both corrected by Holm over all rows:
-        `p_differs_holm`, `p_beyond_holm`.
-
-    Raises
-    ------
-    ValueError
-        Fewer than two draws, or coefficients that the null does not have.
+    array [layer, position]
+        From the first position that any other token than a special one holds.
     """
-    keys = ["term", "layer", "lag"]
-    drawn = null[null["term"].isin(("lag", "lead"))].groupby(keys)["estimate"].agg(["mean", "std", "size"])
-    found = table[table["term"].isin(("lag", "lead"))].join(drawn, on=keys).reset_index(drop=True)
-    if found["mean"].isna().any() or found["size"].min() < 2:
-        raise ValueError("null: expected two draws or more of every lag and lead of the table")
-    estimate, mean = found["estimate"].to_numpy(), found.pop("mean").to_numpy()
-    size = found.pop("size").to_numpy()
-    spread = found.pop("std").to_numpy() * np.sqrt(1 + 1 / size)
-    chance = scipy.stats.t(size - 1)
-    differs = 2 * chance.sf(np.abs(estimate - mean) / spread)
-    beyond = chance.sf((np.abs(estimate) - mean) / spread) + chance.cdf((-np.abs(estimate) - mean) / spread)
-    reach = chance.ppf(0.975) * spread
-    found = found.assign(null_mean=mean, null_low=mean - reach, null_high=mean + reach, p_differs=differs, p_beyond=beyond)
-    return found.assign(p_differs_holm=holm(differs), p_beyond_holm=holm(beyond))
+    rows = np.flatnonzero(~tokens["special"].to_numpy())
+    by_position = pd.DataFrame(np.log(norms[:, rows]).T).groupby(tokens["position"].to_numpy()[rows])
+    count = by_position.size()
+    if least < 1 or count.max() < least:
+        raise ValueError(f"least: expected 1 to {count.max()}, the texts, found {least}")
+    return by_position.mean()[count >= least].T.to_numpy()
 
 
 def _described(loaded: LoadedModel, tokens: pd.DataFrame) -> pd.DataFrame:

@@ -15,6 +15,7 @@ import torch
 
 from analysis_lib import activations, hooks
 from analysis_lib.models import LoadedModel
+from analysis_lib.statistics import bootstrap_interval
 
 
 def replace_updates(
@@ -79,6 +80,51 @@ def replace_updates(
                 change = after[measured][back][around] - before[measured, around]
                 tables.append(pd.DataFrame({"layer": layer, "measured": measured, **shared, "change": change}))
     return pd.concat(tables, ignore_index=True)
+
+
+def size_by_distance(effects: pd.DataFrame, n_resamples: int = 500, seed: int = 0) -> pd.DataFrame:
+    """Mean size of the change in the next layer at each distance, with an interval over texts.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        Of `replace_updates`.
+    n_resamples, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        `layer distance estimate low high`: mean |change of log norm| and its 95 % interval.
+    """
+    sizes = _next_layer(effects).groupby(["layer", "distance", "text"])["size"].mean().groupby(["layer", "distance"])
+    rows = [(*key, *bootstrap_interval(size, n_resamples=n_resamples, seed=seed)) for key, size in sizes]
+    return pd.DataFrame(rows, columns=["layer", "distance", "estimate", "low", "high"])
+
+
+def next_and_further(effects: pd.DataFrame) -> pd.DataFrame:
+    """Size of the change of the next token, and of those after it, in the next layer.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        Of `replace_updates`, with a `reach` of 2 or more.
+
+    Returns
+    -------
+    DataFrame
+        A row a layer and text: `layer text next further`, means of |change of log norm| at distance 1 and at greater ones.
+    """
+    if effects["distance"].max() < 2:
+        raise ValueError(f"effects: expected distances of 2 and more, found none above {effects['distance'].max()}")
+    after = _next_layer(effects).query("distance > 0")
+    kind = np.where(after["distance"] == 1, "next", "further")
+    found = after.groupby(["layer", "text", kind])["size"].mean().unstack()[["next", "further"]]
+    return found.rename_axis(columns=None).reset_index()
+
+
+def _next_layer(effects: pd.DataFrame) -> pd.DataFrame:
+    return effects[effects["measured"] == effects["layer"] + 1].assign(size=lambda table: table["change"].abs())
 
 
 def _draw(rng: np.random.Generator, special: np.ndarray, first: int, reach: int, text: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from analysis_lib.plots.style import CYCLE, INK, MODEL_COLOURS
 
@@ -13,26 +14,34 @@ def _layer_colours(n_layers: int) -> list:
     return [plt.get_cmap("viridis")(x) for x in np.linspace(0.3, 0.85, n_layers)]
 
 
-def norm_distributions(norms: dict[str, np.ndarray], bins: int = 40) -> plt.Figure:
-    """A panel a title: how many tokens have which norm, a line a layer, drawn at the bins' centres; the norm on a logarithmic axis.
+def norm_distributions(norms: dict[str, np.ndarray], bins: int = 60, shown: int = 500, seed: int = 0) -> plt.Figure:
+    """A column a title: norms of single tokens by layer above, and below how many tokens have which norm, drawn at the bins' centres.
 
     Parameters
     ----------
     norms : dict of str to array [layer, token]
     bins : int
-        Of equal width in the logarithm, the same for all layers of a panel.
+        Of equal width in the logarithm, the same for all layers of a column.
+    shown, seed : int
+        Tokens drawn as points, a random sample, shifted sideways at random.
     """
-    figure, axes = plt.subplots(1, len(norms), figsize=(5.8, 3.3), sharey=True, squeeze=False)
-    for axis, (title, values) in zip(axes[0], norms.items(), strict=True):
+    figure, axes = plt.subplots(2, len(norms), figsize=(5.8, 5.4), sharey="row", squeeze=False)
+    rng = np.random.default_rng(seed)
+    for (raw, counts), (title, values) in zip(axes.T, norms.items(), strict=True):
         edges = np.histogram_bin_edges(np.log(values), bins)
         centres = np.exp((edges[:-1] + edges[1:]) / 2)
+        some = rng.choice(values.shape[1], min(shown, values.shape[1]), replace=False)
         for layer, colour in enumerate(_layer_colours(len(values))):
+            raw.plot(layer + 1 + rng.uniform(-0.3, 0.3, len(some)), values[layer, some], ".", ms=2, alpha=0.6, color=colour)
             count = np.histogram(np.log(values[layer]), edges)[0] / values.shape[1]
-            axis.plot(centres, 100 * count, color=colour, lw=1.8, label=f"layer {layer + 1}")
-        axis.set(title=title, xscale="log", xlabel="norm of the attention update")
-        axis.yaxis.grid(True)
-    axes[0, 0].set_ylabel("tokens in a bin [%]")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=10)
+            counts.plot(centres, 100 * count, color=colour, lw=1.8, label=f"layer {layer + 1}")
+        raw.set(title=title, yscale="log", xlabel="layer", xticks=np.arange(len(values)) + 1)
+        counts.set(xscale="log", xlabel="norm of the attention update")
+        for axis in (raw, counts):
+            axis.yaxis.grid(True)
+    axes[0, 0].set_ylabel("norm of the update")
+    axes[1, 0].set_ylabel("tokens in a bin [%]")
+    figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=10)
     return figure
 
 
@@ -59,12 +68,12 @@ def position_trends(trends: dict[str, dict[str, np.ndarray]]) -> plt.Figure:
 
 
 def coefficient_steps(tables: dict[str, dict[str, object]], names: dict[str, str]) -> plt.Figure:
-    """Coefficients of lags by layer, a row a specification, a column a model, all on one axis; filled where starred, hollow where not.
+    """Coefficients of lags by layer, a row a specification, a column a model, all on one axis; filled where significant.
 
     Parameters
     ----------
     tables : dict of str to dict of str to DataFrame
-        Row title to {model: table} with `term layer lag estimate low high starred`.
+        Row title to {model: table} with `term layer lag estimate low high filled`.
     names : dict of str to str
         Model to column title.
     """
@@ -87,11 +96,11 @@ def coefficient_steps(tables: dict[str, dict[str, object]], names: dict[str, str
 
 
 def _points(axis, x, part, colour: str, label: str, marker: str = "o") -> None:
-    """Estimates with intervals; filled where `starred`."""
+    """Estimates with intervals; solid where `filled`."""
     axis.vlines(x, part["low"], part["high"], color=colour, lw=1.6)
-    starred = part["starred"].to_numpy(dtype=bool)
+    filled = part["filled"].to_numpy(dtype=bool)
     axis.plot(x, part["estimate"], marker, mfc="none", mec=colour, ms=5.5, ls="none", label=label)
-    axis.plot(x[starred], part["estimate"][starred], marker, color=colour, ms=5.5, ls="none")
+    axis.plot(x[filled], part["estimate"][filled], marker, color=colour, ms=5.5, ls="none")
 
 
 def coefficients_against_nulls(table, nulls: dict[str, str], names: dict[str, str]) -> plt.Figure:
@@ -100,7 +109,7 @@ def coefficients_against_nulls(table, nulls: dict[str, str], names: dict[str, st
     Parameters
     ----------
     table : DataFrame
-        `model null term lag layer estimate low_all high_all null_low null_high starred`; one row for each null.
+        `model null term lag layer estimate low_all high_all null_low null_high filled`; one row for each null.
     nulls : dict of str to str
         Null to its colour.
     names : dict of str to str
@@ -180,10 +189,11 @@ def sources_and_coefficients(table, names: dict[str, str]) -> plt.Figure:
             part = table[(table["model"] == model) & (table["source"] == source)]
             axis.plot(part["shared"], part["estimate"], marker, ms=7, color=MODEL_COLOURS[model], label=f"{name}, {source}")
             if source == "trained":
-                for _, row in part.iterrows():
+                for place, (_, row) in enumerate(part.iterrows()):
                     axis.annotate(
-                        f"{int(row['layer']) + 1}", (row["shared"], row["estimate"]), xytext=(5, 4), textcoords="offset points", fontsize=10
-                    )
+                        f"{int(row['layer']) + 1}", (row["shared"], row["estimate"]), xytext=(0, 6 if place % 2 else -6), ha="center",
+                        va="bottom" if place % 2 else "top", textcoords="offset points", fontsize=10,
+                    )  # fmt: skip
     axis.axhline(0, color=INK, lw=0.8)
     axis.set(xlabel="sources shared with the token before, 0 to 1", ylabel="coefficient, 1 back")
     axis.grid(True)
@@ -211,6 +221,7 @@ def change_by_distance(table, names: dict[str, str]) -> plt.Figure:
                 axis.plot(side["distance"], side["estimate"], "o-", ms=3.5, lw=1.4, color=colour, label=label)
                 axis.fill_between(side["distance"], side["low"], side["high"], color=colour, alpha=0.2, lw=0)
         axis.set(title=name, yscale="log", xlabel="distance [tokens]")
+        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axis.grid(True)
     axes[0, 0].set_ylabel("mean |change of log norm|")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9.5)

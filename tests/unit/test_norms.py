@@ -337,6 +337,40 @@ def test_against_null_tells_size_from_sign():
         norms.against_null(table, null[null["draw"] == 0])
 
 
+def coefficients(estimates, p_holm):
+    return pd.DataFrame({"term": "lag", "layer": range(len(estimates)), "lag": 1, "estimate": estimates, "p_holm": p_holm})
+
+
+def test_survivors_pass_every_control_they_are_said_to():
+    table = coefficients([0.5, 0.5, 0.9, -0.2, 0.9], [0.001, 0.2, 0.001, 0.001, 0.001])
+    hac = coefficients(table["estimate"], [0.001, 0.001, 0.001, 0.001, 0.3])
+    rng = np.random.default_rng(1)
+
+    def null_at(means):
+        return pd.concat([table.assign(draw=i, estimate=np.array(means) + 0.02 * rng.standard_normal(5)) for i in range(12)])
+
+    untrained = norms.against_null(table, null_at([0.9, 0.0, 0.0, 0.5, 0.0]))
+    shuffled = norms.against_null(table, null_at([0.0, 0.0, 0.9, 0.0, 0.0]))
+    found = norms.survivors(hac, untrained, shuffled)
+    assert found["significant"].tolist() == [True, False, True, True, False]  # the second fails clustered errors, the last HAC
+    assert found["differs"].tolist() == [True, False, True, True, False]
+    assert found["starred"].tolist() == [False, False, True, False, False]  # smaller than untrained is no star
+    assert not found["ordered"].any()  # the third is as large on shuffled tokens
+    assert norms.survivors(hac, untrained, untrained)["ordered"].equals(found["starred"])
+    with pytest.raises(ValueError, match="hac: expected the lags"):
+        norms.survivors(hac[:3], untrained, shuffled)
+
+
+def test_mean_by_position_is_the_mean_of_logs_of_those_who_get_there():
+    tokens = pd.DataFrame({"text": [0] * 4 + [1] * 3, "position": [0, 1, 2, 3, 0, 1, 2]})
+    tokens["special"] = tokens["position"] == 0
+    values = np.exp(np.arange(14.0).reshape(2, 7))
+    np.testing.assert_allclose(norms.mean_by_position(values, tokens, least=2), [[3, 4], [10, 11]])
+    np.testing.assert_allclose(norms.mean_by_position(values, tokens, least=1), [[3, 4, 3], [10, 11, 10]])
+    with pytest.raises(ValueError, match="least: expected 1 to 2, the texts, found 3"):
+        norms.mean_by_position(values, tokens, least=3)
+
+
 # Replacing an update
 
 
@@ -379,6 +413,20 @@ def test_replacing_leaves_no_hooks_and_reaches_both_sides_of_bert(bert):
     assert not any(module._forward_hooks for module in bert.model.modules())
     with pytest.raises(ValueError, match=r"texts\[0\] has \d+ tokens; expected more than"):
         update_effects.replace_updates(bert, texts, reach=40)
+
+
+def test_sizes_of_changes_are_means_over_places_and_then_texts():
+    rows = [(0, 1, 0, 1, -1.0), (0, 1, 0, 1, 3.0), (0, 1, 1, 1, 4.0), (0, 1, 0, 2, 1.0), (0, 1, 0, 3, -3.0), (0, 1, 1, 2, 0.0),
+            (0, 1, 1, 3, 0.0), (0, 1, 0, -1, 9.0), (0, 1, 1, -1, 9.0), (0, 2, 0, 1, 99.0)]  # fmt: skip
+    effects = pd.DataFrame(rows, columns=["layer", "measured", "text", "distance", "change"])
+    found = update_effects.size_by_distance(effects, n_resamples=50).set_index("distance")
+    assert found["estimate"].to_dict() == {-1: 9.0, 1: 3.0, 2: 0.5, 3: 1.5}
+    assert (found["low"] <= found["estimate"]).all()
+    assert (found["estimate"] <= found["high"]).all()
+    pair = update_effects.next_and_further(effects)
+    assert pair[["next", "further"]].to_numpy().tolist() == [[2, 2], [4, 0]]
+    with pytest.raises(ValueError, match="effects: expected distances of 2 and more, found none above 1"):
+        update_effects.next_and_further(effects[effects["distance"] < 2])
 
 
 # Errors
