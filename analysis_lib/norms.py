@@ -257,10 +257,10 @@ def _norm_based(loaded: LoadedModel, ran: activations.Activations, per_head: boo
 
 
 def _untrained(loaded: LoadedModel, texts: Sequence[str], n_draws: int, seed: int):
-    """Norms and tokens of models with fresh weights."""
+    """Norms and tokens of models with fresh weights; what tokens are does not depend on weights."""
+    tokens = update_norms(loaded, texts).tokens
     for draw in range(n_draws):
-        found = update_norms(untrained_like(loaded, seed + draw), texts)
-        yield found.attention, found.tokens
+        yield _attention_norms(untrained_like(loaded, seed + draw), tokens), tokens
 
 
 def _shuffled(loaded: LoadedModel, texts: Sequence[str], n_draws: int, seed: int):
@@ -273,5 +273,11 @@ def _shuffled(loaded: LoadedModel, texts: Sequence[str], n_draws: int, seed: int
             rows = np.flatnonzero(~tokens["special"])[rows]
             order[rows] = rng.permutation(rows)
         moved = tokens.iloc[order].reset_index(drop=True).assign(position=tokens["position"])
-        found = update_norms(loaded, [ids.tolist() for _, ids in moved.groupby("text", sort=False)["token_id"]])
-        yield found.attention, moved
+        yield _attention_norms(loaded, moved), moved
+
+
+def _attention_norms(loaded: LoadedModel, tokens: pd.DataFrame) -> np.ndarray:
+    """Norms of the attention updates [layer, token] of a table of tokens, text by text."""
+    sequences = [ids.tolist() for _, ids in tokens.groupby("text", sort=False)["token_id"]]
+    ran = activations.run_ids(loaded, sequences, batch_size=16, outputs=("attention",))
+    return np.linalg.norm(ran.attention, axis=-1).astype(float)

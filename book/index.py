@@ -60,13 +60,19 @@
 # * - Clusters of its attention rows that say more than the position of the row
 #   - {glue:text}`incontext_regression.ipynb::ctx-cluster-gains:d` of {glue:text}`incontext_regression.ipynb::ctx-cluster-tests:d` sets of rows
 #   - {doc}`incontext_regression`
+# * - Sizes of attention updates predicted by those of neighbouring tokens: coefficients that survive every control and exceed untrained models', and those of them that need the order of the tokens
+#   - GPT-2 {glue:text}`attention_norms.ipynb::norms-polish-gpt2-starred:d` and {glue:text}`attention_norms.ipynb::norms-polish-gpt2-ordered:d` of {glue:text}`attention_norms.ipynb::norms-polish-gpt2-tested:d`; HerBERT {glue:text}`attention_norms.ipynb::norms-herbert-starred:d` and {glue:text}`attention_norms.ipynb::norms-herbert-ordered:d` of {glue:text}`attention_norms.ipynb::norms-herbert-tested:d`
+#   - {doc}`attention_norms`
+# * - Do sizes act on sizes? Change of the next token's log norm, one layer on, when an update is made larger by one log unit; beside the regression's coefficients
+#   - GPT-2 {glue:text}`attention_norms.ipynb::norms-polish-gpt2-acts:s` by layer, beside {glue:text}`attention_norms.ipynb::norms-polish-gpt2-beside:s`; HerBERT {glue:text}`attention_norms.ipynb::norms-herbert-acts:s`, beside {glue:text}`attention_norms.ipynb::norms-herbert-beside:s`
+#   - {doc}`attention_norms`
 # ::::
 #
 # ## How to read
 #
 # Part I: {doc}`models` says what the two Polish models are and proves that their weights are read rightly; {doc}`feed_forward` and {doc}`attention_heads` read the weights in vocabulary
 # space, {doc}`geometry` the hidden states layer by layer. Part II takes small transformers apart: {doc}`attention_terms` and {doc}`induction` two layers of attention, {doc}`incontext_regression`
-# a model of points. Each claim stands beside what permuted or untrained models
+# a model of points. Part III, {doc}`attention_norms`, asks what a regression of norms can show. Each claim stands beside what permuted or untrained models
 # give. Polish words are glossed where the prose discusses them; code is folded where it only draws.
 # The book starts from notebooks that asked the same questions of larger published models by eye; each chapter ends with where it differs from them, and why.
 #

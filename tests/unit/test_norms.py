@@ -429,6 +429,31 @@ def test_sizes_of_changes_are_means_over_places_and_then_texts():
         update_effects.next_and_further(effects[effects["distance"] < 2])
 
 
+def test_scaling_changes_the_size_alone(gpt2):
+    texts = ["Nie wiem, czy jeśli żeby który nie. Mały źrebak pił wodę.", "Pięć kobiet i pięciu mężczyzn szło drogą do Żar nie."]
+    found = update_effects.replace_updates(gpt2, texts, n_places=1, reach=2, first=2, scale=2.0)
+    np.testing.assert_allclose(found["replaced"], np.log(2), atol=1e-5)
+    nothing = update_effects.replace_updates(gpt2, texts, n_places=1, reach=2, first=2, scale=1.000001)
+    assert nothing["change"].abs().max() < 1e-4 < found["change"].abs().max()
+    half, double = (update_effects.replace_updates(gpt2, texts, n_places=1, reach=2, first=2, scale=s) for s in (0.99, 1.01))
+    np.testing.assert_allclose(half["change"], -double["change"], atol=2e-4)  # to first order
+    for scale in (0, 1, -1.0, np.inf):
+        with pytest.raises(ValueError, match="scale: expected a positive number other than 1"):
+            update_effects.replace_updates(gpt2, texts, scale=scale)
+
+
+def test_elasticity_is_the_change_a_unit_of_log_size():
+    rng = np.random.default_rng(0)
+    effects = pd.DataFrame({"layer": 0, "measured": 1, "text": np.arange(80) // 2, "distance": 1, "replaced": np.log(2)})
+    effects["change"] = 0.3 * effects["replaced"] + 0.1 * rng.standard_normal(80)
+    ignored = effects.assign(distance=2, change=9.0)
+    found = update_effects.elasticity(pd.concat([effects, ignored])).iloc[0]
+    assert found["estimate"] == pytest.approx(effects["change"].mean() / np.log(2))
+    assert found["low"] < 0.3 < found["high"]
+    with pytest.raises(ValueError, match="effects: expected updates that were scaled"):
+        update_effects.elasticity(effects.assign(replaced=0.0))
+
+
 # Errors
 
 
