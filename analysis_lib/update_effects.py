@@ -101,7 +101,7 @@ def size_by_distance(effects: pd.DataFrame, n_resamples: int = 500, seed: int = 
     Returns
     -------
     DataFrame
-        `layer distance estimate low high`: mean |change of log norm| and its 95 % interval.
+        `layer distance estimate low high`: mean absolute change of log norm and its 95 % interval.
     """
     sizes = _next_layer(effects).groupby(["layer", "distance", "text"])["size"].mean().groupby(["layer", "distance"])
     rows = [(*key, *bootstrap_interval(size, n_resamples=n_resamples, seed=seed)) for key, size in sizes]
@@ -119,7 +119,7 @@ def next_and_further(effects: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row a layer and text: `layer text next further`, means of |change of log norm| at distance 1 and at greater ones.
+        A row a layer and text: `layer text next further`, means of the absolute change of log norm at distance 1 and at greater ones.
     """
     if effects["distance"].max() < 2:
         raise ValueError(f"effects: expected distances of 2 and more, found none above {effects['distance'].max()}")

@@ -13,9 +13,9 @@
 # | significant under all controls, with clustered and with HAC errors | {glue:text}`norms-polish-gpt2-significant` | {glue:text}`norms-herbert-significant` |
 # | **starred**: also farther from zero than in untrained models | {glue:text}`norms-polish-gpt2-starred` | {glue:text}`norms-herbert-starred` |
 # | starred, and farther from zero than with the tokens of each text shuffled | {glue:text}`norms-polish-gpt2-ordered` | {glue:text}`norms-herbert-ordered` |
-# | coefficient one token back, mean over layers: trained | {glue:text}`norms-polish-gpt2-mean-trained:.2f` | {glue:text}`norms-herbert-mean-trained:.2f` |
-# | the same, untrained models | {glue:text}`norms-polish-gpt2-mean-untrained:.2f` | {glue:text}`norms-herbert-mean-untrained:.2f` |
-# | the same, trained, tokens shuffled | {glue:text}`norms-polish-gpt2-mean-shuffled:.2f` | {glue:text}`norms-herbert-mean-shuffled:.2f` |
+# | coefficient one token back, mean over layers: trained | {glue:text}`norms-polish-gpt2-mean-trained` | {glue:text}`norms-herbert-mean-trained` |
+# | the same, untrained models | {glue:text}`norms-polish-gpt2-mean-untrained` | {glue:text}`norms-herbert-mean-untrained` |
+# | the same, trained, tokens shuffled | {glue:text}`norms-polish-gpt2-mean-shuffled` | {glue:text}`norms-herbert-mean-shuffled` |
 # | variance explained in held-out texts, by layer | {glue:text}`norms-polish-gpt2-heldout-trained` | {glue:text}`norms-herbert-heldout-trained` |
 #
 # A small p-value on a coefficient is easily had, and says little. {glue:text}`norms-verdict` The specification of the original notebook,
@@ -41,8 +41,8 @@ NAMES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
 
 
 def minus(text):
-    """A number in words, with a true minus."""
-    return text.replace("-", "−")
+    """Numbers in words, with a true minus, and none before a zero."""
+    return re.sub(r"-(?=0\.0*(?!\d))", "", text).replace("-", "−")
 
 
 def lag_one(table):
@@ -52,7 +52,8 @@ def lag_one(table):
 
 def span(values, digits=2):
     """Smallest to largest of some values."""
-    return minus(f"{min(values):.{digits}f} to {max(values):.{digits}f}")
+    low, high = (f"{end:.{digits}f}" for end in (min(values), max(values)))
+    return minus(low if low == high else f"{low} to {high}")
 
 # %%
 loaded = {name: models.load(name) for name in NAMES}
@@ -158,7 +159,7 @@ steps = {"original: one text": {name: original(measured) for name, measured in f
 # %% tags=["hide-input"]
 columns = {"lag": "tokens back", "estimate": "coefficient", "se": "standard error", "p": "p"}
 table = steps["original: one text"]["polish-gpt2"].assign(layer=lambda t: t["layer"] + 1).set_index("layer")[list(columns)]
-table.rename(columns=columns).style.format(precision=3).set_caption("GPT-2, the first text, the original's specification")
+table.rename(columns=columns).style.format({"p": "{:.2g}"}, precision=3).set_caption("GPT-2, the first text, the original's specification")
 
 # %% [markdown]
 # That is what plain least squares gives on the same rows (outcomes from the fourth token on, an intercept, the log norms of the two tokens before):
@@ -170,9 +171,9 @@ def least_squares(measured, layer, text=0):
     return np.linalg.lstsq(np.c_[np.ones(len(y) - 3), y[2:-1], y[1:-2]], y[3:], rcond=None)[0][1:]
 
 
-plain = np.concatenate([least_squares(found["polish-gpt2"], layer) for layer in range(4)])
+plain = np.concatenate([least_squares(found["polish-gpt2"], layer) for layer in range(len(found["polish-gpt2"].attention))])
 apart = np.abs(steps["original: one text"]["polish-gpt2"]["estimate"] - plain).max()
-print(f"largest difference of the eight coefficients: {apart:.0e}")
+print(f"largest difference of {len(plain)} coefficients: {apart:.0e}")
 
 # %% [markdown]
 # The controls are added in turn:
@@ -239,9 +240,9 @@ def false_positives(kind):
     plain = norms.null_distribution(kind, specification=norms.ORIGINAL, n_draws=30, n_texts=1, n_layers=12)
     full = norms.null_distribution(kind, specification=norms.FULL, n_draws=120)
     full = full[full["term"] == "lag"]
-    any_star = plain.groupby("draw")[["p", "p_holm"]].min() < 0.05
-    samples = {"original, 1 back": plain.loc[plain["lag"] == 1, "p"] < 0.05, "original, any of 24": any_star["p"]}
-    return samples | {"any of 24, Holm": any_star["p_holm"], "full, each test": full["p"] < 0.05}
+    any_of_24 = plain.groupby("draw")[["p", "p_holm"]].min() < 0.05
+    samples = {"original": plain.loc[plain["lag"] == 1, "p"] < 0.05, "any of 24": any_of_24["p"]}
+    return samples | {"any, Holm": any_of_24["p_holm"], "full": full["p"] < 0.05}
 
 
 hits = {title: false_positives(kind) for kind, title in KINDS.items()}
@@ -254,12 +255,15 @@ def percent(sample):
 
 
 rates = pd.DataFrame({kind: {test: percent(sample) for test, sample in tests.items()} for kind, tests in hits.items()}).T
-rates.rename_axis("no past, but").style.set_caption("False positives [%] at a level of 5 %, with 95 % intervals over draws")
+rates.rename_axis("no past, but").style.set_caption(
+    "False positives [%] at a level of 5 %, with 95 % intervals over draws. Original: the coefficient one token back; any of 24: one or more of"
+    " the original's 24; any, Holm: the same, corrected; full: each test of the full specification"
+)
 
 # %% tags=["remove-cell"]
-glue("norms-false-trend", f"{100 * hits['trend']['original, 1 back'].mean():.0f} %", display=False)
-glue("norms-false-any", rates.loc["independent", "original, any of 24"], display=False)
-full_hits = [kind["full, each test"].mean() for kind in hits.values()]
+glue("norms-false-trend", f"{100 * hits['trend']['original'].mean():.0f} %", display=False)
+glue("norms-false-any", rates.loc["independent", "any of 24"], display=False)
+full_hits = [kind["full"].mean() for kind in hits.values()]
 glue("norms-false-full", f"{100 * min(full_hits):.0f} to {100 * max(full_hits):.0f} %", display=False)
 
 # %% [markdown]
@@ -333,7 +337,7 @@ COUNTS = {
     "ordered": "and farther than with shuffled tokens",
 }
 counts = {NAMES[n]: {"tested": len(v)} | {text: int(v[key].sum()) for key, text in COUNTS.items()} for n, v in verdicts.items()}
-pd.DataFrame(counts).style.set_caption("Coefficients that pass; each row is within those above it, but that the last two need not differ first")
+pd.DataFrame(counts).style.set_caption("Coefficients that pass; each row is within the significant ones, the last within the starred")
 
 # %% tags=["hide-input"]
 def described(name):
@@ -342,17 +346,17 @@ def described(name):
     rows = {
         "model": NAMES[name],
         "layer": table["layer"] + 1,
-        "neighbour": [f"{abs(k)} {'back' if k > 0 else 'ahead'}" for k in table["lag"]],
-        "coefficient": [minus(f"{b:.2f} ({x:.2f} to {y:.2f})") for b, x, y in table[["estimate", "low_all", "high_all"]].to_numpy()],
+        "token": [f"{abs(k)} {'back' if k > 0 else 'ahead'}" for k in table["lag"]],
+        "coefficient": [f"{minus(f'{b:.2f}')} ({span((x, y))})" for b, x, y in table[["estimate", "low_all", "high_all"]].to_numpy()],
         "untrained": [span(ends) for ends in table[["null_low", "null_high"]].to_numpy()],
         "shuffled": [span(ends) for ends in shuffled[["null_low", "null_high"]].to_numpy()],
-        "exceeds shuffled": np.where(table["ordered"], "yes", "no"),
+        "needs order": np.where(table["ordered"], "yes", "no"),
     }
     return pd.DataFrame(rows)[table["starred"]]
 
 
 pd.concat([described(name) for name in NAMES]).style.hide(axis="index").set_caption(
-    "Starred coefficients: simultaneous interval, and where 95 % of draws of each null are expected"
+    "Starred coefficients: simultaneous interval, where 95 % of draws of each null are expected, and whether shuffled tokens are exceeded"
 )
 
 # %% tags=["remove-cell"]
@@ -362,7 +366,7 @@ for name, table in verdicts.items():
         glue(f"norms-{name}-{key}", int(table[key].sum()), display=False)
     for kind in ("trained", *DRAWS):
         means = lag_one(table)["estimate"] if kind == "trained" else lag_one(held[name, kind])["null_mean"]
-        glue(f"norms-{name}-mean-{kind}", float(means.mean()), display=False)
+        glue(f"norms-{name}-mean-{kind}", minus(f"{means.mean():.2f}"), display=False)
         glue(f"norms-{name}-layers-{kind}", minus(", ".join(f"{x:.2f}" for x in means)), display=False)
     glue(f"norms-{name}-bg", int((table.groupby("layer")["p_breusch_godfrey"].first() < 0.05).sum()), display=False)
     glue(f"norms-{name}-n", f"{int(table['n'].iloc[0]):,}", display=False)
@@ -386,8 +390,8 @@ glue("norms-differs", verdict("differs"), display=False)
 # {glue:text}`norms-verdict` (Outcomes: {glue:text}`norms-polish-gpt2-n` and {glue:text}`norms-herbert-n`.) To *differ* from untrained models is less than
 # to exceed them: that do {glue:text}`norms-differs`. What an untrained GPT-2 shows has a plain cause. Its attention is nearly uniform, its update a running
 # mean of all that came before, and a running mean moves slowly. Training makes attention selective: one token back the coefficient is
-# {glue:text}`norms-polish-gpt2-mean-trained:.2f` on average over layers, where untrained models have {glue:text}`norms-polish-gpt2-mean-untrained:.2f`. HerBERT's untrained
-# layers average over the whole text at every token and have no slow movement to show ({glue:text}`norms-herbert-mean-untrained:.2f`).
+# {glue:text}`norms-polish-gpt2-mean-trained` on average over layers, where untrained models have {glue:text}`norms-polish-gpt2-mean-untrained`. HerBERT's untrained
+# layers average over the whole text at every token and have no slow movement to show ({glue:text}`norms-herbert-mean-untrained`).
 #
 # The shuffled texts say what the coefficients are about. Where one needs words in their order, shuffling takes it away; where it stays, any tokens in any order
 # would do. One token back, by layer, the coefficients are {glue:text}`norms-polish-gpt2-layers-trained` in GPT-2 and, shuffled,
@@ -398,7 +402,8 @@ glue("norms-differs", verdict("differs"), display=False)
 #
 # ### Other choices
 #
-# The coefficient one token back under other choices, and of the feed-forward updates; random tokens are drawn evenly from the vocabulary, have no words, and
+# The coefficient one token back under other choices: other lags, other first positions, all tokens and not only those that begin a word, log position and the mean
+# of the other texts at that position in place of a level for each; and of the feed-forward updates. Random tokens are drawn evenly from the vocabulary, have no words, and
 # are as many and as long as the texts.
 
 # %% tags=["hide-input"]
@@ -419,10 +424,10 @@ CHOICES = {
     "all controls": {},
     "one lag": {"lags": 1},
     "four lags": {"lags": 4},
-    "first outcome at position 3": {"first": 3},
-    "first outcome at position 16": {"first": 16},
-    "all tokens, not only word beginnings": WORDLESS,
-    "log position, mean of other texts": {"position_effects": False, "covariates": (*norms.IDENTITY, "log_position", "position_mean")},
+    "from position 3": {"first": 3},
+    "from position 16": {"first": 16},
+    "all tokens, not word starts": WORDLESS,
+    "position by covariates": {"position_effects": False, "covariates": (*norms.IDENTITY, "log_position", "position_mean")},
 }
 
 
@@ -532,15 +537,16 @@ for (name, source), table in changes.items():
     for layer, part in update_effects.next_and_further(table).groupby("layer"):
         gain = statistics.bootstrap_interval(part["next"] - part["further"], level=LEVEL)
         effects.append((NAMES[name], source, layer + 1, part["next"].mean(), part["further"].mean(), *gain))
-effects = pd.DataFrame(effects, columns=["model", "source", "replaced in layer", "next token", "further on", "difference", "low", "high"])
+effects = pd.DataFrame(effects, columns=["model", "weights", "layer", "next", "further", "difference", "low", "high"])
 effects.style.hide(axis="index").format(precision=4).set_caption(
-    f"Mean |change of log norm| in the next layer: the next token, tokens 2 to {REACH} on, and the difference with intervals that hold for all six at once"
+    f"Mean |change of log norm| one layer after the one replaced: the next token, tokens 2 to {REACH} on, the difference, and an interval that"
+    " holds for all six at once"
 )
 
 # %% tags=["remove-cell"]
 for name, title in NAMES.items():
     for source in ("trained", "untrained"):
-        part = effects[(effects["model"] == title) & (effects["source"] == source)]
+        part = effects[(effects["model"] == title) & (effects["weights"] == source)]
         glue(f"norms-{name}-causal-{source}", f"{int((part['low'] > 0).sum())} of {len(part)}", display=False)
 
 # %% [markdown]
@@ -559,9 +565,9 @@ acts = {name: update_effects.elasticity(table) for name, table in doubled.items(
 # %% tags=["hide-input"]
 table = pd.concat([acts[name].assign(model=title, beside=lag_one(full[name])["estimate"].to_numpy()[1:]) for name, title in NAMES.items()])
 table = table.assign(layer=table["layer"] + 1)[["model", "layer", "estimate", "low", "high", "beside"]]
-table.columns = ["model", "doubled in layer", "change a unit", "low", "high", "coefficient one back, next layer"]
+table.columns = ["model", "layer doubled", "change a unit", "low", "high", "regression"]
 table.style.hide(axis="index").format(precision=3).set_caption(
-    "Change of the next token's log norm in the next layer a unit of log norm, with 95 % intervals over texts, beside the regression's coefficient there"
+    "Change of the next token's log norm in the next layer a unit of log norm, with 95 % intervals over texts; regression: the coefficient one token back in that next layer"
 )
 
 # %% tags=["remove-cell"]
@@ -593,10 +599,11 @@ for name, found_acts in acts.items():
 # ## Findings and limits
 #
 # - "Does an update depend on the update before it, in this layer?" has an answer without data: it cannot. A regression within a layer describes what neighbours have in common.
-# - In GPT-2 the coefficient one token back is {glue:text}`norms-polish-gpt2-mean-trained:.2f` on average over layers, where
-#   untrained models have {glue:text}`norms-polish-gpt2-mean-untrained:.2f`: there, a significant coefficient says that a causal model averages. {glue:text}`norms-verdict`
+# - In GPT-2 the coefficient one token back is {glue:text}`norms-polish-gpt2-mean-trained` on average over layers, where
+#   untrained models have {glue:text}`norms-polish-gpt2-mean-untrained`: there, a significant coefficient says that a causal model averages. {glue:text}`norms-verdict`
 # - Sizes of updates act on later sizes next to them by {glue:text}`norms-polish-gpt2-acts` (GPT-2) and {glue:text}`norms-herbert-acts` (HerBERT), log norm a log norm, one layer on.
 # - The full specification is near its nominal level in simulation ({glue:text}`norms-false-full` at 5 %), not exactly at it; {glue:text}`norms-texts` texts are enough clusters for such errors, not for
-#   many more covariates. The untrained null rests on {glue:text}`norms-draws` draws of fresh weights, the shuffled one on as many orders: they tell large differences, not small ones.
+#   many more covariates. The untrained null rests on {glue:text}`norms-draws` draws of fresh weights, the shuffled one on as many orders: they tell large differences, not small ones,
+#   and on these texts, not on others.
 # - Frequency is counted in these texts, which are short; the rank in the tokenizer's merges stands in for frequency in its training text. What a token is in context, its part of speech say, is not controlled.
 # - The untrained models have the initialisation of their architecture in transformers. Two small models are described, one training run each; `ANALYSIS_MODELS=hub make book` asks the same of the published ones.
