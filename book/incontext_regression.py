@@ -537,8 +537,6 @@ glue("ctx-follows-null", float(null), display=False)
 
 # %%
 FITTED = {"21 points fitted": (selector, 21), "6 points fitted": (few, 6)}
-
-
 COMPONENTS = 15_000
 
 
@@ -548,6 +546,7 @@ def learned(n_fitted):
     return model_selection.Mixture.from_prompts(bank.xs, bank.ys, bank.alphas), model_selection.Stacking.from_prompts(bank.xs, bank.ys)
 
 
+# %%
 def study(loaded, n_fitted, n_prompts=320):
     """Prompts, the evidence in them, and every answer to them."""
     mixture, stacking = learned(n_fitted)

@@ -38,9 +38,9 @@ def head_maps(tables, relations):
             axis.set_xticks(heads[:: max(1, len(heads) // 8)])
             axis.set_yticks(layers[:: max(1, len(layers) // 6)], [str(x + 1) for x in layers[:: max(1, len(layers) // 6)]])
             heading = title if place else f"{name}\n{title}"
-            axis.set_title(heading, fontsize=10)
+            axis.set_title(heading, fontsize=11)
         row[0].set_ylabel("layer")
-        figure.colorbar(image, ax=row[-1]).set_label("excess share", fontsize=9)
+        figure.colorbar(image, ax=row[-1]).set_label("excess share", fontsize=11)
     for axis in axes[-1]:
         axis.set_xlabel("head")
     return figure
@@ -73,14 +73,14 @@ def depth_profiles(profiles, relations, colours, ylabel, columns=2):
             axis.plot(line["depth"], line["mean"], style, color=colour, label=model)
             axis.fill_between(line["depth"], line["low"], line["high"], color=colour, alpha=0.18, lw=0)
         axis.axhline(0, color=INK, lw=0.8)
-        axis.set_title(title, fontsize=10)
+        axis.set_title(title, fontsize=11)
         axis.set_xticks([0, 0.5, 1], ["first", "middle", "last"])
     for axis in axes[:, 0]:
-        axis.set_ylabel(ylabel, fontsize=9)
+        axis.set_ylabel(ylabel, fontsize=11)
     handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9)
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=11)
     for axis in axes[-1]:
-        axis.set_xlabel("layer", fontsize=9)
+        axis.set_xlabel("layer", fontsize=11)
     return figure
 
 

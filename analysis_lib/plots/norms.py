@@ -25,7 +25,7 @@ def norm_distributions(norms: dict[str, np.ndarray], bins: int = 60, shown: int 
     shown, seed : int
         Tokens drawn as points, a random sample, shifted sideways at random.
     """
-    figure, axes = plt.subplots(2, len(norms), figsize=(5.8, 5.4), sharey="row", squeeze=False)
+    figure, axes = plt.subplots(2, len(norms), figsize=(5.6, 5.4), sharey="row", squeeze=False)
     rng = np.random.default_rng(seed)
     for (raw, counts), (title, values) in zip(axes.T, norms.items(), strict=True):
         edges = np.histogram_bin_edges(np.log(values), bins)
@@ -41,7 +41,7 @@ def norm_distributions(norms: dict[str, np.ndarray], bins: int = 60, shown: int 
             axis.yaxis.grid(True)
     axes[0, 0].set_ylabel("norm of the update")
     axes[1, 0].set_ylabel("tokens in a bin [%]")
-    figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=10)
+    figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 
@@ -53,7 +53,7 @@ def position_trends(trends: dict[str, dict[str, np.ndarray]]) -> plt.Figure:
     trends : dict of str to dict of str to array [layer, position]
         Title to {label: values}; positions from 0.
     """
-    figure, axes = plt.subplots(1, len(trends), figsize=(5.8, 3.4), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(trends), figsize=(5.6, 3.7), sharey=True, squeeze=False)
     for axis, (title, lines) in zip(axes[0], trends.items(), strict=True):
         for (label, values), style in zip(lines.items(), ("-", ":"), strict=False):
             for layer, colour in enumerate(_layer_colours(len(values))):
@@ -63,7 +63,7 @@ def position_trends(trends: dict[str, dict[str, np.ndarray]]) -> plt.Figure:
         axis.set(title=title, xscale="log", xlabel="position [tokens]")
         axis.yaxis.grid(True)
     axes[0, 0].set_ylabel("mean log norm, centred")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=9.5)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -77,7 +77,7 @@ def coefficient_steps(tables: dict[str, dict[str, object]], names: dict[str, str
     names : dict of str to str
         Model to column title.
     """
-    figure, axes = plt.subplots(len(tables), len(names), figsize=(5.8, 1.42 * len(tables) + 0.7), sharex=True, sharey=True, squeeze=False)
+    figure, axes = plt.subplots(len(tables), len(names), figsize=(5.6, 1.5 * len(tables) + 0.8), sharex=True, sharey=True, squeeze=False)
     for place, (title, found) in enumerate(tables.items()):
         for axis, (model, name) in zip(axes[place], names.items(), strict=True):
             table = found[model]
@@ -85,12 +85,12 @@ def coefficient_steps(tables: dict[str, dict[str, object]], names: dict[str, str
                 part = table[(table["term"] == "lag") & (table["lag"] == lag)]
                 _points(axis, part["layer"] + 1 + (lag - 1.5) * 0.22, part, colour, f"token {lag} back", marker)
             axis.axhline(0, color=INK, lw=0.8)
-            axis.set_title(title if place else f"{name}\n{title}", fontsize=9.5, pad=3)
+            axis.set_title(title if place else f"{name}\n{title}", fontsize=11, pad=3)
             axis.set_xticks(sorted(table["layer"].unique() + 1))
             axis.yaxis.grid(True)
     for axis in axes[-1]:
         axis.set_xlabel("layer")
-    figure.supylabel("coefficient [log norm a log norm]", fontsize=11, color=INK)
+    figure.supylabel("coefficient [log norm a log norm]", fontsize=12, color=INK)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
@@ -118,7 +118,7 @@ def coefficients_against_nulls(table, nulls: dict[str, str], names: dict[str, st
     lags = {1: "1 back", 2: "2 back", -1: "1 ahead", -2: "2 ahead"}
     shown = [lag for lag in lags if lag in set(table["lag"])]
     last = {model: [lag for lag in shown if lag in set(part["lag"])][-1] for model, part in table.groupby("model")}
-    figure, axes = plt.subplots(len(shown), len(names), figsize=(5.8, 1.6 * len(shown) + 0.7), sharey="col", squeeze=False)
+    figure, axes = plt.subplots(len(shown), len(names), figsize=(5.6, 1.65 * len(shown) + 0.8), sharey="col", squeeze=False)
     for row, lag in zip(axes, shown, strict=True):
         for axis, (model, name) in zip(row, names.items(), strict=True):
             part = table[(table["model"] == model) & (table["lag"] == lag)]
@@ -133,12 +133,12 @@ def coefficients_against_nulls(table, nulls: dict[str, str], names: dict[str, st
             ours = ours.assign(low=ours["low_all"], high=ours["high_all"])
             _points(axis, ours["layer"] + 1 - 0.12, ours, MODEL_COLOURS[model], "trained")
             axis.axhline(0, color=INK, lw=0.8)
-            axis.set_title(f"{name}, {lags[lag]}", fontsize=10)
+            axis.set_title(f"{name}, {lags[lag]}", fontsize=11)
             axis.set_xticks(sorted(part["layer"].unique() + 1))
             axis.yaxis.grid(True)
             if lag == last[model]:
                 axis.set_xlabel("layer")
-    figure.supylabel("coefficient [log norm a log norm]", fontsize=11, color=INK)
+    figure.supylabel("coefficient [log norm a log norm]", fontsize=12, color=INK)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
@@ -154,7 +154,7 @@ def explained_by_layer(table, names: dict[str, str]) -> plt.Figure:
     names : dict of str to str
         Model to panel title.
     """
-    figure, axes = plt.subplots(1, len(names), figsize=(5.8, 3.1), squeeze=False)
+    figure, axes = plt.subplots(1, len(names), figsize=(5.6, 3.7), squeeze=False)
     for axis, (model, name) in zip(axes[0], names.items(), strict=True):
         for source, shift, colour, marker in (
             ("trained", -0.1, MODEL_COLOURS[model], "o"),
@@ -168,7 +168,7 @@ def explained_by_layer(table, names: dict[str, str]) -> plt.Figure:
         axis.axhline(0, color=INK, lw=0.8)
         axis.set(title=name, xlabel="layer", xticks=sorted(table["layer"].unique() + 1))
         axis.yaxis.grid(True)
-        axis.legend(fontsize=9.5)
+        axis.legend(loc="upper center", bbox_to_anchor=(0.45, -0.22))
     axes[0, 0].set_ylabel("variance explained by the past")
     return figure
 
@@ -192,12 +192,12 @@ def sources_and_coefficients(table, names: dict[str, str]) -> plt.Figure:
                 for place, (_, row) in enumerate(part.iterrows()):
                     axis.annotate(
                         f"{int(row['layer']) + 1}", (row["shared"], row["estimate"]), xytext=(0, 6 if place % 2 else -6), ha="center",
-                        va="bottom" if place % 2 else "top", textcoords="offset points", fontsize=10,
+                        va="bottom" if place % 2 else "top", textcoords="offset points", fontsize=11,
                     )  # fmt: skip
     axis.axhline(0, color=INK, lw=0.8)
     axis.set(xlabel="sources shared with the token before, 0 to 1", ylabel="coefficient, 1 back")
     axis.grid(True)
-    axis.legend(fontsize=9.5)
+    axis.legend()
     return figure
 
 
@@ -211,7 +211,7 @@ def change_by_distance(table, names: dict[str, str]) -> plt.Figure:
     names : dict of str to str
         Model to panel title.
     """
-    figure, axes = plt.subplots(1, len(names), figsize=(5.8, 3.4), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(names), figsize=(5.6, 3.7), sharey=True, squeeze=False)
     colours = _layer_colours(table["layer"].nunique())
     for axis, (model, name) in zip(axes[0], names.items(), strict=True):
         for layer, colour in enumerate(colours):
@@ -224,5 +224,5 @@ def change_by_distance(table, names: dict[str, str]) -> plt.Figure:
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axis.grid(True)
     axes[0, 0].set_ylabel("mean |change of log norm|")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9.5)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
