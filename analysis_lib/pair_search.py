@@ -28,6 +28,9 @@ from torch import Tensor
 BLOCK = 1024
 """Rows and columns of a block: 1024 x 1024 float32 scores are 4 MiB, about a cache."""
 
+CORNER = 128
+"""Rows and columns searched first, for a score to begin with."""
+
 RESCORED_ENTRIES = 1 << 21
 """Float64 products held at once while candidates are scored again (16 MiB)."""
 
@@ -52,6 +55,9 @@ class TopPairs(NamedTuple):
     left_ids: np.ndarray
     right_ids: np.ndarray
     scores: np.ndarray
+
+
+NONE = TopPairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
 
 
 def top_pairs(
@@ -147,7 +153,7 @@ def _by_norm(factor: Tensor, keep: np.ndarray, negate: bool = False) -> _Side:
 
 def _search(rows: _Side, columns: _Side, k: int, groups: np.ndarray | None, sign: int) -> TopPairs:
     """Visit blocks from the largest bound down, keeping the best `k` pairs."""
-    best = TopPairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    best = NONE
     if not (len(rows.ids) and len(columns.ids)):
         return best
 
@@ -158,7 +164,7 @@ def _search(rows: _Side, columns: _Side, k: int, groups: np.ndarray | None, sign
     slack = rounding_bound(rows.rows.shape[1])
     bounds = np.outer(rows.norms[::BLOCK], columns.norms[::BLOCK])
     buffer = torch.empty(BLOCK * BLOCK)
-    floor = -np.inf  # the k-th score so far
+    floor = _corner_floor(rows, columns, k, groups, score, bounds[0, 0] * slack + UNDERFLOW)  # a score that the k-th reaches
     for block in np.argsort(-bounds, axis=None, kind="stable"):
         bound = bounds.flat[block]
         margin = bound * slack + UNDERFLOW
@@ -178,6 +184,13 @@ def _search(rows: _Side, columns: _Side, k: int, groups: np.ndarray | None, sign
         if len(best.scores) == k:
             floor = best.scores[-1]
     return best
+
+
+def _corner_floor(rows, columns, k, groups, score, margin):
+    """The k-th score of the pairs of large norms, so that the first block does not send a million candidates; -inf if they are fewer."""
+    scores = rows.rows[:CORNER] @ columns.rows[:CORNER].T
+    best = _merge(NONE, _candidates(scores, -np.inf, rows.ids, columns.ids, groups), score, k, margin)
+    return best.scores[-1] if len(best.scores) == k else -np.inf
 
 
 def _candidates(scores, reach, left_ids, right_ids, groups):
