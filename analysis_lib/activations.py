@@ -116,12 +116,9 @@ def run(loaded, texts: Sequence[str], *, batch_size: int = 16, stride: int | Non
         Empty or over-long text (index and lengths named), unknown output, unknown architecture, model in training
         mode, tokenizer without offsets, attention implementation that returns no patterns.
     """
-    model, tokenizer = loaded.model, loaded.tokenizer
+    model = loaded.model
     outputs = _checked_settings(model, batch_size, outputs)
-    if not getattr(tokenizer, "is_fast", False):
-        raise ValueError(f"loaded.tokenizer is {type(tokenizer).__name__} without offsets; expected a fast tokenizer")
-    encoded = [Encoded.of(text, index, tokenizer) for index, text in enumerate(checked_texts(texts))]
-    windows = [w for text in encoded for w in windows_of(text, _context(model, tokenizer), stride)]
+    encoded, windows = _encoded(loaded, texts, stride)
     store = _Store([len(text.ids) for text in encoded], outputs)
     passes = _fill(store, model, windows, batch_size, outputs)
     tokens = token_table(encoded, windows, store.offsets)
@@ -158,10 +155,49 @@ def run_ids(loaded, sequences: Sequence[Sequence[int]], *, batch_size: int = 64,
     windows = [Window(index, 0, ids, place, place) for index, (ids, place) in enumerate(zip(sequences, places, strict=True))]
     store = _Store([len(ids) for ids in sequences], outputs)
     passes = _fill(store, model, windows, batch_size, outputs)
-    text = np.repeat(np.arange(len(sequences)), store.lengths)
-    tokens = pd.DataFrame({"text": text, "position": np.concatenate(places), "token_id": np.concatenate(sequences)})
-    tokens["first"] = tokens["position"] == 0
-    return Activations(layers=hooks.sites(model).layers, tokens=tokens, passes=passes, **store.arrays)
+    return Activations(layers=hooks.sites(model).layers, tokens=_id_table(sequences), passes=passes, **store.arrays)
+
+
+def tokens_of(loaded, texts: Sequence) -> pd.DataFrame:
+    """The table of tokens that `run` gives for texts, or `run_ids` for sequences of ids, without running the model.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+    texts : sequence of str, or of sequences of token ids
+        None longer than the context.
+
+    Returns
+    -------
+    DataFrame [token]
+
+    Raises
+    ------
+    ValueError
+        As `run` and `run_ids`.
+    """
+    texts = list(texts)
+    if texts and not isinstance(texts[0], str):
+        return _id_table(_checked_sequences(texts, loaded.model.config))
+    encoded, windows = _encoded(loaded, texts, None)
+    return token_table(encoded, windows, np.r_[0, np.cumsum([len(text.ids) for text in encoded])])
+
+
+def _encoded(loaded, texts: Sequence[str], stride: int | None) -> tuple[list[Encoded], list[Window]]:
+    """Texts as tokens, and the windows that they are read in."""
+    tokenizer = loaded.tokenizer
+    if not getattr(tokenizer, "is_fast", False):
+        raise ValueError(f"loaded.tokenizer is {type(tokenizer).__name__} without offsets; expected a fast tokenizer")
+    encoded = [Encoded.of(text, index, tokenizer) for index, text in enumerate(checked_texts(texts))]
+    return encoded, [w for text in encoded for w in windows_of(text, _context(loaded.model, tokenizer), stride)]
+
+
+def _id_table(sequences: list[list[int]]) -> pd.DataFrame:
+    """The tokens of sequences of ids."""
+    lengths = [len(ids) for ids in sequences]
+    position = np.concatenate([np.arange(length) for length in lengths])
+    text = np.repeat(np.arange(len(sequences)), lengths)
+    return pd.DataFrame({"text": text, "position": position, "token_id": np.concatenate(sequences), "first": position == 0})
 
 
 def _checked_sequences(sequences, config) -> list[list[int]]:

@@ -22,8 +22,9 @@ class Specification:
     lags, leads : int
         Earlier and later tokens whose log norms are regressors; leads make sense where a token sees what follows.
     covariates : tuple of str
-        Of the outcome's token: columns of `tokens`, or `log_position` (log of 1 + position), or `position_mean` (mean log norm of
-        the *other* texts at that position; the own text's would hold the outcome).
+        Of the outcome's token: columns of `tokens`, one for all layers or one a layer (`name_0`, `name_1`, ...), or `log_position`
+        (log of 1 + position), or `position_mean` (mean log norm of the *other* texts at that position; the own text's would hold
+        the outcome).
     lagged_covariates : tuple of str
         Columns of `tokens` that enter for the tokens at every lag and lead: what the neighbours are, beside how large their updates were.
     text_effects, position_effects : bool
@@ -170,6 +171,9 @@ def _covariate(name: str, tokens: pd.DataFrame, values: np.ndarray, codes: np.nd
     position = tokens["position"].to_numpy()
     if name == "log_position":
         return np.log1p(position)
+    by_layer = [f"{name}_{layer}" for layer in range(len(values))]
+    if name not in tokens and by_layer[0] in tokens:
+        return np.stack([_column(tokens, column) for column in by_layer])
     if name != "position_mean":
         return _column(tokens, name)
     usable = _usable(tokens).astype(float)

@@ -28,9 +28,9 @@ from analysis_lib.vocabulary import REPLACEMENT, Vocabulary
 from analysis_lib.weights import extract
 
 __all__ = [
-    "FULL", "IDENTITY", "NULLS", "ORIGINAL", "SIMULATED", "Specification", "UpdateNorms", "against_null", "lagged_regression",
-    "mean_by_position", "norm_based_attention", "null_distribution", "past_explains", "shared_sources", "simulate", "small_sample_bias",
-    "survivors", "update_norms",
+    "FULL", "IDENTITY", "NULLS", "ORIGINAL", "SIMULATED", "Specification", "UpdateNorms", "against_null", "expected_sizes",
+    "lagged_regression", "mean_by_position", "norm_based_attention", "null_distribution", "past_explains", "shared_sources", "simulate",
+    "small_sample_bias", "survivors", "update_norms",
 ]  # fmt: skip
 
 NULLS = ("untrained", "shuffled", *SIMULATED)
@@ -87,6 +87,41 @@ def update_norms(loaded: LoadedModel, texts: Sequence, norm_based: bool = False)
     attention, mlp = (np.linalg.norm(values, axis=-1).astype(float) for values in (ran.attention, ran.mlp))
     pairs = _norm_based(loaded, ran, per_head=False) if norm_based else None
     return UpdateNorms(attention, mlp, _described(loaded, ran.tokens), pairs)
+
+
+def expected_sizes(loaded: LoadedModel, tokens: pd.DataFrame, n_draws: int = 4, seed: int = 0) -> pd.DataFrame:
+    """What a token's update measures in random company: a covariate that holds what the token is, exactly and for every token.
+
+    The tokens of all texts are dealt anew over all places (special tokens stay); from the log norms there the mean of their position is
+    taken out, and the rest is averaged over all occurrences of a token in all draws.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+    tokens : DataFrame [token]
+        As of `update_norms`.
+    n_draws, seed : int
+        At least 1. A token that comes once is measured in `n_draws` places.
+
+    Returns
+    -------
+    DataFrame [token]
+        `expected_0`, `expected_1`, ... for the layers: the covariate `expected` of `Specification`. 0 for special tokens.
+    """
+    if n_draws < 1:
+        raise ValueError(f"n_draws: expected at least 1, found {n_draws}")
+    rows, rng = np.flatnonzero(~tokens["special"].to_numpy()), np.random.default_rng(seed)
+    ids, sums = tokens["token_id"].to_numpy(), 0.0
+    position = tokens["position"].to_numpy()[rows]
+    for _ in range(n_draws):
+        dealt = ids.copy()
+        dealt[rows] = rng.permutation(ids[rows])
+        values = pd.DataFrame(np.log(_attention_norms(loaded, tokens.assign(token_id=dealt))[:, rows]).T)
+        values -= values.groupby(position).transform("mean")
+        sums = sums + np.stack([np.bincount(dealt[rows], values[layer], minlength=ids.max() + 1) for layer in values])
+    means = sums / np.maximum(1, n_draws * np.bincount(ids[rows], minlength=ids.max() + 1))
+    expected = np.where(tokens["special"], 0.0, means[:, ids])
+    return pd.DataFrame(expected.T, index=tokens.index).add_prefix("expected_")
 
 
 def norm_based_attention(loaded: LoadedModel, texts: Sequence[str], per_head: bool = False) -> list[np.ndarray]:
@@ -258,14 +293,14 @@ def _norm_based(loaded: LoadedModel, ran: activations.Activations, per_head: boo
 
 def _untrained(loaded: LoadedModel, texts: Sequence[str], n_draws: int, seed: int):
     """Norms and tokens of models with fresh weights; what tokens are does not depend on weights."""
-    tokens = update_norms(loaded, texts).tokens
+    tokens = _described(loaded, activations.tokens_of(loaded, texts))
     for draw in range(n_draws):
         yield _attention_norms(untrained_like(loaded, seed + draw), tokens), tokens
 
 
 def _shuffled(loaded: LoadedModel, texts: Sequence[str], n_draws: int, seed: int):
     """Norms and tokens of texts whose tokens changed places; special tokens stay where they are."""
-    tokens = update_norms(loaded, texts).tokens
+    tokens = _described(loaded, activations.tokens_of(loaded, texts))
     rng = np.random.default_rng(seed)
     for _ in range(n_draws):
         order = np.arange(len(tokens))

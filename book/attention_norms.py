@@ -13,6 +13,7 @@
 # | significant under all controls, with clustered and with HAC errors | {glue:text}`norms-polish-gpt2-significant` | {glue:text}`norms-herbert-significant` |
 # | **starred**: also farther from zero than in untrained models | {glue:text}`norms-polish-gpt2-starred` | {glue:text}`norms-herbert-starred` |
 # | starred, and farther from zero than with the tokens of each text shuffled | {glue:text}`norms-polish-gpt2-ordered` | {glue:text}`norms-herbert-ordered` |
+# | starred, and significant when a token's size elsewhere is held | {glue:text}`norms-polish-gpt2-exact` | {glue:text}`norms-herbert-exact` |
 # | coefficient one token back, mean over layers: trained | {glue:text}`norms-polish-gpt2-mean-trained` | {glue:text}`norms-herbert-mean-trained` |
 # | the same, untrained models | {glue:text}`norms-polish-gpt2-mean-untrained` | {glue:text}`norms-herbert-mean-untrained` |
 # | the same, trained, tokens shuffled | {glue:text}`norms-polish-gpt2-mean-shuffled` | {glue:text}`norms-herbert-mean-shuffled` |
@@ -238,7 +239,7 @@ KINDS = {"independent": "independent", "trend": "trend", "words": "words in piec
 def false_positives(kind):
     """Which tests, and which sets of 24 tests, find a past."""
     plain = norms.null_distribution(kind, specification=norms.ORIGINAL, n_draws=30, n_texts=1, n_layers=12)
-    full = norms.null_distribution(kind, specification=norms.FULL, n_draws=120)
+    full = norms.null_distribution(kind, specification=norms.FULL, n_draws=80)
     full = full[full["term"] == "lag"]
     any_of_24 = plain.groupby("draw")[["p", "p_holm"]].min() < 0.05
     samples = {"original": plain.loc[plain["lag"] == 1, "p"] < 0.05, "any of 24": any_of_24["p"]}
@@ -402,7 +403,7 @@ glue("norms-differs", verdict("differs"), display=False)
 #
 # ### Other choices
 #
-# The coefficient one token back under other choices: other lags, other first positions, all tokens and not only those that begin a word, log position and the mean
+# The coefficient one token back under other choices: other lags, a later first position, all tokens and not only those that begin a word, log position and the mean
 # of the other texts at that position in place of a level for each; and of the feed-forward updates. Random tokens are drawn evenly from the vocabulary, have no words, and
 # are as many and as long as the texts.
 
@@ -424,7 +425,6 @@ CHOICES = {
     "all controls": {},
     "one lag": {"lags": 1},
     "four lags": {"lags": 4},
-    "from position 3": {"first": 3},
     "from position 16": {"first": 16},
     "all tokens, not word starts": WORDLESS,
     "position by covariates": {"position_effects": False, "covariates": (*norms.IDENTITY, "log_position", "position_mean")},
@@ -452,6 +452,43 @@ choices("polish-gpt2").style.set_caption("GPT-2: coefficient one token back (sta
 choices("herbert").style.set_caption("HerBERT: coefficient one token back (standard error)")
 
 # %% [markdown]
+# ### What a token is, exactly
+#
+# Frequency, rank and punctuation describe a token; they do not say all that it is. A token that has large updates anywhere, beside another such token, would look like a dependence.
+# `norms.expected_sizes` asks the model itself: the tokens of all texts are dealt anew over all places, and the mean log norm of each token there, by layer, is what it
+# measures in random company. It enters for the outcome's token and for its neighbours, beside all other controls.
+
+# %%
+exact = {}
+for name, measured in found.items():
+    tokens = pd.concat([measured.tokens, norms.expected_sizes(loaded[name], measured.tokens)], axis=1)
+    own, lagged = ((*names, "expected") for names in (norms.FULL.covariates, norms.FULL.lagged_covariates))
+    exact[name] = norms.lagged_regression(measured.attention, tokens, replace(SPECIFICATION[name], covariates=own, lagged_covariates=lagged))
+
+# %% tags=["hide-input"]
+def beside_exact(name):
+    """The starred coefficients without and with what a token measures elsewhere."""
+    tested = exact[name][exact[name]["term"].isin(("lag", "lead"))].reset_index(drop=True)
+    table = pd.DataFrame({"model": NAMES[name], "layer": tested["layer"] + 1, "lag": tested["lag"], "starred": verdicts[name]["estimate"]})
+    return table.assign(**{"with expected sizes": tested["estimate"], "p, Holm": tested["p_holm"]})[verdicts[name]["starred"]]
+
+
+kept = pd.concat([beside_exact(name) for name in NAMES])
+kept.style.hide(axis="index").format({"p, Holm": "{:.2g}"}, precision=2).set_caption(
+    "Starred coefficients, and the same with the expected sizes of the tokens held (lag: tokens back, below 0 ahead)"
+)
+
+# %% tags=["remove-cell"]
+for name, title in NAMES.items():
+    part = kept[kept["model"] == title]
+    glue(f"norms-{name}-exact", int((part["p, Holm"] < 0.05).sum()), display=False)
+    ratio = part["with expected sizes"].mean() / part["starred"].mean() if len(part) else np.nan
+    glue(f"norms-{name}-exact-ratio", f"{100 * ratio:.0f} %", display=False)
+
+# %% [markdown]
+# Of the starred coefficients {glue:text}`norms-polish-gpt2-exact` (GPT-2) and {glue:text}`norms-herbert-exact` (HerBERT) stay significant; their mean is
+# {glue:text}`norms-polish-gpt2-exact-ratio` and {glue:text}`norms-herbert-exact-ratio` of what it was. Four places a token leave noise in its expected size, so some of its identity may remain.
+#
 # ## How much the past explains
 #
 # The partial $R^2$ is the share of the variance left by levels and token identity that lags (and leads) explain. Held out, coefficients come from other
@@ -516,15 +553,14 @@ for (name, source), part in shared.groupby(["model", "source"]):
 #
 # The update of one token in one layer is replaced by the layer's mean update, and the norms of its neighbours' updates are measured in the *next* layer, where they can
 # change. If the regression showed an effect of the token before, the next token should be moved, and more than tokens further on, which are the control: the same
-# intervention at another distance. Untrained models are the other control.
+# intervention at another distance. Untrained models are the other control. Every second text is used, one place in each.
 
 # %%
-REACH = 12
+REACH, SOME = 12, paragraphs[::2]
 changes = {}
 for name, model in loaded.items():
-    changes[name, "trained"] = update_effects.replace_updates(model, paragraphs, n_places=1, reach=REACH)
-    fresh = models.untrained_like(model, seed=0)
-    changes[name, "untrained"] = update_effects.replace_updates(fresh, paragraphs[:24], n_places=1, reach=REACH)
+    for source, one in (("trained", model), ("untrained", models.untrained_like(model, seed=0))):
+        changes[name, source] = update_effects.replace_updates(one, SOME, n_places=1, reach=REACH)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean absolute change of the log norm of the attention update in the next layer, by distance from the token whose update was replaced (logarithmic; bands: 95 % intervals over texts). Below zero: tokens before it, which only HerBERT's see.", "name": "fig-norms-causal"}, "image": {"alt": "Two panels of lines by distance, one for each replaced layer; most fall with distance from the replaced token."}}
 by_distance = [update_effects.size_by_distance(changes[name, "trained"]).assign(model=name) for name in NAMES]
@@ -559,7 +595,7 @@ for name, title in NAMES.items():
 # divided by that, is in the unit of a coefficient of the regression:
 
 # %%
-doubled = {name: update_effects.replace_updates(model, paragraphs, n_places=1, reach=1, scale=2.0) for name, model in loaded.items()}
+doubled = {name: update_effects.replace_updates(model, SOME, n_places=1, reach=1, scale=2.0) for name, model in loaded.items()}
 acts = {name: update_effects.elasticity(table) for name, table in doubled.items()}
 
 # %% tags=["hide-input"]
@@ -605,5 +641,6 @@ for name, found_acts in acts.items():
 # - The full specification is near its nominal level in simulation ({glue:text}`norms-false-full` at 5 %), not exactly at it; {glue:text}`norms-texts` texts are enough clusters for such errors, not for
 #   many more covariates. The untrained null rests on {glue:text}`norms-draws` draws of fresh weights, the shuffled one on as many orders: they tell large differences, not small ones,
 #   and on these texts, not on others.
-# - Frequency is counted in these texts, which are short; the rank in the tokenizer's merges stands in for frequency in its training text. What a token is in context, its part of speech say, is not controlled.
+# - Frequency is counted in these texts, which are short; the rank in the tokenizer's merges stands in for frequency in its training text. With the size that each token has elsewhere held as well,
+#   starred coefficients are {glue:text}`norms-polish-gpt2-exact-ratio` (GPT-2) and {glue:text}`norms-herbert-exact-ratio` (HerBERT) of themselves. What a token is in context, its part of speech say, is not controlled.
 # - The untrained models have the initialisation of their architecture in transformers. Two small models are described, one training run each; `ANALYSIS_MODELS=hub make book` asks the same of the published ones.

@@ -4,6 +4,7 @@ import copy
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -377,6 +378,16 @@ def test_an_unknown_architecture_lists_the_known_ones(load):
     llama = SimpleNamespace(model=LlamaForCausalLM(config).eval(), tokenizer=load("gpt2").tokenizer)
     with pytest.raises(ValueError, match="'llama'; expected one of bert, gpt2"):
         activations.run(llama, TEXTS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tokens_are_tabulated_as_a_run_would(load, kind):
+    loaded = load(kind)
+    pd.testing.assert_frame_equal(activations.tokens_of(loaded, TEXTS), activations.run(loaded, TEXTS).tokens)
+    ids = loaded.tokenizer(TEXTS)["input_ids"]
+    pd.testing.assert_frame_equal(activations.tokens_of(loaded, ids), activations.run_ids(loaded, ids).tokens)
+    with pytest.raises(ValueError, match=r"texts"):
+        activations.tokens_of(loaded, [])
 
 
 def test_sequences_of_ids_give_what_their_text_gives(load):

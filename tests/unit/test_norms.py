@@ -341,6 +341,33 @@ def coefficients(estimates, p_holm):
     return pd.DataFrame({"term": "lag", "layer": range(len(estimates)), "lag": 1, "estimate": estimates, "p_holm": p_holm})
 
 
+def test_expected_sizes_are_means_over_the_places_a_token_was_dealt(bert):
+    tokens = norms.update_norms(bert, [" ".join(tiny.SENTENCES[:2]), " ".join(tiny.SENTENCES[2:4])]).tokens
+    one = norms.expected_sizes(bert, tokens, n_draws=1, seed=4)
+    rows = np.flatnonzero(~tokens["special"])
+    dealt = tokens.copy()
+    dealt.loc[rows, "token_id"] = np.random.default_rng(4).permutation(tokens["token_id"].to_numpy()[rows])
+    measured = norms.update_norms(bert, [ids.tolist() for _, ids in dealt.groupby("text")["token_id"]])
+    for layer in range(3):
+        logs = pd.Series(np.log(measured.attention[layer][rows]))
+        left = logs - logs.groupby(dealt["position"].to_numpy()[rows]).transform("mean")
+        by_token = left.groupby(dealt["token_id"].to_numpy()[rows]).mean()
+        np.testing.assert_allclose(one[f"expected_{layer}"][rows], by_token[tokens["token_id"][rows]], atol=1e-5)
+    assert (one[tokens["special"].to_numpy()] == 0).all(axis=None)
+    with pytest.raises(ValueError, match="n_draws: expected at least 1, found 0"):
+        norms.expected_sizes(bert, tokens, n_draws=0)
+
+
+def test_a_covariate_may_differ_by_layer():
+    values, tokens = panel(n_layers=2)
+    rng = np.random.default_rng(0)
+    own = pd.DataFrame(rng.standard_normal((len(tokens), 2)), columns=["own_0", "own_1"])
+    both = norms.lagged_regression(values, pd.concat([tokens, own], axis=1), replace(EFFECTS, covariates=("own",)))
+    for layer in (0, 1):
+        alone = norms.lagged_regression(values[layer], tokens.assign(own=own[f"own_{layer}"]), replace(EFFECTS, covariates=("own",)))
+        np.testing.assert_allclose(both.loc[both["layer"] == layer, "estimate"], alone["estimate"], atol=1e-12)
+
+
 def test_survivors_pass_every_control_they_are_said_to():
     table = coefficients([0.5, 0.5, 0.9, -0.2, 0.9], [0.001, 0.2, 0.001, 0.001, 0.001])
     hac = coefficients(table["estimate"], [0.001, 0.001, 0.001, 0.001, 0.3])
