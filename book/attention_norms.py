@@ -553,14 +553,14 @@ for (name, source), part in shared.groupby(["model", "source"]):
 #
 # The update of one token in one layer is replaced by the layer's mean update, and the norms of its neighbours' updates are measured in the *next* layer, where they can
 # change. If the regression showed an effect of the token before, the next token should be moved, and more than tokens further on, which are the control: the same
-# intervention at another distance. Untrained models are the other control. Every second text is used, one place in each.
+# intervention at another distance. Untrained models are the other control. One place is drawn in each text; untrained models read every second one.
 
 # %%
 REACH, SOME = 12, paragraphs[::2]
 changes = {}
 for name, model in loaded.items():
-    for source, one in (("trained", model), ("untrained", models.untrained_like(model, seed=0))):
-        changes[name, source] = update_effects.replace_updates(one, SOME, n_places=1, reach=REACH)
+    for source, one, read in (("trained", model, paragraphs), ("untrained", models.untrained_like(model, seed=0), SOME)):
+        changes[name, source] = update_effects.replace_updates(one, read, n_places=1, reach=REACH)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean absolute change of the log norm of the attention update in the next layer, by distance from the token whose update was replaced (logarithmic; bands: 95 % intervals over texts). Below zero: tokens before it, which only HerBERT's see.", "name": "fig-norms-causal"}, "image": {"alt": "Two panels of lines by distance, one for each replaced layer; most fall with distance from the replaced token."}}
 by_distance = [update_effects.size_by_distance(changes[name, "trained"]).assign(model=name) for name in NAMES]
@@ -592,7 +592,7 @@ for name, title in NAMES.items():
 # fact about attention and not about norms: the replaced update changed in direction as well as in size.
 #
 # Do *sizes* act on sizes? Now the update is doubled, its direction kept. Its log norm grows by $\log 2$; the change of the next token's log norm in the next layer,
-# divided by that, is in the unit of a coefficient of the regression:
+# divided by that, is in the unit of a coefficient of the regression (every second text):
 
 # %%
 doubled = {name: update_effects.replace_updates(model, SOME, n_places=1, reach=1, scale=2.0) for name, model in loaded.items()}
