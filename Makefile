@@ -78,7 +78,8 @@ train: $(READY)
 train-small: $(READY)
 	$(PY) -m training.minigpt --export
 	@for task in regressor regressor-noisy model-selector model-selector-few; do \
-	  $(PY) -m training.regressor --task $$task --seed 0 && $(PY) -m training.regressor_export --task $$task || exit 1; done
+	  for seed in 0 1 2; do $(PY) -m training.regressor --task $$task --seed $$seed || exit 1; done; \
+	  $(PY) -m training.regressor_export --task $$task || exit 1; done
 
 lint: $(READY)
 	$(PY) -m ruff check .

@@ -813,6 +813,24 @@ for seed, loaded in seed_models(regressor):
 by_seed = pd.DataFrame(rows)
 by_seed.style.format(precision=2).set_caption("By seed: slope of attention in products of x by head, and three summaries of this page")
 
+# %% [markdown]
+# And does every seed of the selector answer like the posterior mean and not like a choice?
+
+# %% tags=["hide-input"]
+drawn, _, answers = studies[TITLE]
+unit = ((answers["ridge(0.1)"] - answers["ridge(0.8)"]) ** 2)[:, MEASURED].mean()
+selecting = {}
+for seed, loaded in seed_models(few):
+    far = distances(answers | {"transformer": incontext.predict(loaded.model, drawn.xs, drawn.ys)})
+    selecting[seed] = {name: values.mean() / unit for name, values in far.items()}
+selecting = pd.DataFrame(selecting)
+selecting.style.format(precision=2).set_caption("By seed, 6 points fitted: squared distance of the answers from each strategy's, relative to that between the ridges")
+
+# %% tags=["remove-cell"]
+for short, name in {"mean": "posterior mean", "hard": "hard choice"}.items():
+    glue(f"ctx-few-seeds-{short}", f"{selecting.loc[name].min():.2f} to {selecting.loc[name].max():.2f}", display=False)
+glue("ctx-few-seeds", int(selecting.shape[1]), display=False)
+
 # %% tags=["remove-cell"]
 steepest = by_seed[by_seed.index.str.startswith("layer")].abs().max()
 glue("ctx-seeds", int(by_seed.shape[1]), display=False)
@@ -824,7 +842,8 @@ for key, end in (("least", min), ("most", max)):
 # %% [markdown]
 # Seeds: {glue:text}`ctx-seeds`. In each, some head's slope is {glue:text}`ctx-seeds-weakest:.2f` or more in size; heads of one index are not the same head in two seeds. The last three points have between
 # {glue:text}`ctx-seeds-influence-least:.0%` and {glue:text}`ctx-seeds-influence-most:.0%` of the influence. How many of the ten points some head of the first layer binds to their questions, with more than half of an answer's
-# attention, goes from {glue:text}`ctx-seeds-bound-least` to {glue:text}`ctx-seeds-bound-most`: with learned positions a token's neighbour is learned place by place, and training may end before the last place is reached.
+# attention, goes from {glue:text}`ctx-seeds-bound-least` to {glue:text}`ctx-seeds-bound-most`: with learned positions a token's neighbour is learned place by place, and training may end before the last place is reached. The {glue:text}`ctx-few-seeds` selectors lie at {glue:text}`ctx-few-seeds-mean` from the
+# posterior mean and at {glue:text}`ctx-few-seeds-hard` from the choice.
 #
 # ## What the original could not have seen
 #
