@@ -828,7 +828,8 @@ selecting.style.format(precision=2).set_caption("By seed, 6 points fitted: squar
 
 # %% tags=["remove-cell"]
 for short, name in {"mean": "posterior mean", "hard": "hard choice"}.items():
-    glue(f"ctx-few-seeds-{short}", f"{selecting.loc[name].min():.2f} to {selecting.loc[name].max():.2f}", display=False)
+    ends = dict.fromkeys(f"{end:.2f}" for end in (selecting.loc[name].min(), selecting.loc[name].max()))
+    glue(f"ctx-few-seeds-{short}", " to ".join(ends), display=False)
 glue("ctx-few-seeds", int(selecting.shape[1]), display=False)
 
 # %% tags=["remove-cell"]
