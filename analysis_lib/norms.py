@@ -107,6 +107,11 @@ def expected_sizes(loaded: LoadedModel, tokens: pd.DataFrame, n_draws: int = 4, 
     -------
     DataFrame [token]
         `expected_0`, `expected_1`, ... for the layers: the covariate `expected` of `Specification`. 0 for special tokens.
+
+    Raises
+    ------
+    ValueError
+        No draws.
     """
     if n_draws < 1:
         raise ValueError(f"n_draws: expected at least 1, found {n_draws}")
@@ -243,6 +248,11 @@ def mean_by_position(norms: np.ndarray, tokens: pd.DataFrame, least: int = 20) -
     -------
     array [layer, position]
         From the first position that any other token than a special one holds.
+
+    Raises
+    ------
+    ValueError
+        No position that so many texts reach.
     """
     rows = np.flatnonzero(~tokens["special"].to_numpy())
     by_position = pd.DataFrame(np.log(norms[:, rows]).T).groupby(tokens["position"].to_numpy()[rows])
