@@ -53,8 +53,8 @@ def lag_one(table):
 
 def span(values, digits=2):
     """Smallest to largest of some values."""
-    low, high = (f"{end:.{digits}f}" for end in (min(values), max(values)))
-    return minus(low if low == high else f"{low} to {high}")
+    low, high = (minus(f"{end:.{digits}f}") for end in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
 
 # %%
 loaded = {name: models.load(name) for name in NAMES}
@@ -574,7 +574,7 @@ for (name, source), table in changes.items():
         gain = statistics.bootstrap_interval(part["next"] - part["further"], level=LEVEL)
         effects.append((NAMES[name], source, layer + 1, part["next"].mean(), part["further"].mean(), *gain))
 effects = pd.DataFrame(effects, columns=["model", "weights", "layer", "next", "further", "difference", "low", "high"])
-effects.style.hide(axis="index").format(precision=4).set_caption(
+effects.style.hide(axis="index").format(lambda x: minus(f"{x:.4f}"), subset=list(effects.columns[3:])).set_caption(
     f"Mean |change of log norm| one layer after the one replaced: the next token, tokens 2 to {REACH} on, the difference, and an interval that"
     " holds for all six at once"
 )
@@ -588,8 +588,9 @@ for name, title in NAMES.items():
 # %% [markdown]
 # The next token is moved more than tokens further on, by an interval above zero, in {glue:text}`norms-polish-gpt2-causal-trained` layers of GPT-2
 # ({glue:text}`norms-polish-gpt2-causal-untrained` untrained) and {glue:text}`norms-herbert-causal-trained` of HerBERT
-# ({glue:text}`norms-herbert-causal-untrained` untrained). Where it is so, later layers attend to the token before more than to others, which is a
-# fact about attention and not about norms: the replaced update changed in direction as well as in size.
+# ({glue:text}`norms-herbert-causal-untrained` untrained). Where it is so in a trained model, later layers attend to the token before more than to others, which is a
+# fact about attention and not about norms: the replaced update changed in direction as well as in size. In an untrained GPT-2 attention is nearly even, and the next
+# token averages over fewer tokens than those further on.
 #
 # Do *sizes* act on sizes? Now the update is doubled, its direction kept. Its log norm grows by $\log 2$; the change of the next token's log norm in the next layer,
 # divided by that, is in the unit of a coefficient of the regression (every second text):
