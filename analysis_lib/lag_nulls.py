@@ -4,11 +4,34 @@ A star wants both: a test that its errors make right (`lagged_regression`), and 
 untrained model shows as much, a small p-value says that the coefficient is no accident, and nothing about training.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 import scipy.stats
 
+from analysis_lib.lag_design import FULL, Specification
+from analysis_lib.lagged_regression import lagged_regression
 from analysis_lib.statistics import holm
+
+
+def regress_draws(draws: Iterable[tuple[np.ndarray, pd.DataFrame]], specification: Specification = FULL) -> pd.DataFrame:
+    """The regression of every draw of a null.
+
+    Parameters
+    ----------
+    draws : iterable of (array [layer, token], DataFrame [token])
+        Norms and tokens, as `lagged_regression` takes them.
+    specification : Specification
+
+    Returns
+    -------
+    DataFrame
+        Rows as of `lagged_regression`, without the intervals over all tests, after a column `draw`; `p_holm` is over the tests of a draw.
+    """
+    tables = [lagged_regression(norms, tokens, specification) for norms, tokens in draws]
+    table = pd.concat([t.assign(draw=i) for i, t in enumerate(tables)], ignore_index=True)
+    return table[["draw", *table.columns.drop(["draw", "low_all", "high_all"])]]
 
 
 def against_null(table: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:

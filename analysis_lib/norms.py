@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 
 from analysis_lib import activations
-from analysis_lib.lag_nulls import against_null, survivors
+from analysis_lib.lag_nulls import against_null, regress_draws, survivors
 from analysis_lib.lagged_regression import FULL, IDENTITY, ORIGINAL, Specification, lagged_regression, past_explains, small_sample_bias
 from analysis_lib.models import LoadedModel, untrained_like
 from analysis_lib.simulated_norms import SIMULATED, simulate
@@ -29,8 +29,8 @@ from analysis_lib.weights import extract
 
 __all__ = [
     "FULL", "IDENTITY", "NULLS", "ORIGINAL", "SIMULATED", "Specification", "UpdateNorms", "against_null", "expected_sizes",
-    "lagged_regression", "mean_by_position", "norm_based_attention", "null_distribution", "past_explains", "shared_sources", "simulate",
-    "small_sample_bias", "survivors", "update_norms",
+    "lagged_regression", "mean_by_position", "norm_based_attention", "null_distribution", "past_explains", "regress_draws",
+    "shared_sources", "shuffled_norms", "simulate", "small_sample_bias", "survivors", "update_norms",
 ]  # fmt: skip
 
 NULLS = ("untrained", "shuffled", *SIMULATED)
@@ -89,44 +89,75 @@ def update_norms(loaded: LoadedModel, texts: Sequence, norm_based: bool = False)
     return UpdateNorms(attention, mlp, _described(loaded, ran.tokens), pairs)
 
 
-def expected_sizes(loaded: LoadedModel, tokens: pd.DataFrame, n_draws: int = 4, seed: int = 0) -> pd.DataFrame:
-    """What a token's update measures in random company: a covariate that holds what the token is, exactly and for every token.
-
-    The tokens of all texts are dealt anew over all places (special tokens stay); from the log norms there the mean of their position is
-    taken out, and the rest is averaged over all occurrences of a token in all draws.
+def shuffled_norms(loaded: LoadedModel, texts: Sequence[str], n_draws: int = 8, seed: int = 0) -> list[tuple[np.ndarray, pd.DataFrame]]:
+    """Norms of the attention updates when the tokens of each text change places; special tokens stay where they are.
 
     Parameters
     ----------
     loaded : LoadedModel
-    tokens : DataFrame [token]
-        As of `update_norms`.
+    texts : sequence of str, or of sequences of token ids
+        As in `update_norms`.
     n_draws, seed : int
-        At least 1. A token that comes once is measured in `n_draws` places.
+        Orders drawn, at least 1.
+
+    Returns
+    -------
+    list of (array [layer, token], DataFrame [token])
+        Of each order the norms and the tokens as of `update_norms`: what a token is goes with it, `position` is that of its new place, and
+        `occurrence` is its row in the texts as they are.
+
+    Raises
+    ------
+    ValueError
+        No draws; and as `update_norms`.
+    """
+    if n_draws < 1:
+        raise ValueError(f"n_draws: expected at least 1, found {n_draws}")
+    tokens = _described(loaded, activations.tokens_of(loaded, texts))
+    free = np.flatnonzero(~tokens["special"].to_numpy())
+    rng, draws = np.random.default_rng(seed), []
+    for _ in range(n_draws):
+        order = np.arange(len(tokens))
+        for rows in tokens.iloc[free].groupby("text", sort=False).indices.values():
+            order[free[rows]] = rng.permutation(free[rows])
+        moved = tokens.iloc[order].reset_index(drop=True).assign(position=tokens["position"], occurrence=order)
+        draws.append((_attention_norms(loaded, moved), moved))
+    return draws
+
+
+def expected_sizes(draws: Sequence[tuple[np.ndarray, pd.DataFrame]]) -> pd.DataFrame:
+    """What a token's update measures in its text in whatever order: a covariate that holds what the token is, exactly and for every token.
+
+    From the log norms of a draw the mean of their position is taken out; the rest is averaged over all draws, and over the occurrences
+    of a token in its text.
+
+    Parameters
+    ----------
+    draws : sequence of (array [layer, token], DataFrame [token])
+        Of `shuffled_norms`.
 
     Returns
     -------
     DataFrame [token]
-        `expected_0`, `expected_1`, ... for the layers: the covariate `expected` of `Specification`. 0 for special tokens.
+        In the order of the texts as they are; `expected_0`, `expected_1`, ... for the layers: the covariate `expected` of
+        `Specification`. 0 for special tokens.
 
     Raises
     ------
     ValueError
         No draws.
     """
-    if n_draws < 1:
-        raise ValueError(f"n_draws: expected at least 1, found {n_draws}")
-    rows, rng = np.flatnonzero(~tokens["special"].to_numpy()), np.random.default_rng(seed)
-    ids, sums = tokens["token_id"].to_numpy(), 0.0
-    position = tokens["position"].to_numpy()[rows]
-    for _ in range(n_draws):
-        dealt = ids.copy()
-        dealt[rows] = rng.permutation(ids[rows])
-        values = pd.DataFrame(np.log(_attention_norms(loaded, tokens.assign(token_id=dealt))[:, rows]).T)
-        values -= values.groupby(position).transform("mean")
-        sums = sums + np.stack([np.bincount(dealt[rows], values[layer], minlength=ids.max() + 1) for layer in values])
-    means = sums / np.maximum(1, n_draws * np.bincount(ids[rows], minlength=ids.max() + 1))
-    expected = np.where(tokens["special"], 0.0, means[:, ids])
-    return pd.DataFrame(expected.T, index=tokens.index).add_prefix("expected_")
+    if not draws:
+        raise ValueError("draws: expected one or more, found none")
+    measured = []
+    for norms, moved in draws:
+        kept = moved[~moved["special"]]
+        values = pd.DataFrame(np.log(norms[:, kept.index]).T, index=kept["occurrence"])
+        values -= values.groupby(kept["position"].to_numpy()).transform("mean")
+        measured.append(values.assign(text=kept["text"].to_numpy(), token_id=kept["token_id"].to_numpy()))
+    pooled = pd.concat(measured)
+    means = pooled.groupby(["text", "token_id"]).transform("mean")
+    return means[~means.index.duplicated()].reindex(range(len(draws[0][1])), fill_value=0.0).add_prefix("expected_")
 
 
 def norm_based_attention(loaded: LoadedModel, texts: Sequence[str], per_head: bool = False) -> list[np.ndarray]:
@@ -226,10 +257,8 @@ def null_distribution(
         return table.drop(columns=["low_all", "high_all"])
     if loaded is None or texts is None:
         raise ValueError(f"loaded, texts: expected a model and texts for {kind!r}, found {loaded!r} and {texts!r}")
-    draws = _untrained(loaded, texts, n_draws, seed) if kind == "untrained" else _shuffled(loaded, texts, n_draws, seed)
-    tables = [lagged_regression(norms, tokens, specification) for norms, tokens in draws]
-    table = pd.concat([t.assign(draw=i) for i, t in enumerate(tables)], ignore_index=True)
-    return table[["draw", *table.columns.drop(["draw", "low_all", "high_all"])]]
+    draw = _untrained if kind == "untrained" else shuffled_norms
+    return regress_draws(draw(loaded, texts, n_draws, seed), specification)
 
 
 def mean_by_position(norms: np.ndarray, tokens: pd.DataFrame, least: int = 20) -> np.ndarray:
@@ -306,19 +335,6 @@ def _untrained(loaded: LoadedModel, texts: Sequence[str], n_draws: int, seed: in
     tokens = _described(loaded, activations.tokens_of(loaded, texts))
     for draw in range(n_draws):
         yield _attention_norms(untrained_like(loaded, seed + draw), tokens), tokens
-
-
-def _shuffled(loaded: LoadedModel, texts: Sequence[str], n_draws: int, seed: int):
-    """Norms and tokens of texts whose tokens changed places; special tokens stay where they are."""
-    tokens = _described(loaded, activations.tokens_of(loaded, texts))
-    rng = np.random.default_rng(seed)
-    for _ in range(n_draws):
-        order = np.arange(len(tokens))
-        for rows in tokens[~tokens["special"]].groupby("text", sort=False).indices.values():
-            rows = np.flatnonzero(~tokens["special"])[rows]
-            order[rows] = rng.permutation(rows)
-        moved = tokens.iloc[order].reset_index(drop=True).assign(position=tokens["position"])
-        yield _attention_norms(loaded, moved), moved
 
 
 def _attention_norms(loaded: LoadedModel, tokens: pd.DataFrame) -> np.ndarray:

@@ -13,7 +13,7 @@
 # | significant under all controls, with clustered and with HAC errors | {glue:text}`norms-polish-gpt2-significant` | {glue:text}`norms-herbert-significant` |
 # | **starred**: also farther from zero than in untrained models | {glue:text}`norms-polish-gpt2-starred` | {glue:text}`norms-herbert-starred` |
 # | starred, and farther from zero than with the tokens of each text shuffled | {glue:text}`norms-polish-gpt2-ordered` | {glue:text}`norms-herbert-ordered` |
-# | starred, and significant when a token's size elsewhere is held | {glue:text}`norms-polish-gpt2-exact` | {glue:text}`norms-herbert-exact` |
+# | starred, and significant when each token's size in other orders is held | {glue:text}`norms-polish-gpt2-exact` | {glue:text}`norms-herbert-exact` |
 # | coefficient one token back, mean over layers: trained | {glue:text}`norms-polish-gpt2-mean-trained` | {glue:text}`norms-herbert-mean-trained` |
 # | the same, untrained models | {glue:text}`norms-polish-gpt2-mean-untrained` | {glue:text}`norms-herbert-mean-untrained` |
 # | the same, trained, tokens shuffled | {glue:text}`norms-polish-gpt2-mean-shuffled` | {glue:text}`norms-herbert-mean-shuffled` |
@@ -317,11 +317,12 @@ hac = {n: norms.lagged_regression(m.attention, m.tokens, replace(SPECIFICATION[n
 
 # %%
 DRAWS = {"untrained": 8, "shuffled": 8}
-held = {}
+orders, held = {}, {}
 for name, model in loaded.items():
     same = replace(SPECIFICATION[name], errors="ordinary")  # only coefficients are wanted, and errors do not change them
-    for kind, n_draws in DRAWS.items():
-        null = norms.null_distribution(kind, model, paragraphs, same, n_draws)
+    orders[name] = norms.shuffled_norms(model, paragraphs, DRAWS["shuffled"])
+    fresh = norms.null_distribution("untrained", model, paragraphs, same, DRAWS["untrained"])
+    for kind, null in (("untrained", fresh), ("shuffled", norms.regress_draws(orders[name], same))):
         held[name, kind] = norms.against_null(full[name], null)
 verdicts = {name: norms.survivors(hac[name], held[name, "untrained"], held[name, "shuffled"]) for name in NAMES}
 
@@ -455,13 +456,13 @@ choices("herbert").style.set_caption("HerBERT: coefficient one token back (stand
 # ### What a token is, exactly
 #
 # Frequency, rank and punctuation describe a token; they do not say all that it is. A token that has large updates anywhere, beside another such token, would look like a dependence.
-# `norms.expected_sizes` asks the model itself: the tokens of all texts are dealt anew over all places, and the mean log norm of each token there, by layer, is what it
-# measures in random company. It enters for the outcome's token and for its neighbours, beside all other controls.
+# `norms.expected_sizes` asks the model itself: in the shuffled texts above each token stands in other places of its own text, and the mean of its log norms there, by layer, is
+# what it measures in whatever order. It enters for the outcome's token and for its neighbours, beside all other controls.
 
 # %%
 exact = {}
 for name, measured in found.items():
-    tokens = pd.concat([measured.tokens, norms.expected_sizes(loaded[name], measured.tokens)], axis=1)
+    tokens = pd.concat([measured.tokens, norms.expected_sizes(orders[name])], axis=1)
     own, lagged = ((*names, "expected") for names in (norms.FULL.covariates, norms.FULL.lagged_covariates))
     exact[name] = norms.lagged_regression(measured.attention, tokens, replace(SPECIFICATION[name], covariates=own, lagged_covariates=lagged))
 
@@ -487,7 +488,7 @@ for name, title in NAMES.items():
 
 # %% [markdown]
 # Of the starred coefficients {glue:text}`norms-polish-gpt2-exact` (GPT-2) and {glue:text}`norms-herbert-exact` (HerBERT) stay significant; their mean is
-# {glue:text}`norms-polish-gpt2-exact-ratio` and {glue:text}`norms-herbert-exact-ratio` of what it was. Four places a token leave noise in its expected size, so some of its identity may remain.
+# {glue:text}`norms-polish-gpt2-exact-ratio` and {glue:text}`norms-herbert-exact-ratio` of what it was. {glue:text}`norms-draws` places a token leave noise in its expected size, so some of its identity may remain.
 #
 # ## How much the past explains
 #
@@ -642,6 +643,6 @@ for name, found_acts in acts.items():
 # - The full specification is near its nominal level in simulation ({glue:text}`norms-false-full` at 5 %), not exactly at it; {glue:text}`norms-texts` texts are enough clusters for such errors, not for
 #   many more covariates. The untrained null rests on {glue:text}`norms-draws` draws of fresh weights, the shuffled one on as many orders: they tell large differences, not small ones,
 #   and on these texts, not on others.
-# - Frequency is counted in these texts, which are short; the rank in the tokenizer's merges stands in for frequency in its training text. With the size that each token has elsewhere held as well,
+# - Frequency is counted in these texts, which are short; the rank in the tokenizer's merges stands in for frequency in its training text. With the size that each token has in other orders held as well,
 #   starred coefficients are {glue:text}`norms-polish-gpt2-exact-ratio` (GPT-2) and {glue:text}`norms-herbert-exact-ratio` (HerBERT) of themselves. What a token is in context, its part of speech say, is not controlled.
 # - The untrained models have the initialisation of their architecture in transformers. Two small models are described, one training run each; `ANALYSIS_MODELS=hub make book` asks the same of the published ones.

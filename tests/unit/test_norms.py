@@ -318,7 +318,10 @@ def test_shuffling_keeps_tokens_and_draws_of_it_do_not_differ(bert):
     held = [norms.against_null(null[null["draw"] == i], null[null["draw"] != i]) for i in range(16)]
     assert np.mean([table["p_differs"] < 0.05 for table in held]) < 0.13
     whole = norms.update_norms(bert, texts).tokens
-    _, moved = next(norms._shuffled(bert, texts, 1, 0))
+    ((values, moved),) = norms.shuffled_norms(bert, texts, 1, 0)
+    again = norms.update_norms(bert, [ids.tolist() for _, ids in moved.groupby("text")["token_id"]])
+    np.testing.assert_allclose(values, again.attention, rtol=1e-4)
+    assert (whole["token_id"].to_numpy()[moved["occurrence"]] == moved["token_id"]).all()
     assert (moved["special"] == whole["special"]).all()
     assert (moved["position"] == whole["position"]).all()
     assert not (moved["token_id"] == whole["token_id"]).all()
@@ -341,21 +344,25 @@ def coefficients(estimates, p_holm):
     return pd.DataFrame({"term": "lag", "layer": range(len(estimates)), "lag": 1, "estimate": estimates, "p_holm": p_holm})
 
 
-def test_expected_sizes_are_means_over_the_places_a_token_was_dealt(bert):
-    tokens = norms.update_norms(bert, [" ".join(tiny.SENTENCES[:2]), " ".join(tiny.SENTENCES[2:4])]).tokens
-    one = norms.expected_sizes(bert, tokens, n_draws=1, seed=4)
-    rows = np.flatnonzero(~tokens["special"])
-    dealt = tokens.copy()
-    dealt.loc[rows, "token_id"] = np.random.default_rng(4).permutation(tokens["token_id"].to_numpy()[rows])
-    measured = norms.update_norms(bert, [ids.tolist() for _, ids in dealt.groupby("text")["token_id"]])
+def test_expected_sizes_are_means_over_orders_and_occurrences(bert):
+    texts = [" ".join(tiny.SENTENCES[:2] * 2), " ".join(tiny.SENTENCES[2:4])]
+    tokens = norms.update_norms(bert, texts).tokens
+    draws = norms.shuffled_norms(bert, texts, n_draws=3, seed=4)
+    found = norms.expected_sizes(draws)
+    assert (found[tokens["special"].to_numpy()] == 0).all(axis=None)
     for layer in range(3):
-        logs = pd.Series(np.log(measured.attention[layer][rows]))
-        left = logs - logs.groupby(dealt["position"].to_numpy()[rows]).transform("mean")
-        by_token = left.groupby(dealt["token_id"].to_numpy()[rows]).mean()
-        np.testing.assert_allclose(one[f"expected_{layer}"][rows], by_token[tokens["token_id"][rows]], atol=1e-5)
-    assert (one[tokens["special"].to_numpy()] == 0).all(axis=None)
+        sums = {}
+        for values, moved in draws:
+            logs = np.log(values[layer])
+            for row, token in moved[~moved["special"]].iterrows():
+                there = (moved["position"] == token["position"]) & ~moved["special"]
+                sums.setdefault((token["text"], token["token_id"]), []).append(logs[row] - logs[there].mean())
+        expected = [0.0 if t["special"] else np.mean(sums[t["text"], t["token_id"]]) for _, t in tokens.iterrows()]
+        np.testing.assert_allclose(found[f"expected_{layer}"], expected, atol=1e-6)
+    with pytest.raises(ValueError, match="draws: expected one or more"):
+        norms.expected_sizes([])
     with pytest.raises(ValueError, match="n_draws: expected at least 1, found 0"):
-        norms.expected_sizes(bert, tokens, n_draws=0)
+        norms.shuffled_norms(bert, texts, n_draws=0)
 
 
 def test_a_covariate_may_differ_by_layer():
