@@ -195,10 +195,13 @@ def _usable(tokens: pd.DataFrame) -> np.ndarray:
 def _effects_basis(text: np.ndarray, positions: np.ndarray, specification: Specification) -> np.ndarray:
     """Orthonormal columns that span the intercept or text levels, and the position levels."""
     level = np.eye(text[-1] + 1)[text] if specification.text_effects else np.ones((len(text), 1))
-    columns = np.c_[level, positions] if specification.position_effects else level
-    q, r, _ = scipy.linalg.qr(columns, mode="economic", pivoting=True)
-    size = np.abs(np.diag(r))
-    return q[:, size > 1e-10 * size[0]]
+    level /= np.sqrt(level.sum(axis=0))
+    if not specification.position_effects:
+        return level
+    rest = positions - level @ (level.T @ positions)
+    values, vectors = scipy.linalg.eigh(rest.T @ rest)
+    kept = values > 1e-10 * values[-1]  # near 1 where few texts reach a position, 1e-14 where the others determine it
+    return np.c_[level, rest @ (vectors[:, kept] / np.sqrt(values[kept]))]
 
 
 def _pairs_by_distance(text: np.ndarray, place: np.ndarray) -> np.ndarray:

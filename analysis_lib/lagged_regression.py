@@ -119,9 +119,11 @@ def past_explains(
         inside, errors = np.zeros(2), np.zeros((2, design.n_texts))
         free, left = _without_effects(design, layer)
         y, x = within(design.y[layer][:, None])[:, 0], within(design.x[layer])
+        columns = np.c_[effects, x[:, design.n_past :], x[:, : design.n_past]]
+        held = _heldout(y, columns, fold, (columns.shape[1], columns.shape[1] - design.n_past))
         for place, first in enumerate((0, design.n_past)):
             inside[place] = np.sum((free - left[:, first:] @ scipy.linalg.lstsq(left[:, first:], free)[0]) ** 2)
-            errors[place] = np.bincount(design.text, _heldout(y, np.c_[effects, x[:, first:]], fold) ** 2)
+            errors[place] = np.bincount(design.text, held[place] ** 2)
         ratio = 1 - errors[0, drawn].sum(axis=1) / errors[1, drawn].sum(axis=1)
         low, high = np.quantile(ratio, [0.025, 0.975])
         found = {"layer": layer, "partial_r2": 1 - inside[0] / inside[1], "heldout_r2": 1 - errors[0].sum() / errors[1].sum()}
@@ -274,14 +276,20 @@ def _breusch_godfrey(residuals: np.ndarray, x: np.ndarray, bias: np.ndarray, des
     return float(scipy.stats.chi2.sf(statistic, _RESIDUAL_LAGS))
 
 
-def _heldout(y: np.ndarray, x: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """Errors of least squares fitted to the other folds; where several fit (a position that only held-out texts reach), the smallest."""
-    both = np.c_[x, y]
+def _heldout(y: np.ndarray, x: np.ndarray, fold: np.ndarray, widths: tuple[int, ...]) -> np.ndarray:
+    """Errors [width, n] of least squares on the first columns, fitted to the other folds.
+
+    Where several fit (a position that only held-out texts reach), the smallest.
+    """
+    both = np.c_[y, x]
     products = [both[fold == held].T @ both[fold == held] for held in np.unique(fold)]
-    errors = np.empty_like(y)
+    errors = np.empty((len(widths), len(y)))
     for held, own in zip(np.unique(fold), products, strict=True):
         rest = sum(products) - own
-        errors[fold == held] = both[fold == held] @ np.r_[-np.linalg.lstsq(rest[:-1, :-1], rest[:-1, -1], rcond=1e-10)[0], 1]
+        for place, width in enumerate(widths):
+            within = slice(1, width + 1)
+            fitted = np.linalg.lstsq(rest[within, within], rest[within, 0], rcond=1e-10)[0]
+            errors[place, fold == held] = both[fold == held, 0] - both[fold == held, within] @ fitted
     return errors
 
 
