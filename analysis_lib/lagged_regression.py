@@ -30,9 +30,11 @@ from analysis_lib.statistics import holm
 __all__ = ["FULL", "IDENTITY", "ORIGINAL", "Specification", "lagged_regression", "past_explains", "small_sample_bias"]
 
 _RESIDUAL_LAGS = 4  # of the Breusch-Godfrey test
+_one_thread = threadpool_limits.wrap(limits=1)  # thousands of small products, over which threads would only wait for each other
 _COLLINEAR = 1e-7  # share of a column that is left when the columns before it are taken out; rounding leaves 1e-12
 
 
+@_one_thread
 def lagged_regression(norms, tokens: pd.DataFrame, specification: Specification = FULL, level: float = 0.95) -> pd.DataFrame:
     """Regress log norms on their own past, layer by layer.
 
@@ -64,8 +66,7 @@ def lagged_regression(norms, tokens: pd.DataFrame, specification: Specification 
     if not 0 < level < 1:
         raise ValueError(f"level: expected a number between 0 and 1, found {level}")
     design = design_of(norms, tokens, specification)
-    with threadpool_limits(1):  # thousands of small products, over which threads would only wait for each other
-        fits = [_fit_layer(design, layer) for layer in range(len(design.y))]
+    fits = [_fit_layer(design, layer) for layer in range(len(design.y))]
     table = pd.DataFrame({name: np.concatenate([fit[name] for fit in fits]) for name in fits[0]})
     tested = table["term"].isin(("lag", "lead")).to_numpy()
     table["p_holm"] = np.nan
@@ -78,6 +79,7 @@ def lagged_regression(norms, tokens: pd.DataFrame, specification: Specification 
     return table[columns.split()]
 
 
+@_one_thread
 def past_explains(
     norms, tokens: pd.DataFrame, specification: Specification = FULL, folds: int = 5, n_resamples: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
