@@ -28,7 +28,7 @@ class Activations:
 
     Attributes
     ----------
-    states : float32 [len(layers), token, d_model]
+    states : float32 [len(layers), token, d_model], or None
         Residual stream: "embed" is what the first block reads, "1" ... "L" what the blocks give, and for a
         model with a final layer norm "L+ln_f" what that makes of "L".
     layers : list of str
@@ -48,7 +48,7 @@ class Activations:
         neuron activations after the nonlinearity.
     """
 
-    states: np.ndarray
+    states: np.ndarray | None
     layers: list[str]
     tokens: pd.DataFrame
     passes: int
@@ -61,7 +61,7 @@ class Activations:
         """States of one layer, [token, d_model], by its label."""
         if str(label) not in self.layers:
             raise KeyError(f"label is {label!r}; expected one of {', '.join(self.layers)}")
-        return self.states[self.layers.index(str(label))]
+        return self._kept()[self.layers.index(str(label))]
 
     def words(self) -> tuple[np.ndarray, pd.DataFrame]:
         """Words: the mean over each word's tokens, and what they are.
@@ -82,14 +82,21 @@ class Activations:
             first=("first", "any"),
         ).reset_index()
         count = table["n_tokens"].to_numpy()
+        states = self._kept()[:, rows]
         if len(rows) == 0:
-            return self.states[:, :0], table
+            return states, table
         begin = np.r_[0, np.cumsum(count)[:-1]]
-        sums = np.add.reduceat(self.states[:, rows], begin, axis=1)
-        return sums / count[:, None].astype(np.float32), table
+        return np.add.reduceat(states, begin, axis=1) / count[:, None].astype(np.float32), table
+
+    def _kept(self) -> np.ndarray:
+        if self.states is None:
+            raise ValueError("states: expected the residual stream, found none, since the run was made with states=False")
+        return self.states
 
 
-def run(loaded, texts: Sequence[str], *, batch_size: int = 16, stride: int | None = None, outputs: Sequence[str] = ()) -> Activations:
+def run(
+    loaded, texts: Sequence[str], *, batch_size: int = 16, stride: int | None = None, outputs: Sequence[str] = (), states: bool = True
+) -> Activations:
     """Run a model on texts and keep what its layers compute.
 
     Parameters
@@ -105,6 +112,8 @@ def run(loaded, texts: Sequence[str], *, batch_size: int = 16, stride: int | Non
         window that gives it most left context. Without a stride an over-long text raises.
     outputs : sequence of str
         Any of "patterns", "attention", "mlp", "mlp_hidden".
+    states : bool
+        Keep the residual stream. Without it a pass stops where the last output asked for has been computed.
 
     Returns
     -------
@@ -120,12 +129,14 @@ def run(loaded, texts: Sequence[str], *, batch_size: int = 16, stride: int | Non
     outputs = _checked_settings(model, batch_size, outputs)
     encoded, windows = _encoded(loaded, texts, stride)
     store = _Store([len(text.ids) for text in encoded], outputs)
-    passes = _fill(store, model, windows, batch_size, outputs)
+    passes = _fill(store, model, windows, batch_size, outputs, states)
     tokens = token_table(encoded, windows, store.offsets)
     return Activations(layers=hooks.sites(model).layers, tokens=tokens, passes=passes, **store.arrays)
 
 
-def run_ids(loaded, sequences: Sequence[Sequence[int]], *, batch_size: int = 64, outputs: Sequence[str] = ()) -> Activations:
+def run_ids(
+    loaded, sequences: Sequence[Sequence[int]], *, batch_size: int = 64, outputs: Sequence[str] = (), states: bool = True
+) -> Activations:
     """Run a model on sequences of token ids, as they are: no text, no special tokens added.
 
     Parameters
@@ -136,6 +147,7 @@ def run_ids(loaded, sequences: Sequence[Sequence[int]], *, batch_size: int = 64,
     batch_size : int
         Sequences per forward pass.
     outputs : sequence of str
+    states : bool
         As for `run`.
 
     Returns
@@ -154,7 +166,7 @@ def run_ids(loaded, sequences: Sequence[Sequence[int]], *, batch_size: int = 64,
     places = [np.arange(len(ids)) for ids in sequences]
     windows = [Window(index, 0, ids, place, place) for index, (ids, place) in enumerate(zip(sequences, places, strict=True))]
     store = _Store([len(ids) for ids in sequences], outputs)
-    passes = _fill(store, model, windows, batch_size, outputs)
+    passes = _fill(store, model, windows, batch_size, outputs, states)
     return Activations(layers=hooks.sites(model).layers, tokens=_id_table(sequences), passes=passes, **store.arrays)
 
 
@@ -219,19 +231,19 @@ def _context(model, tokenizer) -> int:
     return min(model.config.max_position_embeddings, tokenizer.model_max_length)
 
 
-def _fill(store: "_Store", model, windows: list[Window], batch_size: int, outputs: tuple[str, ...]) -> int:
+def _fill(store: "_Store", model, windows: list[Window], batch_size: int, outputs: tuple[str, ...], states: bool) -> int:
     """Run all windows, those of similar length together; returns the number of passes."""
     order = sorted(range(len(windows)), key=lambda i: len(windows[i].ids))
     batches = [[windows[i] for i in order[at : at + batch_size]] for at in range(0, len(order), batch_size)]
     for batch in batches:
-        for name, values in _forward(model, batch, outputs).items():
+        for name, values in _forward(model, batch, outputs, states).items():
             store.put(name, values, batch)
     return len(batches)
 
 
 @torch.no_grad()
-def _forward(model, batch: list[Window], outputs: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """One pass: "states" [layer, sequence, position, d_model] and each output [layer, sequence, ...], float32."""
+def _forward(model, batch: list[Window], outputs: tuple[str, ...], states: bool) -> dict[str, np.ndarray]:
+    """One pass: "states" [layer, sequence, position, d_model] if wanted and each output [layer, sequence, ...], float32."""
     width = max(len(window.ids) for window in batch)
     ids = torch.zeros((len(batch), width), dtype=torch.long)
     mask = torch.zeros_like(ids)
@@ -239,7 +251,7 @@ def _forward(model, batch: list[Window], outputs: tuple[str, ...]) -> dict[str, 
         ids[row, : len(window.ids)] = torch.tensor(window.ids)
         mask[row, : len(window.ids)] = 1
     device = next(model.parameters()).device
-    with hooks.recording(model, outputs) as record:
+    with hooks.recording(model, outputs, states) as record:
         model.base_model(input_ids=ids.to(device), attention_mask=mask.to(device))
     return {name: values.cpu().numpy() for name, values in hooks.stacked(record).items()}
 
@@ -249,10 +261,10 @@ class _Store:
 
     def __init__(self, lengths: list[int], outputs: tuple[str, ...]):
         self.offsets, self.lengths = np.r_[0, np.cumsum(lengths)], lengths
-        self.arrays: dict = {"patterns": [None] * len(lengths)} if "patterns" in outputs else {}
+        self.arrays: dict = {"states": None} | ({"patterns": [None] * len(lengths)} if "patterns" in outputs else {})
 
     def put(self, name: str, values: np.ndarray, batch: list[Window]) -> None:
-        if name != "patterns" and name not in self.arrays:
+        if self.arrays.get(name) is None:
             shape = (len(values), self.offsets[-1], values.shape[-1])
             self.arrays[name] = np.empty(shape, dtype=np.float32)
         for row, window in enumerate(batch):

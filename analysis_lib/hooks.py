@@ -93,15 +93,22 @@ def sites(model: PreTrainedModel) -> Sites:
     return _ARCHITECTURES[kind](model.base_model)
 
 
+class _Complete(Exception):
+    """All that was asked for is recorded; raised by the last hook, caught by `recording`."""
+
+
 @contextmanager
-def recording(model: PreTrainedModel, outputs: Sequence[str] = ()) -> Iterator[dict[tuple[str, int], Tensor]]:
+def recording(model: PreTrainedModel, outputs: Sequence[str] = (), states: bool = True) -> Iterator[dict[tuple[str, int], Tensor]]:
     """Record what a model computes in the passes made inside the block.
 
     Parameters
     ----------
     model : PreTrainedModel
     outputs : sequence of str
-        Any of "patterns", "attention", "mlp", "mlp_hidden"; the states of all layers are always recorded.
+        Any of "patterns", "attention", "mlp", "mlp_hidden".
+    states : bool
+        Record the states of all layers. Without them the block ends, like its one pass, when the last output asked for is recorded: what
+        the model would compute after that is not computed.
 
     Yields
     ------
@@ -114,18 +121,22 @@ def recording(model: PreTrainedModel, outputs: Sequence[str] = ()) -> Iterator[d
     ------
     ValueError
         Unknown output or architecture, an output that the architecture does not have, patterns of a model whose attention
-        implementation returns none (when the block ends).
+        implementation returns none (when the block ends), neither states nor outputs.
     """
     places = sites(model)
     outputs = checked_outputs(outputs)
+    if not (states or outputs):
+        raise ValueError("outputs: expected one or more where states=False, found none")
     missing = next((name for name in outputs if name.startswith("mlp") and not getattr(places, name)), None)
     if missing:
         raise ValueError(f"outputs holds {missing!r}; found an attention-only model ({model.config.model_type}), which has none")
     record: dict = {}
     handles: list = []
     try:
-        _attach(places, outputs, record, handles)
+        _attach(places, outputs, states, record, handles)
         yield record
+    except _Complete:
+        pass
     finally:
         for handle in handles:
             handle.remove()
@@ -151,8 +162,9 @@ def checked_outputs(outputs: Sequence[str]) -> tuple[str, ...]:
     return outputs
 
 
-def _attach(places: Sites, outputs: tuple[str, ...], record: dict, handles: list) -> None:
+def _attach(places: Sites, outputs: tuple[str, ...], states: bool, record: dict, handles: list) -> None:
     """Put the hooks on; each handle is in the list as soon as its hook is on the model."""
+    enough = None if states else len(set(outputs)) * places.n_layers
 
     def keep(name, layer, part=None):
         def hook(module, args, output):
@@ -161,19 +173,23 @@ def _attach(places: Sites, outputs: tuple[str, ...], record: dict, handles: list
             else:
                 output = output[part] if isinstance(output, tuple) and len(output) > part else None
             record[name, layer] = output
+            if len(record) == enough:
+                raise _Complete
 
         return hook
 
     def keep_input(module, args, kwargs):
         record["states", 0] = args[0] if args else kwargs["hidden_states"]
 
-    handles.append(places.blocks[0].register_forward_pre_hook(keep_input, with_kwargs=True))
+    if states:
+        handles.append(places.blocks[0].register_forward_pre_hook(keep_input, with_kwargs=True))
     for layer, block in enumerate(places.blocks):
-        handles.append(block.register_forward_hook(keep("states", layer + 1)))
+        if states:
+            handles.append(block.register_forward_hook(keep("states", layer + 1)))
         if "patterns" in outputs:
             handles.append(places.attention_weights[layer].register_forward_hook(keep("patterns", layer, part=1)))
         for name in ("attention", "mlp", "mlp_hidden"):
             if name in outputs:
                 handles.append(getattr(places, name)[layer].register_forward_hook(keep(name, layer)))
-    if places.final_norm is not None:
+    if states and places.final_norm is not None:
         handles.append(places.final_norm.register_forward_hook(keep("states", places.n_layers + 1)))

@@ -83,7 +83,7 @@ def update_norms(loaded: LoadedModel, texts: Sequence, norm_based: bool = False)
     texts = list(texts)
     run = activations.run if texts and isinstance(texts[0], str) else activations.run_ids
     outputs = ("attention", "mlp", "patterns") if norm_based else ("attention", "mlp")
-    ran = run(loaded, texts, outputs=outputs)
+    ran = run(loaded, texts, outputs=outputs, states=norm_based)
     attention, mlp = (np.linalg.norm(values, axis=-1).astype(float) for values in (ran.attention, ran.mlp))
     pairs = _norm_based(loaded, ran, per_head=False) if norm_based else None
     return UpdateNorms(attention, mlp, _described(loaded, ran.tokens), pairs)
@@ -340,5 +340,5 @@ def _untrained(loaded: LoadedModel, texts: Sequence[str], n_draws: int, seed: in
 def _attention_norms(loaded: LoadedModel, tokens: pd.DataFrame) -> np.ndarray:
     """Norms of the attention updates [layer, token] of a table of tokens, text by text."""
     sequences = [ids.tolist() for _, ids in tokens.groupby("text", sort=False)["token_id"]]
-    ran = activations.run_ids(loaded, sequences, batch_size=16, outputs=("attention",))
+    ran = activations.run_ids(loaded, sequences, batch_size=16, outputs=("attention",), states=False)
     return np.linalg.norm(ran.attention, axis=-1).astype(float)

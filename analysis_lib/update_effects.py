@@ -57,12 +57,12 @@ def replace_updates(
     places_of = hooks.sites(loaded.model)
     if places_of.n_layers < 2:
         raise ValueError("loaded: expected two layers or more, since an update acts on later layers only; found 1")
-    ran = activations.run(loaded, texts, outputs=("attention",))
+    ran = activations.run(loaded, texts, outputs=("attention",), states=False)
     both = loaded.model.config.model_type == "bert"
     distances = np.r_[-reach:0, 1 : reach + 1] if both else np.arange(1, reach + 1)
     rows = [np.asarray(found) for found in ran.tokens.groupby("text", sort=False).indices.values()]
     rows.sort(key=len)  # one batch, in the order in which `run_ids` puts it
-    special, ids = ran.tokens["special"].to_numpy(), ran.tokens["token_id"].to_numpy()
+    special, sequences = ran.tokens["special"].to_numpy(), [ran.tokens["token_id"].to_numpy()[r] for r in rows]
     means = ran.attention[:, ~special & (ran.tokens["position"].to_numpy() >= first)].mean(axis=1)
     before = np.log(np.linalg.norm(ran.attention, axis=-1))
     rng, tables = np.random.default_rng(seed), []
@@ -74,7 +74,7 @@ def replace_updates(
             update = ran.attention[layer, at]
             new = np.broadcast_to(means[layer], update.shape) if scale is None else update * np.float32(scale)
             with _replacing(places_of.attention[layer], torch.tensor(new), places):
-                changed = activations.run_ids(loaded, [ids[r] for r in rows], batch_size=len(rows), outputs=("attention",))
+                changed = activations.run_ids(loaded, sequences, batch_size=len(rows), outputs=("attention",), states=False)
             after = np.log(np.linalg.norm(changed.attention, axis=-1))
             back = np.argsort(np.concatenate(rows))  # from the order of the texts to that of the batch
             shared = {

@@ -426,3 +426,43 @@ def test_recorded_tensors_keep_their_gradient_and_the_block_leaves_no_hook(load)
     assert hooks_of(model) == before
     assert record["states", 0].requires_grad
     assert hooks.stacked(record)["patterns"].shape == (len(model.transformer.h), 1, 2, 3, 3)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "bert"])
+@pytest.mark.parametrize("outputs", [["attention"], ["patterns"], ["attention", "mlp"], ["attention", "attention"]])
+def test_without_states_the_outputs_are_the_same(load, kind, outputs):
+    loaded = load(kind)
+    before = hooks_of(loaded.model)
+    with_states, without = (activations.run(loaded, TEXTS, outputs=outputs, states=wanted) for wanted in (True, False))
+    for name in outputs:
+        for a, b in zip(getattr(with_states, name), getattr(without, name), strict=True):
+            np.testing.assert_array_equal(a, b)
+    pd.testing.assert_frame_equal(with_states.tokens, without.tokens)
+    assert without.states is None
+    assert without.layers == with_states.layers
+    assert hooks_of(loaded.model) == before
+
+
+@pytest.mark.parametrize(("kind", "outputs", "later"), [("gpt2", ["attention"], "mlp"), ("bert", ["mlp_hidden"], "mlp")])
+def test_without_states_nothing_is_computed_that_is_not_needed(load, kind, outputs, later):
+    loaded, called = load(kind), []
+    model = loaded.model
+    for layer, module in enumerate(getattr(hooks.sites(model), later)):
+        module.register_forward_hook(lambda *_, layer=layer: called.append(layer))
+    n_layers = hooks.sites(model).n_layers
+    activations.run_ids(loaded, [[1, 2, 3]], outputs=outputs, states=False)
+    assert called == list(range(n_layers - 1))
+    with hooks.recording(model, outputs, states=False) as record:
+        model(torch.tensor([[1, 2, 3]]))
+        called.append("the block goes on")
+    assert called == 2 * list(range(n_layers - 1))
+    assert len(record) == n_layers
+
+
+def test_states_that_were_not_kept_are_asked_for_in_vain(load):
+    ran = activations.run(load("gpt2"), TEXTS, outputs=["attention"], states=False)
+    for ask in (lambda: ran.layer("1"), ran.words):
+        with pytest.raises(ValueError, match="run was made with states=False"):
+            ask()
+    with pytest.raises(ValueError, match="outputs: expected one or more where states=False, found none"):
+        activations.run(load("gpt2"), TEXTS, states=False)
