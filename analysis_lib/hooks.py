@@ -6,7 +6,7 @@ called by whoever studies it, inside the same block.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import torch
@@ -134,9 +134,8 @@ def recording(model: PreTrainedModel, outputs: Sequence[str] = (), states: bool 
     handles: list = []
     try:
         _attach(places, outputs, states, record, handles)
-        yield record
-    except _Complete:
-        pass
+        with suppress(_Complete):
+            yield record
     finally:
         for handle in handles:
             handle.remove()

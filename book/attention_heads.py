@@ -55,6 +55,7 @@ def random_heads(trained):
     return replace(trained, **drawn)
 
 
+# %% tags=["hide-input"]
 class Reader:
     """A model with all that reads it: weights, vocabulary, lexicon, the tokens kept, and its two nulls."""
 
@@ -71,6 +72,8 @@ class Reader:
 
 
 readers = {name: Reader(name) for name in NAMES}
+
+# %% tags=["remove-cell"]
 for name, reader in readers.items():
     glue(f"heads-{name}-label", reader.loaded.label, display=False)
     glue(f"heads-{name}-kept", f"{reader.keep.sum():,}", display=False)

@@ -41,6 +41,7 @@ plots.use_style()
 NAMES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
 
 
+# %% tags=["hide-cell"]
 def minus(text):
     """Numbers in words, with a true minus, and none before a zero."""
     return re.sub(r"-(?=0\.0*(?!\d))", "", text).replace("-", "−")

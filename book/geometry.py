@@ -473,8 +473,8 @@ table = pd.DataFrame(
 table.style.format({"p, Holm": "{:.3f}"}).set_caption("Nearest neighbours after the last block")
 
 # %% tags=["remove-cell"]
+at = -1  # the last layer there is: after ln_f in GPT-2
 for name, reader in trained.items():
-    at = -1  # the last layer there is: after ln_f in GPT-2
     glue(f"geo-{name}-gap", f"{shown(gap['trained'][name].measure.mean().at(at), 3)}, p = {gap_p['trained'][name][at]:.3f}", display=False)
     glue(
         f"geo-{name}-gap-untrained",
@@ -492,6 +492,9 @@ for name, reader in trained.items():
         display=False,
     )
     glue(f"geo-{name}-nn-untrained", f"{shown(nearest['fresh'][name].profile.at(at))}, p = {nearest_p['fresh'][name][at]:.3f}", display=False)
+
+# %% tags=["remove-cell"]
+for name in trained:
     for key, suffix in (("trained", ""), ("fresh", "-untrained")):
         chance = rest[key][name].null.mean(axis=0)[at]
         glue(f"geo-{name}-rest{suffix}", f"{shown(rest[key][name].profile.at(at))} (chance {chance:.2f}), p = {rest_p[key][name][at]:.3f}", display=False)

@@ -52,6 +52,7 @@ from analysis_lib import (
 plots.use_style()
 
 
+# %% tags=["hide-cell"]
 def said(interval, digits=3, level=95):
     """An interval in words."""
     return f"{interval.estimate:.{digits}f} ({level} % interval {interval.low:.{digits}f} to {interval.high:.{digits}f})"

@@ -31,33 +31,33 @@ def hooks_on(model):
     return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
 
 
-def close(a, b):
+def assert_close(a, b):
     torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
 
 
 def test_each_block_adds_attention_and_feed_forward_to_the_stream(flat):
     for layer in range(2):
         at = f"blocks.{layer}"
-        close(flat[f"{at}.hook_resid_pre"] + flat[f"{at}.hook_attn_out"], flat[f"{at}.hook_resid_mid"])
-        close(flat[f"{at}.hook_resid_mid"] + flat[f"{at}.hook_mlp_out"], flat[f"{at}.hook_resid_post"])
-    close(flat["blocks.0.hook_resid_post"], flat["blocks.1.hook_resid_pre"])
+        assert_close(flat[f"{at}.hook_resid_pre"] + flat[f"{at}.hook_attn_out"], flat[f"{at}.hook_resid_mid"])
+        assert_close(flat[f"{at}.hook_resid_mid"] + flat[f"{at}.hook_mlp_out"], flat[f"{at}.hook_resid_post"])
+    assert_close(flat["blocks.0.hook_resid_post"], flat["blocks.1.hook_resid_pre"])
 
 
 def test_patterns_times_values_are_z_and_z_through_w_o_is_the_attention_output(model, flat):
     held = weights.extract(model)
     for layer in range(2):
         at = f"blocks.{layer}.attn"
-        close(torch.einsum("bhqk,bkhe->bqhe", flat[f"{at}.hook_pattern"], flat[f"{at}.hook_v"]), flat[f"{at}.hook_z"])
+        assert_close(torch.einsum("bhqk,bkhe->bqhe", flat[f"{at}.hook_pattern"], flat[f"{at}.hook_v"]), flat[f"{at}.hook_z"])
         out = torch.einsum("bqhe,hed->bqd", flat[f"{at}.hook_z"], held.W_O[layer]) + held.b_O[layer]
-        close(out, flat[f"blocks.{layer}.hook_attn_out"])
+        assert_close(out, flat[f"blocks.{layer}.hook_attn_out"])
         scores = torch.einsum("bqhe,bkhe->bhqk", flat[f"{at}.hook_q"], flat[f"{at}.hook_k"]) * held.attention_scale[layer]
         hidden = torch.ones(scores.shape[-2:]).triu(1).bool()
-        close(scores.masked_fill(hidden, -torch.inf).softmax(dim=-1), flat[f"{at}.hook_pattern"])
+        assert_close(scores.masked_fill(hidden, -torch.inf).softmax(dim=-1), flat[f"{at}.hook_pattern"])
 
 
 def test_the_last_name_read_out_is_the_prediction(model, drawn, flat):
     predictions = model.read_out(flat["ln_final.hook_normalized"][:, ::2])[..., 0]
-    close(predictions, model(xs=drawn.xs, ys=drawn.ys).predictions)
+    assert_close(predictions, model(xs=drawn.xs, ys=drawn.ys).predictions)
 
 
 def test_the_language_model_has_the_same_names():
