@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import scipy.linalg
+import scipy.sparse
 
 ERRORS = ("ordinary", "hac", "cluster")
 
@@ -72,11 +73,24 @@ FULL = Specification(covariates=IDENTITY, lagged_covariates=(*IDENTITY, "word_in
 
 
 @dataclass(frozen=True)
+class Effects:
+    """Levels of texts, or an intercept, and of positions: dummies [n, level], the pseudo-inverse of their inner products, their rank."""
+
+    dummies: scipy.sparse.csr_array
+    inverse: np.ndarray
+    rank: int
+
+    def taken_out(self, values: np.ndarray) -> np.ndarray:
+        """Columns [n, column] less what the levels explain of them."""
+        return values - self.dummies @ (self.inverse @ (self.dummies.T @ values))
+
+
+@dataclass(frozen=True)
 class Design:
     """Outcomes and regressors of all layers on the same rows.
 
     y [layer, n]; x [layer, n, term], lags and leads first; terms (name, lag); text [n] codes from 0; positions [n, distinct position - 1]
-    dummies; basis [n, rank] spans the effects; pairs [distance] see `_pairs_by_distance`; place [n] row in the table of tokens.
+    dummies; effects, what is taken out of both sides; pairs [distance] see `_pairs_by_distance`; place [n] row in the table of tokens.
     """
 
     y: np.ndarray
@@ -86,7 +100,7 @@ class Design:
     text: np.ndarray
     n_texts: int
     positions: np.ndarray
-    basis: np.ndarray
+    effects: Effects
     pairs: np.ndarray
     place: np.ndarray
     specification: Specification
@@ -124,8 +138,8 @@ def design_of(norms, tokens: pd.DataFrame, specification: Specification) -> Desi
     x = np.stack([np.broadcast_to(column, y.shape) for column in columns.values()], axis=-1)
     dummies = (np.unique(position[place])[1:] == position[place][:, None]).astype(float)
     codes = codes[place]
-    basis, pairs = _effects_basis(codes, dummies, specification), _pairs_by_distance(codes, place)
-    return Design(y, x, list(columns), len(shifts), codes, n_texts, dummies, basis, pairs, place, specification)
+    effects, pairs = _effects(codes, dummies, specification), _pairs_by_distance(codes, place)
+    return Design(y, x, list(columns), len(shifts), codes, n_texts, dummies, effects, pairs, place, specification)
 
 
 def _log_norms(norms, tokens: pd.DataFrame) -> np.ndarray:
@@ -192,16 +206,13 @@ def _usable(tokens: pd.DataFrame) -> np.ndarray:
     return ~tokens["special"].to_numpy(dtype=bool) if "special" in tokens else np.ones(len(tokens), dtype=bool)
 
 
-def _effects_basis(text: np.ndarray, positions: np.ndarray, specification: Specification) -> np.ndarray:
-    """Orthonormal columns that span the intercept or text levels, and the position levels."""
-    level = np.eye(text[-1] + 1)[text] if specification.text_effects else np.ones((len(text), 1))
-    level /= np.sqrt(level.sum(axis=0))
-    if not specification.position_effects:
-        return level
-    rest = positions - level @ (level.T @ positions)
-    values, vectors = scipy.linalg.eigh(rest.T @ rest)
-    kept = values > 1e-10 * values[-1]  # near 1 where few texts reach a position, 1e-14 where the others determine it
-    return np.c_[level, rest @ (vectors[:, kept] / np.sqrt(values[kept]))]
+def _effects(text: np.ndarray, positions: np.ndarray, specification: Specification) -> Effects:
+    """The levels that a specification asks for."""
+    levels = np.eye(text[-1] + 1)[text] if specification.text_effects else np.ones((len(text), 1))
+    dummies = scipy.sparse.csr_array(np.c_[levels, positions] if specification.position_effects else levels)
+    values, vectors = scipy.linalg.eigh((dummies.T @ dummies).toarray())
+    kept = values > 1e-10 * values[-1]  # those dropped are levels that others determine: rounding leaves 1e-14 of them
+    return Effects(dummies, (vectors[:, kept] / values[kept]) @ vectors[:, kept].T, int(kept.sum()))
 
 
 def _pairs_by_distance(text: np.ndarray, place: np.ndarray) -> np.ndarray:

@@ -162,7 +162,7 @@ def _fit_layer(design: Design, layer: int) -> dict[str, np.ndarray]:
         raise ValueError(f"norms: layer {layer} is constant once the effects are taken out; expected norms that vary within texts")
     _check_columns(x, design, layer)
     model = sm.OLS(y, x)
-    model.df_resid = len(y) - x.shape[1] - design.basis.shape[1]
+    model.df_resid = len(y) - x.shape[1] - design.effects.rank
     if model.df_resid < 1:
         raise ValueError(f"tokens: expected more outcomes than regressors and effects, found {len(y)} and {len(y) - model.df_resid}")
     fit = model.fit()
@@ -186,8 +186,7 @@ def _fit_layer(design: Design, layer: int) -> dict[str, np.ndarray]:
 
 def _without_effects(design: Design, layer: int) -> tuple[np.ndarray, np.ndarray]:
     """Outcomes and regressors of a layer, less their projections on the levels of texts and positions."""
-    y, x = design.y[layer], design.x[layer]
-    return y - design.basis @ (design.basis.T @ y), x - design.basis @ (design.basis.T @ x)
+    return design.effects.taken_out(design.y[layer]), design.effects.taken_out(design.x[layer])
 
 
 def _check_columns(left: np.ndarray, design: Design, layer: int) -> None:
@@ -206,7 +205,7 @@ def _check_columns(left: np.ndarray, design: Design, layer: int) -> None:
 
 def _covariance(fit, design: Design) -> tuple[np.ndarray, float]:
     """Covariance of the coefficients and the degrees of freedom of their t; effects that were taken out count as regressors."""
-    (n, k), absorbed, specification = fit.model.exog.shape, design.basis.shape[1], design.specification
+    (n, k), absorbed, specification = fit.model.exog.shape, design.effects.rank, design.specification
     if specification.errors == "ordinary":
         return fit.cov_params(), fit.model.df_resid
     if specification.errors == "hac":
@@ -268,7 +267,7 @@ def _breusch_godfrey(residuals: np.ndarray, x: np.ndarray, bias: np.ndarray, des
         row = at[np.maximum(design.place - k, 0)]
         there = (row >= 0) & (design.place >= k) & (design.text[row] == design.text)
         earlier[there, k - 1] = residuals[row[there]]
-    earlier -= design.basis @ (design.basis.T @ earlier)
+    earlier = design.effects.taken_out(earlier)
     variance = residuals @ residuals / len(residuals)
     score = earlier.T @ residuals
     if design.specification.text_effects:
