@@ -161,7 +161,7 @@ def _fit_layer(design: Design, layer: int) -> dict[str, np.ndarray]:
     if y @ y < 1e-18 * len(y):
         raise ValueError(f"norms: layer {layer} is constant once the effects are taken out; expected norms that vary within texts")
     _check_columns(x, design, layer)
-    model = sm.OLS(y, x)
+    model = sm.OLS(y, x, hasconst=False)  # an intercept is among the effects
     model.df_resid = len(y) - x.shape[1] - design.effects.rank
     if model.df_resid < 1:
         raise ValueError(f"tokens: expected more outcomes than regressors and effects, found {len(y)} and {len(y) - model.df_resid}")
@@ -171,7 +171,7 @@ def _fit_layer(design: Design, layer: int) -> dict[str, np.ndarray]:
     estimate = fit.params - bias if design.specification.correct_bias else fit.params
     se = np.sqrt(np.diag(covariance))
     same = {
-        "layer": layer, "df": df, "p_breusch_godfrey": _breusch_godfrey(fit.resid, x, bias, design), "n": len(y), "n_texts": design.n_texts,
+        "layer": layer, "df": df, "p_breusch_godfrey": _breusch_godfrey(fit, bias, design), "n": len(y), "n_texts": design.n_texts,
     }  # fmt: skip
     return {
         "term": np.array([name for name, _ in design.terms], dtype=object),
@@ -254,12 +254,13 @@ def _autocovariance(lags: np.ndarray, scale: float, longest: int):
     return lambda distance: values[np.abs(distance)]
 
 
-def _breusch_godfrey(residuals: np.ndarray, x: np.ndarray, bias: np.ndarray, design: Design) -> float:
+def _breusch_godfrey(fit, bias: np.ndarray, design: Design) -> float:
     """P-value of the test of Breusch (1978) and Godfrey (1978): n R² of residuals on the last four and all regressors.
 
     Durbin and Watson's statistic is drawn to 2 by lagged outcomes, this one is not. A missing earlier residual counts as 0. Text
     levels make residuals of a text move against each other; what is expected of that is taken out of the score.
     """
+    residuals, x = fit.resid, fit.model.exog
     at = np.full(design.place[-1] + 1, -1)
     at[design.place] = np.arange(len(residuals))
     earlier = np.zeros((len(residuals), _RESIDUAL_LAGS))
@@ -272,7 +273,7 @@ def _breusch_godfrey(residuals: np.ndarray, x: np.ndarray, bias: np.ndarray, des
     score = earlier.T @ residuals
     if design.specification.text_effects:
         score += variance * design.pairs[1 : _RESIDUAL_LAGS + 1] + earlier.T @ x @ bias
-    earlier -= x @ np.linalg.lstsq(x, earlier, rcond=None)[0]
+    earlier -= x @ (fit.model.pinv_wexog @ earlier)
     statistic = score @ np.linalg.pinv(earlier.T @ earlier) @ score / variance
     return float(scipy.stats.chi2.sf(statistic, _RESIDUAL_LAGS))
 

@@ -90,7 +90,8 @@ paragraphs = [fitting(text) for text in texts.paragraphs()["text"]]
 
 # %%
 found = {name: norms.update_norms(model, paragraphs) for name, model in loaded.items()}
-untrained = {name: norms.update_norms(models.untrained_like(model, seed=0), paragraphs) for name, model in loaded.items()}
+fresh = {name: models.untrained_like(model, seed=0) for name, model in loaded.items()}
+untrained = {name: norms.update_norms(model, paragraphs) for name, model in fresh.items()}
 
 # %% tags=["hide-input"]
 rows = {}
@@ -322,8 +323,8 @@ orders, held = {}, {}
 for name, model in loaded.items():
     same = replace(SPECIFICATION[name], errors="ordinary")  # only coefficients are wanted, and errors do not change them
     orders[name] = norms.shuffled_norms(model, paragraphs, DRAWS["shuffled"])
-    fresh = norms.null_distribution("untrained", model, paragraphs, same, DRAWS["untrained"])
-    for kind, null in (("untrained", fresh), ("shuffled", norms.regress_draws(orders[name], same))):
+    learned_nothing = norms.null_distribution("untrained", model, paragraphs, same, DRAWS["untrained"])
+    for kind, null in (("untrained", learned_nothing), ("shuffled", norms.regress_draws(orders[name], same))):
         held[name, kind] = norms.against_null(full[name], null)
 verdicts = {name: norms.survivors(hac[name], held[name, "untrained"], held[name, "shuffled"]) for name in NAMES}
 
@@ -532,7 +533,7 @@ glue("norms-heldout-gap", float(gap), display=False)
 FEW = paragraphs[:16]
 shared = []
 for name, model in loaded.items():
-    for source, one in (("trained", model), ("untrained", models.untrained_like(model, seed=0))):
+    for source, one in (("trained", model), ("untrained", fresh[name])):
         means = norms.shared_sources(norms.norm_based_attention(one, FEW)).mean(axis=0)
         table = full[name] if source == "trained" else step(untrained[name], SPECIFICATION[name])
         shared.append(lag_one(table)[["layer", "estimate"]].assign(model=name, source=source, shared=means))
@@ -561,7 +562,7 @@ for (name, source), part in shared.groupby(["model", "source"]):
 REACH, SOME = 12, paragraphs[::2]
 changes = {}
 for name, model in loaded.items():
-    for source, one, read in (("trained", model, paragraphs), ("untrained", models.untrained_like(model, seed=0), SOME)):
+    for source, one, read in (("trained", model, paragraphs), ("untrained", fresh[name], SOME)):
         changes[name, source] = update_effects.replace_updates(one, read, n_places=1, reach=REACH)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean absolute change of the log norm of the attention update in the next layer, by distance from the token whose update was replaced (logarithmic; bands: 95 % intervals over texts). Below zero: tokens before it, which only HerBERT's see.", "name": "fig-norms-causal"}, "image": {"alt": "Two panels of lines by distance, one for each replaced layer; most fall with distance from the replaced token."}}
