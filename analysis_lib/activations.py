@@ -146,8 +146,7 @@ def run_ids(
         At least one; none empty or longer than the model's context. Lengths may differ.
     batch_size : int
         Sequences per forward pass.
-    outputs : sequence of str
-    states : bool
+    outputs, states
         As for `run`.
 
     Returns

@@ -30,8 +30,9 @@ from analysis_lib.statistics import holm
 __all__ = ["FULL", "IDENTITY", "ORIGINAL", "Specification", "lagged_regression", "past_explains", "small_sample_bias"]
 
 _RESIDUAL_LAGS = 4  # of the Breusch-Godfrey test
-_one_thread = threadpool_limits.wrap(limits=1)  # thousands of small products, over which threads would only wait for each other
 _COLLINEAR = 1e-7  # share of a column that is left when the columns before it are taken out; rounding leaves 1e-12
+
+_one_thread = threadpool_limits.wrap(limits=1)  # thousands of small products, over which threads would only wait for each other
 
 
 @_one_thread

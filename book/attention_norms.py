@@ -323,9 +323,9 @@ orders, held = {}, {}
 for name, model in loaded.items():
     same = replace(SPECIFICATION[name], errors="ordinary")  # only coefficients are wanted, and errors do not change them
     orders[name] = norms.shuffled_norms(model, paragraphs, DRAWS["shuffled"])
-    learned_nothing = norms.null_distribution("untrained", model, paragraphs, same, DRAWS["untrained"])
-    for kind, null in (("untrained", learned_nothing), ("shuffled", norms.regress_draws(orders[name], same))):
-        held[name, kind] = norms.against_null(full[name], null)
+    untrained_draws = norms.null_distribution("untrained", model, paragraphs, same, DRAWS["untrained"])
+    held[name, "untrained"] = norms.against_null(full[name], untrained_draws)
+    held[name, "shuffled"] = norms.against_null(full[name], norms.regress_draws(orders[name], same))
 verdicts = {name: norms.survivors(hac[name], held[name, "untrained"], held[name, "shuffled"]) for name in NAMES}
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients with all controls, with intervals that hold for all layers and neighbours at once. Filled, a star: the coefficient survives everything, that is Holm's correction, clustered and HAC errors, levels of positions, what the tokens are, and the untrained models. Bars: where 95 % of draws of a null are expected. Each model has a scale of its own.", "name": "fig-norms-nulls"}, "image": {"alt": "Rows of panels for one and two tokens back and, in HerBERT, ahead; points of the trained model beside grey bars for untrained models and violet bars for shuffled tokens. In GPT-2 one token back the grey bars stand above the points; in HerBERT they lie around zero."}}
@@ -344,13 +344,18 @@ counts = {NAMES[n]: {"tested": len(v)} | {text: int(v[key].sum()) for key, text 
 pd.DataFrame(counts).style.set_caption("Coefficients that pass; each row is within the significant ones, the last within the starred")
 
 # %% tags=["hide-input"]
+def where(lag):
+    """A lag or lead in words."""
+    return f"{abs(lag)} {'back' if lag > 0 else 'ahead'}"
+
+
 def described(name):
     """The starred coefficients, beside both nulls."""
     table, shuffled = verdicts[name], held[name, "shuffled"]
     rows = {
         "model": NAMES[name],
         "layer": table["layer"] + 1,
-        "token": [f"{abs(k)} {'back' if k > 0 else 'ahead'}" for k in table["lag"]],
+        "token": table["lag"].map(where),
         "coefficient": [f"{minus(f'{b:.2f}')} ({span((x, y))})" for b, x, y in table[["estimate", "low_all", "high_all"]].to_numpy()],
         "untrained": [span(ends) for ends in table[["null_low", "null_high"]].to_numpy()],
         "shuffled": [span(ends) for ends in shuffled[["null_low", "null_high"]].to_numpy()],
@@ -472,13 +477,13 @@ for name, measured in found.items():
 def beside_exact(name):
     """The starred coefficients without and with what a token measures elsewhere."""
     tested = exact[name][exact[name]["term"].isin(("lag", "lead"))].reset_index(drop=True)
-    table = pd.DataFrame({"model": NAMES[name], "layer": tested["layer"] + 1, "lag": tested["lag"], "starred": verdicts[name]["estimate"]})
+    table = pd.DataFrame({"model": NAMES[name], "layer": tested["layer"] + 1, "token": tested["lag"].map(where), "starred": verdicts[name]["estimate"]})
     return table.assign(**{"with expected sizes": tested["estimate"], "p, Holm": tested["p_holm"]})[verdicts[name]["starred"]]
 
 
 kept = pd.concat([beside_exact(name) for name in NAMES])
 kept.style.hide(axis="index").format({"p, Holm": "{:.2g}"}, precision=2).set_caption(
-    "Starred coefficients, and the same with the expected sizes of the tokens held (lag: tokens back, below 0 ahead)"
+    "Starred coefficients, and the same with the expected sizes of the tokens held"
 )
 
 # %% tags=["remove-cell"]
@@ -490,9 +495,9 @@ for name, title in NAMES.items():
 
 # %% [markdown]
 # Of the starred coefficients {glue:text}`norms-polish-gpt2-exact` (GPT-2) and {glue:text}`norms-herbert-exact` (HerBERT) stay significant; their mean is
-# {glue:text}`norms-polish-gpt2-exact-ratio` and {glue:text}`norms-herbert-exact-ratio` of what it was. {glue:text}`norms-draws` places a token leave noise in its expected size, so some of its identity may remain.
+# {glue:text}`norms-polish-gpt2-exact-ratio` and {glue:text}`norms-herbert-exact-ratio` of what it was. {glue:text}`norms-draws` orders leave noise in the expected size of a token, so some of its identity may remain.
 #
-# ## How much the past explains
+# ## How much neighbours explain
 #
 # The partial $R^2$ is the share of the variance left by levels and token identity that lags (and leads) explain. Held out, coefficients come from other
 # texts, and only the level of the predicted text is its own; the interval is a bootstrap over texts.
@@ -577,7 +582,7 @@ for (name, source), table in changes.items():
         gain = statistics.bootstrap_interval(part["next"] - part["further"], level=LEVEL)
         effects.append((NAMES[name], source, layer + 1, part["next"].mean(), part["further"].mean(), *gain))
 effects = pd.DataFrame(effects, columns=["model", "weights", "layer", "next", "further", "difference", "low", "high"])
-effects.style.hide(axis="index").format(lambda x: minus(f"{x:.4f}"), subset=list(effects.columns[3:])).set_caption(
+effects.style.hide(axis="index").format(lambda x: minus(f"{x:.2g}"), subset=list(effects.columns[3:])).set_caption(
     f"Mean |change of log norm| one layer after the one replaced: the next token, tokens 2 to {REACH} on, the difference, and an interval that"
     " holds for all six at once"
 )
@@ -606,7 +611,7 @@ acts = {name: update_effects.elasticity(table) for name, table in doubled.items(
 table = pd.concat([acts[name].assign(model=title, beside=lag_one(full[name])["estimate"].to_numpy()[1:]) for name, title in NAMES.items()])
 table = table.assign(layer=table["layer"] + 1)[["model", "layer", "estimate", "low", "high", "beside"]]
 table.columns = ["model", "layer doubled", "change a unit", "low", "high", "regression"]
-table.style.hide(axis="index").format(precision=3).set_caption(
+table.style.hide(axis="index").format(lambda x: minus(f"{x:.3f}"), subset=list(table.columns[2:])).set_caption(
     "Change of the next token's log norm in the next layer a unit of log norm, with 95 % intervals over texts; regression: the coefficient one token back in that next layer"
 )
 

@@ -169,7 +169,7 @@ def explained_by_layer(table, names: dict[str, str]) -> plt.Figure:
         axis.set(title=name, xlabel="layer", xticks=sorted(table["layer"].unique() + 1))
         axis.yaxis.grid(True)
         axis.legend(loc="upper center", bbox_to_anchor=(0.45, -0.22))
-    axes[0, 0].set_ylabel("variance explained by the past")
+    axes[0, 0].set_ylabel("variance explained by neighbours")
     return figure
 
 
