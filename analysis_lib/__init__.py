@@ -1,5 +1,7 @@
 """Transformer weights and activations in terms that a reader can check.
 
-Dependencies point one way: chapters use plots and the study modules; the study
-modules use the foundations (models, weights, vocabulary, statistics).
+Five studies stand side by side: `projections`, `geometry`, `circuits`, `incontext`, `norms`. Each is a folder
+that says in its first lines what it asks. Below them are the foundations: `models`, `weights`, `activations`, `vocabulary`, `statistics`, and the data `texts`, `recorded`.
+
+Dependencies point one way: chapters use `plots` and the studies, a study uses the foundations, and no study uses another.
 """

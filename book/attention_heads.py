@@ -14,10 +14,10 @@ import torch
 from IPython.display import Markdown, display
 from myst_nb import glue
 
-from analysis_lib import circuits, models, plots, projections, recall, relations, statistics, weights
-from analysis_lib.lexicon import Lexicon
+from analysis_lib import circuits, models, plots, projections, statistics, weights
+from analysis_lib.projections import recall, relations
 from analysis_lib.texts import glossary, sentences
-from analysis_lib.vocabulary import Vocabulary
+from analysis_lib.vocabulary import Lexicon, Vocabulary
 
 plots.use_style()
 K = 200  # pairs in a list

@@ -35,7 +35,8 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from analysis_lib import models, norms, plots, statistics, texts, update_effects
+from analysis_lib import models, norms, plots, statistics, texts
+from analysis_lib.norms import design, interventions, nulls, regression
 
 plots.use_style()
 NAMES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
@@ -230,7 +231,7 @@ for title, key in (("all texts, clustered, Holm", "plain"), ("what the tokens ar
 #
 # ## What each specification finds where there is nothing
 #
-# In simulated log norms the truth is known (`norms.simulate`): independent tokens; independent tokens with a trend; words whose pieces share a level; errors whose
+# In simulated log norms the truth is known (`norms.simulation.simulate`): independent tokens; independent tokens with a trend; words whose pieces share a level; errors whose
 # size drifts along the text. None of them has a past beyond what the sentence says. The original specification gets one text of 95 tokens and 12 layers, as it had in
 # GPT-2; the full one 45 texts of 95.
 
@@ -300,8 +301,8 @@ bias = {title: {f"{lag} back": mean_error(t, lag, truth) for lag, truth in ((1, 
 pd.DataFrame(bias).T.style.set_caption("Mean estimate less the truth, 95 tokens a text; 95 % intervals over draws")
 
 # %% tags=["remove-cell"]
-glue("norms-bias-one", minus(f"{norms.small_sample_bias(0.3, 95):+.3f}"), display=False)
-glue("norms-bias-many", minus(f"{norms.small_sample_bias(0.3, 95, 45):+.3f}"), display=False)
+glue("norms-bias-one", minus(f"{regression.small_sample_bias(0.3, 95):+.3f}"), display=False)
+glue("norms-bias-many", minus(f"{regression.small_sample_bias(0.3, 95, 45):+.3f}"), display=False)
 
 # %% [markdown]
 # For one lag of 0.3 the formulas give {glue:text}`norms-bias-one` in one text and {glue:text}`norms-bias-many` in 45.
@@ -322,10 +323,10 @@ DRAWS = {"untrained": 8, "shuffled": 8}
 orders, held = {}, {}
 for name, model in loaded.items():
     same = replace(SPECIFICATION[name], errors="ordinary")  # only coefficients are wanted, and errors do not change them
-    orders[name] = norms.shuffled_norms(model, paragraphs, DRAWS["shuffled"])
+    orders[name] = nulls.shuffled_norms(model, paragraphs, DRAWS["shuffled"])
     untrained_draws = norms.null_distribution("untrained", model, paragraphs, same, DRAWS["untrained"])
     held[name, "untrained"] = norms.against_null(full[name], untrained_draws)
-    held[name, "shuffled"] = norms.against_null(full[name], norms.regress_draws(orders[name], same))
+    held[name, "shuffled"] = norms.against_null(full[name], nulls.regress_draws(orders[name], same))
 verdicts = {name: norms.survivors(hac[name], held[name, "untrained"], held[name, "shuffled"]) for name in NAMES}
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients with all controls, with intervals that hold for all layers and neighbours at once. Filled, a star: the coefficient survives everything, that is Holm's correction, clustered and HAC errors, levels of positions, what the tokens are, and the untrained models. Bars: where 95 % of draws of a null are expected. Each model has a scale of its own.", "name": "fig-norms-nulls"}, "image": {"alt": "Rows of panels for one and two tokens back and, in HerBERT, ahead; points of the trained model beside grey bars for untrained models and violet bars for shuffled tokens. In GPT-2 one token back the grey bars stand above the points; in HerBERT they lie around zero."}}
@@ -426,7 +427,7 @@ def random_texts(name, seed=0):
 
 
 random = {name: norms.update_norms(model, random_texts(name)) for name, model in loaded.items()}
-WORDLESS = {"lagged_covariates": norms.IDENTITY, "word_starts": False}
+WORDLESS = {"lagged_covariates": design.IDENTITY, "word_starts": False}
 
 # %%
 CHOICES = {
@@ -435,7 +436,7 @@ CHOICES = {
     "four lags": {"lags": 4},
     "from position 16": {"first": 16},
     "all tokens, not word starts": WORDLESS,
-    "position by covariates": {"position_effects": False, "covariates": (*norms.IDENTITY, "log_position", "position_mean")},
+    "position by covariates": {"position_effects": False, "covariates": (*design.IDENTITY, "log_position", "position_mean")},
 }
 
 
@@ -463,13 +464,13 @@ choices("herbert").style.set_caption("HerBERT: coefficient one token back (stand
 # ### What a token is, exactly
 #
 # Frequency, rank and punctuation describe a token; they do not say all that it is. A token that has large updates anywhere, beside another such token, would look like a dependence.
-# `norms.expected_sizes` asks the model itself: in the shuffled texts above each token stands in other places of its own text, and the mean of its log norms there, by layer, is
+# `norms.nulls.expected_sizes` asks the model itself: in the shuffled texts above each token stands in other places of its own text, and the mean of its log norms there, by layer, is
 # what it measures in whatever order. It enters for the outcome's token and for its neighbours, beside all other controls.
 
 # %%
 exact = {}
 for name, measured in found.items():
-    tokens = pd.concat([measured.tokens, norms.expected_sizes(orders[name])], axis=1)
+    tokens = pd.concat([measured.tokens, nulls.expected_sizes(orders[name])], axis=1)
     own, lagged = ((*names, "expected") for names in (norms.FULL.covariates, norms.FULL.lagged_covariates))
     exact[name] = norms.lagged_regression(measured.attention, tokens, replace(SPECIFICATION[name], covariates=own, lagged_covariates=lagged))
 
@@ -568,17 +569,17 @@ REACH, SOME = 12, paragraphs[::2]
 changes = {}
 for name, model in loaded.items():
     for source, one, read in (("trained", model, paragraphs), ("untrained", fresh[name], SOME)):
-        changes[name, source] = update_effects.replace_updates(one, read, n_places=1, reach=REACH)
+        changes[name, source] = interventions.replace_updates(one, read, n_places=1, reach=REACH)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean absolute change of the log norm of the attention update in the next layer, by distance from the token whose update was replaced (logarithmic; bands: 95 % intervals over texts). Below zero: tokens before it, which only HerBERT's see.", "name": "fig-norms-causal"}, "image": {"alt": "Two panels of lines by distance, one for each replaced layer; most fall with distance from the replaced token."}}
-by_distance = [update_effects.size_by_distance(changes[name, "trained"]).assign(model=name) for name in NAMES]
+by_distance = [interventions.size_by_distance(changes[name, "trained"]).assign(model=name) for name in NAMES]
 plots.change_by_distance(pd.concat(by_distance), NAMES);
 
 # %% tags=["hide-input"]
 LEVEL = 1 - 0.05 / (2 * (layers - 1))  # all layers of both models at once
 effects = []
 for (name, source), table in changes.items():
-    for layer, part in update_effects.next_and_further(table).groupby("layer"):
+    for layer, part in interventions.next_and_further(table).groupby("layer"):
         gain = statistics.bootstrap_interval(part["next"] - part["further"], level=LEVEL)
         effects.append((NAMES[name], source, layer + 1, part["next"].mean(), part["further"].mean(), *gain))
 effects = pd.DataFrame(effects, columns=["model", "weights", "layer", "next", "further", "difference", "low", "high"])
@@ -604,8 +605,8 @@ for name, title in NAMES.items():
 # divided by that, is in the unit of a coefficient of the regression (every second text):
 
 # %%
-doubled = {name: update_effects.replace_updates(model, SOME, n_places=1, reach=1, scale=2.0) for name, model in loaded.items()}
-acts = {name: update_effects.elasticity(table) for name, table in doubled.items()}
+doubled = {name: interventions.replace_updates(model, SOME, n_places=1, reach=1, scale=2.0) for name, model in loaded.items()}
+acts = {name: interventions.elasticity(table) for name, table in doubled.items()}
 
 # %% tags=["hide-input"]
 table = pd.concat([acts[name].assign(model=title, beside=lag_one(full[name])["estimate"].to_numpy()[1:]) for name, title in NAMES.items()])

@@ -11,8 +11,9 @@ import pandas as pd
 import torch
 from myst_nb import glue
 
-from analysis_lib import attention_terms, head_scores, models, plots, statistics, weights
-from analysis_lib.attention_terms import TERMS, LeaveOut
+from analysis_lib import circuits, models, plots, statistics, weights
+from analysis_lib.circuits import terms as attention_terms
+from analysis_lib.circuits.terms import TERMS, LeaveOut
 from analysis_lib.texts import paragraphs, sentences
 
 plots.use_style()
@@ -59,7 +60,7 @@ print(*(model.label for model in loaded.values()), sep="\n")
 # %%
 def draw(seed):
     """Sequences of 64 symbols, the first a beginning sign, in which a block of 20 comes twice."""
-    return head_scores.repeated_random_tokens(range(1, 32), 48, block=20, gap=(0, 10), start=0, length=64, distinct=False, seed=seed)
+    return circuits.repeated_random_tokens(range(1, 32), 48, block=20, gap=(0, 10), start=0, length=64, distinct=False, seed=seed)
 
 
 encode = loaded["Polish"].tokenizer
@@ -79,7 +80,7 @@ for name, sequences in ids.items():
 #
 # $$s_{ij} = \frac{(x_i + p_i) W_Q W_K^\top (x_j + p_j)^\top}{\sqrt{d_{head}}} = x_i M x_j^\top + x_i M p_j^\top + p_i M x_j^\top + p_i M p_j^\top ,$$
 #
-# called token-token, token-position, position-token and position-position, the query's side first. `attention_terms.score_terms` gives them scaled, and
+# called token-token, token-position, position-token and position-position, the query's side first. `circuits.terms.score_terms` gives them scaled, and
 # $-\infty$ where the key comes after the query, so that their sum goes into softmax as it is.
 
 # %%
@@ -124,12 +125,12 @@ def scored(name, layer, tokens, score, **options):
 
 
 others = {"toy": torch.as_tensor(choosing.ids), "Polish": openings[16:32]}
-previous = {n: int(scored(n, 0, tokens, head_scores.previous_token_scores).argmax()) for n, tokens in others.items()}
-induction = int(scored("toy", 1, others["toy"], head_scores.induction_scores, rows=choosing.foretold).argmax())
+previous = {n: int(scored(n, 0, tokens, circuits.previous_token_scores).argmax()) for n, tokens in others.items()}
+induction = int(scored("toy", 1, others["toy"], circuits.induction_scores, rows=choosing.foretold).argmax())
 
 # %% tags=["remove-cell"]
-previous_scores = {name: scored(name, 0, ids[name], head_scores.previous_token_scores) for name in ids}
-induction_scores = scored("toy", 1, ids["toy"], head_scores.induction_scores, rows=probe.foretold)
+previous_scores = {name: scored(name, 0, ids[name], circuits.previous_token_scores) for name in ids}
+induction_scores = scored("toy", 1, ids["toy"], circuits.induction_scores, rows=probe.foretold)
 
 for name in ids:
     glue(f"terms-{name}-previous", f"L0H{previous[name]}", display=False)
@@ -467,7 +468,7 @@ for name in ids:
 #
 # ## Layer 1: who wrote what is read
 #
-# In layer 1 the token side is itself a sum: the embedding, and what each of eight layer-0 heads wrote. `attention_terms.part_scores` splits the scores of a head by both
+# In layer 1 the token side is itself a sum: the embedding, and what each of eight layer-0 heads wrote. `circuits.terms.part_scores` splits the scores of a head by both
 # sides, ten parts by ten. {numref}`fig-terms-parts` sums the shares of variance over what the query reads, and shows which part of the *key* makes a head's scores vary.
 
 # %%
@@ -493,7 +494,7 @@ plots.part_maps(read_by_keys, "share of variance within rows");
 # induction targets and the row's other keys is linear in the scores, so it splits exactly over pairs of parts ({numref}`fig-terms-contrast`).
 
 # %%
-targets = np.stack([head_scores.induction_targets(tokens) for tokens in probe.ids]) & probe.foretold[:, :, None]
+targets = np.stack([circuits.induction_targets(tokens) for tokens in probe.ids]) & probe.foretold[:, :, None]
 
 
 def induction_contrast(w):

@@ -28,11 +28,9 @@ import pandas as pd
 import torch
 from myst_nb import glue
 
-from analysis_lib import models, plots, statistics, token_lists, weights
-from analysis_lib.lexicon import Lexicon
-from analysis_lib.projections import feed_forward_keys_values, shuffled_overlap, top_tokens
-from analysis_lib.token_sets import top_overlap
-from analysis_lib.vocabulary import Vocabulary
+from analysis_lib import models, plots, statistics, weights
+from analysis_lib.projections import feed_forward_keys_values, shared_features, shuffled_overlap, top_overlap, top_tokens
+from analysis_lib.vocabulary import Lexicon, Vocabulary
 
 plots.use_style()
 NAMES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
@@ -58,7 +56,7 @@ model = {name: weights.extract(one) for name, one in loaded.items()}
 untrained = {name: weights.extract(models.untrained_like(one, seed=0)) for name, one in loaded.items()}
 vocabulary = {name: Vocabulary.from_tokenizer(loaded[name].tokenizer, model[name].d_vocab) for name in NAMES}
 lexicon = {name: Lexicon.from_forms(vocabulary[name].text) for name in NAMES}
-keep = {name: token_lists.word_tokens(vocabulary[name], lexicon[name]) for name in NAMES}
+keep = {name: shared_features.word_tokens(vocabulary[name], lexicon[name]) for name in NAMES}
 
 
 # %% tags=["remove-cell"]
@@ -312,7 +310,7 @@ aids = []
 for name in NAMES:
     neuron = chosen(name, "key, value")
     for side in "KV":
-        aid = token_lists.readings(lexicon[name], top[name, side][neuron][:4])
+        aid = shared_features.readings(lexicon[name], top[name, side][neuron][:4])
         aids.append(aid.assign(list=f"{NAMES[name]}, {side}")[["list", "form", "lemma", "can be"]])
 pd.concat(aids).style.hide(axis="index").set_caption("Out of context a form can be several things").set_uuid("aid")
 
@@ -328,17 +326,17 @@ pd.concat(aids).style.hide(axis="index").set_caption("Out of context a form can 
 #
 # $$P\Bigl(\sum_{j=1}^{20} B_j \ge c\Bigr), \qquad B_j \sim \mathrm{Bernoulli}(p_j),$$
 #
-# which `token_lists.alike_lists` computes exactly for every feature of every list. It is corrected over the features of a kind (Bonferroni) and over all
+# which `projections.shared_features.alike_lists` computes exactly for every feature of every list. It is corrected over the features of a kind (Bonferroni) and over all
 # lists and kinds of the model (Holm {cite}`holm1979`); a list *passes* where the result is below 0.05.
 
 # %%
-kinds = {name: token_lists.token_kinds(lexicon[name], keep[name]) for name in NAMES}
+kinds = {name: shared_features.token_kinds(lexicon[name], keep[name]) for name in NAMES}
 
 
 def alike(name, *sides):
     """Best feature of every list and kind; the lists of several sides one after the other."""
     lists = np.concatenate([top[name, side][:, :20] for side in sides])
-    return token_lists.alike_lists(lists, kinds[name], keep[name], vocabulary[name].form_groups)
+    return shared_features.alike_lists(lists, kinds[name], keep[name], vocabulary[name].form_groups)
 
 
 SOURCES = {"trained": ("K", "V"), "untrained": ("untrained K", "untrained V"), "random": ("random",)}
@@ -346,7 +344,7 @@ judged = {(name, source): alike(name, *sides) for name in NAMES for source, side
 
 
 # %% tags=["remove-cell"]
-passed = {key: token_lists.passing(table) for key, table in judged.items()}
+passed = {key: shared_features.passing(table) for key, table in judged.items()}
 
 
 def of_side(name, side):

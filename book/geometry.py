@@ -27,10 +27,11 @@ import pandas as pd
 from IPython.display import Markdown, display
 from myst_nb import glue
 
-from analysis_lib import activations, geometry, models, plots, recorded, statistics, texts, word_senses
-from analysis_lib.cosines import group_means
-from analysis_lib.layer_profiles import Profile
-from analysis_lib.lexicon import Lexicon
+from analysis_lib import activations, geometry, models, plots, recorded, statistics, texts
+from analysis_lib.geometry import word_senses
+from analysis_lib.geometry.cosines import group_means
+from analysis_lib.statistics import Profile
+from analysis_lib.vocabulary import Lexicon
 
 plots.use_style()
 TITLES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}

@@ -35,19 +35,10 @@ import torch
 from myst_nb import glue
 from safetensors.torch import load_file
 
-from analysis_lib import (
-    answer_layers,
-    attention_clusters,
-    hooks,
-    incontext,
-    model_selection,
-    models,
-    named_activations,
-    plots,
-    prompts,
-    recorded,
-    statistics,
-)
+from analysis_lib import activations, incontext, models, plots, recorded, statistics
+from analysis_lib.incontext import answers as answer_layers
+from analysis_lib.incontext import clusters as attention_clusters
+from analysis_lib.incontext import estimators, prompts, selection
 
 plots.use_style()
 
@@ -85,7 +76,7 @@ D, N = regressor.model.config.n_dims, regressor.model.config.n_points
 print(*(loaded.label for loaded in (regressor, noisy, selector, few)), sep="\n")
 
 # %%
-fresh = prompts.linear_prompts(1280, N, D, seed=1)
+fresh = incontext.linear_prompts(1280, N, D, seed=1)
 transformer = partial(incontext.predict, regressor.model)
 
 # %% tags=["remove-cell"]
@@ -106,15 +97,15 @@ ESTIMATORS = {
     "transformer": transformer,
     "least squares": incontext.least_squares,
     "ridge(0.1)": partial(incontext.ridge, penalty=0.1),
-    "3 neighbours": incontext.nearest_neighbours,
-    "averaging": incontext.averaging,
-    "zero": incontext.zero,
+    "3 neighbours": estimators.nearest_neighbours,
+    "averaging": estimators.averaging,
+    "zero": estimators.zero,
 }
 errors = {name: incontext.query_errors(estimator, fresh) for name, estimator in ESTIMATORS.items()}
 
 # %%
-slow = prompts.linear_prompts(128, N, D, seed=2)
-errors["lasso(0.01)"] = incontext.query_errors(partial(incontext.lasso, penalty=0.01), slow)
+slow = incontext.linear_prompts(128, N, D, seed=2)
+errors["lasso(0.01)"] = incontext.query_errors(partial(estimators.lasso, penalty=0.01), slow)
 curves = {name: incontext.error_curve(found) for name, found in errors.items()}
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error divided by d against the number of examples (lower is better), with 95 % bootstrap bands over prompts. Least squares is exact from d examples on and leaves the figure.", "name": "fig-ctx-errors"}, "image": {"alt": "Lines falling from one: least squares drops out at three examples; the transformer follows it until two examples and goes down to some hundredths; ridge continues below; three neighbours and averaging stay high."}}
@@ -149,12 +140,12 @@ glue("ctx-untrained-last", said(statistics.bootstrap_interval(fresh_untrained[:,
 
 # %%
 SETTINGS = {
-    "x half as long": prompts.linear_prompts(640, N, D, seed=3, scale=0.5),
-    "x three times as long": prompts.linear_prompts(640, N, D, seed=4, scale=3.0),
-    "skewed covariance": prompts.linear_prompts(640, N, D, seed=5, transform=prompts.skewed_transform(D, seed=6)),
+    "x half as long": incontext.linear_prompts(640, N, D, seed=3, scale=0.5),
+    "x three times as long": incontext.linear_prompts(640, N, D, seed=4, scale=3.0),
+    "skewed covariance": incontext.linear_prompts(640, N, D, seed=5, transform=prompts.skewed_transform(D, seed=6)),
     "opposite quadrant": prompts.opposite_quadrants(640, N, D, seed=7),
     "orthogonal questions": prompts.orthogonal_queries(640, D, D, seed=8),
-    "noise 0.5": prompts.linear_prompts(640, N, D, seed=9, noise=0.5),
+    "noise 0.5": incontext.linear_prompts(640, N, D, seed=9, noise=0.5),
 }
 
 
@@ -164,7 +155,7 @@ def relative_errors(drawn):
     answerers = {name: ESTIMATORS[name] for name in ("transformer", "least squares", "zero")}
     if drawn.noise:
         answerers["Bayes-optimal ridge"] = partial(incontext.bayes_ridge, noise=drawn.noise)
-    unit = incontext.query_errors(incontext.zero, drawn).mean()
+    unit = incontext.query_errors(estimators.zero, drawn).mean()
     return {name: incontext.query_errors(estimator, drawn) / unit for name, estimator in answerers.items()}
 
 
@@ -200,9 +191,9 @@ pd.DataFrame(rows).T.fillna("").style.set_caption("Relative error at the last po
 # model's?
 
 # %%
-part = prompts.linear_prompts(320, N, D, seed=10)
+part = incontext.linear_prompts(320, N, D, seed=10)
 implied = incontext.implied_weights(regressor.model, part.xs, part.ys)
-least = incontext.least_squares_weights(part.xs, part.ys)
+least = estimators.least_squares_weights(part.xs, part.ys)
 truth = np.broadcast_to(part.w.numpy()[:, None], least.shape)
 
 
@@ -216,7 +207,7 @@ pairs = {
     "model to true weights": distance(implied, truth),
     "least squares to true weights": distance(least, truth),
     "model to least squares": distance(implied, least),
-    "model to ridge(0.1)": distance(implied, incontext.ridge_weights(part.xs, part.ys, 0.1)),
+    "model to ridge(0.1)": distance(implied, estimators.ridge_weights(part.xs, part.ys, 0.1)),
     "zero to true weights": distance(np.zeros_like(truth), truth),
 }
 WEIGHT_LINES = dict(zip(pairs, ((plots.CYCLE[0], "-"), (plots.CYCLE[1], "--"), (plots.CYCLE[3], "-"), (plots.CYCLE[2], "-."), (plots.INK, "-")), strict=True))
@@ -232,7 +223,7 @@ PENALTIES = np.geomspace(1e-3, 3, 15)
 
 def penalty_profile(weights, drawn, numbers=(1, 2, 3, 5, 9)):
     """Mean squared distance of weights from ridge regressions by penalty."""
-    by_penalty = {p: distance(weights, incontext.ridge_weights(drawn.xs, drawn.ys, p)) for p in PENALTIES}
+    by_penalty = {p: distance(weights, estimators.ridge_weights(drawn.xs, drawn.ys, p)) for p in PENALTIES}
     rows = [(k, p, found[:, k].mean()) for p, found in by_penalty.items() for k in numbers]
     return pd.DataFrame(rows, columns=["examples", "penalty", "distance"])
 
@@ -293,9 +284,9 @@ for name, size in sizes.items():
 # %%
 states, answer_states = answer_layers.token_states(regressor.model, fresh.xs, fresh.ys)
 control, _ = answer_layers.token_states(untrained.model, fresh.xs, fresh.ys)
-LAYERS = hooks.sites(regressor.model).layers[: len(states)]
+LAYERS = activations.sites_of(regressor.model).layers[: len(states)]
 targets = {k: incontext.least_squares(fresh.xs, fresh.ys)[:, k] for k in (2, N - 1)}
-functions = incontext.least_squares_weights(fresh.xs, fresh.ys)[:, N - 1]
+functions = estimators.least_squares_weights(fresh.xs, fresh.ys)[:, N - 1]
 
 
 # %%
@@ -376,14 +367,14 @@ worst_head = tuple(int(c) for c in worst.iloc[-1]["name"] if c.isdigit())
 # {numref}`fig-ctx-grid` and {numref}`fig-ctx-grid-later` are the picture that it was to end with, for the head that the model can least do without and for one of layer 2 on the same prompt: queries down the side, keys along the top, questions and answers apart.
 
 # %%
-shown = prompts.linear_prompts(400, N, D, seed=11)
+shown = incontext.linear_prompts(400, N, D, seed=11)
 
 
 def patterns_of(loaded):
     """Attention patterns [layer, prompt, head, query, key] on the shown prompts."""
-    with hooks.recording(loaded.model, ["patterns"]) as record, torch.no_grad():
+    with activations.recording(loaded.model, ["patterns"]) as record, torch.no_grad():
         loaded.model(xs=shown.xs, ys=shown.ys)
-    return hooks.stacked(record)["patterns"].numpy()
+    return activations.stacked(record)["patterns"].numpy()
 
 
 patterns = {"trained": patterns_of(regressor), "untrained": patterns_of(untrained)}
@@ -543,22 +534,22 @@ COMPONENTS = 15_000
 
 def learned(n_fitted):
     """The posterior over alpha and the prior of stacking, from simulated prompts."""
-    bank = prompts.selector_prompts(COMPONENTS, seed=12, n_points=100, n_fitted=n_fitted)
-    return model_selection.Mixture.from_prompts(bank.xs, bank.ys, bank.alphas), model_selection.Stacking.from_prompts(bank.xs, bank.ys)
+    bank = incontext.selector_prompts(COMPONENTS, seed=12, n_points=100, n_fitted=n_fitted)
+    return selection.Mixture.from_prompts(bank.xs, bank.ys, bank.alphas), selection.Stacking.from_prompts(bank.xs, bank.ys)
 
 
 # %%
 def study(loaded, n_fitted, n_prompts=320):
     """Prompts, the evidence in them, and every answer to them."""
     mixture, stacking = learned(n_fitted)
-    drawn = prompts.selector_prompts(n_prompts, seed=13, n_fitted=n_fitted)
+    drawn = incontext.selector_prompts(n_prompts, seed=13, n_fitted=n_fitted)
     posterior, both = mixture.posterior(drawn.xs, drawn.ys), drawn.xs.double().numpy()
     answers = {
         "transformer": incontext.predict(loaded.model, drawn.xs, drawn.ys),
         "ridge(0.1)": both[..., 0],
         "ridge(0.8)": both[..., 1],
-        "hard choice": model_selection.hard_choice(both, posterior),
-        "averaging of both": model_selection.averaging(both, posterior),
+        "hard choice": selection.hard_choice(both, posterior),
+        "averaging of both": selection.averaging(both, posterior),
         "stacking": stacking.predict(drawn.xs, drawn.ys),
         "posterior mean": posterior.mean,
     }
@@ -569,7 +560,7 @@ def study(loaded, n_fitted, n_prompts=320):
 studies = {title: study(*what) for title, what in FITTED.items()}
 
 # %% [markdown]
-# Every way to answer follows from one posterior. Given a prompt's functions its points $(p_1, p_2, y)$ are normal; the probability of each $\alpha$ is a mixture over {glue:text}`ctx-components` simulated prompts (`model_selection.Mixture`). From it:
+# Every way to answer follows from one posterior. Given a prompt's functions its points $(p_1, p_2, y)$ are normal; the probability of each $\alpha$ is a mixture over {glue:text}`ctx-components` simulated prompts (`incontext.selection.Mixture`). From it:
 # the *hard choice* of the likelier ridge regression; *averaging* of both by their probability {cite}`hoeting1999`; and the *posterior mean* of y, the best answer up to the number of components. *Stacking*
 # {cite}`wolpert1992` asks nothing about $\alpha$: it is one Bayesian linear regression of y on both predictions, in context, from the points before.
 
@@ -653,7 +644,7 @@ for k in (5, 10, 20):
 
 # %%
 K = 5
-drawn = prompts.selector_prompts(1000, seed=14, n_fitted=6, n_points=K + 1)
+drawn = incontext.selector_prompts(1000, seed=14, n_fitted=6, n_points=K + 1)
 mixture, stacking = learned(6)
 odds = mixture.posterior(drawn.xs, drawn.ys).log_odds[:, K]
 gradients = {
@@ -695,7 +686,7 @@ figures = recorded.figures("003")["value"]
 alphas = {"0.1 and 0.8, as configured": (0.1, 0.8), "0.1 and 0.5": (0.1, 0.5)}
 rows = {}
 for title, pair in alphas.items():
-    drawn = prompts.selector_prompts(4000, seed=15, alphas=pair)
+    drawn = incontext.selector_prompts(4000, seed=15, alphas=pair)
     found = (drawn.xs - drawn.ys[..., None])[:, -1].square().numpy()
     rows[title] = {"noise alone": np.mean([(0.8 * a) ** 2 for a in pair]), "first ridge": found[:, 0].mean(), "second ridge": found[:, 1].mean()}
     rows[title]["choice that sees the answer"] = found.min(axis=1).mean()
@@ -705,7 +696,7 @@ pd.DataFrame(rows).T.style.format(precision=4).set_caption("Squared error at the
 for key, value in figures.items():
     glue(f"ctx-recorded-{key}", float(value), display=False)
 glue("ctx-noise-floor", float(rows["0.1 and 0.8, as configured"]["noise alone"]), display=False)
-large = prompts.selector_prompts(4000, seed=16)
+large = incontext.selector_prompts(4000, seed=16)
 own = (incontext.predict(selector.model, large.xs, large.ys) - large.ys.numpy()) ** 2
 for i, name in enumerate(("0.1", "0.8")):
     ridge = (large.xs[..., i] - large.ys).square().numpy()
@@ -726,12 +717,12 @@ for i, name in enumerate(("0.1", "0.8")):
 
 # %%
 NOISE = 0.5
-drawn = prompts.linear_prompts(1280, N, D, seed=17, noise=NOISE)
+drawn = incontext.linear_prompts(1280, N, D, seed=17, noise=NOISE)
 with_noise = {
     "transformer": partial(incontext.predict, noisy.model),
     "least squares": incontext.least_squares,
     "Bayes-optimal ridge": partial(incontext.bayes_ridge, noise=NOISE),
-    "zero": incontext.zero,
+    "zero": estimators.zero,
 }
 noisy_errors = {name: incontext.query_errors(estimator, drawn) for name, estimator in with_noise.items()}
 
@@ -740,7 +731,7 @@ plots.curves({n: incontext.error_curve(v) for n, v in noisy_errors.items()}, "sq
 
 # %%
 noisy_implied = incontext.implied_weights(noisy.model, drawn.xs[:320], drawn.ys[:320])
-subset = prompts.Prompts(drawn.xs[:320], drawn.ys[:320], drawn.queries[:320], drawn.answers[:320], drawn.w[:320], NOISE)
+subset = incontext.Prompts(drawn.xs[:320], drawn.ys[:320], drawn.queries[:320], drawn.answers[:320], drawn.w[:320], NOISE)
 noisy_profile = penalty_profile(noisy_implied, subset)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared distance / d of the noisy model's implied weights from those of ridge regressions, by penalty; a dot at the nearest. The Bayes-optimal penalty is 0.25.", "name": "fig-ctx-noise-penalties"}, "image": {"alt": "Lines for one to nine examples over penalties from a thousandth to three, each with a dot at its minimum."}}
@@ -852,13 +843,13 @@ for key, end in (("least", min), ("most", max)):
 # - Its notebook stops at errors: names that were never defined, a hook tree that fails on the first module, a syntax error in the clustering function, inputs of other prompts beside the labels of one. None of its clusters was ever computed.
 # - It renamed the weights of an embedding table that no prompt reads (its gradient is none), and dropped the read-in and read-out, which take the table's place; `weights.extract` has them.
 # - Its prompts are not interleaved: a token holds two predictions and an answer, so its even and odd rows are not x and y queries. Here both models have questions and answers.
-# - Its hooks stay on the model. `named_activations.named` gives the same names, flat (`blocks.0.attn.hook_z`) or as a tree, and removes them.
+# - Its hooks stay on the model. `activations.named` gives the same names, flat (`blocks.0.attn.hook_z`) or as a tree, and removes them.
 # - Rows cluster by position even where attention is random. Without that null, every cluster would have looked like a discovery.
 # - Its "model selection" had no strategy to be told apart from: with 21 points fitted, choosing, averaging and regressing are almost the same.
 
 # %%
-flat = named_activations.named(regressor.model, xs=fresh.xs[:2], ys=fresh.ys[:2])
-tree = named_activations.nested(flat)
+flat = activations.named(regressor.model, xs=fresh.xs[:2], ys=fresh.ys[:2])
+tree = activations.nested(flat)
 print(len(flat), tuple(flat["blocks.0.attn.hook_z"].shape), tree["blocks"]["0"]["attn"]["hook_z"] is flat["blocks.0.attn.hook_z"])
 
 # %% [markdown]

@@ -12,7 +12,9 @@ import pandas as pd
 from myst_nb import glue
 from scipy.stats import wilcoxon
 
-from analysis_lib import activations, circuits, minigpt_runs, models, plots, statistics, synthetic, weights
+from analysis_lib import activations, circuits, models, plots, statistics, weights
+from analysis_lib.circuits import repeats, scoreboard
+from analysis_lib.models import training_history
 from analysis_lib.texts import paragraphs
 from analysis_lib.vocabulary import Vocabulary
 
@@ -62,14 +64,14 @@ print(toy.label)
 # another, so that picking the best of sixteen cannot flatter it.
 
 # %%
-BLOCK, LENGTH = 15, synthetic.LENGTH
-SYMBOLS = range(1, synthetic.VOCABULARY)
+BLOCK, LENGTH = 15, repeats.LENGTH
+SYMBOLS = range(1, repeats.VOCABULARY)
 
 
 def draw(seed, n_sequences=64, gap=(0, 24)):
     """A probe of the toy's symbols."""
     return circuits.repeated_random_tokens(
-        SYMBOLS, n_sequences, BLOCK, gap, start=synthetic.BEGIN, length=LENGTH, distinct=False, seed=seed
+        SYMBOLS, n_sequences, BLOCK, gap, start=repeats.BEGIN, length=LENGTH, distinct=False, seed=seed
     )
 
 
@@ -86,7 +88,7 @@ def look(loaded, probe):
     patterns = activations.run_ids(loaded, probe.ids, outputs=["patterns"]).patterns
     scores = circuits.head_scores(patterns, probe.ids, per_sequence=True)
     scores |= circuits.head_scores(patterns, probe.ids, True, probe.foretold, names=("duplicate token", "induction"))
-    return patterns, scores | {"two back": circuits.offset_scores(patterns, 2, per_sequence=True)}
+    return patterns, scores | {"two back": scoreboard.offset_scores(patterns, 2, per_sequence=True)}
 
 
 def losses_of(loaded, probe):
@@ -154,7 +156,7 @@ glue("ind-shifting-heads", ", ".join(told), display=False)
 # {glue:text}`ind-induction-heads`, and the *shift heads* of layer 0, which look a fixed one or two places back, {glue:text}`ind-shifting-heads`.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Patterns of the two heads on a short sequence of the same kind; outlined, the keys that a perfect head would attend to.", "name": "fig-induction-patterns"}, "image": {"alt": "Two lower triangles. The previous-token head is a line just below the diagonal, the induction head a shorter line far below it, both inside the outlines, besides attention in the first column."}}
-short = circuits.repeated_random_tokens(SYMBOLS, 1, 10, (6, 6), start=synthetic.BEGIN, length=34, seed=4)
+short = circuits.repeated_random_tokens(SYMBOLS, 1, 10, (6, 6), start=repeats.BEGIN, length=34, seed=4)
 seen = look(toy, short)[0][0]
 targets = circuits.induction_targets(short.ids[0]) & short.foretold[0][:, None]
 plots.patterns_with_targets({
@@ -418,7 +420,7 @@ direct = paths.query("kind == 'layer 1' and second == @strongest[1]")
 glue_interval("strongest-target", statistics.bootstrap_interval(direct["target"]))
 glue_interval("pair-size", statistics.bootstrap_interval(pair["norm"].to_numpy() / direct["norm"].to_numpy()))
 virtual = [circuits.virtual_patterns(p)[None, previous[1], [strongest[1]]] for p in patterns]
-glue_interval("pair-duplicate", statistics.bootstrap_interval(circuits.duplicate_token_scores(virtual, probe.ids, True, probe.foretold)[:, 0, 0]))
+glue_interval("pair-duplicate", statistics.bootstrap_interval(scoreboard.duplicate_token_scores(virtual, probe.ids, True, probe.foretold)[:, 0, 0]))
 
 # %% [markdown]
 # All {glue:text}`ind-k-pairs:d` virtual heads together hold {glue:text}`ind-paths-toy-virtual` of the variance (untrained {glue:text}`ind-paths-untrained-virtual`) and {glue:text}`ind-norm-toy` of the summed norms
@@ -456,7 +458,7 @@ glue("ind-copy-untrained", float(copies.loc[~copies["trained"], "copying"].abs()
 #
 # ## How it forms
 #
-# The checkpoint's folder holds {glue:text}`ind-snapshots:d` snapshots of the weights along the {glue:text}`ind-steps:,` training steps (`minigpt_runs.snapshots`). Heads are those of the finished model; dotted lines are the best
+# The checkpoint's folder holds {glue:text}`ind-snapshots:d` snapshots of the weights along the {glue:text}`ind-steps:,` training steps (`models.training_history.snapshots`). Heads are those of the finished model; dotted lines are the best
 # heads of the other seeds, as measured while they were trained.
 
 # %%
@@ -468,14 +470,14 @@ def milestones(loaded):
     return heads | {"first": before.mean(), "second": again.mean(), "pair": k[best], "others": np.median(k)}
 
 
-along = minigpt_runs.snapshots()
+along = training_history.snapshots()
 history = pd.DataFrame({step: milestones(model) for step, model in along.items()}).T
-course = minigpt_runs.course().set_index("step")
+course = training_history.course().set_index("step")
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The toy along training: loss on the probe, head scores (dotted: other seeds), and the K-composition of the circuit's strongest pair beside the median of all pairs and chance.", "name": "fig-induction-emergence"}, "image": {"alt": "Three panels over training steps on a logarithmic axis: losses of both occurrences part, the previous-token score and then the induction score rise, and the composition of the pair leaves that of the other pairs."}}
 faint = {
     f"_{key}{seed}": (run[key], colour + "66", ":")
-    for seed, run in course[course["seed"] != minigpt_runs.shipped_seed()].groupby("seed")
+    for seed, run in course[course["seed"] != training_history.shipped_seed()].groupby("seed")
     for key, colour in (("previous_token", ORANGE), ("induction", BLUE))
 }
 plots.emergence(
@@ -511,7 +513,7 @@ def portrait(loaded):
     }
 
 
-seeds = {f"seed {seed}": portrait(loaded) for seed, loaded in minigpt_runs.seed_models().items()}
+seeds = {f"seed {seed}": portrait(loaded) for seed, loaded in training_history.seed_models().items()}
 nulls = {f"untrained {seed}": portrait(models.untrained_like(toy, seed)) for seed in range(5)}
 
 # %% tags=["hide-input"]
@@ -532,10 +534,10 @@ for key, column in (("previous", "previous token"), ("induction", "induction"), 
 glue("ind-nulls-induction", float(pd.DataFrame(nulls).T["induction"].max()), display=False)
 
 
-shipped = next(record["trained"] for record in minigpt_runs.records() if record["seed"] == minigpt_runs.shipped_seed())
+shipped = next(record["trained"] for record in training_history.records() if record["seed"] == training_history.shipped_seed())
 for key in ("background", "new", "repeated_known_2"):
     glue(f"ind-record-{key}", float(shipped[key]), display=False)
-glue("ind-entropy", float(synthetic.background().entropies()["both"]), display=False)
+glue("ind-entropy", float(repeats.background().entropies()["both"]), display=False)
 
 
 def reached(run, key):
@@ -610,7 +612,7 @@ plots.intervals(ordered, "fall of the loss [nats a token]", {"words": GREY, "ord
 # ### Which heads
 #
 # A head spreads some attention over everything, so a small score says nothing. Held against it is the attention that *keys within four places of a target* get, per key: the **excess** is what a head gives to the
-# token after an earlier occurrence because it stands there (`circuits.induction_excess`). And natural text: {glue:text}`ind-paragraphs:d` paragraphs written for this book, in the rows of words of three letters or more
+# token after an earlier occurrence because it stands there (`circuits.scoreboard.induction_excess`). And natural text: {glue:text}`ind-paragraphs:d` paragraphs written for this book, in the rows of words of three letters or more
 # that have been there before. For each head a one-sided Wilcoxon signed-rank test over sequences or paragraphs, corrected by Holm over the heads of a model {cite}`holm1979`.
 
 # %%
@@ -628,15 +630,15 @@ def natural(loaded):
 # %%
 def excesses(loaded, patterns):
     """Induction excess [unit, layer, head] on random words and on the paragraphs."""
-    random_ = circuits.induction_excess(patterns, word_probe.ids, True, word_probe.foretold)
+    random_ = scoreboard.induction_excess(patterns, word_probe.ids, True, word_probe.foretold)
     read_patterns, ids, rows = natural(loaded)
-    found = circuits.induction_excess(read_patterns, ids, True, rows)
+    found = scoreboard.induction_excess(read_patterns, ids, True, rows)
     return {"random words": random_, "paragraphs": found[~np.isnan(found[:, 0, 0])]}
 
 
 excess = {(name, "trained"): excesses(polish[name], spoken[name][0]) for name in polish}
 excess |= {(name, "untrained"): excesses(untrained_polish[name], spoken_fresh[name][0]) for name in polish}
-toy_excess = circuits.induction_excess(patterns, probe.ids, True, probe.foretold)[:, *strongest]
+toy_excess = scoreboard.induction_excess(patterns, probe.ids, True, probe.foretold)[:, *strongest]
 
 
 # %% tags=["hide-input"]

@@ -28,7 +28,9 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from analysis_lib import cards, diagrams, models, plots, statistics
+from analysis_lib import models, plots, statistics
+from analysis_lib.models import cards
+from analysis_lib.plots import diagrams
 
 plots.use_style()
 BLUE, ORANGE = plots.MODEL_COLOURS["polish-gpt2"], plots.MODEL_COLOURS["herbert"]
@@ -289,7 +291,7 @@ caption = "Tokens removed by each filter after those above it; in parentheses, t
 pd.DataFrame(shares).style.set_caption(caption)
 
 # %%
-from analysis_lib.lexicon import Lexicon
+from analysis_lib.vocabulary import Lexicon
 
 whole = {name: v.text[v.keep(whole_words=True, min_length=2)] for name, v in vocabularies.items()}
 known = {name: Lexicon.from_forms(forms).known for name, forms in whole.items()}
@@ -354,7 +356,7 @@ for key, name in (("gpt2", "polish-gpt2"), ("herbert", "herbert")):
 # Four beginnings of our own, continued by the GPT-2: 40 tokens, drawn at temperature 0.8 from the 40 most likely, seed 0, nothing picked.
 
 # %%
-from analysis_lib import samples
+from analysis_lib.models import generation
 
 PROMPTS = {
     "Long ago, in a small town on the Vistula,": "Dawno temu, w małym mieście nad Wisłą,",
@@ -364,7 +366,7 @@ PROMPTS = {
 }
 
 # %% tags=["hide-input"]
-written = {prompt: samples.continue_text(gpt2, prompt, n_samples=4) for prompt in PROMPTS.values()}
+written = {prompt: generation.continue_text(gpt2, prompt, n_samples=4) for prompt in PROMPTS.values()}
 first = [(f"{prompt} …<br><i>{english}</i>", written[prompt][0]) for english, prompt in PROMPTS.items()]
 wide = {"selector": "td", "props": "white-space: normal; text-align: left; vertical-align: top; min-width: 7rem"}
 columns = ["beginning", "… as polish-gpt2-mini goes on"]
@@ -372,9 +374,9 @@ pd.DataFrame(first, columns=columns).style.hide(axis="index").set_table_styles([
 
 # %%
 untrained = models.untrained_like(gpt2, seed=0)
-noise = [text for prompt in PROMPTS.values() for text in samples.continue_text(untrained, prompt, n_samples=4)]
-trained_share = statistics.bootstrap_interval(samples.known_share(sum(written.values(), [])))
-untrained_share = statistics.bootstrap_interval(samples.known_share(noise))
+noise = [text for prompt in PROMPTS.values() for text in generation.continue_text(untrained, prompt, n_samples=4)]
+trained_share = statistics.bootstrap_interval(generation.known_share(sum(written.values(), [])))
+untrained_share = statistics.bootstrap_interval(generation.known_share(noise))
 
 # %% tags=["remove-cell"]
 for key, interval in (("gpt2", trained_share), ("untrained", untrained_share)):
@@ -403,7 +405,7 @@ GAPS = {
 
 # %% tags=["hide-input"]
 def guesses(text):
-    return ", ".join(f"{label} {100 * share:.0f} %" for label, share in samples.fill_in(herbert, text))
+    return ", ".join(f"{label} {100 * share:.0f} %" for label, share in generation.fill_in(herbert, text))
 
 
 filled = [(f"{text.replace('<mask>', '▁▁▁')}<br><i>{english}</i>", guesses(text)) for english, text in GAPS.items()]
@@ -420,7 +422,7 @@ pd.DataFrame(filled, columns=columns).style.hide(axis="index").set_table_styles(
 # vectors, one matrix for each head, $W_Q, W_K, W_V$ of shape $[d_{model}, d_{head}]$ and $W_O$ of shape $[d_{head}, d_{model}]$.
 
 # %%
-from analysis_lib import reconstruction, weights
+from analysis_lib import weights
 
 read = {"polish-gpt2": weights.extract(gpt2), "herbert": weights.extract(herbert)}
 names = ("W_E", "W_pos", "W_U", "W_Q", "W_K", "W_V", "W_O", "W_in", "W_out")
@@ -439,8 +441,8 @@ pd.DataFrame(shapes, index=names).style
 # and head, on the five sentences.
 
 # %%
-errors = {"polish-gpt2": reconstruction.attention_errors(gpt2, texts), "herbert": reconstruction.attention_errors(herbert, texts)}
-wrong = reconstruction.attention_errors(herbert, texts, weights=reconstruction.split_outputs_wrongly(read["herbert"]))
+errors = {"polish-gpt2": weights.attention_errors(gpt2, texts), "herbert": weights.attention_errors(herbert, texts)}
+wrong = weights.attention_errors(herbert, texts, weights=weights.split_outputs_wrongly(read["herbert"]))
 
 # %% [markdown]
 # One of the original notebooks split HerBERT's output matrix into heads along its *output* axis, while attention lays its heads side by

@@ -23,16 +23,16 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from analysis_lib import synthetic
-from analysis_lib.minigpt import MiniGPT, MiniGPTConfig
+from analysis_lib.circuits import repeats
+from analysis_lib.models.minigpt import MiniGPT, MiniGPTConfig
 
 NAME = "minigpt-induction"
 SEEDS = range(5)
 STEPS, BATCH, WARMUP, RATE = 4000, 32, 100, 5e-3
-TOKENS = STEPS * BATCH * synthetic.LENGTH
+TOKENS = STEPS * BATCH * repeats.LENGTH
 SNAPSHOTS = (0, 100, 150, 200, 250, 300, 350, 400, 600, 1200, 2400, STEPS)
 MEASURED_EVERY = 50
-SYMBOL_ENTROPY = math.log(synthetic.VOCABULARY - 1)  # of a block, in nats
+SYMBOL_ENTROPY = math.log(repeats.VOCABULARY - 1)  # of a block, in nats
 FRESH_SEED = 10_000  # of the sequences that models are measured on; no training batch is drawn from it
 CHECKPOINTS = Path(__file__).parents[1] / "analysis_lib" / "checkpoints"
 
@@ -40,8 +40,8 @@ CHECKPOINTS = Path(__file__).parents[1] / "analysis_lib" / "checkpoints"
 def configuration():
     """The model's sizes. Embeddings start shorter than positions: the first thing to be learned is where to look."""
     return MiniGPTConfig(
-        vocab_size=synthetic.VOCABULARY, n_positions=synthetic.LENGTH, d_model=128, n_heads=8, n_layers=2,
-        embedding_std=0.3, position_std=1.0, bos_token_id=synthetic.BEGIN,
+        vocab_size=repeats.VOCABULARY, n_positions=repeats.LENGTH, d_model=128, n_heads=8, n_layers=2,
+        embedding_std=0.3, position_std=1.0, bos_token_id=repeats.BEGIN,
     )
 
 
@@ -53,7 +53,7 @@ def build(seed):
 
 def batch(seed, step):
     """Sequences [BATCH, LENGTH] of one step: they depend on seed and step alone."""
-    return torch.from_numpy(synthetic.sample_sequences(BATCH, np.random.default_rng([seed, step])))
+    return torch.from_numpy(repeats.sample_sequences(BATCH, np.random.default_rng([seed, step])))
 
 
 def rate_share(step):
@@ -103,11 +103,11 @@ def measure(model, n=256, seed=FRESH_SEED):
         one and after two tokens of them).
     """
     rng = np.random.default_rng(seed)
-    blocks = synthetic.repeated_blocks(n, rng)
+    blocks = repeats.repeated_blocks(n, rng)
     ids = torch.from_numpy(blocks.ids)
     found = model(ids, output_attentions=True)
     losses = next_token_losses(found.logits, ids)
-    plain = torch.from_numpy(synthetic.background_sequences(n, rng))
+    plain = torch.from_numpy(repeats.background_sequences(n, rng))
     earlier = (ids[:, :, None] == ids[:, None]).tril(-1)  # (sequence, query, key)
     targets = torch.nn.functional.pad(earlier, (1, 0))[:, :, :-1].float()
     rows = torch.from_numpy(blocks.repeated(0)).float()
@@ -214,23 +214,23 @@ def evaluation(record):
     return {
         **record["trained"],
         "untrained": record["untrained"],
-        "entropies": {**synthetic.background().entropies(), "symbol": SYMBOL_ENTROPY},
+        "entropies": {**repeats.background().entropies(), "symbol": SYMBOL_ENTROPY},
         "run": {"seed": record["seed"], "steps": STEPS, "tokens": TOKENS, "seconds": record["seconds"], "device": record["device"]},
     }
 
 
 def card(records, shipped):
     """Model card in Markdown, with all seeds."""
-    chosen, entropies = records[SEEDS.index(shipped)], synthetic.background().entropies()
+    chosen, entropies = records[SEEDS.index(shipped)], repeats.background().entropies()
     found, parameters = chosen["trained"], sum(p.numel() for p in MiniGPT(configuration()).parameters())
     lines = [
         "---", "license: mit", "---", f"# {NAME}", "",
         f"`MiniGPT`, {parameters:,} parameters, made for this book by `training/minigpt.py`.", "",
         "| | |", "|---|---|",
-        "| data | synthetic, drawn anew for every step by `analysis_lib/synthetic.py`: a second-order Markov chain over 31 symbols; over "
-        "every second sequence a block of random symbols is written again and again |",
+        "| data | synthetic, drawn anew for every step by `analysis_lib/circuits/repeats.py`: a second-order Markov chain over 31 symbols; "
+        "over every second sequence a block of random symbols is written again and again |",
         "| licence | MIT, as the code |",
-        f"| tokens seen | {TOKENS:,} ({STEPS:,} steps of {BATCH} sequences of {synthetic.LENGTH} tokens) |",
+        f"| tokens seen | {TOKENS:,} ({STEPS:,} steps of {BATCH} sequences of {repeats.LENGTH} tokens) |",
         f"| held-out loss, background | {found['background']:.3f} nats a token; entropy rate {entropies['both']:.3f}, "
         f"with one symbol of context {entropies['last']:.3f}, unigram {entropies['none']:.3f} |",
         f"| held-out loss, first occurrence of a block | {found['new']:.3f} nats a token; entropy {SYMBOL_ENTROPY:.3f} |",

@@ -19,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import GPT2TokenizerFast
 
-from analysis_lib.minigpt import MiniGPT, MiniGPTConfig
+from analysis_lib.models.minigpt import MiniGPT, MiniGPTConfig
 from training.evaluate import evaluate_gpt2
 from training.export import CHECKPOINTS, interval
 from training.loop import ChunkedCrossEntropy, autocast, cap_norms, load_ids, load_weights, train

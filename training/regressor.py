@@ -33,8 +33,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from analysis_lib import prompts
-from analysis_lib.regressor import Regressor, RegressorConfig
+from analysis_lib import incontext
+from analysis_lib.models.regressor import Regressor, RegressorConfig
 from training.loop import append_log, load_state, save_state, trim_log
 
 BATCH, WARMUP, CURRICULUM, FLOOR = 64, 200, 300, 0.02
@@ -63,7 +63,7 @@ class Task:
 def _linear(noise):
     return Task(
         {"n_dims": 3, "n_points": 10, "layout": "interleaved"},
-        lambda n, seed: prompts.linear_prompts(n, 10, 3, seed, noise=noise),
+        lambda n, seed: incontext.linear_prompts(n, 10, 3, seed, noise=noise),
         rate=1e-3, steps=12_000, unit=3.0, noise=noise,
     )
 
@@ -71,7 +71,7 @@ def _linear(noise):
 def _selector(n_fitted):
     return Task(
         {"n_dims": 2, "n_points": 21, "layout": "stacked"},
-        lambda n, seed, n_points=21: prompts.selector_prompts(n, seed, n_points=n_points, n_fitted=n_fitted),
+        lambda n, seed, n_points=21: incontext.selector_prompts(n, seed, n_points=n_points, n_fitted=n_fitted),
         rate=1e-3, steps=10_000,
     )
 

@@ -17,9 +17,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from analysis_lib import incontext, model_selection, prompts
+from analysis_lib import incontext
+from analysis_lib.incontext import estimators, prompts, selection
 from analysis_lib.models import STUDIES
-from analysis_lib.regressor import Regressor, RegressorConfig
+from analysis_lib.models.regressor import Regressor, RegressorConfig
 from analysis_lib.statistics import bootstrap_interval, difference_interval
 from training.regressor import BATCH, TASKS, VALIDATION_SEED, build, measured_errors
 
@@ -49,7 +50,7 @@ def measure_linear(model, task):
         for predictions in (
             incontext.bayes_ridge(found.xs, found.ys, task.noise),
             incontext.least_squares(found.xs, found.ys),
-            incontext.zero(found.xs, found.ys),
+            estimators.zero(found.xs, found.ys),
         )
     )
     late = slice(2 * task.config["n_dims"], None)
@@ -77,14 +78,14 @@ def measure_selector(model, task):
     """
     found = task.draw(N_TEST, TEST_SEED)
     simulated = task.draw(N_COMPONENTS, CALIBRATION_SEED, n_points=400)
-    posterior = model_selection.Mixture.from_prompts(simulated.xs, simulated.ys, simulated.alphas).posterior(found.xs, found.ys)
+    posterior = selection.Mixture.from_prompts(simulated.xs, simulated.ys, simulated.alphas).posterior(found.xs, found.ys)
     true = torch.isclose(found.alphas, torch.tensor(prompts.ALPHAS[1])).long()
     predictions = {
         "ridge_0.1": found.xs[..., 0],
         "ridge_0.8": found.xs[..., 1],
         "true_alpha": found.xs[torch.arange(len(true)), :, true],
-        "more_probable": model_selection.hard_choice(found.xs, posterior),
-        "bayes_average": model_selection.averaging(found.xs, posterior),
+        "more_probable": selection.hard_choice(found.xs, posterior),
+        "bayes_average": selection.averaging(found.xs, posterior),
         "posterior_mean": posterior.mean,
     }
     errors = {name: incontext.squared_errors(values, found.ys, 1) for name, values in predictions.items()}

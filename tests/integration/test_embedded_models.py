@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from analysis_lib import models, reconstruction, weights
+from analysis_lib import models, weights
 from analysis_lib.vocabulary import Vocabulary
 
 SENTENCES = (
@@ -105,7 +105,7 @@ def test_the_vocabulary(loaded):
 
 
 def test_attention_is_rebuilt_from_the_weights(loaded):
-    errors = reconstruction.attention_errors(loaded, SENTENCES)
+    errors = weights.attention_errors(loaded, SENTENCES)
     assert errors.pattern.max() < 1e-5
     assert errors.output.max() < 1e-5 * max(1, errors.output_scale.max())
 

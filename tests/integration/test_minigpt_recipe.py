@@ -7,7 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from analysis_lib import cards, head_scores, minigpt_runs, models, reconstruction, synthetic, weights
+from analysis_lib import circuits, models, weights
+from analysis_lib.circuits import repeats, scoreboard
+from analysis_lib.models import cards, training_history
 from analysis_lib.statistics import Interval
 from training import minigpt as recipe
 
@@ -34,7 +36,7 @@ def test_the_shipped_model_holds_an_induction_circuit(toy):
     assert max(found["previous_token"][0]) >= 0.95
     assert max(found["induction"][1]) >= 0.75
     assert found["repeated_known_2"] <= 0.1
-    entropies = synthetic.background().entropies()
+    entropies = repeats.background().entropies()
     assert entropies["both"] < found["background"] < entropies["both"] + 0.25
     assert found["background"] < entropies["last"] - 0.4  # better than any model of pairs
     assert recipe.SYMBOL_ENTROPY < found["new"] < recipe.SYMBOL_ENTROPY + 0.5
@@ -49,8 +51,8 @@ def test_an_untrained_model_holds_none(untrained):
 
 def test_random_symbols_at_random_gaps(toy, untrained):
     """A probe unlike the training sequences: random symbols throughout, one block that comes twice."""
-    probe = head_scores.repeated_random_tokens(
-        range(1, synthetic.VOCABULARY), 128, 15, (0, 24), start=synthetic.BEGIN, length=synthetic.LENGTH, distinct=False, seed=FRESH
+    probe = circuits.repeated_random_tokens(
+        range(1, repeats.VOCABULARY), 128, 15, (0, 24), start=repeats.BEGIN, length=repeats.LENGTH, distinct=False, seed=FRESH
     )
     ids = torch.from_numpy(probe.ids)
     scores = {}
@@ -58,12 +60,12 @@ def test_random_symbols_at_random_gaps(toy, untrained):
         with torch.no_grad():
             out = model.model(ids, output_attentions=True)
         patterns = torch.stack(out.attentions, dim=1).numpy()
-        targets = [head_scores.induction_targets(row) for row in probe.ids]
+        targets = [circuits.induction_targets(row) for row in probe.ids]
         for target, second in zip(targets, probe.second, strict=True):
             target[np.setdiff1d(np.arange(len(target)), second[:-1])] = False
         losses = recipe.next_token_losses(out.logits, ids).numpy()
         first, second = (np.take_along_axis(losses, places[:, 2:] - 1, axis=1).mean() for places in (probe.first, probe.second))
-        scores[model.source] = head_scores.attention_to(patterns, targets)[1].max(), first, second
+        scores[model.source] = scoreboard.attention_to(patterns, targets)[1].max(), first, second
     assert scores["embedded"][0] > 0.7
     assert scores["embedded"][2] < 0.25 < 3 < scores["embedded"][1]
     assert scores["untrained"][0] < 0.2
@@ -72,13 +74,13 @@ def test_random_symbols_at_random_gaps(toy, untrained):
 
 def test_the_recipes_scores_are_those_of_the_library(toy):
     found = recipe.measure(toy.model, n=16, seed=FRESH)
-    blocks = synthetic.repeated_blocks(16, np.random.default_rng(FRESH))
+    blocks = repeats.repeated_blocks(16, np.random.default_rng(FRESH))
     with torch.no_grad():
         attentions = toy.model(torch.from_numpy(blocks.ids), output_attentions=True).attentions
     patterns = torch.stack(attentions, dim=1).numpy()
-    np.testing.assert_allclose(head_scores.previous_token_scores(patterns), found["previous_token"], atol=1e-5)
-    targets = [head_scores.induction_targets(ids) & rows[:, None] for ids, rows in zip(blocks.ids, blocks.repeated(0), strict=True)]
-    np.testing.assert_allclose(head_scores.attention_to(patterns, targets), found["induction"], atol=1e-5)
+    np.testing.assert_allclose(circuits.previous_token_scores(patterns), found["previous_token"], atol=1e-5)
+    targets = [circuits.induction_targets(ids) & rows[:, None] for ids, rows in zip(blocks.ids, blocks.repeated(0), strict=True)]
+    np.testing.assert_allclose(scoreboard.attention_to(patterns, targets), found["induction"], atol=1e-5)
 
 
 def test_a_shortened_run_gives_the_recorded_snapshot():
@@ -88,10 +90,10 @@ def test_a_shortened_run_gives_the_recorded_snapshot():
     1e-6 of themselves, as another machine's rounding would, they still agree to the fourth digit.
     """
     steps = 400
-    *_, (taken, model, _loss) = recipe.training_run(minigpt_runs.shipped_seed(), until=steps)
+    *_, (taken, model, _loss) = recipe.training_run(training_history.shipped_seed(), until=steps)
     assert taken == steps
     again = recipe.summary(recipe.measure(model, seed=FRESH))
-    recorded = recipe.summary(recipe.measure(minigpt_runs.snapshots()[steps].model, seed=FRESH))
+    recorded = recipe.summary(recipe.measure(training_history.snapshots()[steps].model, seed=FRESH))
     for name in ("previous_token", "induction"):
         assert again[name] == pytest.approx(recorded[name], abs=0.02)
     for name in ("background", "new", "repeated", "repeated_known_2"):
@@ -101,7 +103,7 @@ def test_a_shortened_run_gives_the_recorded_snapshot():
 
 
 def test_five_seeds_are_on_record():
-    records, seeds = minigpt_runs.records(), minigpt_runs.seed_models()
+    records, seeds = training_history.records(), training_history.seed_models()
     assert [record["seed"] for record in records] == list(seeds) == list(recipe.SEEDS)
     for record in records:
         again = recipe.measure(seeds[record["seed"]].model)
@@ -111,20 +113,20 @@ def test_five_seeds_are_on_record():
 
 
 def test_the_shipped_seed_is_the_median(toy):
-    scores = {record["seed"]: max(record["trained"]["induction"][1]) for record in minigpt_runs.records()}
-    shipped = minigpt_runs.shipped_seed()
+    scores = {record["seed"]: max(record["trained"]["induction"][1]) for record in training_history.records()}
+    shipped = training_history.shipped_seed()
     assert scores[shipped] == np.median(list(scores.values()))
-    state = minigpt_runs.seed_models()[shipped].model.state_dict()
+    state = training_history.seed_models()[shipped].model.state_dict()
     assert all(torch.equal(state[name], weight) for name, weight in toy.model.state_dict().items())
 
 
 def test_snapshots_go_from_the_untrained_model_to_the_shipped_one(toy):
-    found = minigpt_runs.snapshots()
+    found = training_history.snapshots()
     assert list(found) == list(recipe.SNAPSHOTS)
-    begin = recipe.build(minigpt_runs.shipped_seed())
+    begin = recipe.build(training_history.shipped_seed())
     assert torch.equal(found[0].model.embed.weight, begin.embed.weight.half().float())
     assert torch.equal(found[recipe.STEPS].model.embed.weight, toy.model.embed.weight)
-    course = minigpt_runs.course()
+    course = training_history.course()
     assert set(course["seed"]) == set(recipe.SEEDS)
     assert course["step"].max() == recipe.STEPS
 
@@ -140,9 +142,9 @@ def test_checkpoints_are_small_and_described(name):
 
 
 def test_attention_is_rebuilt_from_the_weights(toy, polish):
-    blocks = torch.from_numpy(synthetic.repeated_blocks(4, np.random.default_rng(FRESH)).ids)
+    blocks = torch.from_numpy(repeats.repeated_blocks(4, np.random.default_rng(FRESH)).ids)
     for model, texts in ((toy.model, blocks), (polish, ["Wczoraj wieczorem poszli nad rzekę, a dziś siedzą w domu."])):
-        errors = reconstruction.attention_errors(model, texts)
+        errors = weights.attention_errors(model, texts)
         assert errors.pattern.max() < 1e-5
         assert errors.output.max() < 1e-5 * max(1, errors.output_scale.max())
         assert all(torch.isfinite(value).all() for value in weights.extract(model).named().values())

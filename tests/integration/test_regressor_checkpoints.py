@@ -9,8 +9,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from analysis_lib import cards, incontext, models, prompts, weights
-from analysis_lib.regressor import Regressor
+from analysis_lib import incontext, models, weights
+from analysis_lib.models import cards
+from analysis_lib.models.regressor import Regressor
 
 NAMES = ("regressor", "regressor-noisy", "model-selector", "model-selector-few")
 FRESH = 20_260_000  # a seed that no recipe draws from (tests/unit/test_regressor_training.py)
@@ -55,7 +56,7 @@ def linear(name, n=4000):
     """A linear regressor, prompts of the kind that it was trained on, and its errors."""
     model, noise = load(name).model, 0.5 if name == "regressor-noisy" else 0.0
     d = model.config.n_dims
-    found = prompts.linear_prompts(n, model.config.n_points, d, FRESH, noise=noise)
+    found = incontext.linear_prompts(n, model.config.n_points, d, FRESH, noise=noise)
     return model, found, errors_of(model, found, d)
 
 
@@ -130,7 +131,7 @@ def test_nothing_beats_the_best_estimator(name):
 @pytest.mark.parametrize("name", [needs("model-selector"), needs("model-selector-few")])
 def test_the_selector_beats_both_ridges(name):
     model = load(name).model
-    found = prompts.selector_prompts(6000, FRESH, n_fitted=6 if name.endswith("few") else 21)
+    found = incontext.selector_prompts(6000, FRESH, n_fitted=6 if name.endswith("few") else 21)
     errors = errors_of(model, found)[:, -1]
     for ridge in (0, 1):
         lead = (found.xs[:, -1, ridge] - found.ys[:, -1]).square() - errors
@@ -141,7 +142,7 @@ def test_the_selector_beats_both_ridges(name):
 def test_training_is_what_did_it(name):
     loaded = load(name)
     twin = models.untrained_like(loaded, 0).model
-    found = prompts.linear_prompts(1000, 10, 3, FRESH) if name == "regressor" else prompts.selector_prompts(1000, FRESH)
+    found = incontext.linear_prompts(1000, 10, 3, FRESH) if name == "regressor" else incontext.selector_prompts(1000, FRESH)
     zero = found.ys[:, -1].square().mean()
     assert errors_of(twin, found)[:, -1].mean() > 0.5 * zero  # its read-out happens to lean on what it reads
     assert errors_of(loaded.model, found)[:, -1].mean() < 0.1 * zero

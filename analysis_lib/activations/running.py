@@ -1,0 +1,292 @@
+"""What a model computes on texts: hidden states of every layer, attention patterns, module outputs.
+
+One forward pass per batch serves all layers and everything asked for. Values are read by `hooks` on
+the blocks themselves, because what transformers calls `hidden_states[-1]` of a GPT-2 has already
+been through ln_f: here the last block's output is layer "L", and what ln_f makes of it "L+ln_f".
+(`output_hidden_states=True` would also leave hooks of its own on the model; these are removed.)
+
+Batches are padded on the right with an explicit attention mask, so no tokenizer needs a padding
+token, positions count from the first token, and no padded position is ever returned.
+
+Words and windows: `text_windows`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from analysis_lib.activations import hooks, sites
+from analysis_lib.activations.text_windows import Encoded, Window, checked_texts, token_table, windows_of
+
+
+@dataclass(frozen=True)
+class Activations:
+    """Activations of all tokens of all texts, texts one after the other.
+
+    Attributes
+    ----------
+    states : float32 [len(layers), token, d_model], or None
+        Residual stream: "embed" is what the first block reads, "1" ... "L" what the blocks give, and for a
+        model with a final layer norm "L+ln_f" what that makes of "L".
+    layers : list of str
+        Labels of the first axis of `states`.
+    tokens : DataFrame [token]
+        `text` (index), `position` (in the text's token sequence, special tokens counted), `word` (index of the word in
+        the text, -1 for none), `word_form` (the whole word), `token_id`, `form` (characters that the token covers; a
+        byte-level token that holds part of a character shows the character, an added token its name), `start`, `end`
+        (their offsets in the text), `special` (added by the tokenizer, or a control token such as `<mask>` that the text itself holds),
+        `first` (the model saw it at its first position), `window` (which window of a split text).
+    passes : int
+        Forward passes made.
+    patterns : list of float32 [layer, head, query, key], or None
+        Attention per text, on the text's positions. For a split text, keys outside a query's window have 0.
+    attention, mlp, mlp_hidden : float32 [L, token, d_model or d_mlp], or None
+        Outputs of the attention and feed-forward modules before they are added to the residual stream, and
+        neuron activations after the nonlinearity.
+    """
+
+    states: np.ndarray | None
+    layers: list[str]
+    tokens: pd.DataFrame
+    passes: int
+    patterns: list[np.ndarray] | None = None
+    attention: np.ndarray | None = None
+    mlp: np.ndarray | None = None
+    mlp_hidden: np.ndarray | None = None
+
+    def layer(self, label: str) -> np.ndarray:
+        """States of one layer, [token, d_model], by its label."""
+        if str(label) not in self.layers:
+            raise KeyError(f"label is {label!r}; expected one of {', '.join(self.layers)}")
+        return self._kept()[self.layers.index(str(label))]
+
+    def words(self) -> tuple[np.ndarray, pd.DataFrame]:
+        """Words: the mean over each word's tokens, and what they are.
+
+        Returns
+        -------
+        states : float32 [len(layers), word, d_model]
+        table : DataFrame [word] with `text word word_form start end n_tokens first`, in order of the texts;
+            `first` where a token of the word stands at the model's first position.
+        """
+        rows = np.flatnonzero(self.tokens["word"].to_numpy() >= 0)
+        groups = self.tokens.iloc[rows].groupby(["text", "word"], sort=False)
+        table = groups.agg(
+            word_form=("word_form", "first"),
+            start=("start", "min"),
+            end=("end", "max"),
+            n_tokens=("position", "size"),
+            first=("first", "any"),
+        ).reset_index()
+        count = table["n_tokens"].to_numpy()
+        states = self._kept()[:, rows]
+        if len(rows) == 0:
+            return states, table
+        begin = np.r_[0, np.cumsum(count)[:-1]]
+        return np.add.reduceat(states, begin, axis=1) / count[:, None].astype(np.float32), table
+
+    def _kept(self) -> np.ndarray:
+        if self.states is None:
+            raise ValueError("states: expected the residual stream, found none, since the run was made with states=False")
+        return self.states
+
+
+def run(
+    loaded, texts: Sequence[str], *, batch_size: int = 16, stride: int | None = None, outputs: Sequence[str] = (), states: bool = True
+) -> Activations:
+    """Run a model on texts and keep what its layers compute.
+
+    Parameters
+    ----------
+    loaded : LoadedModel, or any object with `model` (GPT-2 or BERT, in eval mode) and `tokenizer` (fast)
+    texts : sequence of str
+        At least one; none empty.
+    batch_size : int
+        Sequences per forward pass; those of similar length go together.
+    stride : int, optional
+        For texts longer than the model's context: tokens (special ones not counted) by which each window is ahead of
+        the one before. Windows overlap by what is left of the context, and each token is reported once, from the
+        window that gives it most left context. Without a stride an over-long text raises.
+    outputs : sequence of str
+        Any of "patterns", "attention", "mlp", "mlp_hidden".
+    states : bool
+        Keep the residual stream. Without it a pass stops where the last output asked for has been computed.
+
+    Returns
+    -------
+    Activations
+
+    Raises
+    ------
+    ValueError
+        Empty or over-long text (index and lengths named), unknown output, unknown architecture, model in training
+        mode, tokenizer without offsets, attention implementation that returns no patterns.
+    """
+    model = loaded.model
+    outputs = _checked_settings(model, batch_size, outputs)
+    encoded, windows = _encoded(loaded, texts, stride)
+    store = _Store([len(text.ids) for text in encoded], outputs)
+    passes = _fill(store, model, windows, batch_size, outputs, states)
+    tokens = token_table(encoded, windows, store.offsets)
+    return Activations(layers=sites.sites_of(model).layers, tokens=tokens, passes=passes, **store.arrays)
+
+
+def run_ids(
+    loaded, sequences: Sequence[Sequence[int]], *, batch_size: int = 64, outputs: Sequence[str] = (), states: bool = True
+) -> Activations:
+    """Run a model on sequences of token ids, as they are: no text, no special tokens added.
+
+    Parameters
+    ----------
+    loaded : LoadedModel, or any object with `model` (in eval mode); its tokenizer is not asked
+    sequences : sequence of sequences of int, or integer array [sequence, position]
+        At least one; none empty or longer than the model's context. Lengths may differ.
+    batch_size : int
+        Sequences per forward pass.
+    outputs, states
+        As for `run`.
+
+    Returns
+    -------
+    Activations
+        `tokens` has `text` (index of the sequence), `position`, `token_id` and `first`.
+
+    Raises
+    ------
+    ValueError
+        A sequence that is empty, too long or holds an id outside the vocabulary (its index named); and as for `run`.
+    """
+    model = loaded.model
+    outputs = _checked_settings(model, batch_size, outputs)
+    sequences = _checked_sequences(sequences, model.config)
+    places = [np.arange(len(ids)) for ids in sequences]
+    windows = [Window(index, 0, ids, place, place) for index, (ids, place) in enumerate(zip(sequences, places, strict=True))]
+    store = _Store([len(ids) for ids in sequences], outputs)
+    passes = _fill(store, model, windows, batch_size, outputs, states)
+    return Activations(layers=sites.sites_of(model).layers, tokens=_id_table(sequences), passes=passes, **store.arrays)
+
+
+def tokens_of(loaded, texts: Sequence) -> pd.DataFrame:
+    """The table of tokens that `run` gives for texts, or `run_ids` for sequences of ids, without running the model.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+    texts : sequence of str, or of sequences of token ids
+        None longer than the context.
+
+    Returns
+    -------
+    DataFrame [token]
+
+    Raises
+    ------
+    ValueError
+        As `run` and `run_ids`.
+    """
+    texts = list(texts)
+    if texts and not isinstance(texts[0], str):
+        return _id_table(_checked_sequences(texts, loaded.model.config))
+    encoded, windows = _encoded(loaded, texts, None)
+    return token_table(encoded, windows, np.r_[0, np.cumsum([len(text.ids) for text in encoded])])
+
+
+def _encoded(loaded, texts: Sequence[str], stride: int | None) -> tuple[list[Encoded], list[Window]]:
+    """Texts as tokens, and the windows that they are read in."""
+    tokenizer = loaded.tokenizer
+    if not getattr(tokenizer, "is_fast", False):
+        raise ValueError(f"loaded.tokenizer is {type(tokenizer).__name__} without offsets; expected a fast tokenizer")
+    encoded = [Encoded.of(text, index, tokenizer) for index, text in enumerate(checked_texts(texts))]
+    return encoded, [w for text in encoded for w in windows_of(text, _context(loaded.model, tokenizer), stride)]
+
+
+def _id_table(sequences: list[list[int]]) -> pd.DataFrame:
+    """The tokens of sequences of ids."""
+    lengths = [len(ids) for ids in sequences]
+    position = np.concatenate([np.arange(length) for length in lengths])
+    text = np.repeat(np.arange(len(sequences)), lengths)
+    return pd.DataFrame({"text": text, "position": position, "token_id": np.concatenate(sequences), "first": position == 0})
+
+
+def _checked_sequences(sequences, config) -> list[list[int]]:
+    """Sequences as lists of int, or an error that names the first that will not do."""
+    checked = [[int(i) for i in ids] for ids in sequences]
+    if not checked:
+        raise ValueError("sequences is empty; expected at least one sequence of token ids")
+    for index, ids in enumerate(checked):
+        if not 1 <= len(ids) <= config.max_position_embeddings:
+            raise ValueError(f"sequences[{index}] has {len(ids)} tokens; expected 1 to {config.max_position_embeddings}, the context")
+        outside = next((i for i in ids if not 0 <= i < config.vocab_size), None)
+        if outside is not None:
+            raise ValueError(f"sequences[{index}] holds id {outside}; expected ids from 0 to {config.vocab_size - 1}")
+    return checked
+
+
+def _context(model, tokenizer) -> int:
+    """Longest sequence: what the positions hold, or less where the tokenizer says so (HerBERT: 512 of 514)."""
+    return min(model.config.max_position_embeddings, tokenizer.model_max_length)
+
+
+def _fill(store: "_Store", model, windows: list[Window], batch_size: int, outputs: tuple[str, ...], states: bool) -> int:
+    """Run all windows, those of similar length together; returns the number of passes."""
+    order = sorted(range(len(windows)), key=lambda i: len(windows[i].ids))
+    batches = [[windows[i] for i in order[at : at + batch_size]] for at in range(0, len(order), batch_size)]
+    for batch in batches:
+        for name, values in _forward(model, batch, outputs, states).items():
+            store.put(name, values, batch)
+    return len(batches)
+
+
+@torch.no_grad()
+def _forward(model, batch: list[Window], outputs: tuple[str, ...], states: bool) -> dict[str, np.ndarray]:
+    """One pass: "states" [layer, sequence, position, d_model] if wanted and each output [layer, sequence, ...], float32."""
+    width = max(len(window.ids) for window in batch)
+    ids = torch.zeros((len(batch), width), dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, window in enumerate(batch):
+        ids[row, : len(window.ids)] = torch.tensor(window.ids)
+        mask[row, : len(window.ids)] = 1
+    device = next(model.parameters()).device
+    with hooks.recording(model, outputs, states) as record:
+        model.base_model(input_ids=ids.to(device), attention_mask=mask.to(device))
+    return {name: values.cpu().numpy() for name, values in hooks.stacked(record).items()}
+
+
+class _Store:
+    """Arrays over all tokens, filled window by window."""
+
+    def __init__(self, lengths: list[int], outputs: tuple[str, ...]):
+        self.offsets, self.lengths = np.r_[0, np.cumsum(lengths)], lengths
+        self.arrays: dict = {"states": None} | ({"patterns": [None] * len(lengths)} if "patterns" in outputs else {})
+
+    def put(self, name: str, values: np.ndarray, batch: list[Window]) -> None:
+        if self.arrays.get(name) is None:
+            shape = (len(values), self.offsets[-1], values.shape[-1])
+            self.arrays[name] = np.empty(shape, dtype=np.float32)
+        for row, window in enumerate(batch):
+            if name == "patterns":
+                self._put_pattern(values[:, row], window)
+            else:
+                rows = self.offsets[window.text] + window.positions[window.report]
+                self.arrays[name][:, rows] = values[:, row, window.report]
+
+    def _put_pattern(self, values: np.ndarray, window: Window) -> None:
+        patterns, n = self.arrays["patterns"], self.lengths[window.text]
+        if patterns[window.text] is None:
+            patterns[window.text] = np.zeros((*values.shape[:2], n, n), dtype=np.float32)
+        queries = window.positions[window.report]
+        seen = values[:, :, window.report, : len(window.ids)]
+        patterns[window.text][:, :, queries[:, None], window.positions] = seen
+
+
+def _checked_settings(model, batch_size: int, outputs: Sequence[str]) -> tuple[str, ...]:
+    outputs = hooks.checked_outputs(outputs)
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; expected at least 1")
+    if model.training:
+        raise ValueError("loaded.model is in training mode, where dropout changes states; expected model.eval()")
+    sites.sites_of(model)  # refuses an unknown architecture before anything is encoded
+    return outputs

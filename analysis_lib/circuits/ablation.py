@@ -1,0 +1,266 @@
+r"""What removing an attention head does to a causal model's loss.
+
+A head's values, weighted by its pattern, meet the output matrix as a slice of d_head numbers at every position. An
+ablation puts something else in the place of that slice, in all positions: zeros, or the head's mean over positions
+and sequences, which leaves the layers above a head's constant part and takes what varies. The layers above then read another residual
+stream. Their patterns either follow (as the model would compute them) or are frozen to those of the whole
+model, so that only their values feel the change. A head that matters through others' patterns, as the
+previous-token head of an induction circuit does, matters in the first way and not in the second.
+
+Sources: Elhage et al. 2021 and Olsson et al. 2022 for ablations with patterns frozen and not.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from analysis_lib import activations
+
+Heads = Sequence[tuple[int, int]]
+
+KINDS = ("zero", "mean")
+
+
+def token_losses(loaded, ids: np.ndarray | Tensor, batch_size: int = 16) -> np.ndarray:
+    """Loss of each next token in a causal model, whole.
+
+    Parameters
+    ----------
+    loaded : LoadedModel, or any object with `model` (GPT-2 or MiniGPT, in eval mode)
+    ids : integer array [sequence, token]
+        Two tokens or more.
+    batch_size : int
+
+    Returns
+    -------
+    numpy.ndarray of float64 [sequence, token - 1]
+        -ln p of token 1, 2 ... given those before it, in nats.
+
+    Raises
+    ------
+    ValueError
+        Ids of a wrong shape or out of range, a model that is not causal or in training mode.
+    """
+    return ablated_losses(loaded, ids, (), batch_size=batch_size)
+
+
+def ablated_losses(
+    loaded,
+    ids: np.ndarray | Tensor,
+    heads: Heads,
+    kind: str = "zero",
+    frozen: bool = False,
+    means: Tensor | None = None,
+    batch_size: int = 16,
+) -> np.ndarray:
+    """Loss of each next token with some heads ablated, all of them at once.
+
+    Parameters
+    ----------
+    loaded, ids, batch_size
+        As in `token_losses`.
+    heads : sequence of (layer, head)
+    kind : {"zero", "mean"}
+        What stands in a head's place.
+    frozen : bool
+        Keep all patterns as they are in the whole model.
+    means : Tensor [layer, head, d_head], optional
+        For "mean"; by default `head_means` of these same ids.
+
+    Returns
+    -------
+    numpy.ndarray of float64 [sequence, token - 1], nats
+
+    Raises
+    ------
+    ValueError
+        As in `token_losses`; also a head that does not exist, another kind, means of another shape.
+    """
+    model, ids = checked_model(loaded), checked_ids(loaded, ids)
+    by_layer = _by_layer(model, heads)
+    if kind not in KINDS:
+        raise ValueError(f"kind: expected one of {', '.join(map(repr, KINDS))}, found {kind!r}")
+    if kind == "mean" and by_layer:
+        means = head_means(loaded, ids, batch_size) if means is None else means
+        expected = (len(_slots(model)), *_head_shape(model))
+        if tuple(means.shape) != expected:
+            raise ValueError(f"means: expected [layer, head, d_head] {expected}, found {tuple(means.shape)}")
+
+    def replace(layer: int, read: Tensor) -> Tensor:
+        read, chosen = read.clone(), by_layer.get(layer, [])
+        read[:, :, chosen] = 0 if kind == "zero" else means[layer, chosen].to(read)
+        return read
+
+    losses = []
+    with torch.no_grad():
+        for batch in ids.split(batch_size):
+            patterns = _patterns(model, batch) if frozen and by_layer else None
+            with _edited(model, replace, by_layer, patterns):
+                losses.append(_next_losses(model(input_ids=batch).logits, batch))
+    return torch.cat(losses).cpu().numpy()
+
+
+def ablation_effects(
+    loaded,
+    ids: np.ndarray | Tensor,
+    kind: str = "zero",
+    frozen: bool = False,
+    batch_size: int = 16,
+) -> np.ndarray:
+    """What ablating each head by itself adds to the loss of each next token.
+
+    Parameters
+    ----------
+    loaded, ids, kind, frozen, batch_size
+        As in `ablated_losses`.
+
+    Returns
+    -------
+    numpy.ndarray of float64 [layer, head, sequence, token - 1], nats
+        Above zero where the head helps.
+
+    Raises
+    ------
+    ValueError
+        As in `ablated_losses`.
+    """
+    model = checked_model(loaded)
+    whole = token_losses(loaded, ids, batch_size)
+    means = head_means(loaded, ids, batch_size) if kind == "mean" else None
+    grid = (len(_slots(model)), _head_shape(model)[0])
+    effects = [ablated_losses(loaded, ids, [head], kind, frozen, means, batch_size) - whole for head in np.ndindex(grid)]
+    return np.stack(effects).reshape(*grid, *whole.shape)
+
+
+def head_means(loaded, ids: np.ndarray | Tensor, batch_size: int = 16) -> Tensor:
+    """Mean of each head's pattern-weighted values over all positions and sequences, [layer, head, d_head]."""
+    model, ids = checked_model(loaded), checked_ids(loaded, ids)
+    total = torch.zeros(len(_slots(model)), *_head_shape(model), dtype=torch.float64)
+    for batch in ids.split(batch_size):
+        with recording_heads(model) as record, torch.no_grad():
+            model.base_model(input_ids=batch)
+        total += torch.stack([record[layer].double().sum(dim=(0, 1)).cpu() for layer in sorted(record)])
+    return (total / ids.numel()).float()
+
+
+@contextmanager
+def recording_heads(model: nn.Module) -> Iterator[dict[int, Tensor]]:
+    """Record each layer's pattern-weighted values [batch, token, head, d_head] in the passes made inside the block.
+
+    Multiplied by `W_O[layer, head]` they are what each head adds to the residual stream.
+    """
+    record: dict[int, Tensor] = {}
+
+    def keep(layer: int, read: Tensor) -> Tensor:
+        record[layer] = read
+        return read
+
+    with _edited(model, keep, range(len(_slots(model)))):
+        yield record
+
+
+def checked_model(loaded):
+    """The model, if heads can be taken out of it and it foretells next tokens; else a ValueError."""
+    model = loaded.model
+    if model.config.model_type not in _SLOTS or not hasattr(model, "get_output_embeddings") or model.get_output_embeddings() is None:
+        raise ValueError(
+            f"loaded: expected a causal language model ({', '.join(_SLOTS)}), found {type(model).__name__};"
+            " the loss of a next token has no meaning for it"
+        )
+    if model.training:
+        raise ValueError("loaded.model is in training mode, where dropout changes losses; expected model.eval()")
+    return model
+
+
+def checked_ids(loaded, ids: np.ndarray | Tensor) -> Tensor:
+    """Ids as an int64 tensor [sequence, token] on the model's device; else a ValueError."""
+    config = loaded.model.config
+    ids = torch.as_tensor(np.asarray(ids)) if not isinstance(ids, Tensor) else ids
+    longest = config.max_position_embeddings
+    if ids.ndim != 2 or not 2 <= ids.shape[1] <= longest or len(ids) == 0 or ids.is_floating_point():
+        raise ValueError(f"ids: expected integers [sequence, 2 to {longest} tokens], found {ids.dtype} {tuple(ids.shape)}")
+    if ids.min() < 0 or ids.max() >= config.vocab_size:
+        raise ValueError(f"ids: expected 0 to {config.vocab_size - 1}, found {int(ids.min())} to {int(ids.max())}")
+    return ids.to(device=next(loaded.model.parameters()).device, dtype=torch.int64)
+
+
+def _gpt2_slots(base) -> list[tuple[nn.Module, Callable[[Tensor], Tensor], nn.Module]]:
+    return [(block.attn.c_attn, lambda fused: fused.chunk(3, dim=-1)[2], block.attn.c_proj) for block in base.h]
+
+
+def _minigpt_slots(base) -> list[tuple[nn.Module, Callable[[Tensor], Tensor], nn.Module]]:
+    return [(block.attn.value, lambda values: values, block.attn.output) for block in base.blocks]
+
+
+_SLOTS = {"gpt2": _gpt2_slots, "minigpt": _minigpt_slots}
+
+
+def _slots(model):
+    """Per layer: the module that computes values, how to cut them from its output, the module that reads all heads' slices."""
+    return _SLOTS[model.config.model_type](model.base_model)
+
+
+def _head_shape(model) -> tuple[int, int]:
+    """(n_heads, d_head)."""
+    return model.config.num_attention_heads, model.config.hidden_size // model.config.num_attention_heads
+
+
+def _by_layer(model, heads: Heads) -> dict[int, list[int]]:
+    n_layers, n_heads = len(_slots(model)), _head_shape(model)[0]
+    found: dict[int, list[int]] = {}
+    for layer, head in heads:
+        if not (0 <= layer < n_layers and 0 <= head < n_heads):
+            raise ValueError(f"heads: expected heads of {n_layers} layers x {n_heads}, found {(layer, head)}")
+        found.setdefault(layer, []).append(head)
+    return found
+
+
+def _patterns(model, batch: Tensor) -> list[Tensor]:
+    with activations.recording(model, ["patterns"]) as record:
+        model.base_model(input_ids=batch)
+    return [record["patterns", layer] for layer in range(len(_slots(model)))]
+
+
+@contextmanager
+def _edited(model, edit: Callable[[int, Tensor], Tensor], layers, patterns: list[Tensor] | None = None) -> Iterator[None]:
+    """Passes in which `edit(layer, slices)` replaces the slices [batch, token, head, d_head] of the given layers.
+
+    With patterns given, slices are first computed anew in every layer: those patterns times the values of the pass itself.
+    """
+    handles, shape = [], _head_shape(model)
+    values: dict[int, Tensor] = {}
+
+    def keep_values(layer, cut):
+        def hook(module, args, output):
+            values[layer] = cut(output).unflatten(-1, shape)
+
+        return hook
+
+    def before(layer):
+        def hook(module, args):
+            read = args[0].unflatten(-1, shape)
+            if patterns is not None:
+                read = torch.einsum("bhqk,bkhd->bqhd", patterns[layer], values[layer])
+            return ((edit(layer, read) if layer in layers else read).flatten(-2), *args[1:])
+
+        return hook
+
+    try:
+        for layer, (values_of, cut, projection) in enumerate(_slots(model)):
+            if patterns is not None:
+                handles.append(values_of.register_forward_hook(keep_values(layer, cut)))
+            if patterns is not None or layer in layers:
+                handles.append(projection.register_forward_pre_hook(before(layer)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _next_losses(logits: Tensor, ids: Tensor) -> Tensor:
+    """-ln p of each next token, float64 [sequence, token - 1]."""
+    taken = logits[:, :-1].gather(-1, ids[:, 1:, None]).squeeze(-1)
+    return logits[:, :-1].logsumexp(dim=-1).double() - taken.double()

@@ -1,0 +1,223 @@
+r"""Logits as sums: over heads (direct logit attribution), and over paths that include virtual heads.
+
+What stands in the residual stream at the end is a sum, and the unembedding is linear, so a token's logit is a sum of
+what each head put there. In two layers of attention alone it can be written out down to the embedding:
+
+$$\mathrm{logits} = \Bigl(x + \sum_{h} A^h x W_{OV}^h + \sum_{h_1, h_2} A^{h_2} A^{h_1}\, x\, W_{OV}^{h_1} W_{OV}^{h_2}\Bigr) W_U$$
+
+with the heads of both layers in the first sum. The terms of the second are the virtual heads $h_2 \circ h_1$: a
+pattern product and an output-circuit product. They are *not* what head $h_2$ writes, which also holds its direct term.
+
+A logit has no zero of its own: a constant added to all changes nothing. Unless told otherwise, logits are
+therefore taken less their mean over the vocabulary.
+
+Source: Elhage et al. 2021, "Path expansion" and "Virtual attention heads".
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from analysis_lib import activations
+from analysis_lib.circuits.ablation import checked_ids, checked_model, recording_heads
+from analysis_lib.weights import TransformerWeights, extract
+
+
+@dataclass(frozen=True)
+class LogitAttribution:
+    """Parts of the logit of each next token, float64 [..., sequence, token - 1]; all parts sum to `total`.
+
+    Attributes
+    ----------
+    total : array [sequence, token - 1]
+    embedding : array [sequence, token - 1]
+        The direct path: what the first block reads.
+    heads : array [layer, head, sequence, token - 1]
+    feed_forward : array [layer, sequence, token - 1]
+        No layers for a model of attention alone.
+    biases : array [sequence, token - 1]
+        Output biases of the attention layers, the last layer norm's and the unembedding's.
+    """
+
+    total: np.ndarray
+    embedding: np.ndarray
+    heads: np.ndarray
+    feed_forward: np.ndarray
+    biases: np.ndarray
+
+
+def logit_attribution(loaded, ids: np.ndarray | Tensor, centre: bool = True, batch_size: int = 16) -> LogitAttribution:
+    """What each head adds to the logit of the token that comes next.
+
+    Parameters
+    ----------
+    loaded : LoadedModel, or any object with `model` (GPT-2 or MiniGPT, in eval mode)
+    ids : integer array [sequence, token]
+        Two tokens or more.
+    centre : bool
+        Take logits less their mean over the vocabulary.
+    batch_size : int
+
+    Returns
+    -------
+    LogitAttribution
+
+    Raises
+    ------
+    ValueError
+        As in `ablation.token_losses`.
+
+    Notes
+    -----
+    A last layer norm (GPT-2) is linear once its scale is held at what it was, which keeps the sum exact; but a part says what the
+    head adds to *this* sum, not what the logit would be without the head: that is an ablation.
+    """
+    model, ids = checked_model(loaded), checked_ids(loaded, ids)
+    raw = extract(model)
+    weights = raw if raw.ln1_w is None else extract(model, fold_layer_norm=True)  # biases b_O and W_O are the same in both
+    unembed, bias = weights.W_U.double(), weights.b_U.double()
+    if centre:
+        unembed, bias = unembed - unembed.mean(dim=1, keepdim=True), bias - bias.mean()
+    batches = [_attribute(model, batch, weights, unembed, bias) for batch in ids.split(batch_size)]
+    names = ("total", "embedding", "heads", "feed_forward", "biases")
+    return LogitAttribution(*(torch.cat([batch[name] for batch in batches], dim=-2).cpu().numpy() for name in names))
+
+
+@torch.no_grad()
+def _attribute(model, ids: Tensor, weights: TransformerWeights, unembed: Tensor, bias: Tensor) -> dict[str, Tensor]:
+    """Parts for one batch, each [..., sequence, token - 1]."""
+    outputs = [] if weights.W_in is None else ["mlp"]
+    with activations.recording(model, outputs) as record, recording_heads(model) as read:
+        model.base_model(input_ids=ids)
+    final = record["states", weights.n_layers][:, :-1].double()
+    scale = torch.ones_like(final[..., :1])
+    if weights.ln1_w is not None:
+        scale = (final.var(dim=-1, unbiased=False, keepdim=True) + weights.layer_norm_epsilon).rsqrt()
+    targets = ids[:, 1:]
+    directions = unembed.T[targets] * scale  # (sequence, token - 1, d_model)
+
+    def part(states: Tensor) -> Tensor:
+        return (states[:, :-1].double() * directions).sum(dim=-1)
+
+    heads = [
+        torch.einsum("bthd,hdm,btm->hbt", read[layer][:, :-1].double(), weights.W_O[layer].double(), directions)
+        for layer in range(weights.n_layers)
+    ]
+    nothing = directions.new_zeros(0, *targets.shape)
+    return {
+        "total": (final * directions).sum(dim=-1) + bias[targets],
+        "embedding": part(record["states", 0]),
+        "heads": torch.stack(heads),
+        "feed_forward": torch.stack([part(record["mlp", layer]) for layer in range(weights.n_layers)]) if outputs else nothing,
+        "biases": directions @ weights.b_O.double().sum(dim=0) + bias[targets],
+    }
+
+
+def virtual_patterns(pattern: np.ndarray, first_layer: int = 0, second_layer: int = 1) -> np.ndarray:
+    """Patterns of virtual heads, the product of a later head's pattern and an earlier one's.
+
+    Parameters
+    ----------
+    pattern : float [layer, head, query, key]
+        Of one sequence.
+    first_layer, second_layer : int
+
+    Returns
+    -------
+    numpy.ndarray [first head, second head, query, key]
+        Rows sum to one, as those of any head do.
+    """
+    if np.ndim(pattern) != 4 or not 0 <= first_layer < second_layer < len(pattern):
+        raise ValueError(
+            f"pattern: expected [layer, head, query, key] with layers {first_layer} < {second_layer}, found shape {np.shape(pattern)}"
+        )
+    return np.einsum("bqm,amk->abqk", pattern[second_layer], pattern[first_layer], optimize=True)
+
+
+def virtual_heads(loaded, ids: np.ndarray | Tensor, rows: np.ndarray | None = None) -> pd.DataFrame:
+    r"""Every path of a two-layer attention-only model, virtual heads apart from direct terms, and its share of the logits.
+
+    With $L_p$ the centred logits of path p over the counted places of a sequence and $L = \sum_p L_p$:
+
+    - `norm`: $\|L_p\|_F$, the path's size by itself;
+    - `share`: $\langle L_p, L \rangle / \langle L, L \rangle$, the share of the logits' variance over the vocabulary; the shares of a
+      sequence sum to 1 and may be negative;
+    - `target`: the centred logit that the path gives to the token that comes next, a mean over places.
+
+    Parameters
+    ----------
+    loaded : LoadedModel, or any object with `model`
+        A MiniGPT of two layers.
+    ids : integer array [sequence, token]
+    rows : bool [sequence, token - 1], optional
+        Places that count, one or more in every sequence; all by default.
+
+    Returns
+    -------
+    DataFrame
+        A row a path and sequence: `kind` ("direct", "layer 0", "layer 1", "virtual"), `first`, `second` (heads; -1 for none),
+        `sequence`, `norm`, `share`, `target`.
+
+    Raises
+    ------
+    ValueError
+        Another model: with a layer norm or a feed-forward layer between two heads their product is no term of the logits. Rows
+        that do not fit.
+
+    Notes
+    -----
+    Inner products of logits come from the d_model x d_model matrix $W_U W_U^\top$; no path is ever written out over the vocabulary.
+    """
+    model, ids = checked_model(loaded), checked_ids(loaded, ids)
+    weights = extract(model)
+    if weights.ln1_w is not None or weights.W_in is not None or weights.n_layers != 2:
+        raise ValueError(f"loaded: expected two layers of attention alone, without layer norm, found {weights!r}")
+    rows = np.ones((len(ids), ids.shape[1] - 1), dtype=bool) if rows is None else np.asarray(rows)
+    if rows.shape != (len(ids), ids.shape[1] - 1) or rows.dtype != bool or not rows.any(axis=1).all():
+        raise ValueError(
+            f"rows: expected bool {(len(ids), ids.shape[1] - 1)} with a place in every sequence, found {rows.dtype} {rows.shape}"
+        )
+    with activations.recording(model, ["patterns"]) as record, torch.no_grad():
+        model(input_ids=ids)
+    paths = _Paths(weights, ids, torch.as_tensor(rows, device=ids.device), record["states", 2].double())
+    return pd.concat(_measured(paths, weights, [record["patterns", layer].double() for layer in (0, 1)]), ignore_index=True)
+
+
+class _Paths:
+    """Measures one path after another against the whole, all of them given as residual vectors."""
+
+    def __init__(self, weights: TransformerWeights, ids: Tensor, rows: Tensor, whole: Tensor):
+        unembed = weights.W_U.double() - weights.W_U.double().mean(dim=1, keepdim=True)
+        self.embedded = weights.W_E.double()[ids]
+        self.rows, self.count = rows.double(), rows.sum(dim=1)
+        self.gram = unembed @ unembed.T
+        self.directions = unembed.T[ids[:, 1:]]
+        self.seen = whole[:, :-1] @ self.gram
+        self.size = self._summed(self.seen * whole[:, :-1])
+
+    def _summed(self, products: Tensor) -> Tensor:
+        return (products.sum(dim=-1) * self.rows).sum(dim=1)
+
+    def measure(self, kind: str, first: int, second: int, added: Tensor) -> pd.DataFrame:
+        added = added[:, :-1]
+        norm = self._summed((added @ self.gram) * added).clamp(min=0).sqrt()
+        share = self._summed(added * self.seen) / self.size
+        target = self._summed(added * self.directions) / self.count
+        values = {name: value.cpu().numpy() for name, value in (("norm", norm), ("share", share), ("target", target))}
+        return pd.DataFrame({"kind": kind, "first": first, "second": second, "sequence": np.arange(len(norm)), **values})
+
+
+def _measured(paths: _Paths, weights: TransformerWeights, patterns: list[Tensor]) -> list[pd.DataFrame]:
+    def through(layer: int, head: int, states: Tensor) -> Tensor:
+        read = patterns[layer][:, head] @ (states @ weights.W_V[layer, head].double())
+        return read @ weights.W_O[layer, head].double()
+
+    heads = range(weights.n_heads)
+    early = [through(0, head, paths.embedded) for head in heads]
+    found = [paths.measure("direct", -1, -1, paths.embedded)]
+    found += [paths.measure("layer 0", head, -1, early[head]) for head in heads]
+    found += [paths.measure("layer 1", -1, head, through(1, head, paths.embedded)) for head in heads]
+    return found + [paths.measure("virtual", a, b, through(1, b, early[a])) for a in heads for b in heads]

@@ -1,0 +1,147 @@
+"""Where in a regressor the answer is: the read-out at every layer, linear probes, and heads taken out.
+
+Three questions about one residual stream. *Lens*: what would the model answer if it stopped here?
+*Probe*: can the answer be read by any linear map, fitted on other prompts? *Ablation*: what does the answer lose without this head?
+A probe finds what is decodable, not what is used, and finds something in an untrained model too; so a claim needs that control.
+
+Sources: nostalgebraist 2020 for the lens; Alain and Bengio 2017, *Understanding intermediate layers using linear classifier probes*
+(arXiv 1610.01644); Akyürek et al. 2023 (arXiv 2211.15661) for probes of the weight vector in an in-context regressor.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from sklearn.linear_model import RidgeCV
+from sklearn.model_selection import KFold, cross_val_predict
+from torch import Tensor
+
+from analysis_lib import activations
+
+PENALTIES = np.geomspace(1e-4, 1e4, 9)
+ABLATIONS = ("zero", "mean")
+
+
+def token_states(model, xs: Tensor, ys: Tensor) -> tuple[Tensor, Tensor]:
+    """The residual stream at the tokens that ask, which predict, and at the tokens that answer.
+
+    Parameters
+    ----------
+    model : Regressor
+    xs, ys : Tensor [batch, point, d], [batch, point]
+
+    Returns
+    -------
+    questions, answers : Tensor [layer, batch, point, d_model]
+        What the first block reads, then what each block gives: the labels are "embed", "1" ... "L". The final layer norm is left to
+        `lens`.
+    """
+    with activations.recording(model) as record, torch.no_grad():
+        model(xs=xs, ys=ys)
+    states = activations.stacked(record)["states"][: activations.sites_of(model).n_layers + 1]
+    return states[:, :, ::2], states[:, :, 1::2]
+
+
+def lens(model, states: Tensor) -> Tensor:
+    """The model's own final norm and read-out on states of any layer.
+
+    Parameters
+    ----------
+    model : Regressor
+    states : Tensor [..., d_model]
+
+    Returns
+    -------
+    Tensor [...]
+        On the last layer's states these are the model's predictions.
+    """
+    with torch.no_grad():
+        return model.read_out(model.backbone.ln_f(states))[..., 0]
+
+
+def probe(states: np.ndarray | Tensor, targets: np.ndarray, folds: int = 5, seed: int = 0) -> np.ndarray:
+    """Out-of-fold predictions of a ridge regression from states to targets.
+
+    Parameters
+    ----------
+    states : array [prompt, d_model]
+        At one layer and one point: rows are independent prompts, so that no fold can leak into another.
+    targets : array [prompt] or [prompt, output]
+        Each output has its own penalty, chosen within the training folds from 1e-4 to 1e4 (states are standardised).
+    folds, seed : int
+        Of the shuffled split.
+
+    Returns
+    -------
+    float64, the shape of targets
+    """
+    states, targets = np.asarray(states, dtype=float), np.asarray(targets, dtype=float)
+    if states.ndim != 2 or len(states) != len(targets):
+        raise ValueError(f"states: expected [prompt, d_model] with {len(targets)} prompts as targets has, found {states.shape}")
+    if not 2 <= folds <= len(states):
+        raise ValueError(f"folds: expected 2 to {len(states)}, found {folds}")
+    spread = states.std(axis=0)
+    standard = (states - states.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    fit = RidgeCV(alphas=PENALTIES, alpha_per_target=targets.ndim == 2)
+    return cross_val_predict(fit, standard, targets, cv=KFold(folds, shuffle=True, random_state=seed))
+
+
+def explained(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    r"""Skill of each prompt's prediction, whose mean is $R^2$: 1 - squared error / mean squared deviation of the targets.
+
+    Parameters
+    ----------
+    predictions, targets : array [prompt] or [prompt, output]
+        Outputs are summed, so that a weight vector counts as one.
+
+    Returns
+    -------
+    float64 [prompt]
+        Bootstrap its mean over prompts.
+    """
+    predictions, targets = (np.asarray(v, dtype=float).reshape(len(v), -1) for v in (predictions, targets))
+    if predictions.shape != targets.shape:
+        raise ValueError(f"predictions: expected the shape of targets, {targets.shape}, found {predictions.shape}")
+    spread = ((targets - targets.mean(axis=0)) ** 2).sum(axis=1).mean()
+    if spread == 0:
+        raise ValueError("targets: expected values that differ, found one value throughout")
+    return 1 - ((predictions - targets) ** 2).sum(axis=1) / spread
+
+
+@contextmanager
+def without_head(model, layer: int, head: int, how: str = "mean") -> Iterator[None]:
+    """Take a head out of every pass made inside the block.
+
+    Parameters
+    ----------
+    model : Regressor, or any model with a GPT-2 backbone
+    layer, head : int
+        Counted from 0.
+    how : {"mean", "zero"}
+        Put the head's mean output over the prompts of the pass, at each token, in the place of its output; or nothing. The mean keeps
+        what the head adds whatever the prompt is.
+
+    Raises
+    ------
+    ValueError
+        No such layer or head, or an unknown `how`.
+    """
+    blocks, n_heads = model.base_model.h, model.config.n_head
+    if not 0 <= layer < len(blocks):
+        raise ValueError(f"layer: expected 0 to {len(blocks) - 1}, found {layer}")
+    if not 0 <= head < n_heads:
+        raise ValueError(f"head: expected 0 to {n_heads - 1}, found {head}")
+    if how not in ABLATIONS:
+        raise ValueError(f"how: expected one of {', '.join(ABLATIONS)}, found {how!r}")
+
+    def hook(module, args):
+        outputs = args[0].unflatten(-1, (n_heads, -1)).clone()  # [batch, token, head, d_head], heads side by side
+        outputs[..., head, :] = outputs[..., head, :].mean(dim=0, keepdim=True) if how == "mean" else 0
+        return (outputs.flatten(-2), *args[1:])
+
+    handle = blocks[layer].attn.c_proj.register_forward_pre_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -1,0 +1,22 @@
+"""The models that the book studies: where they come from, what is on record about them, and the two architectures of its own.
+
+`load` gives a model by its study name, from a folder or from the hub, and `untrained_like` the same architecture with fresh weights.
+Everything else is reached by its module: `minigpt` and `regressor` (the architectures), `cards` (what is on record), `training_history`
+(seeds and snapshots), `generation` (what a language model writes), `hub` and `checkpoint_files`.
+"""
+
+from analysis_lib.models.checkpoint_files import CheckpointError
+from analysis_lib.models.hub import HubError
+from analysis_lib.models.loading import EMBEDDED_FOLDER, STUDIES, LoadedModel, Study, available, load, untrained_like
+
+__all__ = [
+    "CheckpointError",
+    "EMBEDDED_FOLDER",
+    "HubError",
+    "LoadedModel",
+    "STUDIES",
+    "Study",
+    "available",
+    "load",
+    "untrained_like",
+]

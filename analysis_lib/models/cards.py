@@ -1,0 +1,245 @@
+"""What is on record about the embedded models: held-out figures, training logs, the corpus, sizes.
+
+`training/` writes these files beside each checkpoint when it exports it, from the weights that are shipped. A
+chapter reads them instead of the corpus, which is not part of the repository.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+import torch
+from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel, PreTrainedModel
+
+from analysis_lib import statistics
+from analysis_lib.models.loading import EMBEDDED_FOLDER, STUDIES
+from analysis_lib.statistics import Interval
+
+LOG_COLUMNS = ["step", "tokens", "train_loss", "heldout_loss", "lr_share", "seconds"]
+
+# The configurations that the hub repositories publish, without what does not change the number of parameters.
+PUBLISHED = {
+    "polish-gpt2": GPT2Config(
+        vocab_size=51_200, n_positions=2048, n_embd=1024, n_layer=24, n_head=16, activation_function="gelu_fast"
+    ),
+    "herbert": BertConfig(
+        vocab_size=50_000,
+        max_position_embeddings=514,
+        hidden_size=768,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        intermediate_size=3072,
+    ),
+}
+
+
+def figures(name: str) -> dict:
+    """The figures of an embedded model's `evaluation.json`; see `training/evaluate.py` for what each is.
+
+    Parameters
+    ----------
+    name : str
+        A study name, such as `herbert`.
+
+    Returns
+    -------
+    dict
+        Numbers and lists; whatever was stored with `mean`, `low` and `high` is an `Interval`. `run` holds
+        `tokens`, `train_tokens`, `seconds`, `seed` and `device`.
+
+    Raises
+    ------
+    ValueError
+        An unknown study name, or a checkpoint without the file.
+    """
+    stored = json.loads(_file_of(name, "evaluation.json").read_text(encoding="utf-8"))
+    return {key: _as_interval(value) for key, value in stored.items()}
+
+
+def training_log(name: str) -> pd.DataFrame:
+    """Loss against tokens seen, for an embedded model.
+
+    Parameters
+    ----------
+    name : str
+        A study name.
+
+    Returns
+    -------
+    DataFrame
+        `step`, `tokens`, `train_loss` and `heldout_loss` (nats a token), `lr_share` (of the peak learning
+        rate), `seconds`.
+
+    Raises
+    ------
+    ValueError
+        An unknown study name, a checkpoint without a log, or a log with other columns.
+    """
+    path = _file_of(name, "training_log.csv")
+    log = pd.read_csv(path)
+    if list(log.columns) != LOG_COLUMNS:
+        raise ValueError(f"{path}: expected columns {', '.join(LOG_COLUMNS)}, found {', '.join(log.columns)}")
+    return log
+
+
+def comparison(names: Sequence[str], rows: Mapping[str, str]) -> pd.DataFrame:
+    """Figures of several embedded models side by side, as text for a table.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Study names: the columns.
+    rows : mapping of str to str
+        A row's label to the figure's key.
+
+    Returns
+    -------
+    DataFrame
+        Two decimals; intervals as `3.20 (3.10 to 3.30)`.
+    """
+
+    def shown(value: float | Interval) -> str:
+        if isinstance(value, Interval):
+            return f"{value.estimate:.2f} ({value.low:.2f} to {value.high:.2f})"
+        return f"{value:.2f}"
+
+    found = {name: figures(name) for name in names}
+    return pd.DataFrame({name: [shown(found[name][key]) for key in rows.values()] for name in names}, index=list(rows))
+
+
+def masked_accuracy(name: str) -> dict[str, Interval]:
+    """How often a masked model's first guesses hold the hidden token, beside guessing by frequency and untrained.
+
+    Parameters
+    ----------
+    name : str
+        The study name of a masked model.
+
+    Returns
+    -------
+    dict
+        Label to share. The model's intervals are bootstraps over windows of text; those of guessing by frequency
+        are Wilson's over hidden tokens; an untrained model stands without one.
+    """
+    found = figures(name)
+    tokens = found["masked_tokens"]
+    frequent = [statistics.wilson_interval(round(found[f"unigram_top{k}"] * tokens), tokens) for k in (1, 10)]
+    untrained = found["untrained_top10"]
+    return {
+        "model, 1 guess": found["top1"],
+        "by frequency, 1 guess": frequent[0],
+        "model, 10 guesses": found["top10"],
+        "by frequency, 10 guesses": frequent[1],
+        "untrained, 10 guesses": Interval(untrained, untrained, untrained),
+    }
+
+
+def corpus() -> dict:
+    """What the training text was made of: words, documents, and what was left out and why (`training/corpus.py`)."""
+    return json.loads((EMBEDDED_FOLDER / "corpus.json").read_text(encoding="utf-8"))
+
+
+def corpus_summary() -> dict[str, int]:
+    """The corpus in a few numbers, by label: documents and words for training and held out, and what was left out."""
+    found = corpus()
+    reasons = list(found["novels_left_out"].values())
+    return {
+        "novels": found["novels"],
+        "novels left out for old spelling": sum(reason.startswith("old spelling") for reason in reasons),
+        "novels left out for scanning faults": sum(reason.startswith("scanning faults") for reason in reasons),
+        "textbook modules": found["modules"],
+        "documents held out": len(found["heldout_documents"]),
+        "words for training": found["train_words"],
+        "words held out": found["heldout_words"],
+    }
+
+
+def published_model(name: str) -> PreTrainedModel:
+    """The published model of a study as shapes without values (torch's `meta` device): to count, not to run.
+
+    Parameters
+    ----------
+    name : str
+        `polish-gpt2` or `herbert`.
+
+    Returns
+    -------
+    PreTrainedModel
+
+    Raises
+    ------
+    ValueError
+        A study without a published configuration here.
+    """
+    if name not in PUBLISHED:
+        raise ValueError(f"name: expected one of {', '.join(PUBLISHED)}, found {name!r}")
+    config = PUBLISHED[name]
+    kind = GPT2LMHeadModel if isinstance(config, GPT2Config) else BertForMaskedLM
+    with torch.device("meta"):
+        return kind(config)
+
+
+def sizes(model: PreTrainedModel) -> dict[str, int]:
+    """Layers, heads, widths, and how many parameters each part of a model has.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        GPT-2 or BERT. Tied weights are counted once.
+
+    Returns
+    -------
+    dict
+        `layers`, `heads`, `d_model`, `d_head`, `d_mlp`, `positions`, `vocabulary`; then parameters:
+        `token embedding`, `position embedding`, `attention`, `feed-forward`, `the rest` (layer norms,
+        output head) and `all parameters`.
+    """
+    config = model.config
+    d_model, heads = config.hidden_size, config.num_attention_heads
+    d_mlp = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * d_model
+    counts = dict.fromkeys(("token embedding", "position embedding", "attention", "feed-forward", "the rest"), 0)
+    for key, parameter in model.named_parameters():
+        counts[_part_of(key)] += math.prod(parameter.shape)
+    shape = {
+        "layers": config.num_hidden_layers,
+        "heads": heads,
+        "d_model": d_model,
+        "d_head": d_model // heads,
+        "d_mlp": d_mlp,
+        "positions": config.max_position_embeddings,
+        "vocabulary": config.vocab_size,
+    }
+    return shape | counts | {"all parameters": sum(counts.values())}
+
+
+def _part_of(key: str) -> str:
+    """Which part of a model a parameter belongs to, by its name in transformers."""
+    if key.endswith(("wte.weight", "word_embeddings.weight")):
+        return "token embedding"
+    if key.endswith(("wpe.weight", "position_embeddings.weight")):
+        return "position embedding"
+    if "LayerNorm" in key or ".ln_" in key:
+        return "the rest"
+    if ".attn." in key or ".attention." in key:
+        return "attention"
+    is_layer = ".h." in key or ".layer." in key
+    return "feed-forward" if is_layer else "the rest"
+
+
+def _file_of(name: str, file: str) -> Path:
+    """A file beside an embedded checkpoint, or a ValueError that says what there is."""
+    if name not in STUDIES:
+        raise ValueError(f"name: expected a study name ({', '.join(STUDIES)}), found {name!r}")
+    path = EMBEDDED_FOLDER / STUDIES[name].embedded / file
+    if not path.is_file():
+        raise ValueError(f"{name}: expected {file} beside its checkpoint, found none in {path.parent}; `make train` writes it")
+    return path
+
+
+def _as_interval(value: object) -> object:
+    """A stored interval as an `Interval`, anything else as it is."""
+    if isinstance(value, dict) and set(value) == {"mean", "low", "high"}:
+        return Interval(value["mean"], value["low"], value["high"])
+    return value

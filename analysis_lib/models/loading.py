@@ -1,0 +1,339 @@
+"""What the chapters study: names, embedded checkpoints and hub repositories.
+
+A chapter asks for a study name (`polish-gpt2`, `herbert`). By default it gets the
+checkpoint embedded in this package, which needs no network; with `source="hub"`, or
+`ANALYSIS_MODELS=hub` in the environment, it gets the published model. A folder written by
+`save_pretrained`, or a hub id, can be put in the place of either.
+"""
+
+import copy
+import importlib
+import os
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from analysis_lib.models import checkpoint_files, hub
+from analysis_lib.models.checkpoint_files import CheckpointError, quiet_transformers, read_with_transformers
+
+EMBEDDED_FOLDER = Path(__file__).parents[1] / "checkpoints"
+SOURCE_VARIABLE = "ANALYSIS_MODELS"
+SOURCES = ("embedded", "hub")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Where the model of one study name comes from: a folder of `checkpoints/`, and a hub repository or None."""
+
+    embedded: str
+    repository: str | None
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The class that reads one `model_type`, as `module:class`, and whether it must have a tokenizer.
+
+    One that need not have it gets the tokenizer that lies in its folder, if one does.
+    """
+
+    model_class: str
+    tokenized: bool = True
+
+
+STUDIES = {
+    "polish-gpt2": Study("polish-gpt2-mini", "sdadas/polish-gpt2-medium"),
+    "herbert": Study("herbert-mini", "allegro/herbert-base-cased"),
+    "gpt2": Study("polish-gpt2-mini", "gpt2"),
+    "minigpt": Study("minigpt-induction", None),
+    "minigpt-polish": Study("minigpt-polish", None),
+    "regressor": Study("regressor", None),
+    "regressor-noisy": Study("regressor/noisy", None),
+    "model-selector": Study("model-selector", None),
+    "model-selector-few": Study("model-selector/few", None),
+}
+
+ARCHITECTURES = {
+    "gpt2": Architecture("transformers:GPT2LMHeadModel"),
+    "bert": Architecture("transformers:BertForMaskedLM"),
+    "minigpt": Architecture("analysis_lib.models.minigpt:MiniGPT", tokenized=False),
+    "regressor": Architecture("analysis_lib.models.regressor:Regressor", tokenized=False),
+}
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to be looked into, and where it came from.
+
+    Attributes
+    ----------
+    model : PreTrainedModel
+        In evaluation mode, float32, with eager attention so that patterns can be read.
+    tokenizer : PreTrainedTokenizerBase or None
+        None for a model that reads no text.
+    name : str
+        What was asked for: a study name, a folder's name or a hub id.
+    source : str
+        `embedded`, `hub`, `folder` or `untrained`.
+    identifier : str
+        The embedded checkpoint's name, the hub repository or the folder.
+    revision : str
+        The hub commit, or the sha256 of the weights file; `seed-n` for an untrained model.
+    """
+
+    model: PreTrainedModel = field(repr=False)
+    tokenizer: PreTrainedTokenizerBase | None = field(repr=False)
+    name: str
+    source: str
+    identifier: str
+    revision: str
+
+    @property
+    def label(self) -> str:
+        """One line for captions: name, source, identifier and the first 12 characters of the revision."""
+        return f"{self.name} ({self.source} {self.identifier}, revision {self.revision[:12]})"
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A folder to load, and what to call it; `revision` is None where the weights file's hash serves."""
+
+    folder: Path
+    name: str
+    source: str
+    identifier: str
+    revision: str | None = None
+
+
+def available() -> dict[str, dict[str, str | None]]:
+    """What can be loaded by study name.
+
+    Returns
+    -------
+    dict
+        Study name to `{"embedded": name or None, "hub": repository or None}`; an embedded
+        name appears only when its checkpoint is in this installation.
+    """
+    return {
+        name: {"embedded": study.embedded if _embedded_path(study).is_dir() else None, "hub": study.repository}
+        for name, study in STUDIES.items()
+    }
+
+
+def load(name: str | os.PathLike, source: str | None = None, device: str | torch.device = "cpu") -> LoadedModel:
+    """Load a model and its tokenizer.
+
+    Parameters
+    ----------
+    name : str or path
+        A study name (see `available`), an embedded checkpoint's name, a folder written by
+        `save_pretrained`, or a hub id (`owner/name`, with `@revision` if wanted). A study name
+        goes before a folder of the same name; `./gpt2` means the folder.
+    source : {"embedded", "hub"}, optional
+        Where a study name is looked up; by default what the environment variable
+        `ANALYSIS_MODELS` says, else `embedded`, which opens no socket. With `"hub"`, a name that is not a
+        study's is a hub id; with `"embedded"` given here, hub ids are refused.
+    device : str or torch.device
+        Where the model is put.
+
+    Returns
+    -------
+    LoadedModel
+        Evaluation mode, float32, eager attention.
+
+    Raises
+    ------
+    ValueError
+        Unknown name, source, device or value of `ANALYSIS_MODELS`; the message lists what exists.
+    CheckpointError
+        The checkpoint is refused (a `ValueError`): weights missing, truncated, pickled, incomplete or
+        not finite, a tokenizer that does not fit the embedding, or an unknown architecture.
+    HubError
+        The hub cannot be reached or has no such repository (a `ConnectionError`).
+
+    Notes
+    -----
+    Weights are read as safetensors only, and no code from a checkpoint is run.
+    """
+    if not isinstance(name, str | os.PathLike) or not os.fspath(name):
+        raise TypeError(f"name: expected a study name, a folder or a hub id, found {name!r}")
+    chosen = _choose_source(source)
+    target = _check_device(device)
+    place = _locate(os.fspath(name), chosen, explicit=source is not None)
+    return _load_folder(place, target)
+
+
+def untrained_like(loaded: LoadedModel, seed: int) -> LoadedModel:
+    """The same configuration with fresh weights: the null that a claim about training is held against.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+        Left as it is.
+    seed : int
+        Of the fresh weights. Torch's global random state is left as it was.
+
+    Returns
+    -------
+    LoadedModel
+        Same name, identifier and tokenizer; source `untrained`, revision `seed-<seed>`.
+
+    Raises
+    ------
+    TypeError
+        `loaded` is no LoadedModel or `seed` no whole number.
+
+    Notes
+    -----
+    The initialisation is the architecture's own in transformers, whatever the training recipe began from.
+    """
+    if not isinstance(loaded, LoadedModel):
+        raise TypeError(f"loaded: expected a LoadedModel, found {type(loaded).__name__}")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise TypeError(f"seed: expected a whole number, found {seed!r}")
+    config = copy.deepcopy(loaded.model.config)
+    config._attn_implementation = "eager"
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = type(loaded.model)(config)
+    model = model.to(device=loaded.model.device, dtype=torch.float32).eval()
+    return replace(loaded, model=model, source="untrained", revision=f"seed-{seed}")
+
+
+def _choose_source(source: str | None) -> str:
+    """The source in force: the argument, else the environment, else embedded."""
+    chosen = os.environ.get(SOURCE_VARIABLE, "").strip() or "embedded" if source is None else source
+    if chosen not in SOURCES:
+        where = "source" if source is not None else f"environment variable {SOURCE_VARIABLE}"
+        raise ValueError(f"{where}: expected 'embedded' or 'hub', found {chosen!r}")
+    return chosen
+
+
+def _check_device(device: str | torch.device) -> torch.device:
+    """The device, refused here rather than after the weights are read."""
+    try:
+        target = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device: expected a torch device such as 'cpu' or 'cuda', found {device!r}") from error
+    if target.type == "cuda" and (target.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device: {device!r} asked for, found {torch.cuda.device_count()} CUDA devices")
+    return target
+
+
+def _locate(name: str, source: str, explicit: bool) -> _Place:
+    """Turn a name into a folder to load: study, embedded checkpoint, folder or hub id, in this order."""
+    if name in STUDIES:
+        return _locate_study(name, source)
+    folder = Path(name).expanduser()
+    hub_named = explicit and source == "hub"
+    if not hub_named and name in {study.embedded for study in STUDIES.values()} and (EMBEDDED_FOLDER / name).is_dir():
+        return _Place(EMBEDDED_FOLDER / name, name, "embedded", name)
+    if not hub_named and folder.is_dir():
+        return _Place(folder, folder.resolve().name, "folder", str(folder))
+    looks_like_id = re.fullmatch(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?", name) is not None
+    if source == "hub" or (looks_like_id and not explicit):
+        snapshot = hub.fetch(name)
+        return _Place(snapshot.folder, name, "hub", snapshot.repository, snapshot.commit)
+    raise ValueError(f"name: {name!r} is no study name and no folder. {_what_exists()}")
+
+
+def _locate_study(name: str, source: str) -> _Place:
+    """The place of a study name."""
+    study = STUDIES[name]
+    if source == "hub":
+        if study.repository is None:
+            raise ValueError(f"name: {name!r} is this book's own model and has no hub repository; use source='embedded'")
+        snapshot = hub.fetch(study.repository)
+        return _Place(snapshot.folder, name, "hub", snapshot.repository, snapshot.commit)
+    if not _embedded_path(study).is_dir():
+        raise CheckpointError(
+            f"{name}: expected its embedded checkpoint in {_embedded_path(study)}, found none; `make train` makes it. {_what_exists()}"
+        )
+    return _Place(_embedded_path(study), name, "embedded", study.embedded)
+
+
+def _embedded_path(study: Study) -> Path:
+    return EMBEDDED_FOLDER / study.embedded
+
+
+def _what_exists() -> str:
+    """Study names and their sources as a sentence, for error messages."""
+    lines = [
+        f"{name} (embedded: {found['embedded'] or 'not in this installation'}; hub: {found['hub'] or 'none'})"
+        for name, found in available().items()
+    ]
+    others = "A folder written by save_pretrained, or with source='hub' any hub id, will do too."
+    return f"Study names: {', '.join(lines)}. {others}"
+
+
+def _load_folder(place: _Place, device: torch.device) -> LoadedModel:
+    """Check a checkpoint from its cheapest file to its dearest, then build the model."""
+    model_type = checkpoint_files.read_config(place.folder)["model_type"]
+    architecture = ARCHITECTURES.get(model_type)
+    if architecture is None:
+        known = ", ".join(sorted(ARCHITECTURES))
+        raise CheckpointError(f"{place.folder}: unknown architecture; expected model_type one of {known}, found {model_type!r}")
+    files = checkpoint_files.weight_files(place.folder)
+    shapes = checkpoint_files.tensor_shapes(files)
+    module, _, class_name = architecture.model_class.partition(":")
+    model_class = getattr(importlib.import_module(module), class_name)
+    with quiet_transformers():
+        config = read_with_transformers(place.folder, "configuration", model_class.config_class.from_pretrained)
+        has_tokenizer = architecture.tokenized or checkpoint_files.has_tokenizer(place.folder)
+        tokenizer = _load_tokenizer(place.folder, config) if has_tokenizer else None
+        model = _load_weights(place.folder, model_class, shapes)
+    revision = place.revision or checkpoint_files.sha256(files)
+    return LoadedModel(model.to(device), tokenizer, place.name, place.source, place.identifier, revision)
+
+
+def _load_tokenizer(folder: Path, config) -> PreTrainedTokenizerBase:
+    """Load the tokenizer and check it against the number of embedding rows."""
+    if not checkpoint_files.has_tokenizer(folder):
+        expected = " or ".join(" with ".join(names) for names in checkpoint_files.TOKENIZER_SETS)
+        raise CheckpointError(f"{folder}: expected a tokenizer ({expected}), found {checkpoint_files.found_in(folder)}")
+    tokenizer = read_with_transformers(folder, "tokenizer", AutoTokenizer.from_pretrained, trust_remote_code=False)
+    rows = config.vocab_size
+    largest = max(tokenizer.get_vocab().values(), default=-1)
+    if max(len(tokenizer), largest + 1) > rows:
+        raise CheckpointError(
+            f"{folder}: the tokenizer does not fit the embedding: expected ids below {rows} (vocab_size"
+            f" in config.json), found {len(tokenizer)} tokens with ids up to {largest}"
+        )
+    # Embeddings are padded to round numbers (GPT-2's 50,257 tokens in 51,200 rows), but not by more than this.
+    if rows - len(tokenizer) > max(1024, rows // 20):
+        raise CheckpointError(
+            f"{folder}: the tokenizer does not fit the embedding: expected about {rows} tokens (vocab_size"
+            f" in config.json), found {len(tokenizer)}"
+        )
+    return tokenizer
+
+
+def _load_weights(folder: Path, model_class: type[PreTrainedModel], shapes: dict[str, tuple[int, ...]]) -> PreTrainedModel:
+    """Build the model and refuse one whose weights are not all from the file, or not all used, or not finite."""
+    model, report = read_with_transformers(
+        folder,
+        "weights",
+        model_class.from_pretrained,
+        use_safetensors=True,
+        dtype=torch.float32,
+        attn_implementation="eager",
+        output_loading_info=True,
+    )
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise CheckpointError(
+            f"{folder}: expected every weight of a {model_class.__name__} in the file, found {len(shapes)} tensors"
+            f" without {', '.join(missing[:5])}{' and others' if len(missing) > 5 else ''}"
+        )
+    layers = [key for key in report["unexpected_keys"] if re.search(r"(^|\.)(h|layer|blocks)\.\d+\.", key) and not key.endswith("bias")]
+    if layers:
+        raise CheckpointError(
+            f"{folder}: the file holds layers that config.json does not have ({sorted(layers)[0]}):"
+            f" expected {model.config.num_hidden_layers} layers"
+        )
+    broken = next((key for key, value in model.state_dict().items() if not torch.isfinite(value).all()), None)
+    if broken:
+        raise CheckpointError(f"{folder}: expected finite weights, found NaN or infinity in {broken}")
+    return model.eval()

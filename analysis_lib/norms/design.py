@@ -1,0 +1,225 @@
+"""Which tokens and which terms go into a regression of a series on its own past: the specification and its design matrices.
+
+The rows are tokens that have all their neighbours in the same text; the terms are lags, leads, covariates, and levels of texts and
+positions. `regression` fits it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import scipy.linalg
+import scipy.sparse
+
+ERRORS = ("ordinary", "hac", "cluster")
+
+
+@dataclass(frozen=True)
+class Specification:
+    """What the regression holds beside the lags.
+
+    Attributes
+    ----------
+    lags, leads : int
+        Earlier and later tokens whose log norms are regressors; leads make sense where a token sees what follows.
+    covariates : tuple of str
+        Of the outcome's token: columns of `tokens`, one for all layers or one a layer (`name_0`, `name_1`, ...), or `log_position`
+        (log of 1 + position), or `position_mean` (mean log norm of the *other* texts at that position; the own text's would hold
+        the outcome).
+    lagged_covariates : tuple of str
+        Columns of `tokens` that enter for the tokens at every lag and lead: what the neighbours are, beside how large their updates were.
+    text_effects, position_effects : bool
+        A level for each text; a level for each position.
+    errors : {"ordinary", "hac", "cluster"}
+        Ordinary least squares; Newey and West's (Bartlett kernel within texts, $4 (T/100)^{2/9}$ lags); clustered by
+        text (statsmodels' `cluster-crv3`).
+    first : int
+        First position, from 0, that may be an outcome. Position 0 attends to nothing but itself, and the first few to very little.
+    word_starts : bool
+        Only outcomes whose token does not continue a word (column `word_internal`): pieces of one word share its level, and a
+        regression across that level sees the past where there is only the word.
+    correct_bias : bool
+        Add the small-sample bias of the lags back; needs `text_effects`.
+    """
+
+    lags: int = 2
+    leads: int = 0
+    covariates: tuple[str, ...] = ()
+    lagged_covariates: tuple[str, ...] = ()
+    text_effects: bool = True
+    position_effects: bool = True
+    errors: str = "cluster"
+    first: int = 8
+    word_starts: bool = False
+    correct_bias: bool = True
+
+    def __post_init__(self):
+        for name, least in (("lags", 1), ("leads", 0), ("first", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+                raise ValueError(f"{name}: expected a whole number of at least {least}, found {value!r}")
+        for name in ("covariates", "lagged_covariates"):
+            if isinstance(getattr(self, name), str):
+                raise TypeError(f"{name}: expected a tuple of names, found the string {getattr(self, name)!r}")
+        if self.errors not in ERRORS:
+            raise ValueError(f"errors: expected one of {', '.join(ERRORS)}, found {self.errors!r}")
+        if self.correct_bias and not self.text_effects:
+            raise ValueError("correct_bias: expected text_effects, whose bias it takes out, found text_effects=False")
+
+
+ORIGINAL = Specification(text_effects=False, position_effects=False, errors="ordinary", first=3, correct_bias=False)
+IDENTITY = ("log_frequency", "log_rank", "no_word")  # what a token is, without its context
+FULL = Specification(covariates=IDENTITY, lagged_covariates=(*IDENTITY, "word_internal"), word_starts=True)
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Levels of texts, or an intercept, and of positions: dummies [n, level], the pseudo-inverse of their inner products, their rank."""
+
+    dummies: scipy.sparse.csr_array
+    inverse: np.ndarray
+    rank: int
+
+    def taken_out(self, values: np.ndarray) -> np.ndarray:
+        """Columns [n, column] less what the levels explain of them."""
+        return values - self.dummies @ (self.inverse @ (self.dummies.T @ values))
+
+
+@dataclass(frozen=True)
+class Design:
+    """Outcomes and regressors of all layers on the same rows.
+
+    y [layer, n]; x [layer, n, term], lags and leads first; terms (name, lag); text [n] codes from 0; positions [n, distinct position - 1]
+    dummies; effects, what is taken out of both sides; pairs [distance] see `_pairs_by_distance`; place [n] row in the table of tokens.
+    """
+
+    y: np.ndarray
+    x: np.ndarray
+    terms: list[tuple[str, int]]
+    n_past: int
+    text: np.ndarray
+    n_texts: int
+    positions: np.ndarray
+    effects: Effects
+    pairs: np.ndarray
+    place: np.ndarray
+    specification: Specification
+
+
+def design_of(norms, tokens: pd.DataFrame, specification: Specification) -> Design:
+    """The design of a regression; parameters and errors as in `regression.lagged_regression`."""
+    values = _log_norms(norms, tokens)
+    text, position = (tokens[name].to_numpy() for name in ("text", "position"))
+    codes, n_texts = _text_codes(text, position)
+    if n_texts < 2 and (specification.position_effects or specification.errors == "cluster"):
+        raise ValueError(
+            "specification: position levels and errors='cluster' need two texts or more (clusters about forty, to be trusted), found 1;"
+            " expected position_effects=False and errors='hac'"
+        )
+    shifts = [*range(1, specification.lags + 1), *range(-1, -specification.leads - 1, -1)]
+    place = _outcomes(tokens, codes, shifts, specification)
+    rows_of = np.bincount(codes[place], minlength=n_texts)
+    if rows_of.min() < 5:
+        short = int(np.argmin(rows_of))
+        need = max(specification.lags, specification.first) + specification.leads + 5
+        raise ValueError(
+            f"tokens: text {text[np.argmax(codes == short)]} is too short, it gives {rows_of[short]} outcomes; expected 5 or more,"
+            f" so at least {need} tokens (lags {specification.lags}, leads {specification.leads}, first {specification.first})"
+        )
+    columns = {("lag" if k > 0 else "lead", k): values[:, place - k] for k in shifts}
+    for name in specification.covariates:
+        columns[name, 0] = _covariate(name, tokens, values, codes)[..., place]
+    for name in specification.lagged_covariates:
+        columns |= {(name, k): _covariate(name, tokens, values, codes)[..., place - k] for k in shifts}
+    y = values[:, place]
+    constant = np.flatnonzero(np.ptp(y, axis=1) < 1e-9)
+    if constant.size:
+        raise ValueError(f"norms: layer {constant[0]} is constant over the outcomes; expected norms that vary")
+    x = np.stack([np.broadcast_to(column, y.shape) for column in columns.values()], axis=-1)
+    dummies = (np.unique(position[place])[1:] == position[place][:, None]).astype(float)
+    codes = codes[place]
+    effects, pairs = _effects(codes, dummies, specification), _pairs_by_distance(codes, place)
+    return Design(y, x, list(columns), len(shifts), codes, n_texts, dummies, effects, pairs, place, specification)
+
+
+def _log_norms(norms, tokens: pd.DataFrame) -> np.ndarray:
+    values = np.atleast_2d(np.asarray(norms, dtype=float))
+    if values.ndim != 2 or values.shape[1] != len(tokens):
+        raise ValueError(f"norms: expected [layer, token] with {len(tokens)} tokens, found shape {np.shape(norms)}")
+    if not (np.isfinite(values) & (values > 0)).all():
+        bad = np.argwhere(~(np.isfinite(values) & (values > 0)))[0]
+        raise ValueError(f"norms: expected positive finite numbers, found {values[tuple(bad)]} at layer {bad[0]}, token {bad[1]}")
+    return np.log(values)
+
+
+def _text_codes(text: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, int]:
+    """Texts as 0, 1, ... in their order; refuses a table whose texts are mixed or whose positions skip."""
+    new = np.r_[True, text[1:] != text[:-1]]
+    codes = np.cumsum(new) - 1
+    if len(np.unique(text)) != codes[-1] + 1 or (np.diff(position)[~new[1:]] != 1).any():
+        raise ValueError("tokens: expected texts one after the other, with positions that go up by one")
+    return codes, int(codes[-1]) + 1
+
+
+def _outcomes(tokens: pd.DataFrame, codes: np.ndarray, shifts: list[int], specification: Specification) -> np.ndarray:
+    """Rows that can be outcomes: late enough, no special token, and neighbours at every lag and lead."""
+    place = np.arange(len(tokens))
+    usable = _usable(tokens)
+    keep = usable & (tokens["position"].to_numpy() >= specification.first)
+    for k in shifts:
+        there = np.clip(place - k, 0, len(place) - 1)
+        keep &= (place - k == there) & (codes[there] == codes) & usable[there]
+    if specification.word_starts:
+        keep &= ~_column(tokens, "word_internal").astype(bool)
+    return place[keep]
+
+
+def _column(tokens: pd.DataFrame, name: str) -> np.ndarray:
+    if name not in tokens:
+        raise ValueError(f"tokens: expected a column {name!r}, found {', '.join(map(str, tokens.columns))}")
+    return tokens[name].to_numpy(dtype=float)
+
+
+def _covariate(name: str, tokens: pd.DataFrame, values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """A covariate of every token, [token] or, where it differs by layer, [layer, token]."""
+    position = tokens["position"].to_numpy()
+    if name == "log_position":
+        return np.log1p(position)
+    by_layer = [f"{name}_{layer}" for layer in range(len(values))]
+    if name not in tokens and by_layer[0] in tokens:
+        return np.stack([_column(tokens, column) for column in by_layer])
+    if name != "position_mean":
+        return _column(tokens, name)
+    usable = _usable(tokens).astype(float)
+    if len(np.unique(codes[usable > 0])) < 2:
+        raise ValueError("covariates: 'position_mean' is the mean over the other texts; expected two texts or more, found 1")
+    there = np.unique(position, return_inverse=True)[1]
+    count = np.bincount(there, usable)[there] - usable
+    sums = np.stack([np.bincount(there, usable * row)[there] - usable * row for row in values])
+    # Where no other text is as long, the mean over all positions of the other texts stands in.
+    n_others = usable.sum() - np.bincount(codes, usable)[codes]
+    means = np.stack([(usable @ row - np.bincount(codes, usable * row)[codes]) / n_others for row in values])
+    return np.where(count > 0, sums / np.maximum(1, count), means)
+
+
+def _usable(tokens: pd.DataFrame) -> np.ndarray:
+    return ~tokens["special"].to_numpy(dtype=bool) if "special" in tokens else np.ones(len(tokens), dtype=bool)
+
+
+def _effects(text: np.ndarray, positions: np.ndarray, specification: Specification) -> Effects:
+    """The levels that a specification asks for."""
+    levels = np.eye(text[-1] + 1)[text] if specification.text_effects else np.ones((len(text), 1))
+    dummies = scipy.sparse.csr_array(np.c_[levels, positions] if specification.position_effects else levels)
+    values, vectors = scipy.linalg.eigh((dummies.T @ dummies).toarray())
+    kept = values > 1e-10 * values[-1]  # those dropped are levels that others determine: rounding leaves 1e-14 of them
+    return Effects(dummies, (vectors[:, kept] / values[kept]) @ vectors[:, kept].T, int(kept.sum()))
+
+
+def _pairs_by_distance(text: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """At d, the ordered pairs of outcomes d tokens apart in one text, each divided by the outcomes of the text; summed over texts."""
+    groups = np.split(place, np.flatnonzero(np.diff(text)) + 1)
+    pairs = np.zeros(max(8, *(np.ptp(group) + 1 for group in groups)))
+    for group in groups:
+        there = np.bincount(group - group[0]).astype(float)
+        pairs[: len(there)] += np.correlate(there, there, "full")[len(there) - 1 :] / len(group)
+    return pairs

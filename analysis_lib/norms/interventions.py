@@ -1,0 +1,182 @@
+"""Does a token's attention update change the updates of its neighbours? Replace it, and look.
+
+Within a layer it cannot: all tokens are computed at once. So the update of one token in one layer is replaced by the mean update of
+that layer, or made larger, and the norms of the attention updates around it are measured in the layers after. The same intervention
+at other distances is the control: if order mattered in the way a regression on the token before suggests, the next token would be
+moved more than those further on.
+"""
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import pandas as pd
+import torch
+
+from analysis_lib import activations
+from analysis_lib.models import LoadedModel
+from analysis_lib.statistics import bootstrap_interval
+
+
+def replace_updates(
+    loaded: LoadedModel, texts: Sequence[str], n_places: int = 2, reach: int = 12, first: int = 8, scale: float | None = None, seed: int = 0
+) -> pd.DataFrame:
+    """Replace one token's attention update by the layer's mean or by a multiple of itself; measure the norms around it in later layers.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+        GPT-2 or BERT, of two layers or more.
+    texts : sequence of str
+        None longer than the context; each with a token that has `reach` others after it (and before it, where tokens see what follows).
+    n_places : int
+        Tokens replaced in each text, one at a time, drawn at random.
+    reach : int
+        Distances from 1 (the next token) to `reach`; for BERT also from -1 to -`reach`.
+    first : int
+        First position, from 0, that may be replaced or counts in the mean update.
+    scale : float, optional
+        Multiply the update by this, above 0 and not 1: its size changes and its direction does not. Otherwise the mean takes its place.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        A row for each replaced layer, place, later layer and distance: `layer measured text place distance`, `replaced` (log norm of the
+        new update less that of the old), `change` (log norm of the update at that distance, with less without).
+
+    Raises
+    ------
+    ValueError
+        One layer only, counts below 1, texts too short (the first is named); and as `activations.run`.
+    """
+    if n_places < 1 or reach < 1:
+        raise ValueError(f"n_places, reach: expected at least 1, found {n_places} and {reach}")
+    if scale is not None and (not 0 < scale < np.inf or scale == 1):
+        raise ValueError(f"scale: expected a positive number other than 1, or None for the mean, found {scale}")
+    places_of = activations.sites_of(loaded.model)
+    if places_of.n_layers < 2:
+        raise ValueError("loaded: expected two layers or more, since an update acts on later layers only; found 1")
+    ran = activations.run(loaded, texts, outputs=("attention",), states=False)
+    both = loaded.model.config.model_type == "bert"
+    distances = np.r_[-reach:0, 1 : reach + 1] if both else np.arange(1, reach + 1)
+    rows = [np.asarray(found) for found in ran.tokens.groupby("text", sort=False).indices.values()]
+    rows.sort(key=len)  # one batch, in the order in which `run_ids` puts it
+    special, sequences = ran.tokens["special"].to_numpy(), [ran.tokens["token_id"].to_numpy()[r] for r in rows]
+    means = ran.attention[:, ~special & (ran.tokens["position"].to_numpy() >= first)].mean(axis=1)
+    before = np.log(np.linalg.norm(ran.attention, axis=-1))
+    rng, tables = np.random.default_rng(seed), []
+    for _ in range(n_places):
+        places = [_draw(rng, special[r], max(first, reach if both else 0), reach, ran.tokens["text"][r[0]]) for r in rows]
+        around = np.concatenate([r[place + distances] for r, place in zip(rows, places, strict=True)])
+        for layer in range(places_of.n_layers - 1):
+            at = [r[place] for r, place in zip(rows, places, strict=True)]
+            update = ran.attention[layer, at]
+            new = np.broadcast_to(means[layer], update.shape) if scale is None else update * np.float32(scale)
+            with _replacing(places_of.attention[layer], torch.tensor(new), places):
+                changed = activations.run_ids(loaded, sequences, batch_size=len(rows), outputs=("attention",), states=False)
+            after = np.log(np.linalg.norm(changed.attention, axis=-1))
+            back = np.argsort(np.concatenate(rows))  # from the order of the texts to that of the batch
+            shared = {
+                "text": np.repeat(ran.tokens["text"].to_numpy()[at], len(distances)), "place": np.repeat(places, len(distances)),
+                "distance": np.tile(distances, len(rows)),
+                "replaced": np.repeat(np.log(np.linalg.norm(new, axis=-1)) - before[layer, at], len(distances)),
+            }  # fmt: skip
+            for measured in range(layer + 1, places_of.n_layers):
+                change = after[measured][back][around] - before[measured, around]
+                tables.append(pd.DataFrame({"layer": layer, "measured": measured, **shared, "change": change}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def size_by_distance(effects: pd.DataFrame, n_resamples: int = 500, seed: int = 0) -> pd.DataFrame:
+    """Mean size of the change in the next layer at each distance, with an interval over texts.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        Of `replace_updates`.
+    n_resamples, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        `layer distance estimate low high`: mean absolute change of log norm and its 95 % interval.
+    """
+    sizes = _next_layer(effects).groupby(["layer", "distance", "text"])["size"].mean().groupby(["layer", "distance"])
+    rows = [(*key, *bootstrap_interval(size, n_resamples=n_resamples, seed=seed)) for key, size in sizes]
+    return pd.DataFrame(rows, columns=["layer", "distance", "estimate", "low", "high"])
+
+
+def next_and_further(effects: pd.DataFrame) -> pd.DataFrame:
+    """Size of the change of the next token, and of those after it, in the next layer.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        Of `replace_updates`, with a `reach` of 2 or more.
+
+    Returns
+    -------
+    DataFrame
+        A row a layer and text: `layer text next further`, means of the absolute change of log norm at distance 1 and at greater ones.
+    """
+    if effects["distance"].max() < 2:
+        raise ValueError(f"effects: expected distances of 2 and more, found none above {effects['distance'].max()}")
+    after = _next_layer(effects).query("distance > 0")
+    kind = np.where(after["distance"] == 1, "next", "further")
+    found = after.groupby(["layer", "text", kind])["size"].mean().unstack()[["next", "further"]]
+    return found.rename_axis(columns=None).reset_index()
+
+
+def elasticity(effects: pd.DataFrame, n_resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """Change of the next token's log norm in the next layer a unit of log norm by which the update was scaled.
+
+    If sizes acted on sizes as a regression on the token before suggests, this would be its coefficient.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        Of `replace_updates` with a `scale`.
+    n_resamples, seed : int
+        Of the bootstrap over texts.
+
+    Returns
+    -------
+    DataFrame
+        `layer estimate low high`: the mean over texts, log norm a log norm, and its 95 % interval.
+    """
+    if effects["replaced"].abs().min() < 1e-3:
+        raise ValueError("effects: expected updates that were scaled, found some whose norm did not change")
+    after = _next_layer(effects).query("distance == 1")
+    ratios = (after["change"] / after["replaced"]).groupby([after["layer"], after["text"]]).mean()
+    rows = [(layer, *bootstrap_interval(ratio, n_resamples=n_resamples, seed=seed)) for layer, ratio in ratios.groupby("layer")]
+    return pd.DataFrame(rows, columns=["layer", "estimate", "low", "high"])
+
+
+def _next_layer(effects: pd.DataFrame) -> pd.DataFrame:
+    return effects[effects["measured"] == effects["layer"] + 1].assign(size=lambda table: table["change"].abs())
+
+
+def _draw(rng: np.random.Generator, special: np.ndarray, first: int, reach: int, text: int) -> int:
+    """A place that has the neighbours asked for, none of them special."""
+    stop = len(special) - reach - int(special[-1])
+    if stop <= first:
+        raise ValueError(f"texts[{text}] has {len(special)} tokens; expected more than {len(special) - stop + first}")
+    return int(rng.integers(first, stop))
+
+
+@contextmanager
+def _replacing(module: torch.nn.Module, new: torch.Tensor, places: list[int]):
+    """While open, the module's output at one place of each sequence is that row of `new` [sequence, d_model]."""
+
+    def hook(module, args, output):
+        values = (output[0] if isinstance(output, tuple) else output).clone()
+        values[torch.arange(len(places)), places] = new.to(values)
+        return (values, *output[1:]) if isinstance(output, tuple) else values
+
+    handle = module.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()

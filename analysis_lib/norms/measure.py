@@ -1,0 +1,189 @@
+r"""How large the updates are that a block's modules add for each token.
+
+What no regression within a layer can show is a cause. A layer computes all its tokens at once from its input, so the update of one
+token cannot depend on that of another *in the same layer*; what they have in common is what both read (`shared_sources`). A cause
+can run from one layer to a later one: `interventions`.
+
+Source of norm-based attention: Kobayashi, Kuribayashi, Yokoi and Inui 2020, "Attention is Not Only a Weight" (EMNLP), equation 4.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from analysis_lib import activations
+from analysis_lib.models import LoadedModel
+from analysis_lib.vocabulary import Vocabulary
+from analysis_lib.vocabulary.tokens import REPLACEMENT
+from analysis_lib.weights import extract
+
+
+@dataclass(frozen=True)
+class UpdateNorms:
+    """Euclidean norms of what each block's modules add to the residual stream.
+
+    Attributes
+    ----------
+    attention, mlp : float64 [layer, token]
+        Of the attention output (after c_proj in GPT-2, after output.dense in BERT, before any layer norm) and the feed-forward output.
+    tokens : DataFrame [token]
+        `text position token_id special`, and what a token is without its context: `word_internal` (it continues a word),
+        `no_word` (punctuation), `log_frequency` (log of its count in these texts), `log_rank` (log of 1 + its id: byte-pair tokenizers
+        number their merges from frequent to rare, so this ranks it by its training text). Of texts also `form`.
+    norm_based : list of float32 [layer, query, key], or None
+        Norm-based attention of each text; see `norm_based_attention`.
+    """
+
+    attention: np.ndarray
+    mlp: np.ndarray
+    tokens: pd.DataFrame
+    norm_based: list[np.ndarray] | None = None
+
+
+def update_norms(loaded: LoadedModel, texts: Sequence, norm_based: bool = False) -> UpdateNorms:
+    """Norms of the updates of every block for every token.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+        GPT-2 or BERT.
+    texts : sequence of str, or of sequences of token ids
+        None longer than the context: across two windows there is no token before. Ids are run as they are; they hold no words, so that
+        none continues one.
+    norm_based : bool
+        Also compute norm-based attention.
+
+    Returns
+    -------
+    UpdateNorms
+
+    Raises
+    ------
+    ValueError
+        No texts, a text that is empty or longer than the context (its index is named), an unknown architecture.
+    """
+    texts = list(texts)
+    run = activations.run if texts and isinstance(texts[0], str) else activations.run_ids
+    outputs = ("attention", "mlp", "patterns") if norm_based else ("attention", "mlp")
+    ran = run(loaded, texts, outputs=outputs, states=norm_based)
+    attention, mlp = (np.linalg.norm(values, axis=-1).astype(float) for values in (ran.attention, ran.mlp))
+    pairs = _norm_based(loaded, ran, per_head=False) if norm_based else None
+    return UpdateNorms(attention, mlp, described(loaded, ran.tokens), pairs)
+
+
+def norm_based_attention(loaded: LoadedModel, texts: Sequence[str], per_head: bool = False) -> list[np.ndarray]:
+    r"""How much each token contributes to the attention update of another: the norm of the weighted, transformed vector.
+
+    $$\Bigl\lVert \sum_h \alpha^h_{ij} f^h(x_j) \Bigr\rVert, \qquad f^h(x) = (x W_V^h + b_V^h) W_O^h,$$
+
+    so that the vectors of a row sum to the attention output less $b_O$. Weights alone count a token that is attended to and says
+    nothing; this does not.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+    texts : sequence of str, or of sequences of token ids
+        None longer than the context.
+    per_head : bool
+        Norms of the heads' vectors instead of that of their sum.
+
+    Returns
+    -------
+    list of float32 [layer, query, key], or [layer, head, query, key]
+        One array a text.
+    """
+    texts = list(texts)
+    run = activations.run if texts and isinstance(texts[0], str) else activations.run_ids
+    return _norm_based(loaded, run(loaded, texts, outputs=("patterns",)), per_head)
+
+
+def shared_sources(norm_based: Sequence[np.ndarray], first: int = 8) -> np.ndarray:
+    r"""How much of what a token reads the token before it read too: $\sum_j \min(w_{t,j}, w_{t-1,j})$, rows $w$ summing to 1.
+
+    Parameters
+    ----------
+    norm_based : sequence of array [layer, query, key]
+    first : int
+        First position t counted, at least 1.
+
+    Returns
+    -------
+    array [text, layer]
+        Means over positions, from 0 (nothing in common) to 1 (the same sources in the same shares).
+    """
+    if first < 1 or min(pairs.shape[-1] for pairs in norm_based) <= first:
+        raise ValueError(f"first: expected at least 1 and less than the tokens of every text, found {first}")
+    shares = [pairs / pairs.sum(axis=-1, keepdims=True) for pairs in norm_based]
+    return np.array([np.minimum(w[:, first:], w[:, first - 1 : -1]).sum(axis=-1).mean(axis=-1) for w in shares])
+
+
+def mean_by_position(norms: np.ndarray, tokens: pd.DataFrame, least: int = 20) -> np.ndarray:
+    """Mean log norm of each position over texts, special tokens left out.
+
+    Parameters
+    ----------
+    norms : array [layer, token]
+        Positive.
+    tokens : DataFrame [token]
+        `position` and `special`.
+    least : int
+        Texts that must reach a position for it to be reported, at least 1.
+
+    Returns
+    -------
+    array [layer, position]
+        From the first position that any other token than a special one holds.
+
+    Raises
+    ------
+    ValueError
+        No position that so many texts reach.
+    """
+    rows = np.flatnonzero(~tokens["special"].to_numpy())
+    by_position = pd.DataFrame(np.log(norms[:, rows]).T).groupby(tokens["position"].to_numpy()[rows])
+    count = by_position.size()
+    if least < 1 or count.max() < least:
+        raise ValueError(f"least: expected 1 to {count.max()}, the texts, found {least}")
+    return by_position.mean()[count >= least].T.to_numpy()
+
+
+def described(loaded: LoadedModel, tokens: pd.DataFrame) -> pd.DataFrame:
+    """The columns of `UpdateNorms.tokens`, for texts and for sequences of ids."""
+    ids, text = tokens["token_id"].to_numpy(), tokens["text"].to_numpy()
+    special = np.isin(ids, list(set(loaded.tokenizer.all_special_ids) - {loaded.tokenizer.unk_token_id}))
+    kept = tokens[["text", "position", "token_id"]].assign(special=tokens.get("special", special))
+    if "word" in tokens:
+        word = tokens["word"].to_numpy()
+        internal = np.r_[False, (word[1:] == word[:-1]) & (text[1:] == text[:-1])] & (word >= 0)
+        kept = kept.assign(form=tokens["form"], word_internal=internal, no_word=word < 0)
+    else:
+        surface = Vocabulary.from_tokenizer(loaded.tokenizer, loaded.model.config.vocab_size).text
+        wordless = np.array([not any(c.isalnum() or c == REPLACEMENT for c in surface[i]) for i in ids])
+        kept = kept.assign(word_internal=False, no_word=kept["special"] | wordless)
+    return kept.assign(log_frequency=np.log(np.bincount(ids)[ids]), log_rank=np.log1p(ids))
+
+
+@torch.inference_mode()
+def _norm_based(loaded: LoadedModel, ran: activations.Activations, per_head: bool) -> list[np.ndarray]:
+    weights = extract(loaded)
+    found = []
+    for pattern, rows in zip(ran.patterns, ran.tokens.groupby("text", sort=False).indices.values(), strict=True):
+        layers = []
+        for layer in range(weights.n_layers):
+            read = torch.from_numpy(ran.states[layer][rows])
+            if weights.architecture == "gpt2":
+                gain, bias = weights.ln1_w[layer], weights.ln1_b[layer]
+                read = torch.nn.functional.layer_norm(read, read.shape[-1:], gain, bias, weights.layer_norm_epsilon)
+            written = (read @ weights.W_V[layer] + weights.b_V[layer][:, None]) @ weights.W_O[layer]  # (head, key, d_model)
+            attended = torch.from_numpy(pattern[layer])  # (head, query, key)
+            if per_head:
+                layers.append(attended * written.norm(dim=-1)[:, None])
+            else:  # the norm of the sum, from the heads' inner products at each key
+                inner = torch.einsum("hkd,gkd->khg", written, written)
+                by_key = attended.permute(2, 1, 0)  # (key, query, head)
+                layers.append(((by_key @ inner) * by_key).sum(dim=-1).T.clamp(min=0).sqrt())
+        found.append(torch.stack(layers).numpy())
+    return found

@@ -1,0 +1,26 @@
+"""What do a model's weights say when they are read in its vocabulary?
+
+Heads become products of two thin factors, whose best pairs of tokens `top_pairs` finds exactly; neurons become lists of tokens
+(`top_tokens`). What such lists have in common is asked by `relations`, `similarity`, `shared_features` and `overlap`, each beside what
+chance would give, and `recall` asks whether a list says what the model goes on to write.
+"""
+
+from analysis_lib.projections.factors import feed_forward_keys_values, map_heads, qk_factors, vo_factors
+from analysis_lib.projections.overlap import distinct_tokens, pairs_jaccard, shuffled_overlap, top_overlap
+from analysis_lib.projections.pair_search import TopPairs, top_pairs
+from analysis_lib.projections.token_search import TopTokens, top_tokens
+
+__all__ = [
+    "TopPairs",
+    "TopTokens",
+    "distinct_tokens",
+    "feed_forward_keys_values",
+    "map_heads",
+    "pairs_jaccard",
+    "qk_factors",
+    "shuffled_overlap",
+    "top_overlap",
+    "top_pairs",
+    "top_tokens",
+    "vo_factors",
+]

@@ -1,0 +1,176 @@
+r"""Weights read in embedding space.
+
+A head's two matrices and a feed-forward layer's keys and values live in the residual stream; multiplied by the
+embedding on the reading side and the unembedding on the writing side they speak of tokens (Dar et al. 2022,
+"Analyzing Transformers in Embedding Space", arXiv 2209.02535):
+
+$$\mathrm{VO} = W_E W_V \, W_O W_U, \qquad \mathrm{QK} = W_E W_Q \, (W_E W_K)^\top ,$$
+
+both [vocab, vocab] and never formed: `vo_factors` and `qk_factors` give two thin factors, `pair_search` their best
+pairs, `token_search` the best tokens of any vectors of the residual stream.
+
+Three readings stand side by side. `raw` is the literature's. Embeddings through the layer norm that the layer
+reads through (`layer_norm`) are nearer to what a head sees, and unembedding columns of length one (`unit`) keep
+tokens of large norm from owning every list; `distinct_tokens` shows when one does.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import joblib
+import numpy as np
+import torch
+from torch import Tensor
+
+from analysis_lib.weights import TransformerWeights
+
+
+def vo_factors(
+    weights: TransformerWeights, layer: int, head: int, embedding: str = "raw", unembedding: str = "raw"
+) -> tuple[Tensor, Tensor]:
+    """What attending to a token promotes: entry (a, b) of `left @ right.T` is the logit of b from attending to a.
+
+    Parameters
+    ----------
+    weights : TransformerWeights
+    layer, head : int
+    embedding : {"raw", "layer_norm"}
+        `layer_norm` puts the embeddings through the norm the layer reads through: GPT-2's own `ln_1`, BERT's
+        embedding norm. Positions are left out, as they are in the raw reading.
+    unembedding : {"raw", "unit"}
+        `unit` divides each column of W_U by its norm.
+
+    Returns
+    -------
+    left, right : Tensor [vocab, d_head]
+        `W_E W_V` and `(W_O W_U).T`.
+
+    Raises
+    ------
+    ValueError
+        No such layer, head or reading; a model without the layer norm asked for.
+    """
+    _check_head(weights, layer, head)
+    _check_reading("unembedding", unembedding, ("raw", "unit"))
+    w_u = weights.W_U
+    if unembedding == "unit":
+        norms = torch.linalg.vector_norm(w_u, dim=0, keepdim=True)
+        w_u = w_u / norms.clamp_min(torch.finfo(w_u.dtype).tiny)  # a column of zeros stays one
+    left = _read_embedding(weights, layer, embedding) @ weights.W_V[layer, head]
+    return left, (weights.W_O[layer, head] @ w_u).T
+
+
+def qk_factors(weights: TransformerWeights, layer: int, head: int, embedding: str = "raw") -> tuple[Tensor, Tensor]:
+    """What a token looks for: entry (a, b) of `left @ right.T` is query a's score for key b.
+
+    Scores are those before the division by the square root of d_head, without biases and positions.
+
+    Parameters
+    ----------
+    weights : TransformerWeights
+    layer, head : int
+    embedding : {"raw", "layer_norm"}
+        As in `vo_factors`, for both sides.
+
+    Returns
+    -------
+    left, right : Tensor [vocab, d_head]
+        `W_E W_Q` and `W_E W_K`.
+
+    Raises
+    ------
+    ValueError
+        No such layer, head or reading; a model without the layer norm asked for.
+    """
+    _check_head(weights, layer, head)
+    tokens = _read_embedding(weights, layer, embedding)
+    return tokens @ weights.W_Q[layer, head], tokens @ weights.W_K[layer, head]
+
+
+def _read_embedding(weights: TransformerWeights, layer: int, embedding: str) -> Tensor:
+    """The embeddings [vocab, d_model], raw or as the layer's norm hands them on."""
+    _check_reading("embedding", embedding, ("raw", "layer_norm"))
+    if embedding == "raw":
+        return weights.W_E
+    if weights.architecture == "bert":
+        gain, bias = weights.ln_embed_w, weights.ln_embed_b
+    else:
+        gain, bias = (None if norm is None else norm[layer] for norm in (weights.ln1_w, weights.ln1_b))
+    if gain is None:
+        raise ValueError(f"embedding: 'layer_norm' was asked of a model without layer norms: {weights!r}")
+    return torch.nn.functional.layer_norm(weights.W_E, gain.shape, gain, bias, weights.layer_norm_epsilon)
+
+
+def _check_head(weights: TransformerWeights, layer: int, head: int) -> None:
+    _check_index("layer", layer, weights.n_layers)
+    _check_index("head", head, weights.n_heads)
+
+
+def _check_index(name: str, value: int, count: int) -> None:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not (whole and 0 <= value < count):
+        raise ValueError(f"{name}: expected a whole number from 0 to {count - 1}, found {value!r}")
+
+
+def _check_reading(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name}: expected one of {', '.join(map(repr, known))}, found {value!r}")
+
+
+def feed_forward_keys_values(weights: TransformerWeights, layer: int, reading: str = "raw") -> tuple[Tensor, Tensor]:
+    r"""A layer's neurons as key-value memories (Geva et al. 2021, arXiv 2012.14913).
+
+    Parameters
+    ----------
+    weights : TransformerWeights
+    layer : int
+    reading : {"raw", "layer_norm"}
+        `layer_norm` folds the gain and the centring of the norm that keys read through into them,
+        $k' = (I - \mathbf{1}\mathbf{1}^\top/d)\,\mathrm{diag}(\gamma)\,k$; pre-norm models only.
+
+    Returns
+    -------
+    keys, values : Tensor [d_mlp, d_model]
+        Columns of W_in and rows of W_out.
+
+    Raises
+    ------
+    ValueError
+        No such layer or reading; `layer_norm` of a post-norm model.
+    """
+    _check_index("layer", layer, weights.n_layers)
+    _check_reading("reading", reading, ("raw", "layer_norm"))
+    keys, values = weights.W_in[layer].T, weights.W_out[layer]
+    if reading == "raw":
+        return keys, values
+    if weights.architecture == "bert":
+        raise ValueError(
+            "reading: 'layer_norm' was asked of BERT, whose norms stand on the residual stream and cannot be folded"
+            " into keys; expected 'raw'"
+        )
+    keys = keys * weights.ln2_w[layer]
+    return keys - keys.mean(dim=1, keepdim=True), values
+
+
+def map_heads(function: Callable[[int, int], Any], n_layers: int, n_heads: int, n_jobs: int = 1) -> list[list[Any]]:
+    """Call `function(layer, head)` for every head of a model, through joblib.
+
+    Any joblib backend serves: with `joblib.parallel_config(backend="threading")`, or `"dask"` with a
+    `dask.distributed` client, the same call runs there.
+
+    Parameters
+    ----------
+    function : callable
+        Must be picklable where the backend uses processes.
+    n_layers, n_heads : int
+    n_jobs : int
+        As joblib has it; None leaves it to the backend in force.
+
+    Returns
+    -------
+    list of lists
+        `results[layer][head]`.
+    """
+    calls = (joblib.delayed(function)(layer, head) for layer in range(n_layers) for head in range(n_heads))
+    flat = joblib.Parallel(n_jobs=n_jobs)(calls)
+    return [flat[layer * n_heads : (layer + 1) * n_heads] for layer in range(n_layers)]

@@ -1,0 +1,12 @@
+"""Tokens as a reader sees them: their text, their place in a word, and what Morfeusz knows of them as Polish forms.
+
+A `Vocabulary` is made from a tokenizer, a `Lexicon` from a list of forms.
+"""
+
+from analysis_lib.vocabulary.lexicon import Lexicon
+from analysis_lib.vocabulary.tokens import Vocabulary
+
+__all__ = [
+    "Lexicon",
+    "Vocabulary",
+]

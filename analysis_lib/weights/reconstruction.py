@@ -1,0 +1,260 @@
+"""The proof that extracted weights are read rightly: attention rebuilt from them equals the model's own.
+
+Patterns and per-head outputs are computed from `TransformerWeights` alone, then compared with what the
+model's attention modules computed for the same inputs. Both should agree to rounding: about 1e-6 relative
+for float32. A matrix read transposed, or split into heads along the wrong axis, is off by its own size.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from analysis_lib.models import LoadedModel
+from analysis_lib.weights.extraction import extract
+from analysis_lib.weights.transformer_weights import TransformerWeights
+
+
+@dataclass(frozen=True)
+class RebuiltAttention:
+    """One layer's attention from its weights, head by head.
+
+    Attributes
+    ----------
+    patterns : Tensor [batch, head, query, key]
+        Rows sum to one.
+    head_outputs : Tensor [batch, head, token, d_model]
+        What each head adds; their sum and b_O are the attention module's output.
+    output : Tensor [batch, token, d_model]
+        That sum.
+    """
+
+    patterns: Tensor
+    head_outputs: Tensor
+    output: Tensor
+
+
+@dataclass(frozen=True)
+class AttentionErrors:
+    """Largest absolute differences between rebuilt attention and the model's own, over all texts.
+
+    Attributes
+    ----------
+    pattern : array [layer, head]
+        Of attention weights, which lie between 0 and 1.
+    output : array [layer]
+        Of the attention module's output, summed over heads.
+    output_scale : array [layer]
+        Largest absolute value of that output, to hold the errors against.
+    n_tokens : int
+        Tokens compared.
+    """
+
+    pattern: np.ndarray
+    output: np.ndarray
+    output_scale: np.ndarray
+    n_tokens: int
+
+
+def rebuild_attention(weights: TransformerWeights, layer: int, states: Tensor, mask: Tensor | None = None) -> RebuiltAttention:
+    r"""Compute one layer's attention from its per-head weights.
+
+    $$A_h = \mathrm{softmax}\bigl(s\,(x W_Q^h + b_Q^h)(x W_K^h + b_K^h)^\top\bigr), \qquad
+    o_h = A_h (x W_V^h + b_V^h) W_O^h$$
+
+    Parameters
+    ----------
+    weights : TransformerWeights
+    layer : int
+        From 0.
+    states : Tensor [batch, token, d_model]
+        What the layer's attention reads: for GPT-2 the output of ln_1 (with folded weights, the normalised
+        states without gain and bias), for BERT and MiniGPT the residual stream itself. Positions that a model adds to
+        queries and keys alone are added here.
+    mask : Tensor [batch, token], optional
+        True, or 1, where there is a token and not padding.
+
+    Returns
+    -------
+    RebuiltAttention
+
+    Raises
+    ------
+    ValueError
+        A layer or a shape that does not fit the weights.
+
+    Notes
+    -----
+    Elhage et al. 2021, "Attention heads are independent and additive".
+    """
+    if not 0 <= layer < weights.n_layers:
+        raise ValueError(f"layer: expected 0 to {weights.n_layers - 1}, found {layer}")
+    if states.ndim != 3 or states.shape[-1] != weights.d_model:
+        raise ValueError(f"states: expected [batch, token, {weights.d_model}], found {tuple(states.shape)}")
+    if mask is not None and mask.shape != states.shape[:2]:
+        raise ValueError(f"mask: expected {tuple(states.shape[:2])}, found {tuple(mask.shape)}")
+    placed = states + weights.W_pos[: states.shape[1]] if weights.positions == "queries_keys" else states
+    read = {"Q": placed, "K": placed, "V": states}  # (batch, 1, token, d_model) against (head, d_model, d_head)
+    queries, keys, values = (
+        x[:, None] @ getattr(weights, f"W_{name}")[layer] + getattr(weights, f"b_{name}")[layer][:, None] for name, x in read.items()
+    )
+    scores = queries @ keys.transpose(-1, -2) * weights.attention_scale[layer]  # (batch, head, query, key)
+    patterns = scores.masked_fill(~_allowed(weights, states, mask), float("-inf")).softmax(dim=-1)
+    head_outputs = patterns @ values @ weights.W_O[layer]
+    return RebuiltAttention(patterns, head_outputs, head_outputs.sum(dim=1) + weights.b_O[layer])
+
+
+def attention_errors(
+    model: PreTrainedModel | LoadedModel,
+    texts: Sequence[str] | Tensor,
+    mask: Tensor | None = None,
+    weights: TransformerWeights | None = None,
+) -> AttentionErrors:
+    """Compare rebuilt attention with a model's own, for every layer and head.
+
+    Parameters
+    ----------
+    model : LoadedModel, or a torch model that `extraction.extract` knows
+        With eager attention. Its hooks are removed whatever happens.
+    texts : sequence of str, or Tensor [batch, token] of token ids
+        Strings need a LoadedModel's tokenizer and go through the model one by one.
+    mask : Tensor [batch, token], optional
+        With token ids: 1 where there is a token and not padding.
+    weights : TransformerWeights, optional
+        Compared instead of the model's own, raw ones: to see that a wrong reading fails.
+
+    Returns
+    -------
+    AttentionErrors
+
+    Raises
+    ------
+    ValueError
+        No texts; an empty or over-long text (with its index); a model that gives no attention patterns.
+    """
+    batches = _batches(model, texts, mask)
+    network = model.model if isinstance(model, LoadedModel) else model
+    weights = extract(network) if weights is None else weights
+    pattern = np.zeros((weights.n_layers, weights.n_heads))
+    output = np.zeros(weights.n_layers)
+    scale = np.zeros(weights.n_layers)
+    tokens = 0
+    for ids, kept in batches:
+        tokens += int(kept.sum())
+        for layer, seen in enumerate(_attention_of(network, ids, kept)):
+            rebuilt = rebuild_attention(weights, layer, seen["states"], kept)
+            wrong = (rebuilt.patterns - seen["patterns"]).abs().amax(dim=-1)  # (batch, head, query)
+            wrong = wrong.masked_fill(~kept.bool()[:, None], 0).amax(dim=(0, 2))
+            real = kept.bool()[..., None]
+            pattern[layer] = np.maximum(pattern[layer], wrong.cpu().numpy())
+            output[layer] = max(output[layer], float(((rebuilt.output - seen["output"]) * real).abs().max()))
+            scale[layer] = max(scale[layer], float((seen["output"] * real).abs().max()))
+    return AttentionErrors(pattern, output, scale, tokens)
+
+
+def split_outputs_wrongly(weights: TransformerWeights) -> TransformerWeights:
+    r"""The same weights with W_O split into heads along its *output* axis, as notebook 000 split HerBERT's.
+
+    Heads lie one after the other on the *input* axis of the output matrix, since attention concatenates what they
+    read. Split along the other axis, every slice has the right shape and mixes all heads.
+
+    Parameters
+    ----------
+    weights : TransformerWeights
+        Rightly split; left as it is.
+
+    Returns
+    -------
+    TransformerWeights
+        With another W_O [layer, head, d_head, d_model].
+    """
+    joined = weights.W_O.flatten(1, 2)  # [layer, d_model, d_model]: BERT's output.dense.weight.T
+    wrong = joined.unflatten(2, (weights.n_heads, weights.d_head)).permute(0, 2, 3, 1)
+    return replace(weights, W_O=wrong)
+
+
+def _allowed(weights: TransformerWeights, states: Tensor, mask: Tensor | None) -> Tensor:
+    """Which keys a query may attend to, [batch or 1, 1, query, key]; a padded query may see its own key."""
+    length = states.shape[1]
+    allowed = torch.ones(length, length, dtype=torch.bool, device=states.device)
+    allowed = (allowed.tril() if weights.causal else allowed)[None, None]
+    if mask is None:
+        return allowed
+    own = torch.eye(length, dtype=torch.bool, device=states.device)
+    return allowed & (mask.bool().to(states.device)[:, None, None, :] | own)
+
+
+def _batches(model, texts, mask: Tensor | None) -> list[tuple[Tensor, Tensor]]:
+    """Token ids and masks, checked before the model runs."""
+    network = model.model if isinstance(model, LoadedModel) else model
+    longest = network.config.max_position_embeddings
+    if isinstance(texts, Tensor):
+        if texts.ndim != 2 or texts.numel() == 0 or texts.shape[1] > longest:
+            raise ValueError(f"texts: expected token ids [batch, 1 to {longest}], found {tuple(texts.shape)}")
+        kept = torch.ones_like(texts) if mask is None else mask
+        return [(texts.to(network.device), kept.to(network.device))]
+    if not isinstance(model, LoadedModel) or model.tokenizer is None:
+        raise TypeError(f"texts: strings need a LoadedModel with a tokenizer, found {type(model).__name__}")
+    if isinstance(texts, str) or not texts:
+        raise ValueError(f"texts: expected a sequence of strings, found {texts!r}")
+    batches = []
+    for index, text in enumerate(texts):
+        ids = model.tokenizer(text, return_tensors="pt", verbose=False)["input_ids"].to(network.device)
+        if not text.strip() or not 0 < ids.shape[1] <= longest:
+            raise ValueError(f"texts[{index}]: expected 1 to {longest} tokens, found {ids.shape[1]}: {text[:40]!r}")
+        batches.append((ids, torch.ones_like(ids)))
+    return batches
+
+
+def _attention_of(model: PreTrainedModel, ids: Tensor, mask: Tensor) -> list[dict[str, Tensor]]:
+    """Run the model once and return, per layer, what attention read, its patterns and its output."""
+    modules = _attention_modules(model)
+    seen: list[dict[str, Tensor]] = [{} for _ in modules]
+    with _recording(modules, seen), torch.no_grad():
+        model(input_ids=ids, attention_mask=mask)
+    if any("patterns" not in layer for layer in seen):
+        raise ValueError("model: expected attention patterns, found none; load it with attn_implementation='eager'")
+    return seen
+
+
+def _attention_modules(model: PreTrainedModel) -> list[tuple[nn.Module, nn.Module]]:
+    """Per layer, the module that reads the states and gives patterns, and the projection that ends attention."""
+    body = model.base_model
+    if hasattr(body, "h"):
+        return [(block.attn, block.attn.c_proj) for block in body.h]
+    if hasattr(body, "blocks"):
+        return [(block.attn, block.attn.output) for block in body.blocks]
+    return [(layer.attention.self, layer.attention.output.dense) for layer in body.encoder.layer]
+
+
+@contextmanager
+def _recording(modules: list[tuple[nn.Module, nn.Module]], seen: list[dict[str, Tensor]]) -> Iterator[None]:
+    """Hooks that fill `seen`, removed at the end whatever happens."""
+
+    def patterns_into(record: dict[str, Tensor]):
+        def hook(module, args, kwargs, result):
+            record["states"] = args[0] if args else kwargs["hidden_states"]
+            if result[1] is not None:
+                record["patterns"] = result[1]
+
+        return hook
+
+    def output_into(record: dict[str, Tensor]):
+        def hook(module, args, result):
+            record["output"] = result
+
+        return hook
+
+    handles = []
+    try:
+        for (reader, projection), record in zip(modules, seen, strict=True):
+            handles.append(reader.register_forward_hook(patterns_into(record), with_kwargs=True))
+            handles.append(projection.register_forward_hook(output_into(record)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,81 @@
+"""Records of the embedded models: figures, logs, sizes."""
+
+import json
+
+import pytest
+
+from analysis_lib.models import cards
+from analysis_lib.statistics import Interval
+from tests.support import tiny
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(cards, "EMBEDDED_FOLDER", tmp_path)
+    made = tmp_path / "herbert-mini"
+    made.mkdir()
+    return made
+
+
+def test_stored_intervals_come_back_as_intervals(folder):
+    stored = {"top1": {"mean": 0.5, "low": 0.4, "high": 0.6}, "unigram_entropy": 7.4, "run": {"tokens": 3, "seed": 0}}
+    (folder / "evaluation.json").write_text(json.dumps(stored))
+    assert cards.figures("herbert") == {"top1": Interval(0.5, 0.4, 0.6), "unigram_entropy": 7.4, "run": {"tokens": 3, "seed": 0}}
+
+
+def test_log(folder):
+    (folder / "training_log.csv").write_text("step,tokens,train_loss,heldout_loss,lr_share,seconds\n1,1024,7.5,7.6,1.0,2.5\n")
+    log = cards.training_log("herbert")
+    assert log.heldout_loss.tolist() == [7.6]
+    (folder / "training_log.csv").write_text("step,loss\n1,7.5\n")
+    with pytest.raises(ValueError, match="expected columns step, tokens, .* found step, loss"):
+        cards.training_log("herbert")
+
+
+def test_what_is_not_there_is_named(folder):
+    with pytest.raises(ValueError, match=r"herbert: expected evaluation\.json"):
+        cards.figures("herbert")
+    with pytest.raises(ValueError, match="polish-gpt2.*found 'bert'"):
+        cards.figures("bert")
+    with pytest.raises(ValueError, match="found 'gpt2'"):
+        cards.published_model("gpt2")
+
+
+@pytest.mark.parametrize("make", [tiny.gpt2, tiny.bert])
+def test_sizes_add_up(make):
+    model = make(layers=3, heads=4, width=24)
+    found = cards.sizes(model)
+    assert found["all parameters"] == model.num_parameters()
+    assert (found["layers"], found["heads"], found["d_model"], found["d_head"]) == (3, 4, 24, 6)
+    assert found["attention"] == 3 * (4 * 24 * 24 + 4 * 24)
+    assert found["feed-forward"] == 3 * (2 * 24 * found["d_mlp"] + found["d_mlp"] + 24)
+    assert found["token embedding"] == found["vocabulary"] * 24
+    assert found["position embedding"] == 64 * 24
+
+
+def test_published_models_have_their_published_sizes():
+    gpt2, herbert = (cards.sizes(cards.published_model(name)) for name in ("polish-gpt2", "herbert"))
+    assert (gpt2["layers"], gpt2["d_model"], gpt2["heads"], gpt2["vocabulary"]) == (24, 1024, 16, 51_200)
+    assert (herbert["layers"], herbert["d_model"], herbert["heads"], herbert["vocabulary"]) == (12, 768, 12, 50_000)
+    assert 350e6 < gpt2["all parameters"] < 360e6
+    assert 120e6 < herbert["all parameters"] < 126e6
+
+
+def test_tables(folder):
+    stored = {"heldout_loss": {"mean": 5.0, "low": 4.9, "high": 5.1}, "unigram_entropy": 7.444, "masked_tokens": 1000}
+    stored |= {"top1": {"mean": 0.3, "low": 0.2, "high": 0.4}, "top10": {"mean": 0.5, "low": 0.4, "high": 0.6}}
+    stored |= {"unigram_top1": 0.05, "unigram_top10": 0.2, "untrained_top10": 0.001}
+    (folder / "evaluation.json").write_text(json.dumps(stored))
+    table = cards.comparison(["herbert"], {"loss": "heldout_loss", "entropy": "unigram_entropy"})
+    assert table["herbert"].tolist() == ["5.00 (4.90 to 5.10)", "7.44"]
+    shares = cards.masked_accuracy("herbert")
+    assert shares["model, 1 guess"] == Interval(0.3, 0.2, 0.4)
+    assert shares["by frequency, 10 guesses"].estimate == 0.2
+    assert shares["by frequency, 10 guesses"].low < 0.2 < shares["by frequency, 10 guesses"].high
+
+
+def test_corpus_summary(folder):
+    report = {"novels": 3, "novels_left_out": {"a": "old spelling, 7.0 per 10,000 words", "b": "scanning faults, 1.0"}, "modules": 5}
+    report |= {"heldout_documents": ["c", "d"], "train_words": 100, "heldout_words": 7}
+    (folder.parent / "corpus.json").write_text(json.dumps(report))
+    assert list(cards.corpus_summary().values()) == [3, 1, 1, 5, 2, 100, 7]

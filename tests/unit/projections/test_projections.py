@@ -1,0 +1,307 @@
+"""Factors, top tokens, neurons and set measures against dense products and counted answers."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analysis_lib import projections, weights
+from analysis_lib.projections import (
+    TopPairs,
+    distinct_tokens,
+    feed_forward_keys_values,
+    map_heads,
+    pairs_jaccard,
+    qk_factors,
+    shuffled_overlap,
+    token_search,
+    top_overlap,
+    top_tokens,
+    vo_factors,
+)
+from analysis_lib.projections.overlap import paired_overlap, topk_recall
+from tests.support import tiny
+
+
+@pytest.fixture(scope="module")
+def gpt2():
+    return tiny.gpt2(vocab=60, layers=3, heads=4, width=24)
+
+
+@pytest.fixture(scope="module")
+def bert():
+    return tiny.bert(vocab=60, layers=2, heads=2, width=20)
+
+
+# Factors
+
+
+def test_raw_factors_are_the_products_of_the_literature(gpt2):
+    w = weights.extract(gpt2)
+    left, right = vo_factors(w, 1, 2)
+    assert left.shape == right.shape == (60, 6)
+    dense = w.W_E @ w.W_V[1, 2] @ w.W_O[1, 2] @ w.W_U
+    torch.testing.assert_close(left @ right.T, dense, rtol=1e-4, atol=1e-4 * dense.abs().max().item())
+    left, right = qk_factors(w, 1, 2)
+    dense = w.W_E @ w.W_Q[1, 2] @ w.W_K[1, 2].T @ w.W_E.T
+    torch.testing.assert_close(left @ right.T, dense, rtol=1e-4, atol=1e-4 * dense.abs().max().item())
+
+
+def test_layer_normed_embeddings_are_what_the_layer_reads(gpt2, bert):
+    """The model's own modules: GPT-2's ln_1 of the layer, BERT's embedding norm."""
+    for model, norm in ((gpt2, gpt2.transformer.h[1].ln_1), (bert, bert.bert.embeddings.LayerNorm)):
+        w = weights.extract(model)
+        with torch.no_grad():
+            tokens = norm(w.W_E)
+        torch.testing.assert_close(vo_factors(w, 1, 0, embedding="layer_norm")[0], tokens @ w.W_V[1, 0])
+        left, right = qk_factors(w, 1, 1, embedding="layer_norm")
+        torch.testing.assert_close(left, tokens @ w.W_Q[1, 1])
+        torch.testing.assert_close(right, tokens @ w.W_K[1, 1])
+
+
+def test_folding_leaves_the_layer_normed_reading_as_it_is(gpt2):
+    """A folded reading weight sees normalised embeddings; only the bias moves elsewhere."""
+    raw, folded = weights.extract(gpt2), weights.extract(gpt2, fold_layer_norm=True)
+    left = vo_factors(folded, 2, 3, embedding="layer_norm")[0] + folded.b_V[2, 3]
+    torch.testing.assert_close(left, vo_factors(raw, 2, 3, embedding="layer_norm")[0] + raw.b_V[2, 3])
+
+
+def test_unit_unembedding_takes_norms_away(gpt2):
+    w = weights.extract(gpt2)
+    scaled = dataclasses.replace(w, W_U=w.W_U * torch.linspace(0.1, 9, 60))
+    torch.testing.assert_close(vo_factors(scaled, 0, 0, unembedding="unit")[1], vo_factors(w, 0, 0, unembedding="unit")[1])
+    scaled.W_U[:, 7] = 0
+    assert (vo_factors(scaled, 0, 0, unembedding="unit")[1][7] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"layer": 3}, "layer: expected a whole number from 0 to 2, found 3"),
+        ({"layer": -1}, "layer: .* found -1"),
+        ({"head": 4}, "head: .* 0 to 3, found 4"),
+        ({"head": 1.0}, "head: .* found 1.0"),
+        ({"embedding": "unit"}, "embedding: expected one of 'raw', 'layer_norm', found 'unit'"),
+        ({"unembedding": "layer_norm"}, "unembedding: expected one of 'raw', 'unit'"),
+    ],
+)
+def test_wrong_heads_and_readings_are_named(gpt2, arguments, message):
+    w = weights.extract(gpt2)
+    with pytest.raises(ValueError, match=message):
+        vo_factors(w, **{"layer": 0, "head": 0} | arguments)
+    if "unembedding" not in arguments:
+        with pytest.raises(ValueError, match=message):
+            qk_factors(w, **{"layer": 0, "head": 0} | arguments)
+
+
+def test_a_model_without_layer_norms_says_so():
+    bare = SimpleNamespace(architecture="minigpt", n_layers=1, n_heads=1, W_E=torch.ones(2, 2), ln1_w=None, ln1_b=None)
+    with pytest.raises(ValueError, match="embedding: 'layer_norm' was asked of a model without"):
+        qk_factors(bare, 0, 0, embedding="layer_norm")
+
+
+# Feed-forward
+
+
+def test_keys_and_values_rebuild_the_feed_forward_layer(gpt2, bert):
+    w = weights.extract(gpt2)
+    keys, values = feed_forward_keys_values(w, 1)
+    stream = torch.randn(5, 24, generator=torch.Generator().manual_seed(0))
+    mlp = gpt2.transformer.h[1].mlp
+    with torch.no_grad():
+        rebuilt = mlp.act(stream @ keys.T + w.b_in[1]) @ values + w.b_out[1]
+        torch.testing.assert_close(rebuilt, mlp(stream))
+    keys, values = feed_forward_keys_values(weights.extract(bert), 0)
+    torch.testing.assert_close(keys, bert.bert.encoder.layer[0].intermediate.dense.weight.detach())
+    torch.testing.assert_close(values, bert.bert.encoder.layer[0].output.dense.weight.detach().T)
+
+
+def test_layer_normed_keys_see_the_residual_stream_as_it_is(gpt2):
+    """Key times stream over its spread, plus a constant, is the true pre-activation; raw keys are not."""
+    w = weights.extract(gpt2)
+    stream = 3 + torch.randn(5, 24, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        truth = gpt2.transformer.h[2].ln_2(stream) @ w.W_in[2]
+    keys, _ = feed_forward_keys_values(w, 2, reading="layer_norm")
+    torch.testing.assert_close(keys, weights.extract(gpt2, fold_layer_norm=True).W_in[2].T)
+    spread = (stream.var(dim=1, unbiased=False, keepdim=True) + w.layer_norm_epsilon).sqrt()
+    rebuilt = stream @ keys.T / spread + w.ln2_b[2] @ w.W_in[2]
+    torch.testing.assert_close(rebuilt, truth, rtol=1e-4, atol=1e-4)
+    raw = stream @ feed_forward_keys_values(w, 2)[0].T / spread + w.ln2_b[2] @ w.W_in[2]
+    assert (raw - truth).abs().max() > 1
+
+
+def test_wrong_neurons_are_named(gpt2, bert):
+    with pytest.raises(ValueError, match="layer: .* 0 to 2, found 3"):
+        feed_forward_keys_values(weights.extract(gpt2), 3)
+    with pytest.raises(ValueError, match="reading: expected one of"):
+        feed_forward_keys_values(weights.extract(gpt2), 0, reading="unit")
+    with pytest.raises(ValueError, match="reading: 'layer_norm' was asked of BERT"):
+        feed_forward_keys_values(weights.extract(bert), 0, reading="layer_norm")
+
+
+# Top tokens
+
+
+def dense_tokens(vectors, W_U, k, keep):
+    scores = (np.asarray(vectors, float)[:, :, None] * np.asarray(W_U, float)[None]).transpose(0, 2, 1)
+    scores = np.ascontiguousarray(scores).sum(-1)
+    scores[:, ~keep] = -np.inf
+    ids = np.argsort(-scores, axis=1, kind="stable")[:, : min(k, keep.sum())]
+    return ids, np.take_along_axis(scores, ids, axis=1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(0, 20),
+    vocab=st.integers(1, 60),
+    width=st.integers(1, 9),
+    k=st.sampled_from([1, 2, 5, 100]),
+    kind=st.sampled_from(["normal", "heavy", "integer", "repeated", "zero"]),
+    exponent=st.integers(-30, 15),
+)
+def test_top_tokens_equal_the_dense_product(seed, n, vocab, width, k, kind, exponent):
+    rng = np.random.default_rng(seed)
+    vectors, columns = rng.normal(size=(n, width)), rng.normal(size=(width, vocab))
+    if kind == "heavy":
+        columns *= np.exp(2 * rng.normal(size=vocab))
+        vectors *= np.exp(2 * rng.normal(size=(n, 1)))
+    if kind == "integer":
+        vectors, columns = rng.integers(-2, 3, size=(n, width)), rng.integers(-2, 3, size=(width, vocab))
+    if kind == "repeated":
+        columns = columns[:, rng.integers(0, max(1, vocab // 4), size=vocab)]
+    if kind == "zero":
+        columns = np.zeros_like(columns)
+    vectors, columns = (vectors * 10.0**exponent).astype(np.float32), columns.astype(np.float32)
+    keep = rng.random(vocab) < 0.8
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(token_search, "SCORES_HELD", 5 * vocab)
+        found = top_tokens(vectors, columns, k, keep)
+    ids, scores = dense_tokens(vectors, columns, k, keep)
+    np.testing.assert_array_equal(found.ids, ids)
+    np.testing.assert_array_equal(found.scores, scores)
+
+
+def test_top_tokens_of_every_neuron_in_blocks(gpt2, monkeypatch):
+    w = weights.extract(gpt2)
+    whole = top_tokens(w.W_out.flatten(0, 1), w.W_U, k=7)
+    monkeypatch.setattr(token_search, "SCORES_HELD", 1)
+    one_by_one = top_tokens(w.W_out.flatten(0, 1), w.W_U, k=7)
+    assert whole.ids.shape == (3 * 4 * 24, 7)
+    np.testing.assert_array_equal(whole.ids, one_by_one.ids)
+    np.testing.assert_array_equal(whole.scores, one_by_one.scores)
+
+
+def test_top_tokens_with_nothing_kept():
+    found = top_tokens(np.ones((3, 2)), np.ones((2, 4)), keep=np.zeros(4, bool))
+    assert found.ids.shape == found.scores.shape == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"vectors": np.full((2, 3), np.nan)}, "vectors must be finite; row 0"),
+        ({"W_U": np.full((3, 4), np.inf)}, "W_U must be finite"),
+        ({"W_U": np.ones((4, 3))}, r"do not fit: vectors \[n, 3\], W_U \[4, 3\]"),
+        ({"keep": np.ones(3, bool)}, r"keep must be a bool array of shape \(4,\)"),
+        ({"k": 0}, "k must be"),
+    ],
+)
+def test_wrong_top_tokens_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        top_tokens(**{"vectors": np.ones((2, 3)), "W_U": np.ones((3, 4))} | arguments)
+
+
+# Sets
+
+
+def test_overlap_and_recall_by_counting():
+    a = [[1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4]]
+    b = [[4, 3, 2, 1], [3, 4, 5, 6], [5, 6, 7, 8]]
+    np.testing.assert_allclose(top_overlap(a, b), [1, 2 / 6, 0])
+    np.testing.assert_allclose(topk_recall(a, b), [1, 0.5, 0])
+    np.testing.assert_allclose(top_overlap([[1, 2]], [[2, 3, 4]]), [1 / 4])
+
+
+def test_wrong_sets_are_named():
+    with pytest.raises(ValueError, match="distinct ids"):
+        top_overlap([[1, 1]], [[1, 2]])
+    with pytest.raises(ValueError, match="as many rows"):
+        top_overlap([[1, 2]], [[1, 2], [3, 4]])
+    with pytest.raises(ValueError, match="equally many ids a row, found 2 and 1"):
+        topk_recall([[1, 2]], [[1]])
+
+
+def test_paired_parameters_are_found_and_shuffled_ones_are_not():
+    rng = np.random.default_rng(0)
+    keys = rng.normal(size=(40, 16))
+    found = paired_overlap(keys, keys + 0.3 * rng.normal(size=keys.shape), rng.normal(size=(16, 500)), k=50)
+    assert found.real.shape == (40,)
+    assert found.shuffled.shape == (10, 40)
+    assert found.real.min() > found.shuffled.mean() + 0.2
+    assert found.shuffled.mean() == pytest.approx(50 / (2 * 500 - 50), abs=0.02)  # two random sets of 50
+
+
+def test_shuffles_never_pair_a_neuron_with_itself():
+    """With identical keys and values a fixed point would score 1."""
+    rng = np.random.default_rng(0)
+    keys, W_U = 100 * np.eye(5), rng.normal(size=(5, 5)) + 100 * np.eye(5)
+    found = paired_overlap(keys, keys, W_U, k=1, n_shuffles=200)
+    assert (found.real == 1).all()
+    assert (found.shuffled == 0).all()
+    again = paired_overlap(keys, keys, W_U, k=1, n_shuffles=200)
+    np.testing.assert_array_equal(found.shuffled, again.shuffled)
+
+
+def test_overlap_of_lists_found_already_is_the_same():
+    rng = np.random.default_rng(8)
+    keys, values, W_U = rng.normal(size=(9, 6)), rng.normal(size=(9, 6)), rng.normal(size=(6, 40))
+    lists = [top_tokens(vectors, W_U, k=7).ids for vectors in (keys, values)]
+    for ours, theirs in zip(shuffled_overlap(*lists, seed=3), paired_overlap(keys, values, W_U, k=7, seed=3), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_paired_overlap_of_unpaired_arguments():
+    with pytest.raises(ValueError, match=r"found \(3, 2\) and \(2, 2\)"):
+        paired_overlap(np.ones((3, 2)), np.ones((2, 2)), np.ones((2, 9)))
+    with pytest.raises(ValueError, match="two neurons"):
+        paired_overlap(np.ones((1, 2)), np.ones((1, 2)), np.ones((2, 9)))
+
+
+def test_a_hub_shows_in_the_number_of_distinct_tokens():
+    """One row of large norm fills the left of the list: eight pairs, one token."""
+    rng = np.random.default_rng(0)
+    left = np.abs(rng.normal(size=(30, 4)))
+    left[3] *= 100
+    found = projections.top_pairs(left, np.abs(rng.normal(size=(30, 4))), k=8)
+    assert distinct_tokens(found) == (1, 8)
+
+
+def test_pairs_jaccard():
+    def pairs(*both):
+        left, right = np.array(both, dtype=int).reshape(-1, 2).T
+        return TopPairs(left, right, np.zeros(len(left)))
+
+    assert pairs_jaccard(pairs((1, 2), (3, 4)), pairs((3, 4), (1, 2))) == 1
+    assert pairs_jaccard(pairs((1, 2), (3, 4)), pairs((2, 1), (3, 4))) == pytest.approx(1 / 3)
+    assert pairs_jaccard(pairs(), pairs((1, 2))) == 0
+    assert pairs_jaccard(pairs(), pairs()) == 1
+
+
+# Sweeps
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_a_sweep_is_the_same_on_every_backend(backend):
+    def label_of(layer, head):  # defined here, so that a worker need not import this module
+        return f"{layer}.{head}"
+
+    with joblib.parallel_config(backend=backend):
+        swept = map_heads(label_of, n_layers=2, n_heads=3, n_jobs=2)
+    assert swept == [["0.0", "0.1", "0.2"], ["1.0", "1.1", "1.2"]]

@@ -1,0 +1,137 @@
+"""Intervals that cover, nulls that count, and what scipy and statsmodels say."""
+
+import numpy as np
+import pytest
+import scipy.stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
+
+from analysis_lib.statistics import bootstrap_interval, difference_interval, holm, permutation_pvalue, wilson_interval
+
+
+def share_covered(intervals, truth):
+    return np.mean([one.low <= truth <= one.high for one in intervals])
+
+
+def test_bootstrap_is_scipys():
+    values = np.random.default_rng(0).exponential(size=40)
+    for method in ("percentile", "BCa"):
+        found = bootstrap_interval(values, np.median, n_resamples=500, seed=3, method=method)
+        expected = scipy.stats.bootstrap(
+            (values,), np.median, n_resamples=500, method=method, rng=np.random.default_rng(3)
+        ).confidence_interval
+        assert found == (np.median(values), expected.low, expected.high)
+
+
+def test_the_same_seed_gives_the_same_interval():
+    values = np.arange(20.0)
+    assert bootstrap_interval(values, seed=1) == bootstrap_interval(values, seed=1)
+    assert bootstrap_interval(values, seed=1) != bootstrap_interval(values, seed=2)
+
+
+def test_a_constant_sample_has_an_interval_of_no_width():
+    assert bootstrap_interval([2.0] * 5) == (2.0, 2.0, 2.0)
+
+
+def test_bootstrap_covers():
+    """95 % intervals of 60 normal values: percentile bootstrap covers about 94 %."""
+    rng = np.random.default_rng(0)
+    intervals = [bootstrap_interval(rng.normal(size=60), n_resamples=400) for _ in range(300)]
+    assert 0.90 <= share_covered(intervals, 0) <= 0.98
+
+
+def test_clusters_are_what_covers_when_values_of_a_unit_are_alike():
+    """20 words of 10 occurrences each: resampling occurrences is far too sure of itself."""
+    rng = np.random.default_rng(0)
+    words = np.repeat(np.arange(20), 10)
+    clustered, naive = [], []
+    for _ in range(120):
+        values = rng.normal(size=20)[words] + 0.3 * rng.normal(size=200)
+        clustered.append(bootstrap_interval(values, n_resamples=300, clusters=words))
+        naive.append(bootstrap_interval(values, n_resamples=300))
+    assert share_covered(clustered, 0) > 0.85
+    assert share_covered(naive, 0) < 0.6
+
+
+def test_clusters_of_one_are_the_plain_bootstrap():
+    values = np.random.default_rng(0).normal(size=30)
+    labels = [f"text {i:02}" for i in range(30)]
+    np.testing.assert_allclose(bootstrap_interval(values, clusters=labels), bootstrap_interval(values))
+
+
+def test_pairs_cancel_what_they_share():
+    rng = np.random.default_rng(0)
+    shared = 10 * rng.normal(size=50)
+    a, b = shared + 1 + 0.1 * rng.normal(size=50), shared
+    paired = difference_interval(a, b, paired=True)
+    apart = difference_interval(a, b)
+    assert paired.estimate == apart.estimate == pytest.approx(1, abs=0.05)
+    assert paired.low > 0.9
+    assert apart.low < 0 < apart.high
+    expected = scipy.stats.bootstrap(
+        (a - b,), np.mean, n_resamples=2000, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    np.testing.assert_allclose(paired[1:], (expected.low, expected.high), atol=1e-9)
+
+
+def test_difference_covers():
+    rng = np.random.default_rng(1)
+    intervals = [difference_interval(rng.normal(2, 1, 40), rng.normal(1.5, 3, 60), n_resamples=300) for _ in range(200)]
+    assert 0.89 <= share_covered(intervals, 0.5) <= 0.99
+
+
+def test_permutation_pvalue_counts_the_observed():
+    null = np.arange(99)
+    assert permutation_pvalue(1000, null) == 0.01
+    assert permutation_pvalue(98, null) == 0.02  # ties count
+    assert permutation_pvalue(-1, null) == 1
+    assert permutation_pvalue(-1, null, "less") == 0.01
+    assert permutation_pvalue(1000, null, "two-sided") == 0.02
+    assert permutation_pvalue(49, null, "two-sided") == 1
+
+
+def test_permutation_pvalues_are_uniform_under_the_null():
+    rng = np.random.default_rng(0)
+    found = [permutation_pvalue(rng.normal(), rng.normal(size=99)) for _ in range(1000)]
+    assert np.mean(np.array(found) <= 0.05) == pytest.approx(0.05, abs=0.02)
+
+
+def test_holm():
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03]), [0.03, 0.06, 0.06])
+    grid = np.random.default_rng(0).random((3, 4))
+    np.testing.assert_array_equal(holm(grid), multipletests(grid.ravel(), method="holm")[1].reshape(3, 4))
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 10), (3, 10), (10, 10), (1, 1)])
+def test_wilson(successes, n):
+    found = wilson_interval(successes, n, level=0.9)
+    expected = proportion_confint(successes, n, alpha=0.1, method="wilson")
+    np.testing.assert_allclose(found, (successes / n, *expected), atol=1e-12)
+    assert 0 <= found.low <= found.estimate <= found.high <= 1
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: bootstrap_interval([]), "values: expected one or more"),
+        (lambda: bootstrap_interval([1.0, np.nan]), "values: .* nan at 1"),
+        (lambda: bootstrap_interval([1.0]), "two values"),
+        (lambda: bootstrap_interval([1.0, 2.0], clusters=["a", "a"]), "two clusters"),
+        (lambda: bootstrap_interval([1.0, 2.0], clusters=["a"]), "clusters: expected one label"),
+        (lambda: bootstrap_interval(np.ones((2, 2))), r"found shape \(2, 2\)"),
+        (lambda: bootstrap_interval([1.0, 2.0], level=95), "level: .* found 95"),
+        (lambda: difference_interval([1.0, 2.0], []), "b: expected one or more"),
+        (lambda: difference_interval([1.0, 2.0], [1.0]), "found 2 and 1"),
+        (lambda: difference_interval([1.0, 2.0], [1.0] * 3, paired=True), "equally many"),
+        (lambda: permutation_pvalue(1.0, []), "null: expected one or more"),
+        (lambda: permutation_pvalue(np.nan, [1.0]), "observed: .* nan"),
+        (lambda: permutation_pvalue(1.0, [1.0], "both"), "alternative: .* 'both'"),
+        (lambda: holm([]), "pvalues: expected one or more"),
+        (lambda: holm([0.5, 1.5]), "pvalues: expected numbers from 0 to 1"),
+        (lambda: wilson_interval(1, 0), "found 1 of 0"),
+        (lambda: wilson_interval(3, 2), "found 3 of 2"),
+    ],
+)
+def test_wrong_arguments_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

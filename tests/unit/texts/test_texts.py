@@ -1,0 +1,163 @@
+"""The book's own Polish."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from analysis_lib.texts import KINDS, all_texts, glossary, paragraphs, senses, sentences
+from analysis_lib.vocabulary import Lexicon
+
+FUNCTION_WORDS = ["nie", "się", "jest", "na", "w", "i", "z", "do", "to", "że", "o", "jak", "ale", "po", "tak", "za", "od", "tylko", "już"]
+WORD = re.compile(r"[^\W\d_]+")
+
+
+@pytest.fixture(scope="module")
+def table():
+    return senses()
+
+
+@pytest.fixture(scope="module")
+def running():
+    return paragraphs()
+
+
+def words(text: str) -> list[str]:
+    return WORD.findall(text.lower())
+
+
+def test_plain_sentences_are_forty_and_every_sentence_ends_as_one(table):
+    lines = sentences()
+    assert len(lines) == 40
+    for line in [*lines, *table.sentence]:
+        assert line[0].isupper(), line
+        assert line[-1] in ".?!", line
+
+
+def test_no_sentence_stands_twice_in_all_the_texts():
+    found = Counter(part.strip() for text in all_texts() for part in re.split(r"(?<=[.?!])\s", text))
+    assert [part for part, count in found.items() if count > 1 and len(part.split()) > 3] == []
+
+
+def test_the_texts_hold_letters_of_polish_and_plain_punctuation_only():
+    allowed = set("aąbcćdeęfghijklłmnńoóprsśtuwyzźż") | set(" .,:?!")
+    assert {text for text in all_texts() if set(text.lower()) - allowed or "  " in text} == set()
+
+
+def test_every_word_of_the_texts_is_in_the_dictionary():
+    forms = sorted({form for text in all_texts() for form in WORD.findall(text)})
+    unknown = [form for form, known in zip(forms, Lexicon.from_forms(forms).known, strict=True) if not known]
+    assert Lexicon.from_forms([form.lower() for form in unknown]).known.all()  # proper names need their capital, first words lose it
+
+
+def test_the_glossary_glosses_words_of_the_dictionary_once():
+    glosses = glossary()
+    assert all(form == form.lower() and gloss.strip() for form, gloss in glosses.items())
+    lexicon = Lexicon.from_forms(list(glosses))
+    assert lexicon.known.all()
+
+
+def test_marked_words_stand_where_the_table_says_and_are_whole(table):
+    for row in table.itertuples():
+        assert row.sentence[row.start : row.end] == row.form, row.sentence
+        spans = [match.span() for match in WORD.finditer(row.sentence)]
+        assert (row.start, row.end) in spans, row.sentence
+        assert row.start > 0, row.sentence  # the first position is special in both models
+
+
+def test_marked_forms_belong_to_their_lemma(table):
+    lexicon = Lexicon.from_forms(table.form)
+    strangers = [(form, lemma) for form, lemma, known in zip(table.form, table.lemma, lexicon.lemmas, strict=True) if lemma not in known]
+    assert strangers == []
+
+
+def test_lemmas_have_two_senses_and_senses_eight_sentences(table):
+    assert table.lemma.nunique() >= 24
+    assert len(table) >= 430
+    by_sense = table.groupby(["lemma", "sense"])
+    assert (table.groupby("lemma").sense.nunique() >= 2).all()
+    assert (by_sense.size() >= 8).all()
+    assert (by_sense.gloss.nunique() == 1).all()
+
+
+def test_a_marked_lemma_stands_once_in_its_sentence(table):
+    forms = table.groupby("lemma").form.agg(lambda column: {form.lower() for form in column})
+    twice = [row.sentence for row in table.itertuples() if sum(word in forms[row.lemma] for word in words(row.sentence)) != 1]
+    assert twice == []
+
+
+def test_the_form_alone_does_not_tell_the_sense(table):
+    for lemma, rows in table.groupby("lemma"):
+        for sense, own in rows.groupby("sense"):
+            others = set(rows[rows.sense != sense].form)
+            assert own.form.isin(others).sum() >= 6, (lemma, sense)
+
+
+def test_the_place_in_the_sentence_does_not_tell_the_sense(table):
+    place = [len(words(sentence[:start])) for sentence, start in zip(table.sentence, table.start, strict=True)]
+    means = table.assign(place=place).groupby(["lemma", "sense"]).place.mean().unstack()
+    assert (means.max(axis=1) - means.min(axis=1) < 2).all()  # in words; a sentence has nine or so
+
+
+def test_paragraphs_are_of_three_kinds_and_sixty_to_120_words_long(running):
+    counts = running.kind.value_counts()
+    assert set(counts.index) == set(KINDS)
+    assert counts.min() >= 15
+    assert running.text.map(lambda text: 60 <= len(words(text)) <= 120).all()
+    assert running.id.is_unique
+
+
+@pytest.mark.parametrize("word", FUNCTION_WORDS)
+def test_function_words_have_thirty_contexts(word):
+    assert sum(words(text).count(word) for text in all_texts()) >= 30
+
+
+@pytest.mark.parametrize("word", ["nie", "się", "jest", "na"])
+def test_the_most_watched_words_have_thirty_contexts_in_twenty_paragraphs(running, word):
+    counts = running.text.map(lambda text: words(text).count(word))
+    assert counts.sum() >= 30
+    assert (counts > 0).sum() >= 20
+
+
+@pytest.mark.parametrize(
+    ("lines", "wrong", "expected"),
+    [
+        (["Widać [zamek]."], 1, "before the first heading"),
+        (["# zamek | castle", "Widać [zamek]."], 1, "# lemma | sense | gloss"),
+        (["# zamek | castle | ", "Widać [zamek]."], 1, "# lemma | sense | gloss"),
+        (["# zamek | castle | a", "Widać [zamek].", "", "# zamek | castle | b", "Oto [zamek]."], 4, "second heading"),
+        (["# zamek | castle | a", "Oto [zamek].", "Widać zamek."], 3, "one word between brackets"),
+        (["# zamek | castle | a", "", "[Zamek] to nie [zamek]."], 3, "one word between brackets"),
+        (["# zamek | castle | a", "Widać [zamek na wzgórzu]."], 2, "one word between brackets"),
+        (["# zamek | castle | a", "Widać [zamek]]."], 2, "one word between brackets"),
+        (["# zamek | castle | a", "Widać [zam]ek."], 2, "whole word"),
+    ],
+)
+def test_a_malformed_line_of_senses_is_named(tmp_path, lines, wrong, expected):
+    path = tmp_path / "own.txt"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"own\.txt, line {wrong}: .*{re.escape(expected)}"):
+        senses(path)
+
+
+@pytest.mark.parametrize(
+    ("lines", "wrong", "expected"),
+    [
+        (["# storm | weather", "Wieje."], 2, "expected one of news, narrative, explanatory"),
+        (["# storm | news", "Wieje.", "Pada."], 3, "one line a paragraph"),
+        (["# storm | news", "Wieje.", "# storm | narrative", "Pada."], 3, "second heading"),
+    ],
+)
+def test_a_malformed_line_of_paragraphs_is_named(tmp_path, lines, wrong, expected):
+    path = tmp_path / "own.txt"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"own\.txt, line {wrong}: .*{re.escape(expected)}"):
+        paragraphs(path)
+
+
+def test_a_file_of_the_reader_s_own_is_read(tmp_path):
+    path = tmp_path / "own.txt"
+    path.write_text("# zamek | castle | fortified residence\nOto [zamek], a tam most.\n", encoding="utf-8")
+    row = senses(path).iloc[0]
+    assert (row.lemma, row.sense, row.gloss, row.form) == ("zamek", "castle", "fortified residence", "zamek")
+    assert (row.sentence, row.start, row.end) == ("Oto zamek, a tam most.", 4, 9)

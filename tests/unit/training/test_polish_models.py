@@ -1,0 +1,622 @@
+import csv
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+
+import training.__main__ as everything
+from tests.support import tiny
+from training import evaluate, export, herbert, loop, polish_gpt2, tokens
+
+ROUNDING = 2.0**-8  # largest relative error of rounding to bf16
+
+
+@pytest.fixture(scope="module")
+def byte_level():
+    return tokens.byte_level(list(tiny.SENTENCES) * 20, 400)
+
+
+@pytest.fixture(scope="module")
+def end_of_word():
+    return tokens.herbert(list(tiny.SENTENCES) * 20, 160)
+
+
+# --- tokenizers ---
+
+
+@pytest.mark.parametrize("text", [*tiny.SENTENCES, "słowo nieznane", "„Cudzysłów” – i myślnik… № 5 €"])
+def test_byte_level_tokens_spell_every_text(byte_level, text):
+    ids = byte_level(text)["input_ids"]
+    assert byte_level.decode(ids).removeprefix(" ") == text
+    assert byte_level.eos_token_id not in ids
+
+
+@pytest.mark.parametrize("text", tiny.SENTENCES)
+def test_herbert_tokens_spell_a_text_up_to_spaces(end_of_word, text):
+    pieces = end_of_word.tokenize(text)
+    assert "".join(pieces).replace("</w>", "") == text.replace(" ", "")
+    assert end_of_word.unk_token not in pieces
+
+
+@pytest.mark.parametrize("letter", tiny.POLISH_LETTERS)
+def test_every_polish_letter_survives(byte_level, end_of_word, letter):
+    word = f"w{letter}e"
+    assert byte_level.decode(byte_level(word)["input_ids"]).strip() == word
+    assert "".join(end_of_word.tokenize(word)) == f"{word}</w>"
+
+
+def test_markers_and_special_tokens(byte_level, end_of_word):
+    assert byte_level.tokenize("nie wiem nie")[0] == byte_level.tokenize("a potem nie")[-1] == "Ġnie"
+    assert "nie</w>" in end_of_word.tokenize("potem nie idź")
+    assert end_of_word.convert_tokens_to_ids(tokens.HERBERT_SPECIAL) == [0, 1, 2, 3, 4]
+    assert (herbert.CLS, herbert.SEP, herbert.MASK) == (0, 2, 4) == tuple(
+        getattr(end_of_word, f"{name}_token_id") for name in ("cls", "sep", "mask")
+    )
+    ids = end_of_word("nie")["input_ids"]
+    assert (ids[0], ids[-1]) == (0, 2)
+    assert byte_level.convert_tokens_to_ids("<|endoftext|>") == 0
+    assert (len(byte_level), len(end_of_word)) == (400, 160)
+    assert (byte_level.model_max_length, end_of_word.model_max_length) == (polish_gpt2.CONTEXT, herbert.CONTEXT)
+
+
+def test_documents_become_one_row_of_ids(byte_level, end_of_word):
+    documents = [["Nie wiem.", "Łódź"], ["żeby"]]
+
+    def pieces(tokenizer, text):
+        return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    a, b, c = (pieces(byte_level, text) for text in ("Nie wiem.", "Łódź", "żeby"))
+    row = tokens.encode(byte_level, documents, [7], [0])
+    assert row.dtype == np.uint16
+    assert row.tolist() == [*a, 7, *b, 7, 0, *c, 7, 0]
+    a, b, c = (pieces(end_of_word, text) for text in ("Nie wiem.", "Łódź", "żeby"))
+    assert tokens.encode(end_of_word, documents, [], [2]).tolist() == [*a, *b, 2, *c, 2]
+    with pytest.raises(ValueError, match="reach 65536"):
+        tokens.encode(byte_level, documents, [2**16], [0])
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A work folder with a tiny corpus, both tokenizers and both splits' ids."""
+    folder = tmp_path_factory.mktemp("work")
+    for split, copies in (("train", 60), ("heldout", 20)):
+        rows = [json.dumps({"id": str(i), "text": "\n".join(tiny.SENTENCES)}, ensure_ascii=False) for i in range(copies)]
+        (folder / f"{split}.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    tokens.main(["--work", str(folder), "--vocab", "320", "--model", "polish-gpt2-mini"])
+    tokens.prepare("herbert-mini", folder, 160)
+    return folder
+
+
+def test_prepared_ids_spell_the_corpus(work):
+    gpt, bert = (AutoTokenizer.from_pretrained(work / name / "tokenizer") for name in tokens.MODELS)
+    ids = loop.load_ids(work / "polish-gpt2-mini" / "heldout.bin")
+    documents = gpt.decode(ids).removesuffix("<|endoftext|>").split("<|endoftext|>")
+    assert [[p.strip() for p in d.strip("\n").split("\n")] for d in documents] == [list(tiny.SENTENCES)] * 20
+    ids = loop.load_ids(work / "herbert-mini" / "heldout.bin")
+    assert (ids == bert.sep_token_id).sum() == 20
+    assert bert.unk_token_id not in ids
+    assert not list(work.rglob("*.part"))
+
+
+# --- masking ---
+
+
+@pytest.fixture(scope="module")
+def masked():
+    """Random texts of random words, and what two maskings made of them."""
+    generator = torch.Generator().manual_seed(3)
+    ends = torch.rand(500, generator=generator) < 0.6
+    ends[: herbert.MASK + 1] = True
+    ids = torch.randint(herbert.MASK + 1, 500, (300 * 62,), generator=generator).numpy().astype("uint16")
+    batch = herbert.windows(ids, range(0, len(ids), 62), 64)
+    made = {c: herbert.mask_words(batch, ends, 0.2, torch.Generator().manual_seed(5), corrupt=c) for c in (True, False)}
+    return batch, ends, made
+
+
+def words_of(row, ends):
+    """Positions of each word of one framed text, the frame left out."""
+    words, word = [], []
+    for place in range(1, len(row) - 1):
+        word.append(place)
+        if ends[row[place]]:
+            words.append(word)
+            word = []
+    return [*words, word] if word else words
+
+
+def within(share, expected, n):
+    """Whether a binomial share lies within five standard deviations of its expectation."""
+    return abs(share - expected) < 5 * math.sqrt(expected * (1 - expected) / n)
+
+
+def test_windows_are_framed():
+    ids = np.arange(100, 200, dtype=np.uint16)
+    assert herbert.windows(ids, [0, 40], 6).tolist() == [[0, 100, 101, 102, 103, 2], [0, 140, 141, 142, 143, 2]]
+
+
+def test_words_are_hidden_whole_and_at_the_rate(masked):
+    batch, ends, made = masked
+    for _, chosen in made.values():
+        rows = zip(batch.tolist(), chosen.tolist(), strict=True)
+        fates = [{fate[place] for place in word} for row, fate in rows for word in words_of(row, ends.tolist())]
+        assert all(len(f) == 1 for f in fates)
+        assert within(np.mean([True in f for f in fates]), 0.2, len(fates))
+        assert not chosen[:, [0, -1]].any()
+
+
+def test_special_tokens_are_never_hidden():
+    batch = torch.randint(0, herbert.MASK + 1, (50, 20), generator=torch.Generator().manual_seed(0))
+    hidden, chosen = herbert.mask_words(batch, torch.ones(10, dtype=torch.bool), 1.0, torch.Generator().manual_seed(1))
+    assert not chosen.any()
+    assert torch.equal(hidden, batch)
+
+
+def test_rate_one_hides_all_words_and_rate_zero_none(masked):
+    batch, ends, _ = masked
+    for rate in (0.0, 1.0):
+        _, chosen = herbert.mask_words(batch, ends, rate, torch.Generator().manual_seed(0))
+        assert (chosen[:, 1:-1] == bool(rate)).all()
+
+
+def test_hidden_tokens_become_masks_others_or_stay(masked):
+    batch, _, made = masked
+    hidden, chosen = made[True]
+    assert torch.equal(hidden[~chosen], batch[~chosen])
+    n = int(chosen.sum())
+    assert within(float((hidden[chosen] == herbert.MASK).float().mean()), 0.8, n)
+    # a random token is the same by chance once in 495 draws
+    assert within(float((hidden == batch)[chosen].float().mean()), 0.1 + 0.1 / 495, n)
+    assert (hidden[chosen] >= herbert.MASK).all()
+    hidden, chosen = made[False]
+    assert (hidden[chosen] == herbert.MASK).all()
+    assert torch.equal(hidden[~chosen], batch[~chosen])
+
+
+def test_masking_is_a_function_of_its_seed(masked):
+    batch, ends, made = masked
+    again = herbert.mask_words(batch, ends, 0.2, torch.Generator().manual_seed(5))
+    assert all(torch.equal(a, b) for a, b in zip(again, made[True], strict=True))
+    other, _ = herbert.mask_words(batch, ends, 0.2, torch.Generator().manual_seed(6))
+    assert not torch.equal(other, again[0])
+
+
+def test_word_ends_are_read_from_the_tokens(end_of_word):
+    ends = herbert.word_ends(end_of_word)
+    assert ends.shape == (160,)
+    assert ends[:5].all()
+    lengths = set()
+    for word in ("nie", "Zażółć", "źródła", ",", "1863"):
+        found = ends[end_of_word(word, add_special_tokens=False)["input_ids"]]
+        assert found.tolist() == [False] * (len(found) - 1) + [True]
+        lengths.add(len(found))
+    assert 1 in lengths
+    assert max(lengths) > 1
+
+
+def test_contexts_lengthen_in_stages():
+    shares = np.linspace(0, 1, 1001)
+    contexts = [herbert.context_at(s) for s in shares]
+    assert contexts == sorted(contexts)
+    assert [herbert.context_at(s) for s in (0, 0.0399, 0.04, 0.12, 0.35, 0.9999, 1.0)] == [16, 16, 32, 64, 128, 128, 128]
+    assert all(herbert.STEP_TOKENS % c == 0 for c in contexts)
+
+
+def test_sinusoids_have_unit_root_mean_square_in_every_row():
+    table = herbert.sinusoids(128, 192)
+    assert torch.allclose(table.square().mean(1), torch.ones(128), atol=1e-5)
+    # the inner product of two positions depends on their distance alone
+    products = table @ table.T
+    assert torch.allclose(products.diagonal(7), products[0, 7].expand(121), atol=192 * 1e-4)
+
+
+def test_a_fresh_masked_model_starts_at_unigram_frequencies():
+    counts = np.array([0, 0, 0, 0, 0, 90, 9, 1] * 4)
+    model = herbert.build(herbert.configuration(32, layers=1, width=16, heads=2), 0, counts)
+    smoothed = (counts + 0.5) / (counts + 0.5).sum()
+    assert np.allclose(model.cls.predictions.decoder.bias.detach().exp().numpy(), smoothed, rtol=1e-5)
+    words, positions = (getattr(model.bert.embeddings, f"{name}_embeddings").weight.detach() for name in ("word", "position"))
+    assert float(positions.square().mean().sqrt()) == pytest.approx(float(words.std()), rel=1e-4)
+
+
+# --- batches, schedule, loss ---
+
+
+def test_an_epoch_holds_each_window_once():
+    n, batch = 50 * polish_gpt2.CONTEXT + 77, 4
+    ids = np.arange(n, dtype=np.uint16)
+    per_epoch = 48 - 48 % batch
+    epochs = []
+    for epoch in range(2):
+        steps = range(epoch * per_epoch // batch, (epoch + 1) * per_epoch // batch)
+        starts = [s for step in steps for s in polish_gpt2.epoch_starts(n, batch, step, seed=0)]
+        assert len(set(starts)) == len(starts) == per_epoch
+        assert len({s % polish_gpt2.CONTEXT for s in starts}) == 1  # one grid: windows do not overlap
+        rows = polish_gpt2.windows(ids, starts)  # in range, or stacking fails
+        assert torch.equal(rows[:, 0], torch.tensor(starts))
+        assert (rows.diff(dim=1) == 1).all()
+        epochs.append(starts)
+    assert epochs[0] != epochs[1]
+    assert polish_gpt2.epoch_starts(n, batch, 5, seed=0) == polish_gpt2.epoch_starts(n, batch, 5, seed=0)
+    assert polish_gpt2.epoch_starts(n, batch, 5, seed=0) != polish_gpt2.epoch_starts(n, batch, 5, seed=1)
+
+
+@pytest.mark.parametrize("n", [1000, 1024, 1025, 1279, 1280, 1281, 1282, 1536, 1537, 5000])
+def test_windows_end_inside_the_text(n):
+    ids = np.zeros(n, dtype=np.uint16)
+    for step in range(20):
+        assert polish_gpt2.windows(ids, polish_gpt2.epoch_starts(n, 1, step, seed=step)).shape == (1, polish_gpt2.CONTEXT + 1)
+
+
+def test_the_learning_rate_rises_stays_and_falls_to_zero():
+    def rate(seen):
+        return loop.schedule(seen, total=1000, warmup=100, decay_from=0.5)
+
+    assert rate(0) == 0.01
+    assert rate(49) == 0.5
+    assert rate(100) == rate(300) == rate(500) == 1.0
+    assert rate(750) == 0.5
+    assert rate(1000) == rate(1200) == 0.0
+    assert loop.schedule(900, total=1000, warmup=100, decay_from=0.8) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("chunk", [5, 16, 64])
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_chunked_cross_entropy_is_the_cross_entropy(chunk, with_bias):
+    generator = torch.Generator().manual_seed(0)
+    n, width, vocab = 48, 24, 60
+    hidden = torch.randn(n, width, generator=generator, requires_grad=True)
+    weight = (torch.randn(vocab, width, generator=generator) / 4).requires_grad_()
+    bias = torch.randn(vocab, generator=generator, requires_grad=True) if with_bias else None
+    targets = torch.randint(vocab, (n,), generator=generator)
+    leaves = [hidden, weight] + [bias] * with_bias
+    loss = loop.ChunkedCrossEntropy.apply(hidden, weight, bias, targets, chunk)
+    found = torch.autograd.grad(3 * loss, leaves)
+    logits = hidden @ weight.T + (bias if with_bias else 0)
+    exact = torch.nn.functional.cross_entropy(logits, targets)
+    expected = torch.autograd.grad(3 * exact, leaves)
+
+    # Each logit is off by at most the rounding of both factors and of the sum of products.
+    u, h, w = 1.01 * ROUNDING, hidden.detach().abs(), weight.detach().abs()
+    off = 3 * u * h @ w.T
+    assert abs(float((loss - exact).detach())) <= 2 * float(off.max(1).values.mean())
+    # So probabilities are off by a factor of exp(2 off); then the gradient, the factors and the products are rounded.
+    p = logits.detach().softmax(1)
+    gradient = (p - torch.nn.functional.one_hot(targets, vocab)).abs() * 3 / n
+    error = (3 / n) * p * torch.expm1(2 * off.max(1, keepdim=True).values) + u * gradient
+    bounds = [error @ w + 2 * u * gradient @ w, error.T @ h + 2 * u * gradient.T @ h]
+    bounds += [error.sum(0)] * with_bias
+    for a, b, bound in zip(found, expected, bounds, strict=True):
+        assert ((a - b).abs() <= 1.1 * bound + 1e-6).all()
+        assert float((a - b).norm() / b.norm()) < 4 * ROUNDING  # and far less than the bound on the whole
+
+
+def test_capped_rows_keep_their_direction():
+    weight = torch.tensor([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0], [0.0, -1.6]])
+    loop.cap_norms(weight, 1.6)
+    assert torch.allclose(weight, torch.tensor([[0.96, 1.28], [0.3, 0.4], [0.0, 0.0], [0.0, -1.6]]))
+
+
+# --- resuming ---
+
+
+def small_gpt2():
+    model = polish_gpt2.build(polish_gpt2.configuration(64, layers=1, width=8, heads=2), 0)
+    return model, polish_gpt2.optimizers_for(model)
+
+
+def small_herbert():
+    model = herbert.build(herbert.configuration(64, layers=1, width=8, heads=2), 0, np.arange(64))
+    return model, herbert.optimizers_for(model)
+
+
+def loss_at(model, step):
+    """A loss that depends on nothing but the model and the step."""
+    batch = torch.randint(5, 64, (2, 33), generator=torch.Generator().manual_seed(step))
+    if model.config.model_type == "gpt2":
+        return polish_gpt2.loss_of(model, batch)
+    hidden, chosen = herbert.mask_words(batch, torch.ones(64, dtype=torch.bool), 0.3, torch.Generator().manual_seed(step))
+    return herbert.loss_of(model, hidden, chosen, batch, 16)
+
+
+def take(model, optimizers, step):
+    loss_at(model, step).backward()
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def same_weights(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize("build", [small_gpt2, small_herbert])
+def test_saved_and_restored_is_as_if_never_stopped(tmp_path, build):
+    straight, its_optimizers = build()
+    for step in range(3):
+        take(straight, its_optimizers, step)
+
+    first, optimizers = build()
+    for step in range(2):
+        take(first, optimizers, step)
+    loop.save_state(tmp_path, first, optimizers, {"step": 2, "tokens": 128, "seconds": 1.5})
+    resumed, optimizers = build()
+    assert not same_weights(resumed, first)
+    assert loop.load_state(tmp_path, resumed, optimizers) == {"step": 2, "tokens": 128, "seconds": 1.5}
+    assert same_weights(resumed, first)
+    take(resumed, optimizers, 2)
+    assert same_weights(resumed, straight)
+    own, table = resumed.get_output_embeddings().weight, resumed.get_input_embeddings().weight
+    assert own is table  # still tied
+
+
+def test_no_state_is_a_fresh_start(tmp_path):
+    assert loop.load_state(tmp_path, *small_gpt2()) is None
+
+
+def test_a_failed_save_leaves_the_old_state(tmp_path, monkeypatch):
+    model, optimizers = small_gpt2()
+    take(model, optimizers, 0)
+    loop.save_state(tmp_path, model, optimizers, {"step": 1})
+    before = (tmp_path / "state.safetensors").read_bytes()
+
+    def half(tensors, path, metadata):
+        save_file(tensors, path, metadata)
+        path.write_bytes(path.read_bytes()[:1000])
+        raise OSError("disk full")
+
+    monkeypatch.setattr(loop, "save_file", half)
+    take(model, optimizers, 1)
+    with pytest.raises(OSError, match="disk full"):
+        loop.save_state(tmp_path, model, optimizers, {"step": 2})
+    assert (tmp_path / "state.safetensors").read_bytes() == before
+    assert loop.load_state(tmp_path, *small_gpt2()) == {"step": 1}
+
+
+def test_a_state_of_another_configuration_is_refused(tmp_path):
+    model, optimizers = small_gpt2()
+    loop.save_state(tmp_path, model, optimizers, {"step": 0})
+    deeper = polish_gpt2.build(polish_gpt2.configuration(64, layers=2, width=8, heads=2), 0)
+    with pytest.raises(ValueError, match=r"lacks \['transformer.h.1"):
+        loop.load_state(tmp_path, deeper, polish_gpt2.optimizers_for(deeper))
+    with pytest.raises(ValueError, match="holds besides"):
+        loop.load_state(tmp_path, *small_herbert())
+
+
+class Killed(BaseException):
+    pass
+
+
+def train(folder, steps, kill_at=None, before_step=lambda step: None):
+    """Train the small GPT-2 as the recipes do; every step counts as 250,000 tokens, and is logged and saved."""
+    model, optimizers = small_gpt2()
+    folder.mkdir(exist_ok=True)
+
+    def batch_loss(step, seen):
+        assert seen == step * 250_000
+        before_step(step)
+        if step == kill_at:
+            raise Killed
+        return loss_at(model, step), 250_000
+
+    loop.train(
+        folder, model, optimizers, batch_loss, lambda: 1.0, total=steps * 250_000, warmup=500_000,
+        after_step=lambda: loop.cap_norms(model.transformer.wte.weight, 1.6), device="cpu", save_every=-1,
+    )
+    return model
+
+
+def rows(folder):
+    with open(folder / "log.csv", newline="") as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_a_killed_run_goes_on_as_if_never_killed(tmp_path):
+    straight = train(tmp_path / "straight", 5)
+    folder = tmp_path / "killed"
+    state, older = folder / "state.safetensors", tmp_path / "older"
+
+    def keep(step):
+        if step == 2:
+            shutil.copy(state, older)
+
+    with pytest.raises(Killed):
+        train(folder, 5, kill_at=4, before_step=keep)
+    older.replace(state)  # as if steps 3 and 4 had been logged but not saved
+    assert [int(r["step"]) for r in rows(folder)] == [1, 2, 3, 4]
+    resumed = train(folder, 5)
+    assert same_weights(resumed, straight)
+    assert rows(folder) == rows(tmp_path / "straight")
+    assert [int(r["step"]) for r in rows(folder)] == [1, 2, 3, 4, 5]
+    assert same_weights(train(folder, 5), straight)  # done: nothing more happens
+    assert len(rows(folder)) == 5
+
+
+def test_a_fresh_run_drops_an_old_log(tmp_path):
+    loop.append_log(tmp_path / "log.csv", dict.fromkeys(loop.LOG_FIELDS, 7))
+    loop.trim_log(tmp_path / "log.csv", 6)
+    assert list(tmp_path.iterdir()) == []
+    loop.trim_log(tmp_path / "log.csv", 6)
+
+
+# --- evaluation ---
+
+
+def test_a_ratio_of_sums_and_its_interval():
+    constant = evaluate.bootstrap_ratio([2.0, 4.0, 6.0], [1, 2, 3])
+    assert constant == {"mean": 2.0, "low": 2.0, "high": 2.0}
+    two = evaluate.bootstrap_ratio([0.0, 1.0], [1, 1])
+    assert two == {"mean": 0.5, "low": 0.0, "high": 1.0}  # each extreme is a quarter of the draws
+    draws = np.random.default_rng(1).normal(3, 1, 400)
+    found = evaluate.bootstrap_ratio(draws, np.ones(400))
+    assert found["mean"] == pytest.approx(draws.mean())
+    # the normal interval; 2,000 draws place an end within about 0.06 standard errors (one sd), twice that with the other end
+    assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * draws.std() / 20, rel=0.1)
+
+
+def test_unigram_figures():
+    found = evaluate.unigram(np.array([0, 0, 1, 1, 1, 1]), np.array([0, 1]), 4)
+    assert found["entropy"] == pytest.approx(-(math.log(1 / 3) / 3 + 2 * math.log(2 / 3) / 3))
+    # counts and one half each: 2.5, 4.5, .5, .5 of 8
+    assert found["heldout_cross_entropy"] == pytest.approx(-(math.log(2.5 / 8) + math.log(4.5 / 8)) / 2)
+    assert found["most_frequent"].tolist() == [1, 0, 2, 3]
+    assert loop.unigram_entropy(np.arange(8), 20) == pytest.approx(math.log(8))
+
+
+def test_losses_a_word_and_a_character():
+    assert evaluate.per_word_and_character(2.0, 6, "dwa słowa i trzy") == {
+        "nats_per_word": 3.0, "nats_per_character": 0.75, "tokens_per_word": 1.5,
+    }
+
+
+def test_next_token_losses_are_the_models():
+    model = polish_gpt2.build(polish_gpt2.configuration(50, layers=1, width=16, heads=2), 0).eval()
+    ids = np.random.default_rng(0).integers(50, size=3 * polish_gpt2.CONTEXT + 9).astype(np.uint16)
+    losses = evaluate.next_token_losses(model, ids, batch=2)
+    assert losses.shape == (3, polish_gpt2.CONTEXT)
+    for i in range(3):
+        window = torch.from_numpy(ids[i * 256 : i * 256 + 257].astype("int64"))[None]
+        with torch.no_grad():
+            logs = model(window[:, :-1]).logits[0].log_softmax(-1)
+        own = -logs[torch.arange(polish_gpt2.CONTEXT), window[0, 1:]]
+        assert np.allclose(losses[i], own.numpy(), atol=1e-5)  # float32 sums in another order
+
+
+def test_ranks_of_hidden_tokens_are_the_models(end_of_word):
+    model = herbert.build(herbert.configuration(160, layers=1, width=16, heads=2), 0, np.ones(160)).eval()
+    text = list(tiny.SENTENCES) * 8
+    ids = np.concatenate(end_of_word(text, add_special_tokens=False)["input_ids"]).astype(np.uint16)
+    content = herbert.CONTEXT - 2
+    n = len(ids) // content
+    assert 2 <= n <= 32
+    found = evaluate.masked_ranks(model, end_of_word, ids, seed=4)
+    batch = herbert.windows(ids, [i * content for i in range(n)], herbert.CONTEXT)
+    ends = herbert.word_ends(end_of_word)
+    hidden, chosen = herbert.mask_words(batch, ends, evaluate.MASK_RATE, torch.Generator().manual_seed(4), corrupt=False)
+    with torch.no_grad():
+        logs = model(hidden).logits.log_softmax(-1)
+    places = chosen.nonzero().tolist()
+    assert len(places) == len(found["rank"]) > 20
+    for i, (window, place) in enumerate(places):
+        token = batch[window, place]
+        assert found["token"][i] == token
+        assert found["window"][i] == window
+        own = logs[window, place, token]
+        assert found["loss"][i] == pytest.approx(-float(own), abs=1e-5)
+        # nearly equal logits may change places with the order of float32 sums
+        above = [int((logs[window, place] > own + shift).sum()) for shift in (1e-5, -1e-5)]
+        assert above[0] <= found["rank"][i] <= above[1] - 1  # the last counts the token itself
+        begins = place == 1 or bool(ends[batch[window, place - 1]])
+        assert found["whole"][i] == (begins and bool(ends[token]))
+
+
+def test_shares_of_first_guesses():
+    found = {
+        "rank": np.array([0, 9, 10, 3, 0, 500, 12, 0]),
+        "loss": np.arange(8.0),
+        "window": np.array([0, 0, 1, 1, 2, 2, 3, 3]),
+        "whole": np.array([True, True, True, False, True, False, True, False]),
+    }
+    figures = evaluate.summarise_ranks(found)
+    assert figures["masked_tokens"] == 8
+    assert figures["heldout_loss"]["mean"] == 3.5
+    assert figures["top1"]["mean"] == 3 / 8
+    assert figures["top10"]["mean"] == 5 / 8
+    assert figures["top10_whole_words"]["mean"] == 3 / 5
+    for name in ("heldout_loss", "top1", "top10", "top10_whole_words"):
+        assert figures[name]["low"] <= figures[name]["mean"] <= figures[name]["high"]
+
+
+# --- export ---
+
+
+@pytest.fixture(scope="module", params=tokens.MODELS)
+def finished(request, work):
+    """A work folder in which a run of one tiny model has just been saved."""
+    name = request.param
+    recipe, kind, _ = export.KINDS[name]
+    torch.manual_seed(0)
+    model = kind(recipe.configuration({"polish-gpt2-mini": 320, "herbert-mini": 160}[name], layers=1, width=16, heads=2))
+    optimizers = recipe.optimizers_for(model)
+    loop.save_state(work / name, model, optimizers, {"step": 3, "tokens": 768, "seconds": 1.0})
+    loop.append_log(work / name / "log.csv", dict.fromkeys(loop.LOG_FIELDS, 1))
+    (work / "manifest.json").write_text('{"novels": 1}', encoding="utf-8")
+    return name, model, work
+
+
+def test_a_checkpoint_is_what_was_trained_in_float16(finished, tmp_path, monkeypatch):
+    name, model, work = finished
+    monkeypatch.setattr(export, "CHECKPOINTS", tmp_path)
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "stale").touch()
+    target = export.export(name, work, 1, 2, 0, "CPU")
+    assert target == tmp_path / name
+    assert {p.name for p in tmp_path.iterdir()} == {name, "corpus.json"}
+    assert {"README.md", "config.json", "evaluation.json", "model.safetensors", "tokenizer.json", "training_log.csv"} <= {
+        p.name for p in target.iterdir()
+    }
+    assert not (target / "stale").exists()
+    auto = AutoModelForCausalLM if name == "polish-gpt2-mini" else AutoModelForMaskedLM
+    read = auto.from_pretrained(target, dtype=torch.float16)
+    assert type(read) is type(model)
+    for key, value in model.state_dict().items():
+        assert torch.equal(read.state_dict()[key], value.half())
+    tokenizer = AutoTokenizer.from_pretrained(target)
+    saved = AutoTokenizer.from_pretrained(work / name / "tokenizer")
+    assert tokenizer(list(tiny.SENTENCES))["input_ids"] == saved(list(tiny.SENTENCES))["input_ids"]
+    figures = json.loads((target / "evaluation.json").read_text(encoding="utf-8"))
+    assert figures["run"]["tokens"] == 768
+    # an untrained model knows nothing: its loss is the logarithm of the vocabulary, or a little more
+    assert figures["heldout_loss"]["mean"] == pytest.approx(math.log(model.config.vocab_size), abs=0.2)
+    assert f"| tokens seen | 768 ({768 / figures['run']['train_tokens']:.2f} passes" in (target / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_state_that_lacks_weights_is_not_exported(finished, tmp_path):
+    name, model, _ = finished
+    kept = {f"model.{k}": v.clone() for k, v in model.state_dict().items() if "ln_f" not in k and "LayerNorm" not in k}
+    save_file(kept, tmp_path / "state.safetensors", {"progress": "{}"})
+    with pytest.raises(ValueError, match="missing"):
+        export.restore(name, tmp_path, 1, 2)
+
+
+# --- everything in turn ---
+
+
+def test_all_recipes_run_in_turn_and_finished_steps_are_not_repeated(tmp_path, monkeypatch):
+    calls = []
+
+    def step(name, *made):
+        def main(arguments):
+            calls.append((name, " ".join(arguments)))
+            for path in made:
+                for model in tokens.MODELS if "{}" in path else [""]:
+                    (tmp_path / path.format(model)).parent.mkdir(exist_ok=True)
+                    (tmp_path / path.format(model)).touch()
+
+        return main
+
+    monkeypatch.setattr(everything.corpus, "main", step("corpus", "manifest.json"))
+    monkeypatch.setattr(everything.tokens, "main", step("tokens"))
+    monkeypatch.setattr(everything.polish_gpt2, "main", step("gpt2"))
+    monkeypatch.setattr(everything.herbert, "main", step("herbert"))
+    monkeypatch.setattr(everything.export, "main", step("export"))
+    work = ["--eltec", "a", "--openstax", "b", "--work", str(tmp_path)]
+    everything.main([*work, "--tokens", "3e5", "--threads", "2", "--compile", "--device", "cpu"])
+    assert [name for name, _ in calls] == ["corpus", "tokens", "tokens", "gpt2", "herbert", "export", "export"]
+    assert calls[0][1] == f"--eltec a --openstax b --out {tmp_path}"
+    assert calls[1][1].endswith("--vocab 16384 --model polish-gpt2-mini")
+    assert calls[3][1] == f"--work {tmp_path} --tokens 300000.0 --seed 0 --device cpu --threads 2 --compile --vocab 16384"
+    assert calls[4][1] == f"--work {tmp_path} --tokens 300000.0 --seed 0 --device cpu --threads 2 --compile"
+    assert calls[6][1].startswith(f"--work {tmp_path} --model herbert-mini --seed 0 --device-name CPU, ")
+
+    calls.clear()
+    for name in tokens.MODELS:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "heldout.bin").touch()
+    everything.main(work)
+    assert [name for name, _ in calls] == ["gpt2", "herbert", "export", "export"]
+    assert "--compile" not in calls[0][1]

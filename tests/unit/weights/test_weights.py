@@ -1,0 +1,296 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.functional import layer_norm
+from transformers import BertModel, GPT2Model, OPTConfig, OPTForCausalLM
+from transformers.activations import ACT2FN
+
+from analysis_lib import weights
+from analysis_lib.models import LoadedModel
+from tests.support import tiny
+
+SHAPES = [(1, 24), (2, 16), (3, 33), (4, 24), (5, 35), (8, 56), (16, 80)]
+TOLERANCE = 1e-5
+
+
+def ids_and_mask(batch=3, length=11, vocab=250):
+    generator = torch.Generator().manual_seed(1)
+    mask = torch.ones(batch, length, dtype=torch.long)
+    mask[1, length // 2 :] = 0
+    return torch.randint(5, vocab, (batch, length), generator=generator), mask
+
+
+def build(architecture, **options):
+    return {"gpt2": tiny.gpt2, "bert": tiny.bert}[architecture](**options)
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "bert"])
+@pytest.mark.parametrize(("heads", "width"), SHAPES)
+def test_rebuilt_attention_is_the_models_own(architecture, heads, width):
+    model = build(architecture, heads=heads, width=width, layers=3)
+    errors = weights.attention_errors(model, *ids_and_mask())
+    assert errors.pattern.shape == (3, heads)
+    assert errors.pattern.max() < TOLERANCE
+    assert errors.output.max() < TOLERANCE
+    assert errors.output_scale.min() > 0.1
+    assert errors.n_tokens == 2 * 11 + 5
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    architecture=st.sampled_from(["gpt2", "bert"]),
+    heads=st.integers(1, 16),
+    d_head=st.integers(1, 9),
+    layers=st.integers(1, 3),
+    seed=st.integers(0, 100),
+)
+def test_rebuilt_attention_is_the_models_own_for_any_shape(architecture, heads, d_head, layers, seed):
+    model = build(architecture, heads=heads, width=heads * d_head, layers=layers, seed=seed)
+    errors = weights.attention_errors(model, *ids_and_mask())
+    assert errors.pattern.max() < TOLERANCE
+    assert errors.output.max() < TOLERANCE * max(1, errors.output_scale.max())
+
+
+@pytest.mark.parametrize("options", [{"scale_attn_by_inverse_layer_idx": True}, {"scale_attn_weights": False}])
+def test_other_attention_scales_of_gpt2(options):
+    errors = weights.attention_errors(tiny.gpt2(layers=3, **options), *ids_and_mask())
+    assert max(errors.pattern.max(), errors.output.max()) < TOLERANCE
+
+
+@pytest.mark.parametrize(("heads", "width"), [(2, 16), (4, 24), (16, 80)])
+def test_the_original_notebooks_split_of_herberts_output_matrix_fails(heads, width):
+    """Notebook 000 stacks output.dense.weight.T and splits its *output* axis into heads."""
+    model = tiny.bert(heads=heads, width=width, layers=3)
+    right = weights.extract(model)
+    stacked = torch.cat([layer.attention.output.dense.weight.T.detach() for layer in model.bert.encoder.layer])
+    wrong = stacked.reshape(3, width, heads, width // heads).permute(0, 2, 1, 3)  # used as .T per head
+    wrong = wrong.transpose(-1, -2)
+    assert wrong.shape == right.W_O.shape
+    changed = weights.split_outputs_wrongly(right)
+    assert torch.equal(changed.W_O, wrong)
+    errors = weights.attention_errors(model, *ids_and_mask(), weights=changed)
+    assert errors.pattern.max() < TOLERANCE
+    assert (errors.output > 0.1 * errors.output_scale).all()
+    cosine = torch.cosine_similarity((right.W_V @ right.W_O).flatten(2), (right.W_V @ wrong).flatten(2), dim=-1)
+    assert cosine.abs().max() < 0.5
+
+
+def test_one_head_split_on_the_wrong_axis_is_transposed():
+    model = tiny.bert(heads=1, width=24, layers=1)
+    right = weights.extract(model)
+    wrong = model.bert.encoder.layer[0].attention.output.dense.weight.T.reshape(1, 24, 1, 24).permute(0, 2, 1, 3)
+    assert torch.equal(wrong.transpose(-1, -2)[0, 0], right.W_O[0, 0].T)
+
+
+def test_shapes_and_sizes_gpt2():
+    model = tiny.gpt2(vocab=400, layers=3, heads=4, width=24, n_inner=40)
+    found = weights.extract(model)
+    sizes = (found.n_layers, found.n_heads, found.d_model, found.d_head, found.d_mlp, found.d_vocab)
+    assert sizes == (3, 4, 24, 6, 40, 400)
+    assert found.architecture == "gpt2"
+    assert found.causal
+    assert found.W_Q.shape == found.W_K.shape == found.W_V.shape == (3, 4, 24, 6)
+    assert found.W_O.shape == (3, 4, 6, 24)
+    assert found.b_Q.shape == (3, 4, 6)
+    assert found.b_O.shape == found.b_out.shape == found.ln1_w.shape == (3, 24)
+    assert found.W_in.shape == (3, 24, 40)
+    assert found.W_out.shape == (3, 40, 24)
+    assert found.b_in.shape == (3, 40)
+    assert found.W_U.shape == (24, 400)
+    assert found.W_pos.shape == (64, 24)
+    assert weights.extract(tiny.gpt2(width=16)).d_mlp == 64
+
+
+def test_shapes_and_sizes_bert():
+    found = weights.extract(tiny.bert(vocab=250, layers=3, heads=4, width=24))
+    assert (found.n_layers, found.n_heads, found.d_model, found.d_head, found.d_mlp, found.d_vocab) == (3, 4, 24, 6, 72, 250)
+    assert found.architecture == "bert"
+    assert not found.causal
+    assert found.W_O.shape == (3, 4, 6, 24)
+    assert found.W_in.shape == (3, 24, 72)
+    assert found.W_type.shape == (2, 24)
+    assert found.ln_embed_w.shape == found.ln_head_w.shape == (24,)
+    assert found.ln_final_w is None
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "bert"])
+def test_extraction_leaves_the_model_alone(architecture):
+    model = build(architecture)
+    before = copy.deepcopy(model.state_dict())
+    found = weights.extract(model)
+    after = model.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    tensors = [value for value in vars(found).values() if isinstance(value, torch.Tensor)]
+    assert all(value.dtype == torch.float32 and not value.requires_grad for value in tensors)
+    assert found.W_E.data_ptr() == found.W_U.data_ptr() == model.get_input_embeddings().weight.data_ptr()
+
+
+def test_half_precision_models_are_read_in_float32():
+    found = weights.extract(tiny.gpt2().half())
+    assert found.W_E.dtype == found.W_O.dtype == found.W_U.dtype == torch.float32
+
+
+def test_untied_unembedding_is_the_heads_own():
+    model = tiny.gpt2(tie_word_embeddings=False)
+    assert torch.equal(weights.extract(model).W_U, model.lm_head.weight.T)
+    assert not torch.equal(weights.extract(model).W_U, model.transformer.wte.weight.T)
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "bert"])
+def test_a_loaded_model_and_a_model_without_head_are_read_too(architecture):
+    model = build(architecture)
+    found = weights.extract(model)
+    loaded = LoadedModel(model, None, "tiny", "folder", "tiny", "0")
+    assert torch.equal(weights.extract(loaded).W_O, found.W_O)
+    body = weights.extract(model.base_model)
+    assert isinstance(model.base_model, GPT2Model | BertModel)
+    assert torch.equal(body.W_Q, found.W_Q)
+    assert torch.equal(body.W_U, found.W_E.T)
+
+
+def test_named_gives_transformer_lens_keys():
+    found = weights.extract(tiny.gpt2(layers=2)).named()
+    expected = {f"blocks.1.attn.{name}" for name in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V", "b_O")}
+    expected |= {f"blocks.0.mlp.{name}" for name in ("W_in", "b_in", "W_out", "b_out")}
+    expected |= {"blocks.0.ln1.w", "blocks.1.ln2.b", "embed.W_E", "pos_embed.W_pos", "unembed.W_U", "unembed.b_U"}
+    expected |= {"ln_final.w", "ln_final.b"}
+    assert expected <= set(found)
+    assert len(found) == 6 + 2 * 16
+    assert found["blocks.1.attn.W_O"].shape == (2, 8, 16)
+    bert = weights.extract(tiny.bert(layers=2)).named()
+    assert {"embed.embed.W_E", "embed.ln.w", "mlm_head.W", "embed.token_type_embed.W_token_type"} <= set(bert)
+    assert not [key for key, value in (found | bert).items() if value is None]
+
+
+def gpt2_logits(found, ids):
+    """GPT-2 from its extracted weights alone, with the layer norms that the weights say are left."""
+
+    def norm(states, gain, bias):
+        return layer_norm(states, (found.d_model,), gain, bias, found.layer_norm_epsilon)
+
+    states = found.W_E[ids] + found.W_pos[: ids.shape[1]]
+    for layer in range(found.n_layers):
+        read = norm(states, found.ln1_w[layer], found.ln1_b[layer])
+        states = states + weights.rebuild_attention(found, layer, read).output
+        read = norm(states, found.ln2_w[layer], found.ln2_b[layer])
+        inner = ACT2FN[found.activation](read @ found.W_in[layer] + found.b_in[layer])
+        states = states + inner @ found.W_out[layer] + found.b_out[layer]
+    return norm(states, found.ln_final_w, found.ln_final_b) @ found.W_U + found.b_U
+
+
+def bert_logits(found, ids):
+    """BERT from its extracted weights alone."""
+
+    def norm(states, gain, bias):
+        return layer_norm(states, (found.d_model,), gain, bias, found.layer_norm_epsilon)
+
+    states = found.W_E[ids] + found.W_pos[: ids.shape[1]] + found.W_type[0]
+    states = norm(states, found.ln_embed_w, found.ln_embed_b)
+    for layer in range(found.n_layers):
+        attended = weights.rebuild_attention(found, layer, states).output
+        states = norm(states + attended, found.ln1_w[layer], found.ln1_b[layer])
+        inner = ACT2FN[found.activation](states @ found.W_in[layer] + found.b_in[layer])
+        states = norm(states + inner @ found.W_out[layer] + found.b_out[layer], found.ln2_w[layer], found.ln2_b[layer])
+    head = ACT2FN[found.activation](states @ found.W_head + found.b_head)
+    return norm(head, found.ln_head_w, found.ln_head_b) @ found.W_U + found.b_U
+
+
+@pytest.mark.parametrize("folded", [False, True])
+@pytest.mark.parametrize(("heads", "width"), [(1, 24), (4, 24), (16, 80)])
+def test_gpt2s_logits_come_out_of_raw_and_folded_weights(folded, heads, width):
+    model = tiny.gpt2(heads=heads, width=width, layers=3)
+    ids, _ = ids_and_mask()
+    found = weights.extract(model, fold_layer_norm=folded)
+    with torch.no_grad():
+        expected = model(ids).logits
+    torch.testing.assert_close(gpt2_logits(found, ids), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_berts_logits_come_out_of_its_weights():
+    model = tiny.bert(heads=3, width=33, layers=3)
+    ids, _ = ids_and_mask()
+    with torch.no_grad():
+        expected = model(ids).logits
+    torch.testing.assert_close(bert_logits(weights.extract(model), ids), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_folding_leaves_gains_of_one_and_reading_weights_without_mean():
+    found = weights.extract(tiny.gpt2(), fold_layer_norm=True)
+    assert found.folded
+    assert (found.ln1_w == 1).all()
+    assert (found.ln_final_b == 0).all()
+    for reading in (found.W_Q, found.W_K, found.W_V, found.W_in, found.W_U):
+        assert reading.mean(dim=-2).abs().max() < 1e-6
+    raw = weights.extract(tiny.gpt2())
+    assert not raw.folded
+    assert torch.equal(raw.W_O, found.W_O)
+    assert torch.equal(raw.W_E, found.W_E)
+
+
+def test_folding_is_refused_for_bert_and_for_folded_weights():
+    with pytest.raises(ValueError, match="BERT is a post-norm model"):
+        weights.extract(tiny.bert(), fold_layer_norm=True)
+    with pytest.raises(ValueError, match="raw weights"):
+        weights.fold(weights.extract(tiny.gpt2(), fold_layer_norm=True))
+
+
+def test_unknown_architectures_list_the_known():
+    config = OPTConfig(vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, ffn_dim=16)
+    config.word_embed_proj_dim = 16
+    with pytest.raises(TypeError, match="GPT2LMHeadModel, GPT2Model, BertForMaskedLM, BertModel, .*found OPTForCausalLM"):
+        weights.extract(OPTForCausalLM(config))
+    with pytest.raises(TypeError, match="found str"):
+        weights.extract("gpt2")
+
+
+def test_cross_attention_is_refused():
+    with pytest.raises(ValueError, match="add_cross_attention"):
+        weights.extract(tiny.gpt2(add_cross_attention=True))
+
+
+def test_hooks_are_removed_also_when_the_model_fails():
+    model = tiny.gpt2()
+    with pytest.raises(IndexError):
+        weights.attention_errors(model, torch.tensor([[1, 10_000]]))
+    weights.attention_errors(model, *ids_and_mask())
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_texts_go_through_the_tokenizer():
+    loaded = LoadedModel(tiny.gpt2(), tiny.byte_level_tokenizer(), "tiny", "folder", "tiny", "0")
+    errors = weights.attention_errors(loaded, ["Nie wiem.", "Zażółć gęślą jaźń"])
+    assert errors.n_tokens == sum(len(loaded.tokenizer(text)["input_ids"]) for text in ("Nie wiem.", "Zażółć gęślą jaźń"))
+    assert np.isfinite(errors.pattern).all()
+    assert errors.output.max() < TOLERANCE
+
+
+@pytest.mark.parametrize(("texts", "message"), [([], "sequence"), ("nie", "sequence"), (["nie", " "], r"texts\[1\]")])
+def test_texts_that_cannot_be_compared(texts, message):
+    loaded = LoadedModel(tiny.gpt2(), tiny.byte_level_tokenizer(), "tiny", "folder", "tiny", "0")
+    with pytest.raises(ValueError, match=message):
+        weights.attention_errors(loaded, texts)
+
+
+def test_over_long_texts_are_named_and_strings_need_a_tokenizer():
+    loaded = LoadedModel(tiny.gpt2(), tiny.byte_level_tokenizer(), "tiny", "folder", "tiny", "0")
+    with pytest.raises(ValueError, match=r"texts\[1\]: expected 1 to 64 tokens"):
+        weights.attention_errors(loaded, ["nie", "żółć " * 100])
+    with pytest.raises(TypeError, match="tokenizer"):
+        weights.attention_errors(loaded.model, ["nie"])
+
+
+def test_attention_that_gives_no_patterns_is_refused():
+    model = tiny.gpt2()
+    model.set_attn_implementation("sdpa")
+    with pytest.raises(ValueError, match="eager"):
+        weights.attention_errors(model, *ids_and_mask())
+
+
+@pytest.mark.parametrize(("layer", "shape"), [(2, (1, 3, 16)), (-1, (1, 3, 16)), (0, (3, 16)), (0, (1, 3, 15))])
+def test_rebuild_attention_names_what_does_not_fit(layer, shape):
+    with pytest.raises(ValueError, match="expected"):
+        weights.rebuild_attention(weights.extract(tiny.gpt2()), layer, torch.zeros(shape))
