@@ -21,9 +21,7 @@ LOG_COLUMNS = ["step", "tokens", "train_loss", "heldout_loss", "lr_share", "seco
 
 # The configurations that the hub repositories publish, without what does not change the number of parameters.
 PUBLISHED = {
-    "polish-gpt2": GPT2Config(
-        vocab_size=51_200, n_positions=2048, n_embd=1024, n_layer=24, n_head=16, activation_function="gelu_fast"
-    ),
+    "polish-gpt2": GPT2Config(vocab_size=51_200, n_positions=2048, n_embd=1024, n_layer=24, n_head=16, activation_function="gelu_fast"),
     "herbert": BertConfig(
         vocab_size=50_000,
         max_position_embeddings=514,

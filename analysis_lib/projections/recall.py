@@ -72,9 +72,7 @@ def head_recall(
     return pd.DataFrame(rows)
 
 
-def value_recall(
-    loaded: LoadedModel, texts: Sequence[str], k: int = 50, n_permutations: int = 20, seed: int = 0
-) -> pd.DataFrame:
+def value_recall(loaded: LoadedModel, texts: Sequence[str], k: int = 50, n_permutations: int = 20, seed: int = 0) -> pd.DataFrame:
     """Recall of the most active feed-forward value against the hidden state after its block, for every layer.
 
     The most active neuron of a place is the one with the largest activation times norm of its value; where the
@@ -141,8 +139,13 @@ def _against_permuted(predicted: np.ndarray, actual: np.ndarray, text: np.ndarra
     recall, low, high = bootstrap_interval(each, clusters=text, n_resamples=500, seed=0)
     p = (1 + (null >= recall).sum()) / (1 + n_permutations)
     return {
-        "recall": recall, "low": low, "high": high, "control": null.mean(), "excess": recall - null.mean(),
-        "p": p, "n_places": len(each),
+        "recall": recall,
+        "low": low,
+        "high": high,
+        "control": null.mean(),
+        "excess": recall - null.mean(),
+        "p": p,
+        "n_places": len(each),
     }
 
 
