@@ -1,0 +1,103 @@
+"""Choosing the best of many on one draw and measuring it on another; intervals for many samples as one table.
+
+The largest of many noisy means is too large by more than its own interval allows for (the winner's curse): an interval that is
+computed from the values that the choice was made on does not cover the chosen one's true mean. On values that had no part in the
+choice it does.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from analysis_lib.statistics.resampling import Interval, bootstrap_interval
+
+
+class Chosen(NamedTuple):
+    """The candidate that did best on one draw, and what it does on another.
+
+    Attributes
+    ----------
+    index : tuple of int
+        Which candidate: its place along all axes but the first.
+    interval : Interval
+        Its mean on the measuring draw.
+    """
+
+    index: tuple[int, ...]
+    interval: Interval
+
+
+def choose_and_measure(
+    choosing: ArrayLike, measuring: ArrayLike, interval: Callable[[np.ndarray], Interval] = bootstrap_interval
+) -> Chosen:
+    """Choose the candidate with the largest mean on one draw and measure it on another.
+
+    Parameters
+    ----------
+    choosing, measuring : array [unit, ...]
+        Values of every unit (sequence, text, prompt) and candidate, the same candidates in both; the units must be other units.
+    interval : callable
+        From the chosen candidate's values [unit] on the measuring draw.
+
+    Returns
+    -------
+    Chosen
+
+    Raises
+    ------
+    ValueError
+        Arrays of other candidates, without candidates, with values that are not finite, or twice the same values.
+
+    Notes
+    -----
+    The candidate's own mean stays without bias; that no other candidate has a larger true mean is not claimed.
+    """
+    choosing, measuring = np.asarray(choosing, dtype=float), np.asarray(measuring, dtype=float)
+    if choosing.ndim < 2 or choosing.shape[1:] != measuring.shape[1:] or 0 in choosing.shape:
+        raise ValueError(
+            f"choosing and measuring: expected [unit, ...] of the same candidates, found {choosing.shape} and {measuring.shape}"
+        )
+    for name, values in (("choosing", choosing), ("measuring", measuring)):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name}: expected finite values, found {np.count_nonzero(~np.isfinite(values))} that are not")
+    if np.array_equal(choosing, measuring):
+        raise ValueError("choosing and measuring: expected two draws, found the same values twice")
+    best = np.unravel_index(choosing.mean(axis=0).argmax(), choosing.shape[1:])
+    index = tuple(int(place) for place in best)
+    return Chosen(index, interval(measuring[(slice(None), *index)]))
+
+
+def interval_table(
+    samples: Mapping[tuple, ArrayLike],
+    names: Sequence[str],
+    interval: Callable[[np.ndarray], Interval] = bootstrap_interval,
+) -> pd.DataFrame:
+    """One row for each sample, with its estimate and the ends of its interval.
+
+    Parameters
+    ----------
+    samples : mapping of tuple to array [unit]
+        A sample's labels to its values.
+    names : sequence of str
+        What the labels are: one name for each place of the tuples.
+    interval : callable
+        From the values of a sample.
+
+    Returns
+    -------
+    DataFrame
+        The columns `names`, then `estimate`, `low`, `high`, in the order of the mapping.
+
+    Raises
+    ------
+    ValueError
+        Labels of another number than the names; what `interval` raises.
+    """
+    wrong = next((labels for labels in samples if len(labels) != len(names)), None)
+    if wrong is not None:
+        raise ValueError(f"samples: expected labels for {', '.join(names)}, found {wrong}")
+    rows = [(*labels, *interval(np.asarray(values))) for labels, values in samples.items()]
+    return pd.DataFrame(rows, columns=[*names, *Interval._fields])
