@@ -1,7 +1,7 @@
-"""The training of `minigpt-induction` on record: five seeds, and the shipped one along its way.
+"""What is on record of a recipe's runs: the models of all its seeds, and the induction toy along its training.
 
-`training/minigpt.py` writes these files into the checkpoint's folder: `seeds.json` (scores of every head and losses for all seeds,
-trained and untrained, and the course of each run), `seeds/` and `snapshots/` (weights).
+The recipes in `training/` write these files into the checkpoint's folder: `seeds.json` (what was measured for every seed), `seeds/` (the
+weights of each) and, for the toy, `snapshots/`.
 """
 
 import json
@@ -14,19 +14,34 @@ from safetensors.torch import load_file
 
 from analysis_lib.models import checkpoint_files, loading
 from analysis_lib.models.loading import LoadedModel
-from analysis_lib.models.minigpt import MiniGPT
 
 STUDY = "minigpt"
 
 
-def seed_models() -> dict[int, LoadedModel]:
-    """The trained model of every seed, by seed; the shipped one is among them."""
-    return {int(path.stem.removeprefix("seed-")): _with_weights(path) for path in sorted((_folder() / "seeds").iterdir())}
+def seed_models(name: str = STUDY) -> dict[int, LoadedModel]:
+    """The trained model of every seed, by seed; the shipped one is among them.
+
+    Parameters
+    ----------
+    name : str
+        A study name whose recipe keeps the weights of all seeds: `minigpt` or one of the regressors.
+
+    Raises
+    ------
+    ValueError
+        An unknown study, or a checkpoint without `seeds/`.
+    """
+    return {int(path.stem.removeprefix("seed-")): _with_weights(name, path) for path in _weights_in(name, "seeds")}
+
+
+def seed_figures(name: str) -> dict[int, dict]:
+    """What was measured for every seed of a regressor, by seed, as `training/regressor_export.py` stores it."""
+    return {int(seed): figures for seed, figures in _stored(name).items()}
 
 
 def snapshots() -> dict[int, LoadedModel]:
     """The shipped model along its training, by steps taken: from 0, untrained, to the end."""
-    found = {int(path.stem.removeprefix("step-")): _with_weights(path) for path in sorted((_folder() / "snapshots").iterdir())}
+    found = {int(path.stem.removeprefix("step-")): _with_weights(STUDY, path) for path in _weights_in(STUDY, "snapshots")}
     return found | {int(course()["step"].max()): loading.load(STUDY, "embedded")}
 
 
@@ -56,22 +71,31 @@ def shipped_seed() -> int:
     return _stored()["shipped"]
 
 
-def _folder() -> Path:
-    return loading.EMBEDDED_FOLDER / loading.STUDIES[STUDY].embedded
+def _folder(name: str) -> Path:
+    if name not in loading.STUDIES:
+        raise ValueError(f"name: expected a study name ({', '.join(loading.STUDIES)}), found {name!r}")
+    return loading.EMBEDDED_FOLDER / loading.STUDIES[name].embedded
 
 
-def _stored() -> dict:
-    path = _folder() / "seeds.json"
+def _stored(name: str = STUDY) -> dict:
+    path = _folder(name) / "seeds.json"
     if not path.is_file():
-        raise ValueError(f"{STUDY}: expected {path.name} beside its checkpoint, found none in {path.parent}; `make train` writes it")
+        raise ValueError(f"{name}: expected {path.name} beside its checkpoint, found none in {path.parent}; `make train` writes it")
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _with_weights(path: Path) -> LoadedModel:
-    """The embedded model with other weights of the same run."""
-    loaded = loading.load(STUDY, "embedded")
+def _weights_in(name: str, kind: str) -> list[Path]:
+    paths = sorted((_folder(name) / kind).glob("*.safetensors"))
+    if not paths:
+        raise ValueError(f"{name}: expected weights in {_folder(name) / kind}, found none; `make train` writes them")
+    return paths
+
+
+def _with_weights(name: str, path: Path) -> LoadedModel:
+    """The embedded model with other weights of the same recipe."""
+    loaded = loading.load(name, "embedded")
     with torch.random.fork_rng():
-        model = MiniGPT(loaded.model.config)
-    model.load_state_dict({name: weight.float() for name, weight in load_file(path).items()})
+        model = type(loaded.model)(loaded.model.config)
+    model.load_state_dict({key: weight.float() for key, weight in load_file(path).items()})
     identifier = f"{loaded.identifier}/{path.parent.name}/{path.stem}"
     return replace(loaded, model=model.eval(), identifier=identifier, revision=checkpoint_files.sha256([path]))

@@ -5,7 +5,15 @@ layer.
 """
 
 from analysis_lib.statistics.profiles import Measure, Profile
-from analysis_lib.statistics.resampling import Interval, bootstrap_interval, difference_interval, holm, permutation_pvalue, wilson_interval
+from analysis_lib.statistics.resampling import (
+    Interval,
+    bootstrap_interval,
+    difference_interval,
+    holm,
+    permutation_pvalue,
+    ratio_interval,
+    wilson_interval,
+)
 from analysis_lib.statistics.selection import Chosen, choose_and_measure, interval_table
 
 __all__ = [
@@ -19,5 +27,6 @@ __all__ = [
     "holm",
     "interval_table",
     "permutation_pvalue",
+    "ratio_interval",
     "wilson_interval",
 ]

@@ -136,6 +136,44 @@ def difference_interval(
     return Interval(float(difference(a, b)), float(found.low), float(found.high))
 
 
+def ratio_interval(
+    above: ArrayLike,
+    below: ArrayLike,
+    level: float = 0.95,
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """Mean of `above` over mean of `below`, with its bootstrap confidence interval over the units that both were measured on.
+
+    Parameters
+    ----------
+    above, below : array [n]
+        Two values or more, of the same units in the same order; whole units are resampled.
+    level, n_resamples, seed
+        As in `bootstrap_interval`.
+
+    Returns
+    -------
+    Interval
+
+    Raises
+    ------
+    ValueError
+        Empty or non-finite values, fewer than two, samples of different sizes, a mean of `below` that is 0, `level` outside (0, 1).
+    """
+    above, below = _sample("above", above), _sample("below", below)
+    if len(above) != len(below):
+        raise ValueError(f"above and below: expected equally many values, found {len(above)} and {len(below)}")
+    if below.mean() == 0:
+        raise ValueError("below: expected a mean other than 0, found 0")
+
+    def ratio(units: np.ndarray) -> float:
+        chosen = units.astype(int)
+        return above[chosen].mean() / below[chosen].mean()
+
+    return bootstrap_interval(np.arange(len(above)), ratio, level=level, n_resamples=n_resamples, seed=seed)
+
+
 def permutation_pvalue(observed: float, null: ArrayLike, alternative: str = "greater") -> float:
     """How often chance does as well as what was observed, the observed counted among the draws.
 

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from analysis_lib import incontext, models, weights
-from analysis_lib.models import cards
+from analysis_lib.models import cards, training_history
 from analysis_lib.models.regressor import Regressor
 
 NAMES = ("regressor", "regressor-noisy", "model-selector", "model-selector-few")
@@ -93,6 +93,24 @@ def test_the_shipped_seed_is_the_one_of_the_lowest_validation_loss(loaded):
     assert all(torch.equal(value.half(), stored[name]) for name, value in loaded.model.state_dict().items())
     assert {path.name for path in (folder / "seeds").iterdir()} == {f"seed-{seed}.safetensors" for seed in seeds}
     assert cards.figures(loaded.name)["validation_loss"] == seeds[chosen]["validation_loss"]
+
+
+def test_every_seed_can_be_loaded_and_has_its_figures(loaded):
+    seeds, figures = training_history.seed_models(loaded.name), training_history.seed_figures(loaded.name)
+    assert seeds.keys() == figures.keys()
+    shipped = min(figures, key=lambda seed: figures[seed]["validation_loss"])
+    for seed, twin in seeds.items():
+        same = all(torch.equal(value, loaded.model.state_dict()[name]) for name, value in twin.model.state_dict().items())
+        assert same == (seed == shipped)
+        assert not twin.model.training
+        assert twin.model.config._attn_implementation == "eager"
+
+
+def test_seeds_of_other_models_are_refused():
+    with pytest.raises(ValueError, match="name: expected a study name"):
+        training_history.seed_models("no-such")
+    with pytest.raises(ValueError, match="herbert: expected weights in"):
+        training_history.seed_models("herbert")
 
 
 def test_the_log_falls(loaded):

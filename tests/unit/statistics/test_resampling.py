@@ -6,7 +6,14 @@ import scipy.stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from analysis_lib.statistics import bootstrap_interval, difference_interval, holm, permutation_pvalue, wilson_interval
+from analysis_lib.statistics import (
+    bootstrap_interval,
+    difference_interval,
+    holm,
+    permutation_pvalue,
+    ratio_interval,
+    wilson_interval,
+)
 
 
 def share_covered(intervals, truth):
@@ -110,6 +117,17 @@ def test_wilson(successes, n):
     assert 0 <= found.low <= found.estimate <= found.high <= 1
 
 
+def test_a_ratio_of_means_keeps_pairs_together():
+    rng = np.random.default_rng(6)
+    below = rng.gamma(2.0, size=200)
+    exact = ratio_interval(3 * below, below)
+    assert exact == pytest.approx((3, 3, 3))  # every resample of pairs has the ratio 3
+    noisy = ratio_interval(3 * below + rng.normal(size=200), below)
+    assert noisy.low < 3 < noisy.high
+    # The delta method: the standard deviation of the noise over the mean below and the root of n, 1.96 to each side.
+    assert noisy.high - noisy.low == pytest.approx(2 * 1.96 / below.mean() / np.sqrt(200), rel=0.2)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -123,6 +141,8 @@ def test_wilson(successes, n):
         (lambda: difference_interval([1.0, 2.0], []), "b: expected one or more"),
         (lambda: difference_interval([1.0, 2.0], [1.0]), "found 2 and 1"),
         (lambda: difference_interval([1.0, 2.0], [1.0] * 3, paired=True), "equally many"),
+        (lambda: ratio_interval([1.0, 2.0], [1.0]), "equally many values, found 2 and 1"),
+        (lambda: ratio_interval([1.0, 2.0], [1.0, -1.0]), "below: expected a mean other than 0"),
         (lambda: permutation_pvalue(1.0, []), "null: expected one or more"),
         (lambda: permutation_pvalue(np.nan, [1.0]), "observed: .* nan"),
         (lambda: permutation_pvalue(1.0, [1.0], "both"), "alternative: .* 'both'"),
