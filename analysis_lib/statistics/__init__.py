@@ -1,19 +1,18 @@
-"""Intervals, nulls and corrections for many tests, and figures by layer that carry their intervals with them.
+"""Intervals, p-values with their corrections, and figures by layer that carry their intervals with them.
 
-`resampling` has intervals, nulls and corrections, `selection` what is chosen on one draw and measured on another, `profiles` figures by
-layer.
+`intervals`, `pvalues` and `profiles` hold one of these each; `selection` measures on one draw what was chosen on another.
 """
 
-from analysis_lib.statistics.profiles import Measure, Profile
-from analysis_lib.statistics.resampling import (
+from analysis_lib.statistics.intervals import (
     Interval,
     bootstrap_interval,
     difference_interval,
-    holm,
-    permutation_pvalue,
     ratio_interval,
+    t_interval,
     wilson_interval,
 )
+from analysis_lib.statistics.profiles import Measure, Profile
+from analysis_lib.statistics.pvalues import holm, permutation_pvalue
 from analysis_lib.statistics.selection import Chosen, choose_and_measure, interval_table
 
 __all__ = [
@@ -28,5 +27,6 @@ __all__ = [
     "interval_table",
     "permutation_pvalue",
     "ratio_interval",
+    "t_interval",
     "wilson_interval",
 ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis_lib.statistics.resampling import Interval
+from analysis_lib.statistics.intervals import Interval
 
 LEVEL = 0.95  # of all intervals
 

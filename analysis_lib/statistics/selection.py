@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from analysis_lib.statistics.resampling import Interval, bootstrap_interval
+from analysis_lib.statistics.intervals import Interval, bootstrap_interval
 
 
 class Chosen(NamedTuple):

@@ -1,7 +1,10 @@
-"""Intervals, permutation nulls and multiple testing: thin, over scipy and statsmodels.
+"""Confidence intervals: bootstrap, Student's t for few units, Wilson's for shares.
 
 What is resampled is the unit that was sampled: words, texts, heads or prompts, not the tokens inside them. Give
-`clusters` where values of one unit are many (Efron and Tibshirani 1993, "An Introduction to the Bootstrap").
+`clusters` where one unit has many values (Efron and Tibshirani 1993, "An Introduction to the Bootstrap").
+
+Below ten units a bootstrap is too sure of itself: its 95 % intervals hold the mean of a normal population in 87 % of
+samples of six and in 75 % of samples of three. `t_interval` keeps its promise there.
 """
 
 from collections.abc import Callable
@@ -37,15 +40,15 @@ def bootstrap_interval(
     Parameters
     ----------
     values : array [n]
-        At least two values (two clusters).
+        At least two values (two clusters); for a mean of fewer than ten use `t_interval`.
     statistic : callable
-        Of one array; `np.mean`, `np.median` and others with an `axis` argument run vectorised.
+        A function of one array; `np.mean`, `np.median` and others with an `axis` argument run vectorised.
     level : float
         Between 0 and 1.
     n_resamples, seed : int
         The same seed gives the same interval.
     clusters : array [n], optional
-        The unit each value comes from; whole units are then resampled.
+        The unit that each value comes from; whole units are then resampled.
     method : {"percentile", "basic", "BCa"}
         As `scipy.stats.bootstrap` has them; BCa is undefined where all values are equal.
 
@@ -58,7 +61,7 @@ def bootstrap_interval(
     ValueError
         Empty or non-finite values, fewer than two units, labels that do not fit, `level` outside (0, 1).
     """
-    values = _sample("values", values)
+    values = check_sample("values", values)
     _check_level(level)
     if clusters is None:
         data, of_resample = values, statistic
@@ -71,15 +74,8 @@ def bootstrap_interval(
 
     if len(data) < 2:
         raise ValueError(f"values: expected two {'values' if clusters is None else 'clusters'} or more, found one")
-    found = scipy.stats.bootstrap(
-        (data,),
-        of_resample,
-        n_resamples=n_resamples,
-        confidence_level=level,
-        method=method,
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return Interval(float(statistic(values)), float(found.low), float(found.high))
+    low, high = _ends((data,), of_resample, level, n_resamples, seed, method)
+    return Interval(float(statistic(values)), low, high)
 
 
 def difference_interval(
@@ -97,7 +93,7 @@ def difference_interval(
     Parameters
     ----------
     a, b : array [n_a], [n_b]
-        Two values or more each; equally many where paired.
+        Two values or more each; equally many where paired. For few pairs use `t_interval(a - b)`.
     statistic : callable
         With an `axis` argument, as `np.mean` has.
     level, n_resamples, seed, method
@@ -114,7 +110,7 @@ def difference_interval(
     ValueError
         Empty or non-finite values, fewer than two, paired samples of different sizes, `level` outside (0, 1).
     """
-    a, b = _sample("a", a), _sample("b", b)
+    a, b = check_sample("a", a), check_sample("b", b)
     _check_level(level)
     if min(len(a), len(b)) < 2:
         raise ValueError(f"a and b: expected two values or more each, found {len(a)} and {len(b)}")
@@ -124,16 +120,8 @@ def difference_interval(
     def difference(first: np.ndarray, second: np.ndarray, axis: int = -1) -> np.ndarray:
         return statistic(first, axis=axis) - statistic(second, axis=axis)
 
-    found = scipy.stats.bootstrap(
-        (a, b),
-        difference,
-        paired=paired,
-        n_resamples=n_resamples,
-        confidence_level=level,
-        method=method,
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return Interval(float(difference(a, b)), float(found.low), float(found.high))
+    low, high = _ends((a, b), difference, level, n_resamples, seed, method, paired)
+    return Interval(float(difference(a, b)), low, high)
 
 
 def ratio_interval(
@@ -161,7 +149,7 @@ def ratio_interval(
     ValueError
         Empty or non-finite values, fewer than two, samples of different sizes, a mean of `below` that is 0, `level` outside (0, 1).
     """
-    above, below = _sample("above", above), _sample("below", below)
+    above, below = check_sample("above", above), check_sample("below", below)
     if len(above) != len(below):
         raise ValueError(f"above and below: expected equally many values, found {len(above)} and {len(below)}")
     if below.mean() == 0:
@@ -174,71 +162,38 @@ def ratio_interval(
     return bootstrap_interval(np.arange(len(above)), ratio, level=level, n_resamples=n_resamples, seed=seed)
 
 
-def permutation_pvalue(observed: float, null: ArrayLike, alternative: str = "greater") -> float:
-    """How often chance does as well as what was observed, the observed counted among the draws.
+def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
+    r"""The mean of few units with Student's interval, $\bar x \pm t_{n-1}\, s / \sqrt n$.
 
-    (1 + draws at least as extreme) / (1 + draws): never 0 (Phipson and Smyth 2010, "Permutation P-values Should
-    Never Be Zero").
+    Exact for normal values of any number of units; use it instead of a bootstrap below ten of them.
 
     Parameters
     ----------
-    observed : float
-    null : array [n]
-        The statistic under permutation.
-    alternative : {"greater", "less", "two-sided"}
-        Two-sided is twice the smaller side, at most 1.
+    values : array [n]
+        One value for each unit, two at least; differences where units are paired.
+    level : float
+        Between 0 and 1.
 
     Returns
     -------
-    float
+    Interval
 
     Raises
     ------
     ValueError
-        An empty or non-finite null, a non-finite observation, an unknown alternative.
+        Empty or non-finite values, fewer than two, `level` outside (0, 1).
     """
-    null = _sample("null", null)
-    if not np.isfinite(observed):
-        raise ValueError(f"observed: expected a finite number, found {observed}")
-    greater = (1 + np.count_nonzero(null >= observed)) / (1 + len(null))
-    less = (1 + np.count_nonzero(null <= observed)) / (1 + len(null))
-    sides = {"greater": greater, "less": less, "two-sided": min(1.0, 2 * min(greater, less))}
-    if alternative not in sides:
-        raise ValueError(f"alternative: expected one of {', '.join(map(repr, sides))}, found {alternative!r}")
-    return float(sides[alternative])
-
-
-def holm(pvalues: ArrayLike) -> np.ndarray:
-    """P-values corrected for testing many at once (Holm 1979): reject where the result is below the level.
-
-    Parameters
-    ----------
-    pvalues : array [...]
-        Of every test made, also of those without effect; any shape.
-
-    Returns
-    -------
-    numpy.ndarray [...]
-        Corrected, in the same order and shape.
-
-    Raises
-    ------
-    ValueError
-        No p-values, or values outside 0 to 1.
-    """
-    shape = np.shape(pvalues)
-    flat = _sample("pvalues", np.ravel(pvalues))
-    if flat.min() < 0 or flat.max() > 1:
-        raise ValueError(f"pvalues: expected numbers from 0 to 1, found {flat.min()} to {flat.max()}")
-    # As statsmodels' multipletests, which collects the interpreter's garbage at every call: seconds where models are in memory.
-    order = np.argsort(flat, kind="stable")
-    corrected = np.empty_like(flat)
-    corrected[order] = np.minimum(1, np.maximum.accumulate(flat[order] * np.arange(len(flat), 0, -1)))
-    return corrected.reshape(shape)
+    values = check_sample("values", values)
+    _check_level(level)
+    if len(values) < 2:
+        raise ValueError("values: expected two values or more, found one")
+    mean = float(values.mean())
+    half = float(scipy.stats.t.ppf((1 + level) / 2, len(values) - 1) * scipy.stats.sem(values))
+    return Interval(mean, mean - half, mean + half)
 
 
 def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
-    """A share with Wilson's score interval, which behaves at 0 and 1 and for small n.
+    """A share of independent trials with Wilson's score interval, which behaves well at 0 and 1 and for small n.
 
     Parameters
     ----------
@@ -263,7 +218,7 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
     return Interval(successes / n, max(0.0, float(low)), min(1.0, float(high)))
 
 
-def _sample(name: str, values: ArrayLike) -> np.ndarray:
+def check_sample(name: str, values: ArrayLike) -> np.ndarray:
     """Values as a float64 array [n], or a ValueError that names them."""
     values = np.asarray(values, dtype=float)
     if values.ndim != 1 or values.size == 0:
@@ -272,6 +227,22 @@ def _sample(name: str, values: ArrayLike) -> np.ndarray:
     if bad.size:
         raise ValueError(f"{name}: expected finite values, found {values[bad[0]]} at {bad[0]} ({bad.size} such)")
     return values
+
+
+def _ends(
+    samples: tuple[np.ndarray, ...], statistic: Statistic, level: float, n_resamples: int, seed: int, method: str, paired: bool = False
+) -> tuple[float, float]:
+    """Both ends of scipy's bootstrap interval."""
+    ends = scipy.stats.bootstrap(
+        samples,
+        statistic,
+        paired=paired,
+        n_resamples=n_resamples,
+        confidence_level=level,
+        method=method,
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(ends.low), float(ends.high)
 
 
 def _members(clusters: ArrayLike, values: np.ndarray) -> list[np.ndarray]:
