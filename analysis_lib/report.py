@@ -158,7 +158,7 @@ def head_name(layer: int, head: int) -> str:
 
 
 def glue(key: str, value: Any) -> None:
-    """Hand a number or some words to the text of the pages, which show it by `` {glue:text}`key` ``.
+    """Hand a number or some words to the text of the pages, where the role `glue:text` with the key shows it.
 
     Give numbers that can be negative as words (`report.number(x)`), since a format in the page, ``key:.2f``, knows no true
     minus sign.
@@ -231,7 +231,7 @@ def glue_frame(frame: pd.DataFrame | pd.Series, prefix: str, digits: int = 2) ->
 
     Examples
     --------
-    One cell of a chapter glues a whole table of findings, and the page shows `` {glue:text}`geo-herbert-peak` ``:
+    One cell of a chapter glues a whole table of findings, and the page shows the one with the key `geo-herbert-peak`:
 
     >>> glue_frame(pd.DataFrame({"peak": ["0.93 [0.92, 0.94]"]}, index=["herbert"]), "geo")
     """

@@ -1,13 +1,15 @@
 """The models that the book studies: where they come from, what is on record about them, and the two architectures of its own.
 
-`load` gives a model by its study name, from a folder or from the hub, and `untrained_like` the same architecture with fresh weights.
-Everything else is reached by its module: `minigpt` and `regressor` (the architectures), `cards` (what is on record), `training_history`
-(seeds and snapshots), `generation` (what a language model writes), `hub` and `checkpoint_files`.
+`load` gives a model by its study name, from a folder or from the hub, `wrap` takes one that is in memory already, and `untrained_like`
+gives the same architecture with fresh weights. Everything else is reached by its module: `minigpt` and `regressor` (the architectures),
+`cards` (what is on record), `training_history` (seeds and snapshots), `generation` (what a language model writes), `hub` and
+`checkpoint_files`.
 """
 
 from analysis_lib.models.checkpoint_files import CheckpointError
 from analysis_lib.models.hub import HubError
 from analysis_lib.models.loading import EMBEDDED_FOLDER, STUDIES, LoadedModel, Study, available, load, untrained_like
+from analysis_lib.models.wrapping import wrap
 
 __all__ = [
     "CheckpointError",
@@ -19,4 +21,5 @@ __all__ = [
     "available",
     "load",
     "untrained_like",
+    "wrap",
 ]

@@ -228,9 +228,10 @@ def _part_of(key: str) -> str:
 
 def _file_of(name: str, file: str) -> Path:
     """A file beside an embedded checkpoint, or a ValueError that says what there is."""
-    if name not in STUDIES:
-        raise ValueError(f"name: expected a study name ({', '.join(STUDIES)}), found {name!r}")
-    path = EMBEDDED_FOLDER / STUDIES[name].embedded / file
+    embedded = {study: places.embedded for study, places in STUDIES.items() if places.embedded}
+    if name not in embedded:
+        raise ValueError(f"name: expected a study name with an embedded checkpoint ({', '.join(embedded)}), found {name!r}")
+    path = EMBEDDED_FOLDER / embedded[name] / file
     if not path.is_file():
         raise ValueError(f"{name}: expected {file} beside its checkpoint, found none in {path.parent}; `make train` writes it")
     return path

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from analysis_lib.models.loading import LoadedModel
-from analysis_lib.vocabulary import Lexicon, Vocabulary
+from analysis_lib.vocabulary import Lexicon
 
 WORD = re.compile(r"[^\W\d_]+")
 
@@ -102,7 +102,7 @@ def fill_in(loaded: LoadedModel, text: str, k: int = 5) -> list[tuple[str, float
     with torch.inference_mode():
         logits = loaded.model(**{key: encoded[key] for key in ("input_ids", "attention_mask")}).logits[0, place]
     best = logits.softmax(dim=-1).topk(k)
-    labels = Vocabulary.from_tokenizer(loaded.tokenizer, loaded.model.config.vocab_size).labels(best.indices.tolist())
+    labels = loaded.vocabulary.labels(best.indices.tolist())
     return list(zip(labels, best.values.tolist(), strict=True))
 
 

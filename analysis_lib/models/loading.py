@@ -11,6 +11,7 @@ import importlib
 import os
 import re
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from analysis_lib.models import checkpoint_files, hub
 from analysis_lib.models.checkpoint_files import CheckpointError, quiet_transformers, read_with_transformers
+from analysis_lib.vocabulary import Vocabulary
 
 EMBEDDED_FOLDER = Path(__file__).parents[1] / "checkpoints"
 SOURCE_VARIABLE = "ANALYSIS_MODELS"
@@ -26,9 +28,9 @@ SOURCES = ("embedded", "hub")
 
 @dataclass(frozen=True)
 class Study:
-    """Where the model of one study name comes from: a folder of `checkpoints/`, and a hub repository or None."""
+    """Where the model of one study name comes from: a folder of `checkpoints/`, a hub repository, or either."""
 
-    embedded: str
+    embedded: str | None
     repository: str | None
 
 
@@ -46,7 +48,7 @@ class Architecture:
 STUDIES = {
     "polish-gpt2": Study("polish-gpt2-mini", "sdadas/polish-gpt2-medium"),
     "herbert": Study("herbert-mini", "allegro/herbert-base-cased"),
-    "gpt2": Study("polish-gpt2-mini", "gpt2"),
+    "gpt2": Study(None, "gpt2"),  # the English original
     "minigpt": Study("minigpt-induction", None),
     "minigpt-polish": Study("minigpt-polish", None),
     "regressor": Study("regressor", None),
@@ -76,11 +78,11 @@ class LoadedModel:
     name : str
         What was asked for: a study name, a folder's name or a hub id.
     source : str
-        `embedded`, `hub`, `folder` or `untrained`.
+        `embedded`, `hub`, `folder`, `memory` (see `wrap`) or `untrained`.
     identifier : str
         The embedded checkpoint's name, the hub repository or the folder.
     revision : str
-        The hub commit, or the sha256 of the weights file; `seed-n` for an untrained model.
+        The hub commit, or the sha256 of the weights; `seed-n` for an untrained model.
     """
 
     model: PreTrainedModel = field(repr=False)
@@ -94,6 +96,19 @@ class LoadedModel:
     def label(self) -> str:
         """One line for captions: name, source, identifier and the first 12 characters of the revision."""
         return f"{self.name} ({self.source} {self.identifier}, revision {self.revision[:12]})"
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens as a reader sees them, one for each row of the embedding.
+
+        Raises
+        ------
+        ValueError
+            The model has no tokenizer, or one of a kind that `Vocabulary` does not know.
+        """
+        if self.tokenizer is None:
+            raise ValueError(f"{self.name}: expected a model with a tokenizer, found one that reads no text")
+        return Vocabulary.from_tokenizer(self.tokenizer, self.model.config.vocab_size)
 
 
 @dataclass(frozen=True)
@@ -117,7 +132,7 @@ def available() -> dict[str, dict[str, str | None]]:
         name appears only when its checkpoint is in this installation.
     """
     return {
-        name: {"embedded": study.embedded if _embedded_path(study).is_dir() else None, "hub": study.repository}
+        name: {"embedded": study.embedded if study.embedded and _embedded_path(study).is_dir() else None, "hub": study.repository}
         for name, study in STUDIES.items()
     }
 
@@ -134,7 +149,8 @@ def load(name: str | os.PathLike, source: str | None = None, device: str | torch
     source : {"embedded", "hub"}, optional
         Where a study name is looked up; by default what the environment variable
         `ANALYSIS_MODELS` says, else `embedded`, which opens no socket. With `"hub"`, a name that is not a
-        study's is a hub id; with `"embedded"` given here, hub ids are refused.
+        study's is a hub id; with `"embedded"` given here, hub ids are refused, and so is `gpt2`, the one study
+        that the hub alone has.
     device : str or torch.device
         Where the model is put.
 
@@ -225,7 +241,7 @@ def _check_device(device: str | torch.device) -> torch.device:
 def _locate(name: str, source: str, explicit: bool) -> _Place:
     """Turn a name into a folder to load: study, embedded checkpoint, folder or hub id, in this order."""
     if name in STUDIES:
-        return _locate_study(name, source)
+        return _locate_study(name, source, explicit)
     folder = Path(name).expanduser()
     hub_named = explicit and source == "hub"
     if not hub_named and name in {study.embedded for study in STUDIES.values()} and (EMBEDDED_FOLDER / name).is_dir():
@@ -239,10 +255,12 @@ def _locate(name: str, source: str, explicit: bool) -> _Place:
     raise ValueError(f"name: {name!r} is no study name and no folder. {_what_exists()}")
 
 
-def _locate_study(name: str, source: str) -> _Place:
+def _locate_study(name: str, source: str, explicit: bool) -> _Place:
     """The place of a study name."""
     study = STUDIES[name]
-    if source == "hub":
+    if study.embedded is None and explicit and source == "embedded":
+        raise ValueError(f"source: {name!r} is on the hub only; expected source='hub' or none, found 'embedded'")
+    if source == "hub" or study.embedded is None:
         if study.repository is None:
             raise ValueError(f"name: {name!r} is this book's own model and has no hub repository; use source='embedded'")
         snapshot = hub.fetch(study.repository)
@@ -294,20 +312,24 @@ def _load_tokenizer(folder: Path, config) -> PreTrainedTokenizerBase:
         expected = " or ".join(" with ".join(names) for names in checkpoint_files.TOKENIZER_SETS)
         raise CheckpointError(f"{folder}: expected a tokenizer ({expected}), found {checkpoint_files.found_in(folder)}")
     tokenizer = read_with_transformers(folder, "tokenizer", AutoTokenizer.from_pretrained, trust_remote_code=False)
-    rows = config.vocab_size
+    misfit = tokenizer_misfit(tokenizer, config.vocab_size)
+    if misfit:
+        raise CheckpointError(f"{folder}: {misfit}")
+    return tokenizer
+
+
+def tokenizer_misfit(tokenizer: PreTrainedTokenizerBase, rows: int) -> str | None:
+    """Why a tokenizer cannot belong to an embedding of so many rows, or None if it can."""
     largest = max(tokenizer.get_vocab().values(), default=-1)
     if max(len(tokenizer), largest + 1) > rows:
-        raise CheckpointError(
-            f"{folder}: the tokenizer does not fit the embedding: expected ids below {rows} (vocab_size"
+        return (
+            f"the tokenizer does not fit the embedding: expected ids below {rows} (vocab_size"
             f" in config.json), found {len(tokenizer)} tokens with ids up to {largest}"
         )
     # Embeddings are padded to round numbers (GPT-2's 50,257 tokens in 51,200 rows), but not by more than this.
     if rows - len(tokenizer) > max(1024, rows // 20):
-        raise CheckpointError(
-            f"{folder}: the tokenizer does not fit the embedding: expected about {rows} tokens (vocab_size"
-            f" in config.json), found {len(tokenizer)}"
-        )
-    return tokenizer
+        return f"the tokenizer does not fit the embedding: expected about {rows} tokens (vocab_size in config.json), found {len(tokenizer)}"
+    return None
 
 
 def _load_weights(folder: Path, model_class: type[PreTrainedModel], shapes: dict[str, tuple[int, ...]]) -> PreTrainedModel:

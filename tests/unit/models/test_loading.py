@@ -95,9 +95,7 @@ def test_a_folder_gives_the_model_that_was_saved(folder):
     assert [pattern.shape for pattern in patterns] == [(1, 2, ids.shape[1], ids.shape[1])] * 2
 
 
-@pytest.mark.parametrize(
-    ("name", "identifier"), [("polish-gpt2", "polish-gpt2-mini"), ("herbert", "herbert-mini"), ("gpt2", "polish-gpt2-mini")]
-)
+@pytest.mark.parametrize(("name", "identifier"), [("polish-gpt2", "polish-gpt2-mini"), ("herbert", "herbert-mini")])
 def test_study_names_are_embedded_by_default_and_open_no_socket(embedded, no_network, name, identifier):
     loaded = models.load(name)
     assert (loaded.name, loaded.source, loaded.identifier) == (name, "embedded", identifier)
@@ -160,6 +158,23 @@ def test_what_is_available(embedded):
 
 
 # Names, sources, devices
+
+
+def test_gpt2_is_the_english_one_of_the_hub_and_nothing_else(embedded, monkeypatch):
+    asked = []
+
+    def fetch(repository):
+        asked.append(repository)
+        return hub.Snapshot(embedded / "polish-gpt2-mini", repository, "commit")
+
+    monkeypatch.setattr(hub, "fetch", fetch)
+    for source in (None, "hub"):
+        loaded = models.load("gpt2", source=source)
+        assert (loaded.name, loaded.source, loaded.identifier) == ("gpt2", "hub", "gpt2")
+    assert asked == ["gpt2", "gpt2"]
+    assert models.available()["gpt2"] == {"embedded": None, "hub": "gpt2"}
+    with pytest.raises(ValueError, match="source: 'gpt2' is on the hub only"):
+        models.load("gpt2", source="embedded")
 
 
 @pytest.mark.parametrize("name", ["herbet", "no-such-model", "/no/such/folder", "./here", "a/b/c"])
