@@ -126,11 +126,11 @@ def scored(name, layer, tokens, score, **options):
 
 others = {"toy": torch.as_tensor(choosing.ids), "Polish": openings[16:32]}
 previous = {n: int(scored(n, 0, tokens, circuits.previous_token_scores).argmax()) for n, tokens in others.items()}
-induction = int(scored("toy", 1, others["toy"], circuits.induction_scores, rows=choosing.foretold).argmax())
+induction = int(scored("toy", 1, others["toy"], circuits.induction_scores, rows=choosing.predictable).argmax())
 
 # %% tags=["remove-cell"]
 previous_scores = {name: scored(name, 0, ids[name], circuits.previous_token_scores) for name in ids}
-induction_scores = scored("toy", 1, ids["toy"], circuits.induction_scores, rows=probe.foretold)
+induction_scores = scored("toy", 1, ids["toy"], circuits.induction_scores, rows=probe.predictable)
 
 for name in ids:
     glue(f"terms-{name}-previous", f"L0H{previous[name]}", display=False)
@@ -254,7 +254,7 @@ for name, model in loaded.items():
 
 # %%
 changes = {name: attention_terms.loss_changes(trained[name], ids[name]) for name in ids}
-counted = {"toy": torch.as_tensor(probe.foretold[:, :-1]), "Polish": torch.ones_like(ids["Polish"][:, 1:], dtype=torch.bool)}
+counted = {"toy": torch.as_tensor(probe.predictable[:, :-1]), "Polish": torch.ones_like(ids["Polish"][:, 1:], dtype=torch.bool)}
 
 
 def over_counted(name, change):
@@ -494,7 +494,7 @@ plots.part_maps(read_by_keys, "share of variance within rows");
 # induction targets and the row's other keys is linear in the scores, so it splits exactly over pairs of parts ({numref}`fig-terms-contrast`).
 
 # %%
-targets = np.stack([circuits.induction_targets(tokens) for tokens in probe.ids]) & probe.foretold[:, :, None]
+targets = np.stack([circuits.induction_targets(tokens) for tokens in probe.ids]) & probe.predictable[:, :, None]
 
 
 def induction_contrast(w):

@@ -87,14 +87,14 @@ def look(loaded, probe):
     """Patterns of a probe, and scores [sequence, layer, head] by name."""
     patterns = activations.run_ids(loaded, probe.ids, outputs=["patterns"]).patterns
     scores = circuits.head_scores(patterns, probe.ids, per_sequence=True)
-    scores |= circuits.head_scores(patterns, probe.ids, True, probe.foretold, names=("duplicate token", "induction"))
+    scores |= circuits.head_scores(patterns, probe.ids, True, probe.predictable, names=("duplicate token", "induction"))
     return patterns, scores | {"two back": scoreboard.offset_scores(patterns, 2, per_sequence=True)}
 
 
 def losses_of(loaded, probe):
     """Losses in the block's first and second occurrence, each [sequence, place]."""
     losses = circuits.token_losses(loaded, probe.ids)
-    return [losses[places[:, :-1]].reshape(len(losses), -1) for places in (probe.unforetold, probe.foretold)]
+    return [losses[places[:, :-1]].reshape(len(losses), -1) for places in (probe.unpredictable, probe.predictable)]
 
 
 # %%
@@ -158,7 +158,7 @@ glue("ind-shifting-heads", ", ".join(told), display=False)
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Patterns of the two heads on a short sequence of the same kind; outlined, the keys that a perfect head would attend to.", "name": "fig-induction-patterns"}, "image": {"alt": "Two lower triangles. The previous-token head is a line just below the diagonal, the induction head a shorter line far below it, both inside the outlines, besides attention in the first column."}}
 short = circuits.repeated_random_tokens(SYMBOLS, 1, 10, (6, 6), start=repeats.BEGIN, length=34, seed=4)
 seen = look(toy, short)[0][0]
-targets = circuits.induction_targets(short.ids[0]) & short.foretold[0][:, None]
+targets = circuits.induction_targets(short.ids[0]) & short.predictable[0][:, None]
 plots.patterns_with_targets({
     f"{name_of(previous)}: previous token": (seen[previous], np.eye(len(targets), k=-1, dtype=bool)),
     f"{name_of(strongest)}: induction": (seen[strongest], targets),
@@ -181,7 +181,7 @@ lines[0, 0, :OFFSET, 0] = 1
 def scored(loaded, draw):
     """Induction scores of each sequence: the toy's strongest head, and the head of fixed distance."""
     own = look(loaded, draw)[1]["induction"][:, *strongest]
-    return own, circuits.induction_scores([lines] * len(draw.ids), draw.ids, True, draw.foretold)[:, 0, 0]
+    return own, circuits.induction_scores([lines] * len(draw.ids), draw.ids, True, draw.predictable)[:, 0, 0]
 
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Induction scores under a fixed period and under random gaps. The head of fixed distance passes the first probe and not the second.", "name": "fig-induction-control"}, "image": {"alt": "Two rows of points from 0 to 1: the toy's head scores about the same in both probes; the head of fixed distance scores 1 under the fixed period and little under random gaps."}}
@@ -313,7 +313,7 @@ glue("ind-k-untrained-z", float(table.loc["K", "largest untrained z"]), display=
 # the previous-token head should, does damage in the first way and none in the second.
 
 # %%
-places = probe.foretold[:, :-1]
+places = probe.predictable[:, :-1]
 effects = {
     label: circuits.ablation_effects(toy, probe.ids, kind="mean", frozen=frozen)[..., places]
     for label, frozen in (("patterns recomputed", False), ("patterns frozen", True))
@@ -420,7 +420,7 @@ direct = paths.query("kind == 'layer 1' and second == @strongest[1]")
 glue_interval("strongest-target", statistics.bootstrap_interval(direct["target"]))
 glue_interval("pair-size", statistics.bootstrap_interval(pair["norm"].to_numpy() / direct["norm"].to_numpy()))
 virtual = [circuits.virtual_patterns(p)[None, previous[1], [strongest[1]]] for p in patterns]
-glue_interval("pair-duplicate", statistics.bootstrap_interval(scoreboard.duplicate_token_scores(virtual, probe.ids, True, probe.foretold)[:, 0, 0]))
+glue_interval("pair-duplicate", statistics.bootstrap_interval(scoreboard.duplicate_token_scores(virtual, probe.ids, True, probe.predictable)[:, 0, 0]))
 
 # %% [markdown]
 # All {glue:text}`ind-k-pairs:d` virtual heads together hold {glue:text}`ind-paths-toy-virtual` of the variance (untrained {glue:text}`ind-paths-untrained-virtual`) and {glue:text}`ind-norm-toy` of the summed norms
@@ -630,7 +630,7 @@ def natural(loaded):
 # %%
 def excesses(loaded, patterns):
     """Induction excess [unit, layer, head] on random words and on the paragraphs."""
-    random_ = scoreboard.induction_excess(patterns, word_probe.ids, True, word_probe.foretold)
+    random_ = scoreboard.induction_excess(patterns, word_probe.ids, True, word_probe.predictable)
     read_patterns, ids, rows = natural(loaded)
     found = scoreboard.induction_excess(read_patterns, ids, True, rows)
     return {"random words": random_, "paragraphs": found[~np.isnan(found[:, 0, 0])]}
@@ -638,7 +638,7 @@ def excesses(loaded, patterns):
 
 excess = {(name, "trained"): excesses(polish[name], spoken[name][0]) for name in polish}
 excess |= {(name, "untrained"): excesses(untrained_polish[name], spoken_fresh[name][0]) for name in polish}
-toy_excess = scoreboard.induction_excess(patterns, probe.ids, True, probe.foretold)[:, *strongest]
+toy_excess = scoreboard.induction_excess(patterns, probe.ids, True, probe.predictable)[:, *strongest]
 
 
 # %% tags=["hide-input"]

@@ -16,14 +16,14 @@ START = 0
 def induction_model(gain: float = 12.0) -> MiniGPT:
     """Two layers of two heads: a previous-token head and an induction head, each beside a head of zeros.
 
-    The residual stream has places for a token, for the token before it and for the token foretold, one number a token
-    each. L0H0 attends to the position before and copies its token to the second place; L1H0 looks for keys whose
-    second place holds the query's token, and copies their token to the third, which the unembedding reads.
+    The residual stream has three parts, for a token, for the token before it and for the predicted token, each with one number for every
+    token of the vocabulary. L0H0 attends to the position before and copies its token to the second part; L1H0 looks for keys whose
+    second part holds the query's token, and copies their token to the third, which the unembedding reads.
     """
     config = MiniGPTConfig(vocab_size=VOCAB, n_positions=POSITIONS, d_model=WIDTH, n_heads=2, n_layers=2)
     config._attn_implementation = "eager"
     model = MiniGPT(config).eval()
-    token, before, foretold = torch.eye(WIDTH)[:VOCAB], torch.eye(WIDTH)[VOCAB : 2 * VOCAB], torch.eye(WIDTH)[2 * VOCAB : 3 * VOCAB]
+    token, before, predicted = torch.eye(WIDTH)[:VOCAB], torch.eye(WIDTH)[VOCAB : 2 * VOCAB], torch.eye(WIDTH)[2 * VOCAB : 3 * VOCAB]
     place = torch.eye(WIDTH)[3 * VOCAB : 3 * VOCAB + POSITIONS]
     slots = torch.eye(D_HEAD)
     sharp = (SHARP * D_HEAD**0.5) ** 0.5
@@ -32,7 +32,7 @@ def induction_model(gain: float = 12.0) -> MiniGPT:
             parameter.zero_()
         model.embed.weight.copy_(token)
         model.positions.weight.copy_(place)
-        model.unembed.weight.copy_(gain * foretold)
+        model.unembed.weight.copy_(gain * predicted)
         first, second = (block.attn for block in model.blocks)
         # Linear weights are [out, in], and head 0 has the first D_HEAD outputs
         first.query.weight[:D_HEAD] = sharp * slots[: POSITIONS - 1].T @ place[1:]  # position i asks for i - 1
@@ -42,7 +42,7 @@ def induction_model(gain: float = 12.0) -> MiniGPT:
         second.query.weight[:D_HEAD] = sharp * slots[:VOCAB].T @ token
         second.key.weight[:D_HEAD] = sharp * slots[:VOCAB].T @ before
         second.value.weight[:D_HEAD] = slots[:VOCAB].T @ token
-        second.output.weight[:, :D_HEAD] = foretold.T @ slots[:VOCAB]
+        second.output.weight[:, :D_HEAD] = predicted.T @ slots[:VOCAB]
     return model
 
 

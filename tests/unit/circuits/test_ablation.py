@@ -130,7 +130,7 @@ def test_frozen_patterns_make_attention_alone_linear():
 def test_the_hand_built_circuit_dies_with_either_head_and_through_patterns_only_with_the_first():
     probe = repeated_random_tokens(12, n_sequences=16, block=4, gap=(0, 3), start=tiny_circuits.START)
     circuit = tiny_circuits.loaded(tiny_circuits.induction_model())
-    again = np.arange(16)[:, None], probe.second[:, :-1]  # places whose next token can be foretold
+    again = np.arange(16)[:, None], probe.second[:, :-1]  # places whose next token can be predicted
     whole = token_losses(circuit, probe.ids)
     assert whole[again].max() < 1e-3  # 11 exp(-12) is 7e-5
     effects, frozen = ablation_effects(circuit, probe.ids), ablation_effects(circuit, probe.ids, frozen=True)
