@@ -1,7 +1,7 @@
 """What is on record of a recipe's runs: the models of all its seeds, and the induction toy along its training.
 
 The recipes in `training/` write these files into the checkpoint's folder: `seeds.json` (what was measured for every seed), `seeds/` (the
-weights of each) and, for the toy, `snapshots/`.
+weights of each) and, for the toy, `snapshots/`. The weights lie in the repository and not in the installed package (the wheel).
 """
 
 import json
@@ -72,9 +72,10 @@ def shipped_seed() -> int:
 
 
 def _folder(name: str) -> Path:
-    if name not in loading.STUDIES:
-        raise ValueError(f"name: expected a study name ({', '.join(loading.STUDIES)}), found {name!r}")
-    return loading.EMBEDDED_FOLDER / loading.STUDIES[name].embedded
+    embedded = {study: places.embedded for study, places in loading.STUDIES.items() if places.embedded}
+    if name not in embedded:
+        raise ValueError(f"name: expected a study name with an embedded checkpoint ({', '.join(embedded)}), found {name!r}")
+    return loading.EMBEDDED_FOLDER / embedded[name]
 
 
 def _stored(name: str = STUDY) -> dict:
@@ -87,7 +88,10 @@ def _stored(name: str = STUDY) -> dict:
 def _weights_in(name: str, kind: str) -> list[Path]:
     paths = sorted((_folder(name) / kind).glob("*.safetensors"))
     if not paths:
-        raise ValueError(f"{name}: expected weights in {_folder(name) / kind}, found none; `make train` writes them")
+        raise ValueError(
+            f"{name}: expected weights in {_folder(name) / kind}, found none; the book's repository has them, the installed package"
+            " does not, and `make train` writes them"
+        )
     return paths
 
 

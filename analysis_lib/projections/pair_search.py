@@ -21,9 +21,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
+
+from analysis_lib.vocabulary import Vocabulary
 
 BLOCK = 1024
 """Rows and columns of a block: 1024 x 1024 float32 scores are 4 MiB, about a cache."""
@@ -55,6 +58,31 @@ class TopPairs(NamedTuple):
     left_ids: np.ndarray
     right_ids: np.ndarray
     scores: np.ndarray
+
+    def to_frame(self, vocabulary: Vocabulary | None = None) -> pd.DataFrame:
+        """The pairs as a table, one row for each, best first.
+
+        Parameters
+        ----------
+        vocabulary : Vocabulary, optional
+            Names the tokens, as its `labels` does.
+
+        Returns
+        -------
+        DataFrame
+            `left_id`, `right_id`, `score`; with a vocabulary, `left` and `right` (labels of the tokens) before them.
+
+        Examples
+        --------
+        >>> top_pairs(np.eye(2), np.diag([1.0, 5.0]), k=1).to_frame()
+           left_id  right_id  score
+        0        1         1    5.0
+        """
+        frame = pd.DataFrame({"left_id": self.left_ids, "right_id": self.right_ids, "score": self.scores})
+        if vocabulary is not None:
+            frame.insert(0, "left", vocabulary.labels(self.left_ids))
+            frame.insert(1, "right", vocabulary.labels(self.right_ids))
+        return frame
 
 
 NONE = TopPairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))

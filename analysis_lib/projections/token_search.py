@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -16,6 +17,7 @@ from analysis_lib.projections.pair_search import (
     rounding_bound,
     scaled,
 )
+from analysis_lib.vocabulary import Vocabulary
 
 SCORES_HELD = 1 << 24
 """Float32 scores of one block of vectors against the vocabulary (64 MiB)."""
@@ -34,6 +36,33 @@ class TopTokens(NamedTuple):
 
     ids: np.ndarray
     scores: np.ndarray
+
+    def to_frame(self, vocabulary: Vocabulary | None = None) -> pd.DataFrame:
+        """The lists as one long table.
+
+        Parameters
+        ----------
+        vocabulary : Vocabulary, optional
+            Names the tokens, as its `labels` does.
+
+        Returns
+        -------
+        DataFrame
+            One row for each vector and place of its list: `vector` (from 0), `rank` (from 0), `token_id`, `score`; with a vocabulary also
+            `token` (its label), before the id.
+        """
+        n, k = self.ids.shape
+        frame = pd.DataFrame(
+            {
+                "vector": np.repeat(np.arange(n), k),
+                "rank": np.tile(np.arange(k), n),
+                "token_id": self.ids.ravel(),
+                "score": self.scores.ravel(),
+            }
+        )
+        if vocabulary is not None:
+            frame.insert(2, "token", vocabulary.labels(self.ids.ravel()))
+        return frame
 
 
 def top_tokens(vectors: ArrayLike | Tensor, W_U: ArrayLike | Tensor, k: int = 30, keep: ArrayLike | None = None) -> TopTokens:

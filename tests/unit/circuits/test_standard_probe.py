@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from analysis_lib import models
+from analysis_lib.circuits import standard_probe
+from analysis_lib.circuits.standard_probe import model_head_scores
+from tests.support import tiny
+
+
+@pytest.mark.parametrize(("build", "tokenizer"), [(tiny.gpt2, tiny.byte_level_tokenizer), (tiny.bert, tiny.herbert_tokenizer)])
+def test_the_probe_is_made_of_whole_words_after_a_start(build, tokenizer):
+    loaded = models.wrap(build(), tokenizer())
+    probe = standard_probe.standard_probe(loaded, n_sequences=6)
+    start = loaded.tokenizer.cls_token_id if loaded.tokenizer.cls_token_id is not None else loaded.tokenizer.eos_token_id
+    assert (probe.ids[:, 0] == start).all()
+    words = loaded.vocabulary.keep(words=True, whole_words=True, min_length=3)
+    assert words[probe.ids[:, 1:]].all()
+    np.testing.assert_array_equal(np.take_along_axis(probe.ids, probe.first, 1), np.take_along_axis(probe.ids, probe.second, 1))
+
+
+def test_scores_are_shares_for_every_layer_and_head():
+    loaded = models.wrap(tiny.gpt2(layers=3, heads=2), tiny.byte_level_tokenizer())
+    for kind in ("induction", "previous token", "two back", "duplicate token", "first position"):
+        scores = model_head_scores(loaded, kind, n_sequences=4)
+        assert scores.shape == (3, 2)
+        assert ((scores >= 0) & (scores <= 1)).all()
+        np.testing.assert_array_equal(scores, model_head_scores(loaded, kind, n_sequences=4))
+    assert not np.array_equal(scores, model_head_scores(loaded, kind, n_sequences=4, seed=1))
+
+
+def test_words_of_a_large_vocabulary_do_not_repeat_by_chance(monkeypatch):
+    loaded = models.wrap(tiny.gpt2(vocab=60))
+    ids = standard_probe.standard_probe(loaded, n_sequences=5).ids
+    assert all(np.unique(row, return_counts=True)[1].max() == 2 for row in ids)
+    assert all((np.unique(row, return_counts=True)[1] == 2).sum() == standard_probe.BLOCK for row in ids)
+
+
+def test_unknown_kinds_and_models_without_tokens_are_named():
+    loaded = models.wrap(tiny.gpt2(vocab=2))
+    with pytest.raises(ValueError, match="kind: expected one of previous token, .* found 'Induction'"):
+        model_head_scores(loaded, "Induction")
+    with pytest.raises(ValueError, match="two tokens or more to draw from, found 1 in GPT2LMHeadModel"):
+        model_head_scores(loaded)
