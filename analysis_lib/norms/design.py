@@ -1,10 +1,11 @@
-"""Which tokens and which terms go into a regression of a series on its own past: the specification and its design matrices.
+"""Which tokens and which terms enter a regression of a series on its own past: the specification and its design matrices.
 
-The rows are tokens that have all their neighbours in the same text; the terms are lags, leads, covariates, and levels of texts and
-positions. `regression` fits it.
+The rows are tokens that have all their neighbours in the same text. The terms are lags, leads, covariates, and levels of texts and of
+positions. `regression` estimates the coefficients.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -16,30 +17,37 @@ ERRORS = ("ordinary", "hac", "cluster")
 
 @dataclass(frozen=True)
 class Specification:
-    """What the regression holds beside the lags.
+    """What enters the regression beside the lags, and how its standard errors are estimated.
 
     Attributes
     ----------
     lags, leads : int
-        Earlier and later tokens whose log norms are regressors; leads make sense where a token sees what follows.
+        How many earlier and later tokens' log norms are regressors. Leads make sense where a token sees what follows it.
     covariates : tuple of str
-        Of the outcome's token: columns of `tokens`, one for all layers or one a layer (`name_0`, `name_1`, ...), or `log_position`
-        (log of 1 + position), or `position_mean` (mean log norm of the *other* texts at that position; the own text's would hold
-        the outcome).
+        Covariates of the outcome's token: columns of `tokens`, one for all layers or one a layer (`name_0`, `name_1`, ...), or
+        `log_position` (the log of 1 + position), or `position_mean` (the mean log norm of the *other* texts at that position; the mean
+        of all texts would contain the outcome).
     lagged_covariates : tuple of str
-        Columns of `tokens` that enter for the tokens at every lag and lead: what the neighbours are, beside how large their updates were.
+        Columns of `tokens` that enter for the token at every lag and lead. They say what the neighbours are, beside how large their
+        updates were.
     text_effects, position_effects : bool
-        A level for each text; a level for each position.
+        Whether each text, and each position, has a level of its own.
     errors : {"ordinary", "hac", "cluster"}
-        Ordinary least squares; Newey and West's (Bartlett kernel within texts, $4 (T/100)^{2/9}$ lags); clustered by
-        text (statsmodels' `cluster-crv3`).
+        Ordinary least squares; Newey and West's (Bartlett kernel within texts, $4 (T/100)^{2/9}$ lags); or the jackknife over texts (CRV3).
     first : int
-        First position, from 0, that may be an outcome. Position 0 attends to nothing but itself, and the first few to very little.
+        The first position, from 0, that may be an outcome. Position 0 attends to nothing but itself, and the next few to very little.
     word_starts : bool
-        Only outcomes whose token does not continue a word (column `word_internal`): pieces of one word share its level, and a
-        regression across that level sees the past where there is only the word.
+        Use only outcomes whose token begins a word (column `word_internal`). The pieces of one word share a level, and a regression
+        across that level reports a dependence on the past where there is only the word.
     correct_bias : bool
-        Add the small-sample bias of the lags back; needs `text_effects`.
+        Subtract the small-sample bias that text levels bring; needs `text_effects`.
+
+    Raises
+    ------
+    ValueError
+        Counts that are no whole numbers or too small, unknown `errors`, `correct_bias` without `text_effects`.
+    TypeError
+        A single name where a tuple of names is expected.
     """
 
     lags: int = 2
@@ -53,18 +61,18 @@ class Specification:
     word_starts: bool = False
     correct_bias: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, least in (("lags", 1), ("leads", 0), ("first", 0)):
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-                raise ValueError(f"{name}: expected a whole number of at least {least}, found {value!r}")
+                raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}")
         for name in ("covariates", "lagged_covariates"):
             if isinstance(getattr(self, name), str):
-                raise TypeError(f"{name}: expected a tuple of names, found the string {getattr(self, name)!r}")
+                raise TypeError(f"{name}: expected a tuple of names, got the string {getattr(self, name)!r}")
         if self.errors not in ERRORS:
-            raise ValueError(f"errors: expected one of {', '.join(ERRORS)}, found {self.errors!r}")
+            raise ValueError(f"errors: expected one of {', '.join(ERRORS)}, got {self.errors!r}")
         if self.correct_bias and not self.text_effects:
-            raise ValueError("correct_bias: expected text_effects, whose bias it takes out, found text_effects=False")
+            raise ValueError("correct_bias: expected text_effects=True, since the bias comes from the text levels; got text_effects=False")
 
 
 ORIGINAL = Specification(text_effects=False, position_effects=False, errors="ordinary", first=3, correct_bias=False)
@@ -74,14 +82,22 @@ FULL = Specification(covariates=IDENTITY, lagged_covariates=(*IDENTITY, "word_in
 
 @dataclass(frozen=True)
 class Effects:
-    """Levels of texts, or an intercept, and of positions: dummies [n, level], the pseudo-inverse of their inner products, their rank."""
+    """Levels of texts (or an intercept) and of positions.
+
+    Attributes
+    ----------
+    dummies : sparse array [n, level]
+    inverse : float64 [level, level]
+        Pseudo-inverse of the levels' inner products.
+    rank : int
+    """
 
     dummies: scipy.sparse.csr_array
     inverse: np.ndarray
     rank: int
 
     def taken_out(self, values: np.ndarray) -> np.ndarray:
-        """Columns [n, column] less what the levels explain of them."""
+        """Columns [n, column] minus their projection on the levels."""
         return values - self.dummies @ (self.inverse @ (self.dummies.T @ values))
 
 
@@ -89,8 +105,26 @@ class Effects:
 class Design:
     """Outcomes and regressors of all layers on the same rows.
 
-    y [layer, n]; x [layer, n, term], lags and leads first; terms (name, lag); text [n] codes from 0; positions [n, distinct position - 1]
-    dummies; effects, what is taken out of both sides; pairs [distance] see `_pairs_by_distance`; place [n] row in the table of tokens.
+    Attributes
+    ----------
+    y : float64 [layer, n]
+    x : float64 [layer, n, term]
+        Lags and leads come first.
+    terms : list of (name, lag)
+    n_past : int
+        How many of the terms are lags and leads.
+    text : int [n]
+        Codes from 0; the rows of a text stand together.
+    n_texts : int
+    positions : float64 [n, distinct position - 1]
+        Dummies.
+    effects : Effects
+        What is projected out of both sides.
+    pairs : float64 [distance]
+        At d, the ordered pairs of outcomes that are d tokens apart in one text, divided by the outcomes of that text, summed over texts.
+    place : int [n]
+        The row of each outcome in the table of tokens.
+    specification : Specification
     """
 
     y: np.ndarray
@@ -105,27 +139,49 @@ class Design:
     place: np.ndarray
     specification: Specification
 
+    @cached_property
+    def levels(self) -> np.ndarray:
+        """The levels that texts share, [n, level]: positions, without their means in each text; an intercept where texts have no level."""
+        shared = self.positions if self.specification.position_effects else np.empty((len(self.text), 0))
+        return self.within_texts(shared) if self.specification.text_effects else np.c_[np.ones(len(self.text)), shared]
 
-def design_of(norms, tokens: pd.DataFrame, specification: Specification) -> Design:
+    @cached_property
+    def rows(self) -> list[slice]:
+        """The rows of each text."""
+        ends = np.cumsum(np.bincount(self.text))
+        return [slice(start, end) for start, end in zip(np.r_[0, ends[:-1]], ends, strict=True)]
+
+    @cached_property
+    def leverage(self) -> list[np.ndarray]:
+        r"""For each text $I + L_g (L_{-g}^\top L_{-g})^+ L_g^\top$, with $L$ the shared levels; what the jackknife needs of them."""
+        products = [self.levels[rows].T @ self.levels[rows] for rows in self.rows]
+        total = sum(products)
+        others = (np.linalg.pinv(total - own, rcond=1e-10, hermitian=True) for own in products)
+        return [
+            np.eye(rows.stop - rows.start) + self.levels[rows] @ inverse @ self.levels[rows].T
+            for rows, inverse in zip(self.rows, others, strict=True)
+        ]
+
+    def within_texts(self, values: np.ndarray) -> np.ndarray:
+        """Columns [n, column] minus their means in each text."""
+        count = np.bincount(self.text)
+        sums = np.add.reduceat(values, [rows.start for rows in self.rows], axis=0)
+        return values - (sums / count[:, None])[self.text]
+
+
+def design_of(norms: np.ndarray, tokens: pd.DataFrame, specification: Specification) -> Design:
     """The design of a regression; parameters and errors as in `regression.lagged_regression`."""
     values = _log_norms(norms, tokens)
     text, position = (tokens[name].to_numpy() for name in ("text", "position"))
     codes, n_texts = _text_codes(text, position)
     if n_texts < 2 and (specification.position_effects or specification.errors == "cluster"):
         raise ValueError(
-            "specification: position levels and errors='cluster' need two texts or more (clusters about forty, to be trusted), found 1;"
+            "specification: position levels and errors='cluster' need two texts or more (clusters about forty, to be trusted), got 1;"
             " expected position_effects=False and errors='hac'"
         )
     shifts = [*range(1, specification.lags + 1), *range(-1, -specification.leads - 1, -1)]
     place = _outcomes(tokens, codes, shifts, specification)
-    rows_of = np.bincount(codes[place], minlength=n_texts)
-    if rows_of.min() < 5:
-        short = int(np.argmin(rows_of))
-        need = max(specification.lags, specification.first) + specification.leads + 5
-        raise ValueError(
-            f"tokens: text {text[np.argmax(codes == short)]} is too short, it gives {rows_of[short]} outcomes; expected 5 or more,"
-            f" so at least {need} tokens (lags {specification.lags}, leads {specification.leads}, first {specification.first})"
-        )
+    _check_lengths(text, codes, place, specification)
     columns = {("lag" if k > 0 else "lead", k): values[:, place - k] for k in shifts}
     for name in specification.covariates:
         columns[name, 0] = _covariate(name, tokens, values, codes)[..., place]
@@ -142,13 +198,13 @@ def design_of(norms, tokens: pd.DataFrame, specification: Specification) -> Desi
     return Design(y, x, list(columns), len(shifts), codes, n_texts, dummies, effects, pairs, place, specification)
 
 
-def _log_norms(norms, tokens: pd.DataFrame) -> np.ndarray:
+def _log_norms(norms: np.ndarray, tokens: pd.DataFrame) -> np.ndarray:
     values = np.atleast_2d(np.asarray(norms, dtype=float))
     if values.ndim != 2 or values.shape[1] != len(tokens):
-        raise ValueError(f"norms: expected [layer, token] with {len(tokens)} tokens, found shape {np.shape(norms)}")
+        raise ValueError(f"norms: expected [layer, token] with {len(tokens)} tokens, got shape {np.shape(norms)}")
     if not (np.isfinite(values) & (values > 0)).all():
         bad = np.argwhere(~(np.isfinite(values) & (values > 0)))[0]
-        raise ValueError(f"norms: expected positive finite numbers, found {values[tuple(bad)]} at layer {bad[0]}, token {bad[1]}")
+        raise ValueError(f"norms: expected positive finite numbers, got {values[tuple(bad)]} at layer {bad[0]}, token {bad[1]}")
     return np.log(values)
 
 
@@ -162,7 +218,7 @@ def _text_codes(text: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, int
 
 
 def _outcomes(tokens: pd.DataFrame, codes: np.ndarray, shifts: list[int], specification: Specification) -> np.ndarray:
-    """Rows that can be outcomes: late enough, no special token, and neighbours at every lag and lead."""
+    """Rows that can be outcomes: late enough, no special token, and with a neighbour at every lag and lead."""
     place = np.arange(len(tokens))
     usable = _usable(tokens)
     keep = usable & (tokens["position"].to_numpy() >= specification.first)
@@ -174,9 +230,21 @@ def _outcomes(tokens: pd.DataFrame, codes: np.ndarray, shifts: list[int], specif
     return place[keep]
 
 
+def _check_lengths(text: np.ndarray, codes: np.ndarray, place: np.ndarray, specification: Specification) -> None:
+    """Refuse a text that gives fewer than five outcomes."""
+    outcomes = np.bincount(codes[place], minlength=codes[-1] + 1)
+    if outcomes.min() < 5:
+        short = int(np.argmin(outcomes))
+        need = max(specification.lags, specification.first) + specification.leads + 5
+        raise ValueError(
+            f"tokens: text {text[np.argmax(codes == short)]} is too short, it gives {outcomes[short]} outcomes; expected 5 or more,"
+            f" so at least {need} tokens (lags {specification.lags}, leads {specification.leads}, first {specification.first})"
+        )
+
+
 def _column(tokens: pd.DataFrame, name: str) -> np.ndarray:
     if name not in tokens:
-        raise ValueError(f"tokens: expected a column {name!r}, found {', '.join(map(str, tokens.columns))}")
+        raise ValueError(f"tokens: expected a column {name!r}, got {', '.join(map(str, tokens.columns))}")
     return tokens[name].to_numpy(dtype=float)
 
 
@@ -192,7 +260,7 @@ def _covariate(name: str, tokens: pd.DataFrame, values: np.ndarray, codes: np.nd
         return _column(tokens, name)
     usable = _usable(tokens).astype(float)
     if len(np.unique(codes[usable > 0])) < 2:
-        raise ValueError("covariates: 'position_mean' is the mean over the other texts; expected two texts or more, found 1")
+        raise ValueError("covariates: 'position_mean' is the mean over the other texts; expected two texts or more, got 1")
     there = np.unique(position, return_inverse=True)[1]
     count = np.bincount(there, usable)[there] - usable
     sums = np.stack([np.bincount(there, usable * row)[there] - usable * row for row in values])
@@ -211,12 +279,12 @@ def _effects(text: np.ndarray, positions: np.ndarray, specification: Specificati
     levels = np.eye(text[-1] + 1)[text] if specification.text_effects else np.ones((len(text), 1))
     dummies = scipy.sparse.csr_array(np.c_[levels, positions] if specification.position_effects else levels)
     values, vectors = scipy.linalg.eigh((dummies.T @ dummies).toarray())
-    kept = values > 1e-10 * values[-1]  # those dropped are levels that others determine: rounding leaves 1e-14 of them
+    kept = values > 1e-10 * values[-1]  # the others belong to levels that further levels determine: rounding leaves 1e-14 of them
     return Effects(dummies, (vectors[:, kept] / values[kept]) @ vectors[:, kept].T, int(kept.sum()))
 
 
 def _pairs_by_distance(text: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """At d, the ordered pairs of outcomes d tokens apart in one text, each divided by the outcomes of the text; summed over texts."""
+    """`Design.pairs`."""
     groups = np.split(place, np.flatnonzero(np.diff(text)) + 1)
     pairs = np.zeros(max(8, *(np.ptp(group) + 1 for group in groups)))
     for group in groups:

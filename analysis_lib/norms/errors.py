@@ -1,0 +1,68 @@
+r"""Standard errors of a regression whose levels were projected out first.
+
+Clustered errors are the jackknife over texts, CRV3 (MacKinnon, Nielsen and Webb 2023, "Fast and reliable jackknife and bootstrap methods
+for cluster-robust inference", equation 13): with $G$ texts and $\hat\beta_{(g)}$ estimated without text g,
+
+$$\hat V = \frac{G-1}{G} \sum_g (\hat\beta_{(g)} - \hat\beta)(\hat\beta_{(g)} - \hat\beta)^\top .$$
+
+A level of a text concerns that text alone, so projecting text levels out once serves all these fits. Levels of positions are shared
+by the texts and have to be estimated again without text g. Projecting them out once, as statsmodels' `cluster-crv3` would on what is left
+of the regressors, makes the errors too small: by 2 to 6 % in texts of this book's size.
+"""
+
+import numpy as np
+
+from analysis_lib.norms.design import Design
+
+
+def covariance_of(fit, design: Design) -> tuple[np.ndarray, float]:
+    """Covariance of the coefficients, and the degrees of freedom of their t.
+
+    Parameters
+    ----------
+    fit : statsmodels.regression.linear_model.RegressionResults
+        Of outcomes on regressors, both without the design's effects.
+    design : Design
+        Its specification says which errors are wanted.
+
+    Returns
+    -------
+    covariance : float64 [term, term]
+    df : float
+        Outcomes minus regressors and effects; for the jackknife texts minus 1.
+    """
+    (n, k), absorbed, specification = fit.model.exog.shape, design.effects.rank, design.specification
+    if specification.errors == "ordinary":
+        return fit.cov_params(), fit.model.df_resid
+    if specification.errors == "hac":
+        reach = int(4 * (np.median(np.bincount(design.text)) / 100) ** (2 / 9))
+        robust = fit.get_robustcov_results("hac-panel", groups=design.text, maxlags=reach, use_correction="hac")
+        return robust.cov_params() * (n - k) / (n - k - absorbed), fit.model.df_resid  # effects count as regressors
+    return jackknife(fit.resid, fit.model.exog, design), design.n_texts - 1
+
+
+def jackknife(residuals: np.ndarray, x: np.ndarray, design: Design) -> np.ndarray:
+    r"""CRV3 without refitting: each text's levels of positions enter through `Design.leverage`.
+
+    With $\tilde x$ and $e$ without effects and $H_g$ the leverage of text g, least squares without that text gives
+    $\hat\beta_{(g)} - \hat\beta = -(\tilde X^\top \tilde X - \tilde X_g^\top H_g \tilde X_g)^+ \tilde X_g^\top H_g e_g$.
+
+    Parameters
+    ----------
+    residuals : float64 [n]
+    x : float64 [n, term]
+        Regressors without effects.
+    design : Design
+
+    Returns
+    -------
+    float64 [term, term]
+    """
+    products = x.T @ x
+    changes = []
+    for rows, leverage in zip(design.rows, design.leverage, strict=True):
+        weighted = x[rows].T @ leverage
+        # The pseudo-inverse, where a covariate varies in no other text: its coefficient then counts as 0 without this one.
+        changes.append(np.linalg.pinv(products - weighted @ x[rows], rcond=1e-12, hermitian=True) @ (weighted @ residuals[rows]))
+    changes = np.array(changes)
+    return (design.n_texts - 1) / design.n_texts * changes.T @ changes
