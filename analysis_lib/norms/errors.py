@@ -7,7 +7,7 @@ $$\hat V = \frac{G-1}{G} \sum_g (\hat\beta_{(g)} - \hat\beta)(\hat\beta_{(g)} - 
 
 A level of a text concerns that text alone, so projecting text levels out once serves all these fits. Levels of positions are shared
 by the texts and have to be estimated again without text g. Projecting them out once, as statsmodels' `cluster-crv3` would on what is left
-of the regressors, makes the errors too small: by 2 to 6 % in texts of this book's size.
+of the regressors, makes the errors too small: by 3.5 % with 45 texts of 95 tokens and levels for all positions.
 """
 
 import numpy as np
@@ -38,31 +38,31 @@ def covariance_of(fit, design: Design) -> tuple[np.ndarray, float]:
         reach = int(4 * (np.median(np.bincount(design.text)) / 100) ** (2 / 9))
         robust = fit.get_robustcov_results("hac-panel", groups=design.text, maxlags=reach, use_correction="hac")
         return robust.cov_params() * (n - k) / (n - k - absorbed), fit.model.df_resid  # effects count as regressors
-    return jackknife(fit.resid, fit.model.exog, design), design.n_texts - 1
+    return jackknife(fit, design), design.n_texts - 1
 
 
-def jackknife(residuals: np.ndarray, x: np.ndarray, design: Design) -> np.ndarray:
-    r"""CRV3 without refitting: each text's levels of positions enter through `Design.leverage`.
+def jackknife(fit, design: Design) -> np.ndarray:
+    r"""CRV3 without refitting the levels each time: those of the positions enter through `Design.leverage`.
 
-    With $\tilde x$ and $e$ without effects and $H_g$ the leverage of text g, least squares without that text gives
-    $\hat\beta_{(g)} - \hat\beta = -(\tilde X^\top \tilde X - \tilde X_g^\top H_g \tilde X_g)^+ \tilde X_g^\top H_g e_g$.
+    With $x$ and $y$ here without effects, and $H_g$ the leverage of text g, least squares without that text gives
+    $\hat\beta_{(g)} = (X^\top X - X_g^\top H_g X_g)^+ (X^\top y - X_g^\top H_g y_g)$, since the levels are orthogonal to both.
 
     Parameters
     ----------
-    residuals : float64 [n]
-    x : float64 [n, term]
-        Regressors without effects.
+    fit : statsmodels.regression.linear_model.RegressionResults
     design : Design
 
     Returns
     -------
     float64 [term, term]
     """
-    products = x.T @ x
-    changes = []
+    x, y = fit.model.exog, fit.model.endog
+    products, with_y = x.T @ x, x.T @ y
+    without = []
     for rows, leverage in zip(design.rows, design.leverage, strict=True):
         weighted = x[rows].T @ leverage
-        # The pseudo-inverse, where a covariate varies in no other text: its coefficient then counts as 0 without this one.
-        changes.append(np.linalg.pinv(products - weighted @ x[rows], rcond=1e-12, hermitian=True) @ (weighted @ residuals[rows]))
-    changes = np.array(changes)
+        # The pseudo-inverse gives 0 to a covariate that varies in no other text.
+        inverse = np.linalg.pinv(products - weighted @ x[rows], rcond=1e-12, hermitian=True)
+        without.append(inverse @ (with_y - weighted @ y[rows]))
+    changes = np.array(without) - fit.params
     return (design.n_texts - 1) / design.n_texts * changes.T @ changes

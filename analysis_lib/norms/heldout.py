@@ -6,6 +6,7 @@ import scipy.linalg
 from threadpoolctl import threadpool_limits
 
 from analysis_lib.norms.design import FULL, Specification, design_of
+from analysis_lib.statistics import ratio_interval
 
 
 @threadpool_limits.wrap(limits=1)  # thousands of small products, over which threads would only wait for each other
@@ -45,27 +46,21 @@ def past_explains(
     ValueError
         As `regression.lagged_regression`, and for folds that do not fit the texts.
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level: expected a number between 0 and 1, got {level}")
     design = design_of(norms, tokens, specification)
     if not 2 <= folds <= design.n_texts:
         raise ValueError(f"folds: expected 2 to {design.n_texts}, the number of texts, got {folds}")
-    rng = np.random.default_rng(seed)
-    fold = (rng.permutation(design.n_texts) % folds)[design.text]
+    fold = (np.random.default_rng(seed).permutation(design.n_texts) % folds)[design.text]
     within = design.within_texts if specification.text_effects else lambda values: values
-    drawn = rng.integers(design.n_texts, size=(n_resamples, design.n_texts))
     rows = []
     for layer, (y, x) in enumerate(zip(design.y, design.x, strict=True)):
         columns = within(x)
         columns = np.c_[design.levels, columns[:, design.n_past :], columns[:, : design.n_past]]
         held = _heldout(within(y[:, None])[:, 0], columns, fold, (columns.shape[1], columns.shape[1] - design.n_past))
-        with_past, without = (np.bincount(design.text, errors**2) for errors in held)  # [text]
-        resampled = 1 - with_past[drawn].sum(axis=1) / without[drawn].sum(axis=1)
-        low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
-        heldout = 1 - with_past.sum() / without.sum()
+        with_past, without = (np.bincount(design.text, errors**2) for errors in held)  # sums of squares of each text
+        left = ratio_interval(with_past, without, level=level, n_resamples=n_resamples, seed=seed)
         y, x = design.effects.taken_out(y), design.effects.taken_out(x)
         inside = 1 - _left(y, x) / _left(y, x[:, design.n_past :])
-        rows.append((layer, inside, heldout, low, high, len(y), design.n_texts))
+        rows.append((layer, inside, 1 - left.estimate, 1 - left.high, 1 - left.low, len(y), design.n_texts))
     return pd.DataFrame(rows, columns=["layer", "partial_r2", "heldout_r2", "low", "high", "n", "n_texts"])
 
 

@@ -8,6 +8,7 @@ moved more than those further on.
 
 from collections.abc import Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ import torch
 
 from analysis_lib import activations
 from analysis_lib.models import LoadedModel
-from analysis_lib.statistics import bootstrap_interval
+from analysis_lib.statistics import bootstrap_interval, interval_table
 
 
 def replace_updates(
@@ -88,49 +89,61 @@ def replace_updates(
     return pd.concat(tables, ignore_index=True)
 
 
-def size_by_distance(effects: pd.DataFrame, n_resamples: int = 500, seed: int = 0) -> pd.DataFrame:
+def size_by_distance(effects: pd.DataFrame, level: float = 0.95, n_resamples: int = 500, seed: int = 0) -> pd.DataFrame:
     """Mean size of the change in the next layer at each distance, with an interval over texts.
 
     Parameters
     ----------
     effects : DataFrame
         Of `replace_updates`.
+    level : float
+        Of the intervals.
     n_resamples, seed : int
         Of the bootstrap.
 
     Returns
     -------
     DataFrame
-        `layer distance estimate low high`: mean absolute change of log norm and its 95 % interval.
+        `layer distance estimate low high`: mean absolute change of log norm.
     """
-    sizes = _next_layer(effects).groupby(["layer", "distance", "text"])["size"].mean().groupby(["layer", "distance"])
-    rows = [(*key, *bootstrap_interval(size, n_resamples=n_resamples, seed=seed)) for key, size in sizes]
-    return pd.DataFrame(rows, columns=["layer", "distance", "estimate", "low", "high"])
+    sizes = _next_layer(effects).groupby(["layer", "distance", "text"])["size"].mean()
+    return _over_texts(sizes, level, n_resamples, seed)
 
 
-def next_and_further(effects: pd.DataFrame) -> pd.DataFrame:
-    """Size of the change of the next token, and of those after it, in the next layer.
+def next_and_further(effects: pd.DataFrame, level: float = 0.95, n_resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """Whether the next token is moved more than those after it, in the next layer.
 
     Parameters
     ----------
     effects : DataFrame
         Of `replace_updates`, with a `reach` of 2 or more.
+    level : float
+        Of the intervals; 1 - 0.05 / n where n of them should hold simultaneously.
+    n_resamples, seed : int
+        Of the bootstrap over texts.
 
     Returns
     -------
     DataFrame
-        A row a layer and text: `layer text next further`, means of the absolute change of log norm at distance 1 and at greater ones.
+        `layer next further estimate low high`: means of the absolute change of log norm at distance 1 and at greater ones, and the
+        difference of the two with its interval.
+
+    Raises
+    ------
+    ValueError
+        No distances of 2 and more.
     """
     if effects["distance"].max() < 2:
-        raise ValueError(f"effects: expected distances of 2 and more, found none above {effects['distance'].max()}")
+        raise ValueError(f"effects: expected distances of 2 and more, got none above {effects['distance'].max()}")
     after = _next_layer(effects).query("distance > 0")
     kind = np.where(after["distance"] == 1, "next", "further")
-    found = after.groupby(["layer", "text", kind])["size"].mean().unstack()[["next", "further"]]
-    return found.rename_axis(columns=None).reset_index()
+    sizes = after.groupby(["layer", "text", kind])["size"].mean().unstack()
+    means = sizes.groupby("layer")[["next", "further"]].mean().reset_index()
+    return means.merge(_over_texts(sizes["next"] - sizes["further"], level, n_resamples, seed), on="layer")
 
 
-def elasticity(effects: pd.DataFrame, n_resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """Change of the next token's log norm in the next layer a unit of log norm by which the update was scaled.
+def elasticity(effects: pd.DataFrame, level: float = 0.95, n_resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """Change of the next token's log norm in the next layer for each unit of log norm by which the update was scaled.
 
     If sizes acted on sizes as a regression on the token before suggests, this would be its coefficient.
 
@@ -138,20 +151,33 @@ def elasticity(effects: pd.DataFrame, n_resamples: int = 2000, seed: int = 0) ->
     ----------
     effects : DataFrame
         Of `replace_updates` with a `scale`.
+    level : float
+        Of the intervals; 1 - 0.05 / n where n of them should hold simultaneously.
     n_resamples, seed : int
         Of the bootstrap over texts.
 
     Returns
     -------
     DataFrame
-        `layer estimate low high`: the mean over texts, log norm a log norm, and its 95 % interval.
+        `layer estimate low high`: the mean over texts, log norm a log norm; `layer` is the one whose update was scaled.
+
+    Raises
+    ------
+    ValueError
+        Updates that were not scaled.
     """
     if effects["replaced"].abs().min() < 1e-3:
-        raise ValueError("effects: expected updates that were scaled, found some whose norm did not change")
+        raise ValueError("effects: expected updates that were scaled, got some whose norm did not change")
     after = _next_layer(effects).query("distance == 1")
     ratios = (after["change"] / after["replaced"]).groupby([after["layer"], after["text"]]).mean()
-    rows = [(layer, *bootstrap_interval(ratio, n_resamples=n_resamples, seed=seed)) for layer, ratio in ratios.groupby("layer")]
-    return pd.DataFrame(rows, columns=["layer", "estimate", "low", "high"])
+    return _over_texts(ratios, level, n_resamples, seed)
+
+
+def _over_texts(values: pd.Series, level: float, n_resamples: int, seed: int) -> pd.DataFrame:
+    """Means over the last level of the index, the texts, with their intervals; a row for each combination of the other levels."""
+    names = list(values.index.names[:-1])
+    interval = partial(bootstrap_interval, level=level, n_resamples=n_resamples, seed=seed)
+    return interval_table({key: sample for key, sample in values.groupby(level=names)}, names, interval)
 
 
 def _next_layer(effects: pd.DataFrame) -> pd.DataFrame:

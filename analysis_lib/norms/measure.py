@@ -1,8 +1,8 @@
 r"""How large the updates are that a block's modules add for each token.
 
-What no regression within a layer can show is a cause. A layer computes all its tokens at once from its input, so the update of one
-token cannot depend on that of another *in the same layer*; what they have in common is what both read (`shared_sources`). A cause
-can run from one layer to a later one: `interventions`.
+No regression within a layer can show a cause. A layer computes all its tokens at once from its input, so the update of one token cannot
+depend on that of another *in the same layer*; what they have in common is what both read (`shared_sources`). A cause can run from one
+layer to a later one: `interventions`.
 
 Source of norm-based attention: Kobayashi, Kuribayashi, Yokoi and Inui 2020, "Attention is Not Only a Weight" (EMNLP), equation 4.
 """
@@ -28,11 +28,12 @@ class UpdateNorms:
     Attributes
     ----------
     attention, mlp : float64 [layer, token]
-        Of the attention output (after c_proj in GPT-2, after output.dense in BERT, before any layer norm) and the feed-forward output.
+        Norms of the attention output (after c_proj in GPT-2, after output.dense in BERT, before any layer norm) and of the feed-forward
+        output.
     tokens : DataFrame [token]
         `text position token_id special`, and what a token is without its context: `word_internal` (it continues a word),
         `no_word` (punctuation), `log_frequency` (log of its count in these texts), `log_rank` (log of 1 + its id: byte-pair tokenizers
-        number their merges from frequent to rare, so this ranks it by its training text). Of texts also `form`.
+        number their merges from frequent to rare, so the id ranks it by its training text). Texts, not ids, also have `form`.
     norm_based : list of float32 [layer, query, key], or None
         Norm-based attention of each text; see `norm_based_attention`.
     """
@@ -51,8 +52,8 @@ def update_norms(loaded: LoadedModel, texts: Sequence, norm_based: bool = False)
     loaded : LoadedModel
         GPT-2 or BERT.
     texts : sequence of str, or of sequences of token ids
-        None longer than the context: across two windows there is no token before. Ids are run as they are; they hold no words, so that
-        none continues one.
+        None longer than the context, since the first token of a second window would have no token before it. Ids are run as they are;
+        they are not grouped into words, so none of them continues one.
     norm_based : bool
         Also compute norm-based attention.
 
@@ -79,8 +80,8 @@ def norm_based_attention(loaded: LoadedModel, texts: Sequence[str], per_head: bo
 
     $$\Bigl\lVert \sum_h \alpha^h_{ij} f^h(x_j) \Bigr\rVert, \qquad f^h(x) = (x W_V^h + b_V^h) W_O^h,$$
 
-    so that the vectors of a row sum to the attention output less $b_O$. Weights alone count a token that is attended to and says
-    nothing; this does not.
+    so the vectors of a row sum to the attention output minus $b_O$. Attention weights alone count a token that is attended to but
+    contributes nothing; this norm does not.
 
     Parameters
     ----------
@@ -88,12 +89,12 @@ def norm_based_attention(loaded: LoadedModel, texts: Sequence[str], per_head: bo
     texts : sequence of str, or of sequences of token ids
         None longer than the context.
     per_head : bool
-        Norms of the heads' vectors instead of that of their sum.
+        Whether to give the norm of each head's vector instead of the norm of their sum.
 
     Returns
     -------
     list of float32 [layer, query, key], or [layer, head, query, key]
-        One array a text.
+        One array for each text.
     """
     texts = list(texts)
     run = activations.run if texts and isinstance(texts[0], str) else activations.run_ids
@@ -101,7 +102,7 @@ def norm_based_attention(loaded: LoadedModel, texts: Sequence[str], per_head: bo
 
 
 def shared_sources(norm_based: Sequence[np.ndarray], first: int = 8) -> np.ndarray:
-    r"""How much of what a token reads the token before it read too: $\sum_j \min(w_{t,j}, w_{t-1,j})$, rows $w$ summing to 1.
+    r"""How much of what a token reads was also read by the token before it: $\sum_j \min(w_{t,j}, w_{t-1,j})$, rows $w$ summing to 1.
 
     Parameters
     ----------
@@ -115,13 +116,13 @@ def shared_sources(norm_based: Sequence[np.ndarray], first: int = 8) -> np.ndarr
         Means over positions, from 0 (nothing in common) to 1 (the same sources in the same shares).
     """
     if first < 1 or min(pairs.shape[-1] for pairs in norm_based) <= first:
-        raise ValueError(f"first: expected at least 1 and less than the tokens of every text, found {first}")
+        raise ValueError(f"first: expected at least 1 and less than the tokens of every text, got {first}")
     shares = [pairs / pairs.sum(axis=-1, keepdims=True) for pairs in norm_based]
     return np.array([np.minimum(w[:, first:], w[:, first - 1 : -1]).sum(axis=-1).mean(axis=-1) for w in shares])
 
 
 def mean_by_position(norms: np.ndarray, tokens: pd.DataFrame, least: int = 20) -> np.ndarray:
-    """Mean log norm of each position over texts, special tokens left out.
+    """Mean log norm at each position over texts, without special tokens.
 
     Parameters
     ----------
@@ -130,23 +131,23 @@ def mean_by_position(norms: np.ndarray, tokens: pd.DataFrame, least: int = 20) -
     tokens : DataFrame [token]
         `position` and `special`.
     least : int
-        Texts that must reach a position for it to be reported, at least 1.
+        How many texts must reach a position for it to be reported, at least 1.
 
     Returns
     -------
     array [layer, position]
-        From the first position that any other token than a special one holds.
+        From the first position with a token that is not special.
 
     Raises
     ------
     ValueError
-        No position that so many texts reach.
+        No position is reached by so many texts.
     """
     rows = np.flatnonzero(~tokens["special"].to_numpy())
     by_position = pd.DataFrame(np.log(norms[:, rows]).T).groupby(tokens["position"].to_numpy()[rows])
     count = by_position.size()
     if least < 1 or count.max() < least:
-        raise ValueError(f"least: expected 1 to {count.max()}, the texts, found {least}")
+        raise ValueError(f"least: expected 1 to {count.max()}, the texts, got {least}")
     return by_position.mean()[count >= least].T.to_numpy()
 
 

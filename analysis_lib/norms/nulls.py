@@ -1,10 +1,10 @@
-"""Where there is nothing to find: nulls of a lagged regression, and which of its coefficients says more than they do.
+"""What the regression says where there is nothing to find, and which coefficients say more than that.
 
-A star wants both: a test that its errors make right (`lagged_regression`), and a model that learned nothing to be exceeded. Where an
-untrained model shows as much, a small p-value says that the coefficient is no accident, and nothing about training.
+A p-value asks whether a coefficient is an accident. Whether it has to do with training is another question: a model that learned nothing
+may show as much.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,14 +14,15 @@ from analysis_lib import activations
 from analysis_lib.models import LoadedModel, untrained_like
 from analysis_lib.norms.design import FULL, Specification
 from analysis_lib.norms.measure import described
-from analysis_lib.norms.regression import lagged_regression
+from analysis_lib.norms.regression import lagged_regression, neighbours
 from analysis_lib.norms.simulation import SIMULATED, simulate
 from analysis_lib.statistics import holm
 
 NULLS = ("untrained", "shuffled", *SIMULATED)
+Draw = tuple[np.ndarray, pd.DataFrame]  # norms [layer, token] and tokens [token]
 
 
-def regress_draws(draws: Iterable[tuple[np.ndarray, pd.DataFrame]], specification: Specification = FULL) -> pd.DataFrame:
+def regress_draws(draws: Iterable[Draw], specification: Specification = FULL) -> pd.DataFrame:
     """The regression of every draw of a null.
 
     Parameters
@@ -33,7 +34,7 @@ def regress_draws(draws: Iterable[tuple[np.ndarray, pd.DataFrame]], specificatio
     Returns
     -------
     DataFrame
-        Rows as of `lagged_regression`, without the intervals over all tests, after a column `draw`; `p_holm` is over the tests of a draw.
+        Rows of `lagged_regression`, without the simultaneous intervals, after a column `draw`; `p_holm` is over the tests of a draw.
     """
     tables = [lagged_regression(norms, tokens, specification) for norms, tokens in draws]
     table = pd.concat([t.assign(draw=i) for i, t in enumerate(tables)], ignore_index=True)
@@ -53,7 +54,7 @@ def against_null(table: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Rows of lags and leads of `table`, with `null_mean`, `null_low`, `null_high` (where 95 % of draws are expected), `p_differs`
+        Lags and leads of `table`, with `null_mean`, `null_low`, `null_high` (where 95 % of draws are expected), `p_differs`
         (two-sided), `p_beyond` (how often a draw would be as far from zero, on either side), and both corrected by Holm over all rows:
         `p_differs_holm`, `p_beyond_holm`.
 
@@ -63,61 +64,22 @@ def against_null(table: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
         Fewer than two draws, or coefficients that the null does not have.
     """
     keys = ["term", "layer", "lag"]
-    drawn = null[null["term"].isin(("lag", "lead"))].groupby(keys)["estimate"].agg(["mean", "std", "size"])
-    found = table[table["term"].isin(("lag", "lead"))].join(drawn, on=keys).reset_index(drop=True)
-    if found["mean"].isna().any() or found["size"].min() < 2:
+    drawn = neighbours(null).groupby(keys)["estimate"].agg(["mean", "std", "size"])
+    held = neighbours(table).join(drawn, on=keys).reset_index(drop=True)
+    if held["mean"].isna().any() or held["size"].min() < 2:
         raise ValueError("null: expected two draws or more of every lag and lead of the table")
-    estimate, mean = found["estimate"].to_numpy(), found.pop("mean").to_numpy()
-    size = found.pop("size").to_numpy()
-    spread = found.pop("std").to_numpy() * np.sqrt(1 + 1 / size)
+    estimate, mean = held["estimate"].to_numpy(), held.pop("mean").to_numpy()
+    size = held.pop("size").to_numpy()
+    spread = held.pop("std").to_numpy() * np.sqrt(1 + 1 / size)
     chance = scipy.stats.t(size - 1)
     differs = 2 * chance.sf(np.abs(estimate - mean) / spread)
     beyond = chance.sf((np.abs(estimate) - mean) / spread) + chance.cdf((-np.abs(estimate) - mean) / spread)
     reach = chance.ppf(0.975) * spread
-    found = found.assign(null_mean=mean, null_low=mean - reach, null_high=mean + reach, p_differs=differs, p_beyond=beyond)
-    return found.assign(p_differs_holm=holm(differs), p_beyond_holm=holm(beyond))
+    held = held.assign(null_mean=mean, null_low=mean - reach, null_high=mean + reach, p_differs=differs, p_beyond=beyond)
+    return held.assign(p_differs_holm=holm(differs), p_beyond_holm=holm(beyond))
 
 
-def survivors(hac: pd.DataFrame, untrained: pd.DataFrame, shuffled: pd.DataFrame, level: float = 0.05) -> pd.DataFrame:
-    """Which lags and leads pass which control; each column is within the one it names.
-
-    Parameters
-    ----------
-    hac : DataFrame
-        Of `lagged_regression` with `errors="hac"`.
-    untrained, shuffled : DataFrame
-        Of `against_null`: the same specification with clustered errors, held against either null.
-    level : float
-        Of all tests, each family corrected by Holm.
-
-    Returns
-    -------
-    DataFrame
-        `untrained` with `significant` (clustered and HAC errors), `differs` (significant, and unlike an untrained model),
-        `starred` (significant, and farther from zero than an untrained model) and `ordered` (starred, and farther from zero than the
-        same model on shuffled tokens).
-
-    Raises
-    ------
-    ValueError
-        Tables of different lags, leads or layers.
-    """
-    keys = ["term", "layer", "lag"]
-    hac = hac[hac["term"].isin(("lag", "lead"))].reset_index(drop=True)
-    for name, table in (("hac", hac), ("shuffled", shuffled)):
-        if not table[keys].equals(untrained[keys]):
-            raise ValueError(f"{name}: expected the lags, leads and layers of untrained ({len(untrained)} rows), found {len(table)} rows")
-    significant = (untrained["p_holm"] < level) & (hac["p_holm"] < level)
-    starred = significant & (untrained["p_beyond_holm"] < level)
-    return untrained.assign(
-        significant=significant,
-        differs=significant & (untrained["p_differs_holm"] < level),
-        starred=starred,
-        ordered=starred & (shuffled["p_beyond_holm"] < level),
-    )
-
-
-def shuffled_norms(loaded: LoadedModel, texts: Sequence[str], n_draws: int = 8, seed: int = 0) -> list[tuple[np.ndarray, pd.DataFrame]]:
+def shuffled_norms(loaded: LoadedModel, texts: Sequence, n_permutations: int = 8, seed: int = 0) -> list[Draw]:
     """Norms of the attention updates when the tokens of each text change places; special tokens stay where they are.
 
     Parameters
@@ -125,26 +87,26 @@ def shuffled_norms(loaded: LoadedModel, texts: Sequence[str], n_draws: int = 8, 
     loaded : LoadedModel
     texts : sequence of str, or of sequences of token ids
         As in `update_norms`.
-    n_draws, seed : int
+    n_permutations, seed : int
         Orders drawn, at least 1.
 
     Returns
     -------
     list of (array [layer, token], DataFrame [token])
-        Of each order the norms and the tokens as of `update_norms`: what a token is goes with it, `position` is that of its new place, and
-        `occurrence` is its row in the texts as they are.
+        For each order the norms, and the tokens as in `update_norms`: what a token is goes with it, `position` is that of its new place,
+        and `occurrence` is its row in the texts as they are.
 
     Raises
     ------
     ValueError
-        No draws; and as `update_norms`.
+        No permutations; and as `update_norms`.
     """
-    if n_draws < 1:
-        raise ValueError(f"n_draws: expected at least 1, found {n_draws}")
+    if n_permutations < 1:
+        raise ValueError(f"n_permutations: expected at least 1, got {n_permutations}")
     tokens = described(loaded, activations.tokens_of(loaded, texts))
     free = np.flatnonzero(~tokens["special"].to_numpy())
     rng, draws = np.random.default_rng(seed), []
-    for _ in range(n_draws):
+    for _ in range(n_permutations):
         order = np.arange(len(tokens))
         for rows in tokens.iloc[free].groupby("text", sort=False).indices.values():
             order[free[rows]] = rng.permutation(free[rows])
@@ -153,11 +115,11 @@ def shuffled_norms(loaded: LoadedModel, texts: Sequence[str], n_draws: int = 8, 
     return draws
 
 
-def expected_sizes(draws: Sequence[tuple[np.ndarray, pd.DataFrame]]) -> pd.DataFrame:
-    """What a token's update measures in its text in whatever order: a covariate that holds what the token is, exactly and for every token.
+def expected_sizes(draws: Sequence[Draw]) -> pd.DataFrame:
+    """How large a token's update is in its text in any order: a covariate that says what the token is, exactly and for every token.
 
-    From the log norms of a draw the mean of their position is taken out; the rest is averaged over all draws, and over the occurrences
-    of a token in its text.
+    The mean of its position is subtracted from each log norm; what is left is averaged over all draws, and over the occurrences of a
+    token in its text.
 
     Parameters
     ----------
@@ -176,7 +138,7 @@ def expected_sizes(draws: Sequence[tuple[np.ndarray, pd.DataFrame]]) -> pd.DataF
         No draws.
     """
     if not draws:
-        raise ValueError("draws: expected one or more, found none")
+        raise ValueError("draws: expected one or more, got none")
     measured = []
     for norms, moved in draws:
         kept = moved[~moved["special"]]
@@ -191,7 +153,7 @@ def expected_sizes(draws: Sequence[tuple[np.ndarray, pd.DataFrame]]) -> pd.DataF
 def null_distribution(
     kind: str,
     loaded: LoadedModel | None = None,
-    texts: Sequence[str] | None = None,
+    texts: Sequence | None = None,
     specification: Specification = FULL,
     n_draws: int = 8,
     n_texts: int = 45,
@@ -219,7 +181,7 @@ def null_distribution(
     Returns
     -------
     DataFrame
-        Rows as of `lagged_regression`, without the intervals over all tests, after a column `draw`; `p_holm` is over the tests of a draw.
+        As of `regress_draws`.
 
     Raises
     ------
@@ -227,23 +189,23 @@ def null_distribution(
         Unknown kind, a model or texts missing, no draws; and as `lagged_regression`.
     """
     if kind not in NULLS:
-        raise ValueError(f"kind: expected one of {', '.join(NULLS)}, found {kind!r}")
+        raise ValueError(f"kind: expected one of {', '.join(NULLS)}, got {kind!r}")
     if n_draws < 1:
-        raise ValueError(f"n_draws: expected at least 1, found {n_draws}")
-    if kind in SIMULATED:
+        raise ValueError(f"n_draws: expected at least 1, got {n_draws}")
+    if kind in SIMULATED:  # all draws share their tokens, so that one regression of many layers serves them all
         table = lagged_regression(*simulate(kind, n_draws * n_layers, n_texts, n_tokens, seed=seed), specification)
         table.insert(0, "draw", table["layer"] // n_layers)
         table["layer"] %= n_layers
-        tested = table["term"].isin(("lag", "lead"))
-        table.loc[tested, "p_holm"] = table[tested].groupby("draw")["p"].transform(holm)
+        tested = neighbours(table)
+        table.loc[tested.index, "p_holm"] = tested.groupby("draw")["p"].transform(holm)
         return table.drop(columns=["low_all", "high_all"])
     if loaded is None or texts is None:
-        raise ValueError(f"loaded, texts: expected a model and texts for {kind!r}, found {loaded!r} and {texts!r}")
+        raise ValueError(f"loaded, texts: expected a model and texts for {kind!r}, got {loaded!r} and {texts!r}")
     draw = _untrained if kind == "untrained" else shuffled_norms
     return regress_draws(draw(loaded, texts, n_draws, seed), specification)
 
 
-def _untrained(loaded: LoadedModel, texts: Sequence[str], n_draws: int, seed: int):
+def _untrained(loaded: LoadedModel, texts: Sequence, n_draws: int, seed: int) -> Iterator[Draw]:
     """Norms and tokens of models with fresh weights; what tokens are does not depend on weights."""
     tokens = described(loaded, activations.tokens_of(loaded, texts))
     for draw in range(n_draws):

@@ -1,6 +1,6 @@
-"""Log norms without dependence on the past, but with what passes for it; and with a dependence that is known.
+"""Simulated log norms: without dependence on the past, but with what resembles it; or with a dependence that is known.
 
-What a specification of `lagged_regression` finds in these is known beforehand, so its false positives and its coverage can be counted.
+The right answer of `lagged_regression` is known for them, so false positives and coverage can be counted (`calibration`).
 """
 
 import numpy as np
@@ -13,15 +13,15 @@ SIMULATED = ("independent", "trend", "words", "volatile", "autoregressive")
 def simulate(
     kind: str, n_layers: int = 1, n_texts: int = 45, n_tokens: int = 95, rho: tuple[float, ...] = (0.3, 0.1), seed: int = 0
 ) -> tuple[np.ndarray, pd.DataFrame]:
-    """Norms of texts whose truth is known; layers are independent draws over the same tokens.
+    """Norms whose dependence on the past is known; layers are independent draws over the same tokens.
 
     Parameters
     ----------
     kind : {"independent", "trend", "words", "volatile", "autoregressive"}
-        All have a level for each text and normal errors of standard deviation 0.2. `independent`: no more. `trend`: less 0.3
-        times the log of 1 + position, as in a model that averages over what it has read. `words`: a third of the tokens continue
-        a word, and the pieces of a word share a level of standard deviation 0.2. `volatile`: the errors' size drifts along the text
-        (its log is an autoregression with coefficient 0.9). `autoregressive`: with coefficients `rho`, and the trend.
+        All have a level for each text and normal errors of standard deviation 0.2. `independent` has nothing else. `trend` falls by 0.3
+        times the log of 1 + position, as in a model that averages over what it has read. In `words` a third of the tokens continue
+        a word, and the pieces of a word share a level of standard deviation 0.2. In `volatile` the size of the errors drifts along the
+        text (its log is an autoregression with coefficient 0.9). `autoregressive` has the coefficients `rho`, and the trend.
     n_layers, n_texts, n_tokens : int
     rho : tuple of float
     seed : int
@@ -30,7 +30,7 @@ def simulate(
     -------
     norms : array [layer, token]
     tokens : DataFrame [token]
-        `text position word_internal` and, drawn at random, the covariates that `design.FULL` wants.
+        `text position word_internal` and, drawn at random, the covariates of `design.FULL`.
 
     Raises
     ------
@@ -38,11 +38,11 @@ def simulate(
         Unknown kind, counts below 1.
     """
     if kind not in SIMULATED:
-        raise ValueError(f"kind: expected one of {', '.join(SIMULATED)}, found {kind!r}")
+        raise ValueError(f"kind: expected one of {', '.join(SIMULATED)}, got {kind!r}")
     if min(n_layers, n_texts, n_tokens) < 1:
-        raise ValueError(f"n_layers, n_texts, n_tokens: expected at least 1, found {n_layers}, {n_texts}, {n_tokens}")
+        raise ValueError(f"n_layers, n_texts, n_tokens: expected at least 1, got {n_layers}, {n_texts}, {n_tokens}")
     rng = np.random.default_rng(seed)
-    before = 100  # steps that an autoregression has behind it when the text begins
+    before = 100  # steps of the autoregression before the text begins
     internal = rng.random((n_texts, n_tokens)) < 1 / 3
     internal[:, 0] = False
     values = 0.2 * rng.standard_normal((n_layers, n_texts, before + n_tokens))

@@ -1,0 +1,50 @@
+"""How the coefficient one token back depends on choices that could have been made otherwise."""
+
+from dataclasses import replace
+
+import pandas as pd
+
+from analysis_lib.models import LoadedModel
+from analysis_lib.norms.design import IDENTITY, Specification
+from analysis_lib.norms.inputs import random_tokens
+from analysis_lib.norms.measure import UpdateNorms, update_norms
+from analysis_lib.norms.regression import lagged_regression, neighbours
+
+_WITHOUT_WORDS = {"lagged_covariates": IDENTITY, "word_starts": False}
+CHOICES = {
+    "all controls": {},
+    "one lag": {"lags": 1},
+    "four lags": {"lags": 4},
+    "from position 16": {"first": 16},
+    "all tokens, not word starts": _WITHOUT_WORDS,
+    "position by covariates": {"position_effects": False, "covariates": (*IDENTITY, "log_position", "position_mean")},
+}
+
+
+def other_choices(loaded: LoadedModel, measured: UpdateNorms, specification: Specification, seed: int = 0) -> pd.DataFrame:
+    """The coefficient one token back under each of `CHOICES`, of the feed-forward updates, and on random tokens.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+    measured : UpdateNorms
+        Of this model.
+    specification : Specification
+        What the choices change.
+    seed : int
+        Of the random tokens, which have no words; so `all tokens, not word starts` is what to compare them with.
+
+    Returns
+    -------
+    DataFrame
+        `choice layer estimate low high` with the intervals of `lagged_regression`, not corrected for several choices.
+    """
+    noise = update_norms(loaded, random_tokens(loaded, measured.tokens, seed))
+    runs = {choice: (measured.attention, measured.tokens, changes) for choice, changes in CHOICES.items()}
+    runs["feed-forward updates"] = (measured.mlp, measured.tokens, {})
+    runs["random tokens"] = (noise.attention, noise.tokens, _WITHOUT_WORDS)
+    tables = []
+    for choice, (norms, tokens, changes) in runs.items():
+        table = lagged_regression(norms, tokens, replace(specification, **changes))
+        tables.append(neighbours(table, 1)[["layer", "estimate", "low", "high"]].assign(choice=choice))
+    return pd.concat(tables, ignore_index=True)
