@@ -36,7 +36,7 @@ import pandas as pd
 from myst_nb import glue
 
 from analysis_lib import models, norms, plots, statistics, texts
-from analysis_lib.norms import design, interventions, nulls, regression
+from analysis_lib.norms import design, interventions, nulls
 
 plots.use_style()
 NAMES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
@@ -123,7 +123,7 @@ plots.norm_distributions({NAMES[name]: measured.attention[:, content[name]] for 
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean log norm of the attention update by position, less its mean over positions; dotted: an untrained model. In HerBERT position 1 on this axis is the first token after the special one.", "name": "fig-norms-position"}, "image": {"alt": "Two panels of lines against position on a logarithmic axis. Dotted lines of the untrained GPT-2 fall steadily; those of HerBERT are flat."}}
 both = {"trained": found, "untrained": untrained}
-trends = {NAMES[n]: {k: norms.mean_by_position(m[n].attention, m[n].tokens) for k, m in both.items()} for n in NAMES}
+trends = {NAMES[n]: {k: norms.measure.mean_by_position(m[n].attention, m[n].tokens) for k, m in both.items()} for n in NAMES}
 plots.position_trends(trends);
 
 # %% tags=["remove-cell"]
@@ -241,8 +241,8 @@ KINDS = {"independent": "independent", "trend": "trend", "words": "words in piec
 
 def false_positives(kind):
     """Which tests, and which sets of 24 tests, find a past."""
-    plain = norms.null_distribution(kind, specification=norms.ORIGINAL, n_draws=30, n_texts=1, n_layers=12)
-    full = norms.null_distribution(kind, specification=norms.FULL, n_draws=80)
+    plain = nulls.null_distribution(kind, specification=norms.ORIGINAL, n_draws=30, n_texts=1, n_layers=12)
+    full = nulls.null_distribution(kind, specification=norms.FULL, n_draws=80)
     full = full[full["term"] == "lag"]
     any_of_24 = plain.groupby("draw")[["p", "p_holm"]].min() < 0.05
     samples = {"original": plain.loc[plain["lag"] == 1, "p"] < 0.05, "any of 24": any_of_24["p"]}
@@ -287,7 +287,7 @@ designs = {
     "45 texts": (levels, 45, 40),
 }
 drawn = {
-    title: norms.null_distribution("autoregressive", specification=s, n_texts=n, n_draws=draws) for title, (s, n, draws) in designs.items()
+    title: nulls.null_distribution("autoregressive", specification=s, n_texts=n, n_draws=draws) for title, (s, n, draws) in designs.items()
 }
 
 # %% tags=["hide-input"]
@@ -301,8 +301,8 @@ bias = {title: {f"{lag} back": mean_error(t, lag, truth) for lag, truth in ((1, 
 pd.DataFrame(bias).T.style.set_caption("Mean estimate less the truth, 95 tokens a text; 95 % intervals over draws")
 
 # %% tags=["remove-cell"]
-glue("norms-bias-one", minus(f"{regression.small_sample_bias(0.3, 95):+.3f}"), display=False)
-glue("norms-bias-many", minus(f"{regression.small_sample_bias(0.3, 95, 45):+.3f}"), display=False)
+glue("norms-bias-one", minus(f"{norms.bias.small_sample_bias(0.3, 95):+.3f}"), display=False)
+glue("norms-bias-many", minus(f"{norms.bias.small_sample_bias(0.3, 95, 45):+.3f}"), display=False)
 
 # %% [markdown]
 # For one lag of 0.3 the formulas give {glue:text}`norms-bias-one` in one text and {glue:text}`norms-bias-many` in 45.
@@ -324,10 +324,10 @@ orders, held = {}, {}
 for name, model in loaded.items():
     same = replace(SPECIFICATION[name], errors="ordinary")  # only coefficients are wanted, and errors do not change them
     orders[name] = nulls.shuffled_norms(model, paragraphs, DRAWS["shuffled"])
-    untrained_draws = norms.null_distribution("untrained", model, paragraphs, same, DRAWS["untrained"])
-    held[name, "untrained"] = norms.against_null(full[name], untrained_draws)
-    held[name, "shuffled"] = norms.against_null(full[name], nulls.regress_draws(orders[name], same))
-verdicts = {name: norms.survivors(hac[name], held[name, "untrained"], held[name, "shuffled"]) for name in NAMES}
+    untrained_draws = nulls.null_distribution("untrained", model, paragraphs, same, DRAWS["untrained"])
+    held[name, "untrained"] = nulls.against_null(full[name], untrained_draws)
+    held[name, "shuffled"] = nulls.against_null(full[name], nulls.regress_draws(orders[name], same))
+verdicts = {name: norms.verdicts.survivors(hac[name], held[name, "untrained"], held[name, "shuffled"]) for name in NAMES}
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients with all controls, with intervals that hold for all layers and neighbours at once. Filled, a star: the coefficient survives everything, that is Holm's correction, clustered and HAC errors, levels of positions, what the tokens are, and the untrained models. Bars: where 95 % of draws of a null are expected. Each model has a scale of its own.", "name": "fig-norms-nulls"}, "image": {"alt": "Rows of panels for one and two tokens back and, in HerBERT, ahead; points of the trained model beside grey bars for untrained models and violet bars for shuffled tokens. In GPT-2 one token back the grey bars stand above the points; in HerBERT they lie around zero."}}
 stacked = pd.concat([table.assign(model=n, null=kind, filled=verdicts[n]["starred"]) for (n, kind), table in held.items()])
@@ -579,9 +579,8 @@ plots.change_by_distance(pd.concat(by_distance), NAMES);
 LEVEL = 1 - 0.05 / (2 * (layers - 1))  # all layers of both models at once
 effects = []
 for (name, source), table in changes.items():
-    for layer, part in interventions.next_and_further(table).groupby("layer"):
-        gain = statistics.bootstrap_interval(part["next"] - part["further"], level=LEVEL)
-        effects.append((NAMES[name], source, layer + 1, part["next"].mean(), part["further"].mean(), *gain))
+    for row in interventions.next_and_further(table, level=LEVEL).itertuples():
+        effects.append((NAMES[name], source, row.layer + 1, row.next, row.further, row.estimate, row.low, row.high))
 effects = pd.DataFrame(effects, columns=["model", "weights", "layer", "next", "further", "difference", "low", "high"])
 effects.style.hide(axis="index").format(lambda x: minus(f"{x:.2g}"), subset=list(effects.columns[3:])).set_caption(
     f"Mean |change of log norm| one layer after the one replaced: the next token, tokens 2 to {REACH} on, the difference, and an interval that"
