@@ -1,20 +1,21 @@
-"""Hooks that read what a model computes, at the places that `sites` names.
+"""The one module that puts hooks on a model, and the recording that is made with them.
 
-A forward pass made inside `recording` leaves the states of all layers and the outputs asked for behind; when the block ends, however
-it ends, no hook is left on the model. `running` runs texts and token ids through it; a model that reads neither (the regressor) is
-called by whoever studies it, inside the same block.
+`attached` calls a function at each of some sites; `recording` keeps what it finds there, and `interventions` put something else in its
+place. When the block ends, however it ends, no hook is left on the model. Blocks can be nested: at one site the outer block's function
+comes first, so that a recording made inside an intervention sees what the intervention left there, and an intervention inside another
+works on what that one left.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from torch.utils.hooks import RemovableHandle
 
-from analysis_lib.activations.sites import Sites, sites_of
+from analysis_lib.activations.sites import Site, Sites, sites_of
 
-OUTPUTS = ("patterns", "attention", "mlp", "mlp_hidden")
+OUTPUTS = ("patterns", "attention", "mlp", "mlp_hidden")  # what `running` lays out by token
 
 
 class _Complete(Exception):
@@ -22,14 +23,34 @@ class _Complete(Exception):
 
 
 @contextmanager
-def recording(model: PreTrainedModel, outputs: Sequence[str] = (), states: bool = True) -> Iterator[dict[tuple[str, int], Tensor]]:
+def attached(functions: Iterable[tuple[Site, Callable[[Tensor | None], Tensor | None]]]) -> Iterator[None]:
+    """Call functions on what a model computes in the passes made inside the block.
+
+    Parameters
+    ----------
+    functions : iterable of (Site, callable)
+        Each is called with its site's value (None where the module gives none) in every pass; what it returns, unless that is None,
+        takes the value's place. It must not write into what it is given.
+    """
+    handles: list[RemovableHandle] = []
+    try:
+        for site, function in functions:
+            handles.append(_register(site, function))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def recording(model, outputs: Sequence[str] = (), states: bool = True) -> Iterator[dict[tuple[str, int], Tensor]]:
     """Record what a model computes in the passes made inside the block.
 
     Parameters
     ----------
-    model : PreTrainedModel
+    model : PreTrainedModel, or any module of a registered architecture
     outputs : sequence of str
-        Any of "patterns", "attention", "mlp", "mlp_hidden".
+        Names of `Sites`: "patterns", "attention", "mlp", "mlp_hidden", "heads", "values" and others.
     states : bool
         Record the states of all layers. Without them the block ends, like its one pass, when the last output asked for is recorded: what
         the model would compute after that is not computed.
@@ -38,8 +59,8 @@ def recording(model: PreTrainedModel, outputs: Sequence[str] = (), states: bool 
     ------
     dict of (name, index) to Tensor
         Of the last pass, as the modules gave them (with gradients, unless the caller says no_grad): ("states", 0) is what the first
-        block reads, ("states", i) what block i gives, ("states", L + 1) what a final layer norm makes of the last; the others
-        ("patterns", layer) [batch, head, query, key] and ("attention", layer) [batch, position, d_model] count layers from 0.
+        block reads, ("states", i) what block i gives, ("states", L + 1) what a final norm makes of the last; the others,
+        such as ("patterns", layer) [batch, head, query, key] and ("attention", layer) [batch, token, d_model], count layers from 0.
 
     Raises
     ------
@@ -47,22 +68,24 @@ def recording(model: PreTrainedModel, outputs: Sequence[str] = (), states: bool 
         Unknown output or architecture, an output that the architecture does not have, patterns of a model whose attention
         implementation returns none (when the block ends), neither states nor outputs.
     """
-    places = sites_of(model)
-    outputs = checked_outputs(outputs)
+    outputs = (outputs,) if isinstance(outputs, str) else tuple(dict.fromkeys(outputs))
     if not (states or outputs):
         raise ValueError("outputs: expected one or more where states=False, found none")
-    missing = next((name for name in outputs if name.startswith("mlp") and not getattr(places, name)), None)
-    if missing:
-        raise ValueError(f"outputs holds {missing!r}; found an attention-only model ({model.config.model_type}), which has none")
+    places = sites_of(model)
+    wanted = _wanted(model, places, ("states", *outputs) if states else outputs)
+    enough = None if states else len(wanted)
     record: dict = {}
-    handles: list = []
-    try:
-        _attach(places, outputs, states, record, handles)
-        with suppress(_Complete):
-            yield record
-    finally:
-        for handle in handles:
-            handle.remove()
+
+    def keep(name: str, index: int):
+        def function(value: Tensor | None) -> None:
+            record[name, index] = value
+            if len(record) == enough:
+                raise _Complete
+
+        return function
+
+    with suppress(_Complete), attached((site, keep(name, index)) for (name, index), site in wanted.items()):
+        yield record
     if any(value is None for value in record.values()):
         raise ValueError(
             f"the model's attention ({model.config._attn_implementation!r}) returns no patterns; "
@@ -85,34 +108,52 @@ def checked_outputs(outputs: Sequence[str]) -> tuple[str, ...]:
     return outputs
 
 
-def _attach(places: Sites, outputs: tuple[str, ...], states: bool, record: dict, handles: list) -> None:
-    """Put the hooks on; each handle is in the list as soon as its hook is on the model."""
-    enough = None if states else len(set(outputs)) * places.n_layers
+def _wanted(model, places: Sites, names: Sequence[str]) -> dict[tuple[str, int], Site]:
+    """The sites to record, by name and index."""
+    found = {}
+    for name in names:
+        try:
+            sites = places.of(name)
+        except ValueError as error:
+            raise ValueError(f"outputs holds {name!r}; {error} (model_type {model.config.model_type!r})") from None
+        found |= {(name, index): site for index, site in enumerate(sites)}
+    return found
 
-    def keep(name, layer, part=None):
-        def hook(module, args, output):
-            if part is None:
-                output = output[0] if isinstance(output, tuple) else output
-            else:
-                output = output[part] if isinstance(output, tuple) and len(output) > part else None
-            record[name, layer] = output
-            if len(record) == enough:
-                raise _Complete
 
-        return hook
+def _register(site: Site, function: Callable[[Tensor | None], Tensor | None]) -> RemovableHandle:
+    """Put one function on one site."""
 
-    def keep_input(module, args, kwargs):
-        record["states", 0] = args[0] if args else kwargs["hidden_states"]
+    def before(module, args, kwargs):
+        value = args[0] if args else kwargs["hidden_states"]
+        new = _new_value(site, value, function)
+        if new is None:
+            return None
+        return ((new, *args[1:]), kwargs) if args else (args, kwargs | {"hidden_states": new})
 
-    if states:
-        handles.append(places.blocks[0].register_forward_pre_hook(keep_input, with_kwargs=True))
-    for layer, block in enumerate(places.blocks):
-        if states:
-            handles.append(block.register_forward_hook(keep("states", layer + 1)))
-        if "patterns" in outputs:
-            handles.append(places.attention_weights[layer].register_forward_hook(keep("patterns", layer, part=1)))
-        for name in ("attention", "mlp", "mlp_hidden"):
-            if name in outputs:
-                handles.append(getattr(places, name)[layer].register_forward_hook(keep(name, layer)))
-    if states and places.final_norm is not None:
-        handles.append(places.final_norm.register_forward_hook(keep("states", places.n_layers + 1)))
+    def after(module, args, output):
+        parts = output if isinstance(output, tuple) else (output,)
+        new = _new_value(site, parts[site.item] if site.item < len(parts) else None, function)
+        if new is None:
+            return None
+        return (*parts[: site.item], new, *parts[site.item + 1 :]) if isinstance(output, tuple) else new
+
+    if site.side == "input":
+        return site.module.register_forward_pre_hook(before, with_kwargs=True)
+    return site.module.register_forward_hook(after)
+
+
+def _new_value(site: Site, whole: Tensor | None, function: Callable[[Tensor | None], Tensor | None]) -> Tensor | None:
+    """What stands at a site after its function has seen it, or None if that changed nothing."""
+    if whole is None:
+        function(None)
+        return None
+    part = whole if site.columns is None else whole[..., site.columns]
+    new = function(part if site.n_heads is None else part.unflatten(-1, (site.n_heads, -1)))
+    if new is None:
+        return None
+    new = new if site.n_heads is None else new.flatten(-2)
+    if site.columns is None:
+        return new
+    changed = whole.clone()
+    changed[..., site.columns] = new
+    return changed

@@ -1,8 +1,8 @@
-"""A GPT-2 backbone's activations under TransformerLens's names, flat and as a tree.
+"""A model's activations under TransformerLens's names, flat and as a tree.
 
-`blocks.0.attn.hook_z` and its like are the names that readers of circuits know. `named` gives them for the language model and for the
-regressor, from one forward pass; `nested` turns dots into branches, so that `tree["blocks"]["0"]["attn"]["hook_z"]` is the same tensor.
-Every hook is off the model when the pass is over, whether it went well or not.
+Readers of papers about circuits know names such as `blocks.0.attn.hook_z`. `named` gives them for any model whose layer norms stand before
+attention (or that has none), from one forward pass; `nested` turns dots into branches, so that `tree["blocks"]["0"]["attn"]["hook_z"]` is
+the same tensor.
 
 Source: TransformerLens (names and shapes of HookedTransformer).
 """
@@ -11,51 +11,65 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import GPT2Model, PreTrainedModel
+
+from analysis_lib.activations.hooks import recording
+from analysis_lib.activations.sites import sites_of
+from analysis_lib.models.architectures import architecture_of
+
+NAMES = {
+    "queries": "attn.hook_q",
+    "keys": "attn.hook_k",
+    "values": "attn.hook_v",
+    "patterns": "attn.hook_pattern",
+    "heads": "attn.hook_z",
+    "attention": "hook_attn_out",
+    "middle": "hook_resid_mid",
+    "mlp_pre": "mlp.hook_pre",
+    "mlp_hidden": "mlp.hook_post",
+    "mlp": "hook_mlp_out",
+}
 
 
-def named(model: PreTrainedModel, **inputs: Any) -> dict[str, Tensor]:
+def named(model, **inputs: Any) -> dict[str, Tensor]:
     """One forward pass, and everything it computed on the way.
 
     Parameters
     ----------
     model : PreTrainedModel
-        One whose base model is a GPT2Model, in evaluation mode.
+        GPT-2, a regressor, MiniGPT or a registered architecture without post-norm layers, in evaluation mode.
     **inputs
         What the model is called with: `input_ids=...`, or `xs=..., ys=...` for a regressor.
 
     Returns
     -------
     dict of str to Tensor
-        Detached, in the order in which the modules end. In each block `hook_resid_pre`, `attn.hook_q`, `hook_k`, `hook_v`, `hook_z`
-        [batch, position, head, d_head], `attn.hook_pattern` [batch, head, query, key], `hook_attn_out`, `hook_resid_mid`, `mlp.hook_pre`,
-        `mlp.hook_post` [batch, position, d_mlp], `hook_mlp_out`, `hook_resid_post` [batch, position, d_model]; then
-        `ln_final.hook_normalized`, which here is the norm's output, gain and bias included.
+        Detached, block by block: `hook_resid_pre`, `attn.hook_q`, `hook_k`, `hook_v` [batch, position, head, d_head],
+        `attn.hook_pattern` [batch, head, query, key], `attn.hook_z`, `hook_attn_out`, `hook_resid_mid`, `mlp.hook_pre`,
+        `mlp.hook_post` [batch, position, d_mlp], `hook_mlp_out`, `hook_resid_post` [batch, position, d_model], as far as the
+        architecture has them; then `ln_final.hook_normalized`, which here is the norm's output, gain and bias included.
 
     Raises
     ------
     ValueError
-        Another architecture, a model in training mode, or an attention implementation that returns no patterns.
+        An architecture that is not registered or has post-norm layers, a model in training mode, an attention implementation
+        that returns no patterns.
     """
-    base = model.base_model
-    if not isinstance(base, GPT2Model):
-        raise ValueError(f"model: expected a GPT-2 backbone, found a {type(base).__name__}")
+    if architecture_of(model).norm == "post":
+        raise ValueError(f"model: expected layer norms before attention, or none, found {type(model).__name__}, whose norms come after")
     if model.training:
         raise ValueError("model: expected evaluation mode, found training mode, where dropout changes activations")
-    record: dict[str, Tensor | None] = {}
-    handles: list = []
-    try:
-        _attach(base, record, handles)
-        with torch.no_grad():
-            model(**inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
-    empty = next((name for name, value in record.items() if value is None), None)
-    if empty:
-        found = model.config._attn_implementation
-        raise ValueError(f'{empty}: attention {found!r} returns none; expected a model loaded with attn_implementation="eager"')
-    return record
+    places = sites_of(model)
+    names = [name for name in NAMES if getattr(places, name)]
+    with recording(model, names) as record, torch.no_grad():
+        model(**inputs)
+    found = {}
+    for layer in range(places.n_layers):
+        block = {"hook_resid_pre": record["states", layer]} | {NAMES[name]: record[name, layer] for name in names}
+        block["hook_resid_post"] = record["states", layer + 1]
+        found |= {f"blocks.{layer}.{name}": value for name, value in block.items()}
+    if places.final_norm:
+        found["ln_final.hook_normalized"] = record["states", places.n_layers + 1]
+    return found
 
 
 def nested(flat: dict[str, Tensor]) -> dict[str, Any]:
@@ -87,39 +101,3 @@ def nested(flat: dict[str, Tensor]) -> dict[str, Any]:
             raise ValueError(f"flat: {name!r} is a tensor and a branch")
         place[leaf] = value
     return tree
-
-
-def _attach(base: GPT2Model, record: dict, handles: list) -> None:
-    """Put the hooks on; each handle is in the list as soon as its hook is on the model."""
-    n_heads = base.config.n_head
-
-    def by_head(values: Tensor) -> Tensor:
-        return values.unflatten(-1, (n_heads, -1))
-
-    def before(module, name, read=lambda value: value):
-        def hook(module, args, kwargs):
-            record[name] = read(args[0] if args else kwargs["hidden_states"]).detach()
-
-        handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
-
-    def after(module, name, read=lambda output: output[0] if isinstance(output, tuple) else output):
-        def hook(module, args, output):
-            found = read(output)
-            record[name] = None if found is None else found.detach()
-
-        handles.append(module.register_forward_hook(hook))
-
-    for layer, block in enumerate(base.h):
-        at = f"blocks.{layer}"
-        before(block, f"{at}.hook_resid_pre")
-        for part, letter in enumerate("qkv"):
-            after(block.attn.c_attn, f"{at}.attn.hook_{letter}", lambda output, part=part: by_head(output.chunk(3, dim=-1)[part]))
-        before(block.attn.c_proj, f"{at}.attn.hook_z", by_head)
-        after(block.attn, f"{at}.attn.hook_pattern", lambda output: output[1])
-        after(block.attn, f"{at}.hook_attn_out")
-        before(block.ln_2, f"{at}.hook_resid_mid")
-        after(block.mlp.c_fc, f"{at}.mlp.hook_pre")
-        after(block.mlp.act, f"{at}.mlp.hook_post")
-        after(block.mlp, f"{at}.hook_mlp_out")
-        after(block, f"{at}.hook_resid_post")
-    after(base.ln_f, "ln_final.hook_normalized")

@@ -10,14 +10,16 @@ previous-token head of an induction circuit does, matters in the first way and n
 Sources: Elhage et al. 2021 and Olsson et al. 2022 for ablations with patterns frozen and not.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from analysis_lib import activations
+from analysis_lib.activations.interventions import edited, frozen_patterns, put, zero
+from analysis_lib.models import is_causal
 
 Heads = Sequence[tuple[int, int]]
 
@@ -85,20 +87,18 @@ def ablated_losses(
         raise ValueError(f"kind: expected one of {', '.join(map(repr, KINDS))}, found {kind!r}")
     if kind == "mean" and by_layer:
         means = head_means(loaded, ids, batch_size) if means is None else means
-        expected = (len(_slots(model)), *_head_shape(model))
+        expected = (model.config.num_hidden_layers, *_head_shape(model))
         if tuple(means.shape) != expected:
             raise ValueError(f"means: expected [layer, head, d_head] {expected}, found {tuple(means.shape)}")
 
-    def replace(layer: int, read: Tensor) -> Tensor:
-        read, chosen = read.clone(), by_layer.get(layer, [])
-        read[:, :, chosen] = 0 if kind == "zero" else means[layer, chosen].to(read)
-        return read
-
+    changes = {
+        ("heads", layer): zero(chosen) if kind == "zero" else put(means[layer, chosen], heads=chosen) for layer, chosen in by_layer.items()
+    }
     losses = []
     with torch.no_grad():
         for batch in ids.split(batch_size):
-            patterns = _patterns(model, batch) if frozen and by_layer else None
-            with _edited(model, replace, by_layer, patterns):
+            freezing = frozen_patterns(model, _patterns(model, batch)) if frozen and by_layer else nullcontext()
+            with freezing, edited(model, changes):
                 losses.append(_next_losses(model(input_ids=batch).logits, batch))
     return torch.cat(losses).cpu().numpy()
 
@@ -130,7 +130,7 @@ def ablation_effects(
     model = checked_model(loaded)
     whole = token_losses(loaded, ids, batch_size)
     means = head_means(loaded, ids, batch_size) if kind == "mean" else None
-    grid = (len(_slots(model)), _head_shape(model)[0])
+    grid = (model.config.num_hidden_layers, _head_shape(model)[0])
     effects = [ablated_losses(loaded, ids, [head], kind, frozen, means, batch_size) - whole for head in np.ndindex(grid)]
     return np.stack(effects).reshape(*grid, *whole.shape)
 
@@ -138,37 +138,20 @@ def ablation_effects(
 def head_means(loaded, ids: np.ndarray | Tensor, batch_size: int = 16) -> Tensor:
     """Mean of each head's pattern-weighted values over all positions and sequences, [layer, head, d_head]."""
     model, ids = checked_model(loaded), checked_ids(loaded, ids)
-    total = torch.zeros(len(_slots(model)), *_head_shape(model), dtype=torch.float64)
+    total = torch.zeros(model.config.num_hidden_layers, *_head_shape(model), dtype=torch.float64)
     for batch in ids.split(batch_size):
-        with recording_heads(model) as record, torch.no_grad():
+        with activations.recording(model, ["heads"], states=False) as record, torch.no_grad():
             model.base_model(input_ids=batch)
-        total += torch.stack([record[layer].double().sum(dim=(0, 1)).cpu() for layer in sorted(record)])
+        total += torch.stack([record["heads", layer].double().sum(dim=(0, 1)).cpu() for layer in range(len(total))])
     return (total / ids.numel()).float()
 
 
-@contextmanager
-def recording_heads(model: nn.Module) -> Iterator[dict[int, Tensor]]:
-    """Record each layer's pattern-weighted values [batch, token, head, d_head] in the passes made inside the block.
-
-    Multiplied by `W_O[layer, head]` they are what each head adds to the residual stream.
-    """
-    record: dict[int, Tensor] = {}
-
-    def keep(layer: int, read: Tensor) -> Tensor:
-        record[layer] = read
-        return read
-
-    with _edited(model, keep, range(len(_slots(model)))):
-        yield record
-
-
 def checked_model(loaded):
-    """The model, if heads can be taken out of it and it foretells next tokens; else a ValueError."""
+    """The model, if it is a causal language model in evaluation mode; else a ValueError."""
     model = loaded.model
-    if model.config.model_type not in _SLOTS or not hasattr(model, "get_output_embeddings") or model.get_output_embeddings() is None:
+    if not is_causal(model) or getattr(model, "get_output_embeddings", lambda: None)() is None:
         raise ValueError(
-            f"loaded: expected a causal language model ({', '.join(_SLOTS)}), found {type(model).__name__};"
-            " the loss of a next token has no meaning for it"
+            f"loaded: expected a causal language model, found {type(model).__name__}; the loss of a next token has no meaning for it"
         )
     if model.training:
         raise ValueError("loaded.model is in training mode, where dropout changes losses; expected model.eval()")
@@ -187,29 +170,13 @@ def checked_ids(loaded, ids: np.ndarray | Tensor) -> Tensor:
     return ids.to(device=next(loaded.model.parameters()).device, dtype=torch.int64)
 
 
-def _gpt2_slots(base) -> list[tuple[nn.Module, Callable[[Tensor], Tensor], nn.Module]]:
-    return [(block.attn.c_attn, lambda fused: fused.chunk(3, dim=-1)[2], block.attn.c_proj) for block in base.h]
-
-
-def _minigpt_slots(base) -> list[tuple[nn.Module, Callable[[Tensor], Tensor], nn.Module]]:
-    return [(block.attn.value, lambda values: values, block.attn.output) for block in base.blocks]
-
-
-_SLOTS = {"gpt2": _gpt2_slots, "minigpt": _minigpt_slots}
-
-
-def _slots(model):
-    """Per layer: the module that computes values, how to cut them from its output, the module that reads all heads' slices."""
-    return _SLOTS[model.config.model_type](model.base_model)
-
-
 def _head_shape(model) -> tuple[int, int]:
     """(n_heads, d_head)."""
     return model.config.num_attention_heads, model.config.hidden_size // model.config.num_attention_heads
 
 
 def _by_layer(model, heads: Heads) -> dict[int, list[int]]:
-    n_layers, n_heads = len(_slots(model)), _head_shape(model)[0]
+    n_layers, n_heads = model.config.num_hidden_layers, _head_shape(model)[0]
     found: dict[int, list[int]] = {}
     for layer, head in heads:
         if not (0 <= layer < n_layers and 0 <= head < n_heads):
@@ -219,45 +186,9 @@ def _by_layer(model, heads: Heads) -> dict[int, list[int]]:
 
 
 def _patterns(model, batch: Tensor) -> list[Tensor]:
-    with activations.recording(model, ["patterns"]) as record:
+    with activations.recording(model, ["patterns"], states=False) as record:
         model.base_model(input_ids=batch)
-    return [record["patterns", layer] for layer in range(len(_slots(model)))]
-
-
-@contextmanager
-def _edited(model, edit: Callable[[int, Tensor], Tensor], layers, patterns: list[Tensor] | None = None) -> Iterator[None]:
-    """Passes in which `edit(layer, slices)` replaces the slices [batch, token, head, d_head] of the given layers.
-
-    With patterns given, slices are first computed anew in every layer: those patterns times the values of the pass itself.
-    """
-    handles, shape = [], _head_shape(model)
-    values: dict[int, Tensor] = {}
-
-    def keep_values(layer, cut):
-        def hook(module, args, output):
-            values[layer] = cut(output).unflatten(-1, shape)
-
-        return hook
-
-    def before(layer):
-        def hook(module, args):
-            read = args[0].unflatten(-1, shape)
-            if patterns is not None:
-                read = torch.einsum("bhqk,bkhd->bqhd", patterns[layer], values[layer])
-            return ((edit(layer, read) if layer in layers else read).flatten(-2), *args[1:])
-
-        return hook
-
-    try:
-        for layer, (values_of, cut, projection) in enumerate(_slots(model)):
-            if patterns is not None:
-                handles.append(values_of.register_forward_hook(keep_values(layer, cut)))
-            if patterns is not None or layer in layers:
-                handles.append(projection.register_forward_pre_hook(before(layer)))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    return list(record.values())
 
 
 def _next_losses(logits: Tensor, ids: Tensor) -> Tensor:

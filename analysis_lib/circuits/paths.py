@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from analysis_lib import activations
-from analysis_lib.circuits.ablation import checked_ids, checked_model, recording_heads
+from analysis_lib.circuits.ablation import checked_ids, checked_model
 from analysis_lib.weights import TransformerWeights, extract
 
 
@@ -90,7 +90,7 @@ def logit_attribution(loaded, ids: np.ndarray | Tensor, centre: bool = True, bat
 def _attribute(model, ids: Tensor, weights: TransformerWeights, unembed: Tensor, bias: Tensor) -> dict[str, Tensor]:
     """Parts for one batch, each [..., sequence, token - 1]."""
     outputs = [] if weights.W_in is None else ["mlp"]
-    with activations.recording(model, outputs) as record, recording_heads(model) as read:
+    with activations.recording(model, ["heads", *outputs]) as record:
         model.base_model(input_ids=ids)
     final = record["states", weights.n_layers][:, :-1].double()
     scale = torch.ones_like(final[..., :1])
@@ -103,7 +103,7 @@ def _attribute(model, ids: Tensor, weights: TransformerWeights, unembed: Tensor,
         return (states[:, :-1].double() * directions).sum(dim=-1)
 
     heads = [
-        torch.einsum("bthd,hdm,btm->hbt", read[layer][:, :-1].double(), weights.W_O[layer].double(), directions)
+        torch.einsum("bthd,hdm,btm->hbt", record["heads", layer][:, :-1].double(), weights.W_O[layer].double(), directions)
         for layer in range(weights.n_layers)
     ]
     nothing = directions.new_zeros(0, *targets.shape)

@@ -18,6 +18,7 @@ from sklearn.model_selection import KFold, cross_val_predict
 from torch import Tensor
 
 from analysis_lib import activations
+from analysis_lib.activations.interventions import edited, mean, zero
 
 PENALTIES = np.geomspace(1e-4, 1e4, 9)
 ABLATIONS = ("zero", "mean")
@@ -115,7 +116,7 @@ def without_head(model, layer: int, head: int, how: str = "mean") -> Iterator[No
 
     Parameters
     ----------
-    model : Regressor, or any model with a GPT-2 backbone
+    model : Regressor, or any other of a registered architecture
     layer, head : int
         Counted from 0.
     how : {"mean", "zero"}
@@ -127,21 +128,13 @@ def without_head(model, layer: int, head: int, how: str = "mean") -> Iterator[No
     ValueError
         No such layer or head, or an unknown `how`.
     """
-    blocks, n_heads = model.base_model.h, model.config.n_head
-    if not 0 <= layer < len(blocks):
-        raise ValueError(f"layer: expected 0 to {len(blocks) - 1}, found {layer}")
+    n_layers, n_heads = model.config.num_hidden_layers, model.config.num_attention_heads
+    if not 0 <= layer < n_layers:
+        raise ValueError(f"layer: expected 0 to {n_layers - 1}, found {layer}")
     if not 0 <= head < n_heads:
         raise ValueError(f"head: expected 0 to {n_heads - 1}, found {head}")
     if how not in ABLATIONS:
         raise ValueError(f"how: expected one of {', '.join(ABLATIONS)}, found {how!r}")
-
-    def hook(module, args):
-        outputs = args[0].unflatten(-1, (n_heads, -1)).clone()  # [batch, token, head, d_head], heads side by side
-        outputs[..., head, :] = outputs[..., head, :].mean(dim=0, keepdim=True) if how == "mean" else 0
-        return (outputs.flatten(-2), *args[1:])
-
-    handle = blocks[layer].attn.c_proj.register_forward_pre_hook(hook)
-    try:
+    change = mean(over=0, heads=[head]) if how == "mean" else zero([head])
+    with edited(model, {("heads", layer): change}):
         yield
-    finally:
-        handle.remove()

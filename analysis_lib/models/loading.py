@@ -7,7 +7,6 @@ checkpoint embedded in this package, which needs no network; with `source="hub"`
 """
 
 import copy
-import importlib
 import os
 import re
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ import torch
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from analysis_lib.models import checkpoint_files, hub
+from analysis_lib.models.architectures import ARCHITECTURES
 from analysis_lib.models.checkpoint_files import CheckpointError, quiet_transformers, read_with_transformers
 from analysis_lib.vocabulary import Vocabulary
 
@@ -34,17 +34,6 @@ class Study:
     repository: str | None
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """The class that reads one `model_type`, as `module:class`, and whether it must have a tokenizer.
-
-    One that need not have it gets the tokenizer that lies in its folder, if one does.
-    """
-
-    model_class: str
-    tokenized: bool = True
-
-
 STUDIES = {
     "polish-gpt2": Study("polish-gpt2-mini", "sdadas/polish-gpt2-medium"),
     "herbert": Study("herbert-mini", "allegro/herbert-base-cased"),
@@ -56,14 +45,6 @@ STUDIES = {
     "model-selector": Study("model-selector", None),
     "model-selector-few": Study("model-selector/few", None),
 }
-
-ARCHITECTURES = {
-    "gpt2": Architecture("transformers:GPT2LMHeadModel"),
-    "bert": Architecture("transformers:BertForMaskedLM"),
-    "minigpt": Architecture("analysis_lib.models.minigpt:MiniGPT", tokenized=False),
-    "regressor": Architecture("analysis_lib.models.regressor:Regressor", tokenized=False),
-}
-
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -295,8 +276,7 @@ def _load_folder(place: _Place, device: torch.device) -> LoadedModel:
         raise CheckpointError(f"{place.folder}: unknown architecture; expected model_type one of {known}, found {model_type!r}")
     files = checkpoint_files.weight_files(place.folder)
     shapes = checkpoint_files.tensor_shapes(files)
-    module, _, class_name = architecture.model_class.partition(":")
-    model_class = getattr(importlib.import_module(module), class_name)
+    model_class = architecture.resolve("model_class")
     with quiet_transformers():
         config = read_with_transformers(place.folder, "configuration", model_class.config_class.from_pretrained)
         has_tokenizer = architecture.tokenized or checkpoint_files.has_tokenizer(place.folder)

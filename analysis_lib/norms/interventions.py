@@ -7,7 +7,6 @@ moved more than those further on.
 """
 
 from collections.abc import Sequence
-from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -15,7 +14,8 @@ import pandas as pd
 import torch
 
 from analysis_lib import activations
-from analysis_lib.models import LoadedModel
+from analysis_lib.activations.interventions import edited, put
+from analysis_lib.models import LoadedModel, is_causal
 from analysis_lib.statistics import bootstrap_interval, interval_table
 
 
@@ -55,11 +55,11 @@ def replace_updates(
         raise ValueError(f"n_places, reach: expected at least 1, found {n_places} and {reach}")
     if scale is not None and (not 0 < scale < np.inf or scale == 1):
         raise ValueError(f"scale: expected a positive number other than 1, or None for the mean, found {scale}")
-    places_of = activations.sites_of(loaded.model)
-    if places_of.n_layers < 2:
+    n_layers = activations.sites_of(loaded.model).n_layers
+    if n_layers < 2:
         raise ValueError("loaded: expected two layers or more, since an update acts on later layers only; found 1")
     ran = activations.run(loaded, texts, outputs=("attention",), states=False)
-    both = loaded.model.config.model_type == "bert"
+    both = not is_causal(loaded.model)
     distances = np.r_[-reach:0, 1 : reach + 1] if both else np.arange(1, reach + 1)
     rows = [np.asarray(found) for found in ran.tokens.groupby("text", sort=False).indices.values()]
     rows.sort(key=len)  # one batch, in the order in which `run_ids` puts it
@@ -70,11 +70,11 @@ def replace_updates(
     for _ in range(n_places):
         places = [_draw(rng, special[r], max(first, reach if both else 0), reach, ran.tokens["text"][r[0]]) for r in rows]
         around = np.concatenate([r[place + distances] for r, place in zip(rows, places, strict=True)])
-        for layer in range(places_of.n_layers - 1):
+        for layer in range(n_layers - 1):
             at = [r[place] for r, place in zip(rows, places, strict=True)]
             update = ran.attention[layer, at]
             new = np.broadcast_to(means[layer], update.shape) if scale is None else update * np.float32(scale)
-            with _replacing(places_of.attention[layer], torch.tensor(new), places):
+            with edited(loaded.model, {("attention", layer): put(torch.tensor(new), tokens=places)}):
                 changed = activations.run_ids(loaded, sequences, batch_size=len(rows), outputs=("attention",), states=False)
             after = np.log(np.linalg.norm(changed.attention, axis=-1))
             back = np.argsort(np.concatenate(rows))  # from the order of the texts to that of the batch
@@ -83,7 +83,7 @@ def replace_updates(
                 "distance": np.tile(distances, len(rows)),
                 "replaced": np.repeat(np.log(np.linalg.norm(new, axis=-1)) - before[layer, at], len(distances)),
             }  # fmt: skip
-            for measured in range(layer + 1, places_of.n_layers):
+            for measured in range(layer + 1, n_layers):
                 change = after[measured][back][around] - before[measured, around]
                 tables.append(pd.DataFrame({"layer": layer, "measured": measured, **shared, "change": change}))
     return pd.concat(tables, ignore_index=True)
@@ -190,19 +190,3 @@ def _draw(rng: np.random.Generator, special: np.ndarray, first: int, reach: int,
     if stop <= first:
         raise ValueError(f"texts[{text}] has {len(special)} tokens; expected more than {len(special) - stop + first}")
     return int(rng.integers(first, stop))
-
-
-@contextmanager
-def _replacing(module: torch.nn.Module, new: torch.Tensor, places: list[int]):
-    """While open, the module's output at one place of each sequence is that row of `new` [sequence, d_model]."""
-
-    def hook(module, args, output):
-        values = (output[0] if isinstance(output, tuple) else output).clone()
-        values[torch.arange(len(places)), places] = new.to(values)
-        return (values, *output[1:]) if isinstance(output, tuple) else values
-
-    handle = module.register_forward_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()

@@ -67,15 +67,15 @@ def extract(model: PreTrainedModel | LoadedModel, fold_layer_norm: bool = False)
                 " sum, so that what they do reaches every later layer and cannot be folded into the weights of one."
                 " Expected a pre-norm model (GPT-2); use raw weights, or embedding='layer_norm' in projections."
             )
-        return _extract_bert(model)
+        return bert(model)
     if isinstance(model, MiniGPT):
-        weights = _extract_minigpt(model)
+        weights = minigpt(model)
     else:
-        weights = _extract_regressor(model) if isinstance(model, Regressor) else _extract_gpt2(model)
+        weights = regressor(model) if isinstance(model, Regressor) else gpt2(model)
     return fold(weights) if fold_layer_norm else weights
 
 
-def _extract_gpt2(model: GPT2LMHeadModel | GPT2Model) -> TransformerWeights:
+def gpt2(model: GPT2LMHeadModel | GPT2Model) -> TransformerWeights:
     """GPT-2: Conv1D weights are [in, out] already; queries, keys and values are fused in c_attn."""
     body = model.transformer if isinstance(model, GPT2LMHeadModel) else model
     config = body.config
@@ -128,13 +128,13 @@ def _extract_gpt2(model: GPT2LMHeadModel | GPT2Model) -> TransformerWeights:
     )
 
 
-def _extract_regressor(model: Regressor) -> TransformerWeights:
+def regressor(model: Regressor) -> TransformerWeights:
     """GPT-2's backbone with the read-in [token width, d_model] for W_E and the read-out [d_model, 1] for W_U.
 
     A token is a vector t and not an id: the residual stream begins as t W_E + W_pos. The read-in's bias, which every
     token adds, is in W_pos. The backbone's own token embedding is read by nothing and left out.
     """
-    body = _extract_gpt2(model.backbone)
+    body = gpt2(model.backbone)
     return replace(
         body,
         W_E=_plain(model.read_in.weight).T,
@@ -145,7 +145,7 @@ def _extract_regressor(model: Regressor) -> TransformerWeights:
     )
 
 
-def _extract_bert(model: BertForMaskedLM | BertModel) -> TransformerWeights:
+def bert(model: BertForMaskedLM | BertModel) -> TransformerWeights:
     """BERT: Linear weights are [out, in] and are turned round; heads share the *input* axis of the output matrix."""
     body = model.bert if isinstance(model, BertForMaskedLM) else model
     config, layers, embeddings = body.config, body.encoder.layer, body.embeddings
@@ -200,7 +200,7 @@ def _extract_bert(model: BertForMaskedLM | BertModel) -> TransformerWeights:
     )
 
 
-def _extract_minigpt(model: MiniGPT) -> TransformerWeights:
+def minigpt(model: MiniGPT) -> TransformerWeights:
     """MiniGPT: Linear weights are [out, in]; no layer norm, no feed-forward layer, biases of zero."""
     config, layers = model.config, [block.attn for block in model.blocks]
     n_layers, n_heads, d_model = len(layers), config.n_heads, config.d_model

@@ -5,15 +5,15 @@ model's attention modules computed for the same inputs. Both should agree to rou
 for float32. A matrix read transposed, or split into heads along the wrong axis, is off by its own size.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
+from analysis_lib import activations
 from analysis_lib.models import LoadedModel
 from analysis_lib.weights.extraction import extract
 from analysis_lib.weights.transformer_weights import TransformerWeights
@@ -145,14 +145,17 @@ def attention_errors(
     tokens = 0
     for ids, kept in batches:
         tokens += int(kept.sum())
-        for layer, seen in enumerate(_attention_of(network, ids, kept)):
-            rebuilt = rebuild_attention(weights, layer, seen["states"], kept)
-            wrong = (rebuilt.patterns - seen["patterns"]).abs().amax(dim=-1)  # (batch, head, query)
+        with activations.recording(network, ["read", "patterns", "attention"], states=False) as record, torch.no_grad():
+            network(input_ids=ids, attention_mask=kept)
+        for layer in range(weights.n_layers):
+            read, patterns, attended = (record[name, layer] for name in ("read", "patterns", "attention"))
+            rebuilt = rebuild_attention(weights, layer, read, kept)
+            wrong = (rebuilt.patterns - patterns).abs().amax(dim=-1)  # (batch, head, query)
             wrong = wrong.masked_fill(~kept.bool()[:, None], 0).amax(dim=(0, 2))
             real = kept.bool()[..., None]
             pattern[layer] = np.maximum(pattern[layer], wrong.cpu().numpy())
-            output[layer] = max(output[layer], float(((rebuilt.output - seen["output"]) * real).abs().max()))
-            scale[layer] = max(scale[layer], float((seen["output"] * real).abs().max()))
+            output[layer] = max(output[layer], float(((rebuilt.output - attended) * real).abs().max()))
+            scale[layer] = max(scale[layer], float((attended * real).abs().max()))
     return AttentionErrors(pattern, output, scale, tokens)
 
 
@@ -208,53 +211,3 @@ def _batches(model, texts, mask: Tensor | None) -> list[tuple[Tensor, Tensor]]:
             raise ValueError(f"texts[{index}]: expected 1 to {longest} tokens, found {ids.shape[1]}: {text[:40]!r}")
         batches.append((ids, torch.ones_like(ids)))
     return batches
-
-
-def _attention_of(model: PreTrainedModel, ids: Tensor, mask: Tensor) -> list[dict[str, Tensor]]:
-    """Run the model once and return, per layer, what attention read, its patterns and its output."""
-    modules = _attention_modules(model)
-    seen: list[dict[str, Tensor]] = [{} for _ in modules]
-    with _recording(modules, seen), torch.no_grad():
-        model(input_ids=ids, attention_mask=mask)
-    if any("patterns" not in layer for layer in seen):
-        raise ValueError("model: expected attention patterns, found none; load it with attn_implementation='eager'")
-    return seen
-
-
-def _attention_modules(model: PreTrainedModel) -> list[tuple[nn.Module, nn.Module]]:
-    """Per layer, the module that reads the states and gives patterns, and the projection that ends attention."""
-    body = model.base_model
-    if hasattr(body, "h"):
-        return [(block.attn, block.attn.c_proj) for block in body.h]
-    if hasattr(body, "blocks"):
-        return [(block.attn, block.attn.output) for block in body.blocks]
-    return [(layer.attention.self, layer.attention.output.dense) for layer in body.encoder.layer]
-
-
-@contextmanager
-def _recording(modules: list[tuple[nn.Module, nn.Module]], seen: list[dict[str, Tensor]]) -> Iterator[None]:
-    """Hooks that fill `seen`, removed at the end whatever happens."""
-
-    def patterns_into(record: dict[str, Tensor]):
-        def hook(module, args, kwargs, result):
-            record["states"] = args[0] if args else kwargs["hidden_states"]
-            if result[1] is not None:
-                record["patterns"] = result[1]
-
-        return hook
-
-    def output_into(record: dict[str, Tensor]):
-        def hook(module, args, result):
-            record["output"] = result
-
-        return hook
-
-    handles = []
-    try:
-        for (reader, projection), record in zip(modules, seen, strict=True):
-            handles.append(reader.register_forward_hook(patterns_into(record), with_kwargs=True))
-            handles.append(projection.register_forward_hook(output_into(record)))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -93,7 +93,7 @@ def test_no_hook_stays_whether_the_pass_went_well_or_not(model, drawn):
 
 
 def test_what_cannot_be_read_is_refused(drawn):
-    with pytest.raises(ValueError, match="model: expected a GPT-2 backbone"):
+    with pytest.raises(ValueError, match="model: expected layer norms before attention, or none, found BertForMaskedLM"):
         activations.named(tiny.bert(), input_ids=torch.zeros(1, 3, dtype=torch.long))
     with pytest.raises(ValueError, match="model: expected evaluation mode"):
         activations.named(tiny.gpt2().train(), input_ids=torch.zeros(1, 3, dtype=torch.long))

@@ -377,7 +377,7 @@ def test_what_cannot_be_run_is_refused_by_name(load):
 def test_an_unknown_architecture_lists_the_known_ones(load):
     config = LlamaConfig(vocab_size=32, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2)
     llama = SimpleNamespace(model=LlamaForCausalLM(config).eval(), tokenizer=load("gpt2").tokenizer)
-    with pytest.raises(ValueError, match="'llama'; expected one of bert, gpt2"):
+    with pytest.raises(ValueError, match="unknown architecture 'llama' .*expected one of bert, gpt2"):
         activations.run(llama, TEXTS)
 
 
@@ -448,8 +448,8 @@ def test_without_states_the_outputs_are_the_same(load, kind, outputs):
 def test_without_states_nothing_is_computed_that_is_not_needed(load, kind, outputs, later):
     loaded, called = load(kind), []
     model = loaded.model
-    for layer, module in enumerate(getattr(activations.sites_of(model), later)):
-        module.register_forward_hook(lambda *_, layer=layer: called.append(layer))
+    for layer, site in enumerate(getattr(activations.sites_of(model), later)):
+        site.module.register_forward_hook(lambda *_, layer=layer: called.append(layer))
     n_layers = activations.sites_of(model).n_layers
     activations.run_ids(loaded, [[1, 2, 3]], outputs=outputs, states=False)
     assert called == list(range(n_layers - 1))
