@@ -21,6 +21,7 @@ from torch import Tensor
 from transformers import BertForMaskedLM, BertModel, GPT2LMHeadModel, GPT2Model, PreTrainedModel
 
 from analysis_lib.models import LoadedModel
+from analysis_lib.models.architectures import architecture_of
 from analysis_lib.models.minigpt import MiniGPT
 from analysis_lib.models.regressor import Regressor
 from analysis_lib.weights.transformer_weights import TransformerWeights, fold
@@ -68,10 +69,7 @@ def extract(model: PreTrainedModel | LoadedModel, fold_layer_norm: bool = False)
                 " Expected a pre-norm model (GPT-2); use raw weights, or embedding='layer_norm' in projections."
             )
         return bert(model)
-    if isinstance(model, MiniGPT):
-        weights = minigpt(model)
-    else:
-        weights = regressor(model) if isinstance(model, Regressor) else gpt2(model)
+    weights = architecture_of(model).resolve("extract")(model)
     return fold(weights) if fold_layer_norm else weights
 
 
