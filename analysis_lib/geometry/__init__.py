@@ -1,22 +1,23 @@
 """How do hidden states lie in their space, layer by layer: are they all alike, and do they tell words, texts and senses apart?
 
-The measures are in `measures`, `word_senses` has those of ambiguous words, and `cosines` the closed forms behind both.
+`word_states` has the states of words, `anisotropy` and `isotropy` say how alike they all are, `contexts` how specific a word is
+to its context, and `word_senses` whether the senses of an ambiguous word stand apart. `cosines` holds the closed forms behind all of them.
 """
 
-from analysis_lib.geometry.measures import (
-    anisotropy,
+from analysis_lib.geometry.anisotropy import anisotropy, mean_cosine, rogue_dimensions, within_texts
+from analysis_lib.geometry.contexts import (
+    function_and_content,
     intra_sentence_similarity,
-    iso_score,
-    isotropy,
     max_explainable_variance,
-    mean_cosine,
-    rogue_dimensions,
     self_similarity,
-    within_texts,
 )
+from analysis_lib.geometry.isotropy import iso_score, isotropy
+from analysis_lib.geometry.word_states import WordStates
 
 __all__ = [
+    "WordStates",
     "anisotropy",
+    "function_and_content",
     "intra_sentence_similarity",
     "iso_score",
     "isotropy",

@@ -1,30 +1,31 @@
 """Do states separate the senses of ambiguous words? Cosine gap and nearest neighbour against permuted senses.
 
 A lemma is a sample of its own: cosines are taken and senses permuted within it, lemmas have the same weight, and intervals
-are over lemmas. Forms of an inflected word are the rival explanation, since a sense may prefer a case or a
-number: give them as `strata`, and senses are permuted within each form only, which leaves whatever forms tell about
-senses in the null; or as `apart`, and a neighbour must be of another form.
+are over lemmas. The forms of an inflected word are the main confound, since a sense may prefer a case or a
+number. Give them as `strata`, and senses are permuted within each form only, so that the null keeps whatever forms tell about
+senses; or give them as `apart`, and a neighbour must be of another form.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from analysis_lib.geometry.cosines import checked_labels, checked_states, unit_vectors
-from analysis_lib.statistics import Measure, Profile, permutation_pvalue
+from analysis_lib.geometry.cosines import checked_labels, checked_states, group_means, unit_vectors
+from analysis_lib.geometry.word_states import WordStates
+from analysis_lib.statistics import Measure, Profile, holm, permutation_pvalue
 
 
 @dataclass(frozen=True)
 class SenseTest:
-    """A figure by layer and lemma, its mean under permuted senses, and what chance makes of the mean over lemmas.
+    """A figure by layer and lemma, and the distribution of its mean over lemmas when senses are permuted.
 
     Attributes
     ----------
     measure : Measure
-        A unit is a lemma; `adjusted` is less the lemma's mean under permutation.
+        A unit is a lemma; `adjusted` is the figure minus the lemma's mean under permutation.
     null : float64 [permutation, layer]
         Mean over lemmas with permuted senses.
     """
@@ -38,9 +39,21 @@ class SenseTest:
         return self.measure.mean(adjusted=False)
 
     @property
+    def chance(self) -> Profile:
+        """Mean under permuted senses by layer, with the range that holds 95 % of the permutations."""
+        return Profile(self.null.mean(axis=0), self.null)
+
+    @property
     def pvalues(self) -> np.ndarray:
         """One-sided p-values [layer] of the mean over lemmas."""
         return np.array([permutation_pvalue(found, null) for found, null in zip(self.measure.raw.mean(axis=1), self.null.T, strict=True)])
+
+
+def holm_over_all(tests: Mapping[str, SenseTest]) -> dict[str, np.ndarray]:
+    """P-values [layer] of each test, corrected by Holm over all layers of all of them."""
+    flat = holm(np.concatenate([test.pvalues for test in tests.values()]))
+    ends = np.cumsum([len(test.pvalues) for test in tests.values()])[:-1]
+    return dict(zip(tests, np.split(flat, ends), strict=True))
 
 
 def locate(words: pd.DataFrame, texts: ArrayLike, starts: ArrayLike) -> np.ndarray:
@@ -71,10 +84,39 @@ def locate(words: pd.DataFrame, texts: ArrayLike, starts: ArrayLike) -> np.ndarr
     return np.array([places[place] for place in wanted])
 
 
+def rest_of_text(words: WordStates, places: ArrayLike) -> np.ndarray:
+    """Mean state of the other words of the text that a word stands in: what the rest of the sentence tells about it.
+
+    Parameters
+    ----------
+    words : WordStates
+    places : int array [marked]
+        Words as `locate` finds them, in texts of two words or more.
+
+    Returns
+    -------
+    float64 [layer, marked, d_model]
+
+    Raises
+    ------
+    ValueError
+        If a text has no other word.
+    """
+    places = np.asarray(places)
+    labels, codes, counts = np.unique(words.texts, return_inverse=True, return_counts=True)
+    own = codes[places]
+    alone = labels[own][counts[own] < 2]
+    if len(alone):
+        raise ValueError(f"places: expected words that have others in their text, found a single word in text {alone[0]}")
+    means, _ = group_means(words.states, words.texts)
+    n = counts[own][:, None]
+    return (means[:, own] * n - words.states[:, places]) / (n - 1)
+
+
 def cosine_gap(
     states: ArrayLike, lemmas: ArrayLike, senses: ArrayLike, *, strata: ArrayLike | None = None, n_permutations: int = 2000, seed: int = 0
 ) -> SenseTest:
-    """Mean cosine of two occurrences in one sense less that of two in different senses, by layer and lemma.
+    """Mean cosine of two occurrences in one sense minus that of two in different senses, by layer and lemma.
 
     Parameters
     ----------
@@ -103,26 +145,6 @@ def cosine_gap(
 
         found.append((gap(labels[None])[0], gap(permuted)))
     return _collected(lemmas, found)
-
-
-def same_and_different(states: ArrayLike, lemmas: ArrayLike, senses: ArrayLike) -> tuple[Measure, Measure]:
-    """Mean cosines of two occurrences of a lemma in one sense, and in different senses: the two parts of `cosine_gap`.
-
-    Returns
-    -------
-    same, different : Measure
-        A unit is a lemma; `adjusted` is `raw`.
-    """
-    same, different = [], []
-    for _, units, labels, _ in _by_lemma(states, lemmas, senses, None, 1, 0):
-        inner = np.einsum("lid,ljd->lij", units, units)
-        alike = labels[:, None] == labels
-        same.append(inner[:, alike & ~np.eye(len(labels), dtype=bool)].mean(axis=1))
-        different.append(inner[:, ~alike].mean(axis=1))
-    names, counts = np.unique(np.asarray(lemmas), return_counts=True)
-    stacked = (np.stack(values, axis=1).astype(np.float64) for values in (same, different))
-    first, second = (Measure(names, counts, values, values) for values in stacked)
-    return first, second
 
 
 def neighbour_accuracy(
@@ -163,9 +185,10 @@ def neighbour_accuracy(
 
 
 def form_accuracy(lemmas: ArrayLike, senses: ArrayLike, forms: ArrayLike) -> dict[str, float]:
-    """Expected accuracy by lemma of a neighbour drawn at random among the others of the same form, or, if there are none, among all others.
+    """Accuracy by lemma that forms alone would reach: neighbours are drawn at random among the others of the same form.
 
-    What a neighbour would reach that knows the form and nothing else.
+    Where no other occurrence has the form, the neighbour is drawn among all others of the lemma. With forms that are all different this
+    is therefore chance.
     """
     lemmas, senses, forms = np.asarray(lemmas), np.asarray(senses), np.asarray(forms)
     accuracy = {}
@@ -211,4 +234,4 @@ def _collected(lemmas: ArrayLike, found: list[tuple[np.ndarray, np.ndarray]]) ->
     if not kept.any():
         raise ValueError("apart is the same for all occurrences of each lemma; expected neighbours that differ in it")
     values, null = values[:, kept], null[:, :, kept]
-    return SenseTest(Measure(names[kept], counts[kept], values, values - null.mean(axis=0)), null.mean(axis=2))
+    return SenseTest(Measure(names[kept], counts[kept], values, values - null.mean(axis=0), "lemma"), null.mean(axis=2))

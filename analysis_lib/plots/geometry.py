@@ -75,6 +75,9 @@ def pair_bias(samples, colours, xlabel, ylabel) -> plt.Figure:
 def _line(axis: plt.Axes, profile, colour: str, style: str, filled, label: str) -> None:
     places = np.arange(len(profile.estimate))
     axis.fill_between(places, profile.low, profile.high, color=colour, alpha=0.22, lw=0)
-    axis.plot(places, profile.estimate, style, color=colour, lw=1.8, label=label, marker="o", ms=6, mfc="none", mec=colour)
-    full = places if filled is None else places[np.asarray(filled, dtype=bool)]
-    axis.plot(full, np.asarray(profile.estimate)[full], "o", ms=6, color=colour)
+    size = 6 if len(places) < 15 else 3
+    inside = colour if filled is None else "none"
+    axis.plot(places, profile.estimate, style, color=colour, lw=1.8, label=label, marker="o", ms=size, mfc=inside, mec=colour)
+    if filled is not None:
+        full = places[np.asarray(filled, dtype=bool)]
+        axis.plot(full, np.asarray(profile.estimate)[full], "o", ms=size, color=colour)

@@ -38,7 +38,6 @@ def test_planted_senses_are_found_in_their_layer_and_nowhere_else():
 def test_gap_is_the_mean_over_pairs():
     states, lemmas, senses, _ = sample(n_lemmas=2, per_sense=4, sense=0.5)
     found = word_senses.cosine_gap(states, lemmas, senses, n_permutations=1)
-    same, different = word_senses.same_and_different(states, lemmas, senses)
     units = states / np.linalg.norm(states, axis=2, keepdims=True)
     for at, lemma in enumerate(found.measure.units):
         rows = np.flatnonzero(lemmas == lemma)
@@ -46,8 +45,6 @@ def test_gap_is_the_mean_over_pairs():
         expected = [
             [np.mean([x[i] @ x[j] for i, j in pairs if (senses[i] == senses[j]) == alike]) for alike in (True, False)] for x in units
         ]
-        np.testing.assert_allclose(same.raw[:, at], [a for a, _ in expected], atol=1e-12)
-        np.testing.assert_allclose(different.raw[:, at], [b for _, b in expected], atol=1e-12)
         np.testing.assert_allclose(found.measure.raw[:, at], [a - b for a, b in expected], atol=1e-12)
 
 
@@ -107,6 +104,23 @@ def test_form_accuracy_is_one_where_forms_tell_and_below_chance_where_they_are_d
     assert word_senses.form_accuracy(lemmas, senses, np.array([1, 1, 2, 2])) == {"a": 1.0}
     assert word_senses.form_accuracy(lemmas, senses, np.array([1, 2, 1, 2])) == {"a": 0.0}
     assert word_senses.form_accuracy(lemmas, senses, np.arange(4)) == {"a": pytest.approx(1 / 3)}
+
+
+def test_chance_is_the_mean_of_the_permutations_and_their_middle_range():
+    found = word_senses.cosine_gap(*sample(n_lemmas=3)[:3], n_permutations=200)
+    np.testing.assert_allclose(found.chance.estimate, found.null.mean(axis=0))
+    np.testing.assert_allclose(found.chance.high, np.quantile(found.null, 0.975, axis=0))
+
+
+def test_holm_counts_the_layers_of_all_tests():
+    """Two tests of two layers: the smallest p-value is multiplied by four, whichever test it is in."""
+    planted = word_senses.cosine_gap(*sample(sense=1.0)[:3], n_permutations=499)
+    nothing = word_senses.cosine_gap(*sample(seed=5)[:3], n_permutations=499)
+    corrected = word_senses.holm_over_all({"planted": planted, "nothing": nothing})
+    assert list(corrected) == ["planted", "nothing"]
+    assert corrected["planted"][1] == pytest.approx(4 * planted.pvalues[1]) == pytest.approx(4 / 500)
+    assert (corrected["nothing"] >= nothing.pvalues).all()
+    assert len(corrected["nothing"]) == 2
 
 
 def test_marked_words_are_found_by_text_and_offset():

@@ -1,0 +1,63 @@
+"""Words and their states, as the measures of geometry take them: without the first word of each text."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis_lib.activations import Activations
+
+
+@dataclass(frozen=True)
+class WordStates:
+    """States of words by layer, and what the words are.
+
+    Attributes
+    ----------
+    layers : list of str
+        Labels of the layers.
+    states : float32 [layer, word, d_model]
+        Of all words but the first of each text.
+    table : DataFrame [word]
+        As `Activations.words` gives it.
+    firsts : float32 [layer, text, d_model]
+        States of the first words.
+    """
+
+    layers: list[str]
+    states: np.ndarray
+    table: pd.DataFrame
+    firsts: np.ndarray
+
+    @classmethod
+    def of(cls, found: Activations) -> "WordStates":
+        """The words of a run; the first of each text, which has no words before it, is kept apart."""
+        states, table = found.words()
+        kept = ((table["word"] > 0) & ~table["first"]).to_numpy()
+        return cls(found.layers, states[:, kept], table[kept].reset_index(drop=True), states[:, (table["word"] == 0).to_numpy()])
+
+    @property
+    def texts(self) -> np.ndarray:
+        """The text of each word, int [word]."""
+        return self.table["text"].to_numpy()
+
+    @property
+    def forms(self) -> np.ndarray:
+        """Each word as it is written, str [word]."""
+        return self.table["word_form"].to_numpy(dtype=str)
+
+    @property
+    def last_block(self) -> int:
+        """Place of the last block's output among the layers, before any final layer norm."""
+        return max(place for place, label in enumerate(self.layers) if label.isdigit())
+
+    def of_form(self, form: str) -> tuple[np.ndarray, np.ndarray]:
+        """States [layer, occurrence, d_model] and texts of the words written so."""
+        own = self.forms == form
+        return self.states[:, own], self.texts[own]
+
+    def without_dimensions(self, dimensions: np.ndarray) -> np.ndarray:
+        """The states with some dimensions [layer, k] of each layer set to zero."""
+        states = self.states.copy()
+        np.put_along_axis(states, np.asarray(dimensions)[:, None, :], 0, axis=2)
+        return states
