@@ -7,7 +7,6 @@ near-black. The hues are Okabe and Ito's, which colour-blind readers can tell ap
 from __future__ import annotations
 
 import matplotlib as mpl
-from cycler import cycler
 
 INK = "#7a7a7a"  # text and axes: contrast 4.3 both on white and on the dark theme's ground
 FAINT = "#7a7a7a4d"  # grid lines
@@ -36,7 +35,7 @@ STYLE = {
     "axes.titlesize": 12,
     "axes.titlelocation": "left",
     "axes.labelsize": 12,
-    "axes.prop_cycle": cycler(color=CYCLE),
+    "axes.prop_cycle": mpl.cycler(color=CYCLE),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": False,
