@@ -1,7 +1,7 @@
-"""Put the numbers and the figure of the last build into README.md, so that none of them is typed by hand.
+"""Put the findings and the figure of the last build into README.md, so that no number in it is typed by hand.
 
-A number in the README is written ``<!--g models::models-gpt2-loss:.2f-->4.71<!--/g-->``: chapter, glued key, format. The figure is one
-that a chapter drew: ``FIGURE`` names the chapter and the figure's name.
+The findings are the first ones of the book's first page, `book/index.py`, with the numbers that the chapters glued; they stand in
+README.md between the two comments `BEGIN` and `END`. The figure is one that a chapter drew.
 
 Usage: ``python tools/readme.py``, after ``make book``.
 """
@@ -12,14 +12,19 @@ import ast
 import base64
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from jupyter_cache import get_cache
 
 CACHE = Path("_build/.jupyter_cache")
-FIGURE = ("attention_heads", "fig-heads-recall", Path("book/_static/findings.png"))
-NUMBER = re.compile(r"<!--g (\w+)::([\w-]+?)(?::([^:>]+?))?-->.*?<!--/g-->")
+FIGURE = ("induction", "fig-induction-scores", Path("book/_static/findings.png"))
+N_FINDINGS = 3
+BEGIN, END = "<!-- findings: written by `make readme` from book/index.py and the last build -->", "<!-- end of the findings -->"
 PREFIX = "application/papermill.record/"
+ROLE = re.compile(r"\{glue:text\}`(\w+)\.ipynb::([\w-]+?)(?::([^`:]+))?`")
+
+Lookup = Callable[[str, str], object]
 
 
 def outputs(chapter: str) -> list[tuple[dict, dict]]:
@@ -39,26 +44,60 @@ def glued(chapter: str) -> dict[str, object]:
     for _, output in outputs(chapter):
         name = output.get("metadata", {}).get("scrapbook", {}).get("name")
         if name:
-            text = output["data"][f"{PREFIX}text/plain"]
-            found[name] = ast.literal_eval("".join(text))
+            found[name] = ast.literal_eval("".join(output["data"][f"{PREFIX}text/plain"]))
     return found
 
 
-def fill(text: str) -> str:
-    """The README with every marked number taken from the run."""
+def of_last_build() -> Lookup:
+    """What looks up a glued value by chapter and key."""
     known: dict[str, dict[str, object]] = {}
+
+    def look_up(chapter: str, key: str) -> object:
+        if chapter not in known:
+            known[chapter] = glued(chapter)
+        if key not in known[chapter]:
+            raise SystemExit(f"book/index.py: {chapter} glues no {key}")
+        return known[chapter][key]
+
+    return look_up
+
+
+def findings(index: str, look_up: Lookup, count: int = N_FINDINGS) -> str:
+    """The first findings of the first page as Markdown that needs no builder.
+
+    Parameters
+    ----------
+    index : str
+        The page's source: a percent script in which each finding is an item of the numbered list, beginning in bold.
+    look_up : callable
+        Gives the value of a chapter's key.
+    count : int
+        How many.
+    """
+    text = re.sub(r"^# ?", "", index, flags=re.M)
+    items = re.findall(r"^(\d+\. \*\*.*?)(?=^\d+\. \*\*|^\s*$)", text, flags=re.M | re.S)
+    if len(items) < count:
+        raise SystemExit(f"book/index.py: expected {count} findings that begin like `1. **`, found {len(items)}")
 
     def number(match: re.Match) -> str:
         chapter, key, form = match.groups()
-        if chapter not in known:
-            known[chapter] = glued(chapter)
-        values = known[chapter]
-        if key not in values:
-            raise SystemExit(f"README.md: {chapter} glues no {key}")
-        where = f"{chapter}::{key}" + (f":{form}" if form else "")
-        return f"<!--g {where}-->{values[key]:{form or ''}}<!--/g-->"
+        return format(look_up(chapter, key), form or "")
 
-    return NUMBER.sub(number, text)
+    plain = [ROLE.sub(number, " ".join(item.split())) for item in items[:count]]
+    plain = [re.sub(r"\s*\((?:\{doc\}`\w+`(?:, )?)+\)", "", item) for item in plain]
+    left = re.search(r"\{\w[\w:]*\}`", " ".join(plain))
+    if left:
+        raise SystemExit(f"book/index.py: a finding holds {left[0]}, which README.md cannot show")
+    return "\n".join(plain)
+
+
+def fill(readme: str, block: str) -> str:
+    """The README with its block replaced."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"README.md: expected the lines {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n{block}\n{END}{after}"
 
 
 def figure(chapter: str, name: str) -> bytes:
@@ -70,14 +109,17 @@ def figure(chapter: str, name: str) -> bytes:
 
 
 def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that an interruption leaves the old one or the new one."""
     part = path.with_name(path.name + ".part")
     part.write_bytes(content)
     os.replace(part, path)
 
 
 def main() -> None:
+    """Fill README.md and the picture."""
     readme = Path("README.md")
-    text = fill(readme.read_text(encoding="utf-8"))
+    block = findings(Path("book/index.py").read_text(encoding="utf-8"), of_last_build())
+    text = fill(readme.read_text(encoding="utf-8"), block)
     write_whole(FIGURE[2], figure(*FIGURE[:2]))
     write_whole(readme, text.encode())
 
