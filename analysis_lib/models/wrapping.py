@@ -6,7 +6,8 @@ import hashlib
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from analysis_lib.models.loading import ARCHITECTURES, LoadedModel, tokenizer_misfit
+from analysis_lib.models.architectures import architecture_of
+from analysis_lib.models.loading import LoadedModel, tokenizer_misfit
 
 
 def wrap(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None = None, name: str | None = None) -> LoadedModel:
@@ -44,10 +45,7 @@ def wrap(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None = Non
     """
     if isinstance(model, LoadedModel) or not isinstance(model, PreTrainedModel):
         raise TypeError(f"model: expected a transformers model (PreTrainedModel), found {type(model).__name__}")
-    model_type = model.config.model_type
-    if model_type not in ARCHITECTURES:
-        known = ", ".join(sorted(ARCHITECTURES))
-        raise ValueError(f"model: unknown architecture; expected model_type one of {known}, found {model_type!r}")
+    architecture_of(model)  # refuses an unknown one
     misfit = tokenizer_misfit(tokenizer, model.config.vocab_size) if tokenizer is not None else None
     if misfit:
         raise ValueError(f"tokenizer: {misfit}")

@@ -66,7 +66,7 @@ def test_what_cannot_be_wrapped_is_named():
     with pytest.raises(TypeError, match="found LoadedModel"):
         models.wrap(models.wrap(tiny.gpt2()))
     small = OPTConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, ffn_dim=8, num_attention_heads=1, word_embed_proj_dim=8)
-    with pytest.raises(ValueError, match="model: unknown architecture.* found 'opt'"):
+    with pytest.raises(ValueError, match="model: unknown architecture 'opt'"):
         models.wrap(OPTForCausalLM(small))
     with pytest.raises(ValueError, match="tokenizer: the tokenizer does not fit the embedding: expected ids below 100"):
         models.wrap(tiny.gpt2(vocab=100), tiny.byte_level_tokenizer())
