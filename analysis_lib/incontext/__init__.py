@@ -1,29 +1,19 @@
 """What does a transformer compute when it answers from the points of a prompt?
 
-`prompts` draws the points, `estimators` has the baselines and the measures of a model's answers, `answers` says in which layer the answer
-is, `clusters` what kinds of attention rows there are, and `selection` which of two predictors a prompt speaks for.
+`prompts` draws the points, `estimators` has the baselines and `behaviour` what a model answers and how far it errs. `answers` says in
+which layer the answer is, `heads` what single heads do, and `clusters` whether attention rows fall into kinds. `selection` has the evidence
+for each of two predictors and the answers that follow from it; `strategies` compares a model with them.
 """
 
-from analysis_lib.incontext.estimators import (
-    answer_influence,
-    bayes_ridge,
-    determined,
-    error_curve,
-    implied_weights,
-    least_squares,
-    predict,
-    query_errors,
-    ridge,
-    squared_errors,
-)
+from analysis_lib.incontext.behaviour import answer_influence, error_curves, implied_weights, predict, query_errors, squared_errors
+from analysis_lib.incontext.estimators import bayes_ridge, least_squares, ridge
 from analysis_lib.incontext.prompts import Prompts, linear_prompts, selector_prompts
 
 __all__ = [
     "Prompts",
     "answer_influence",
     "bayes_ridge",
-    "determined",
-    "error_curve",
+    "error_curves",
     "implied_weights",
     "least_squares",
     "linear_prompts",

@@ -1,24 +1,28 @@
 """Where in a regressor the answer is: the read-out at every layer, linear probes, and heads taken out.
 
-Three questions about one residual stream. *Lens*: what would the model answer if it stopped here?
-*Probe*: can the answer be read by any linear map, fitted on other prompts? *Ablation*: what does the answer lose without this head?
-A probe finds what is decodable, not what is used, and finds something in an untrained model too; so a claim needs that control.
+These are three questions about one residual stream. *Lens*: what would the model answer if it stopped at this layer? *Probe*: can a linear
+map that was fitted on other prompts read the answer? *Ablation*: what does the answer lose without this head? A probe shows what can be
+decoded, not what is used, and it decodes something from an untrained model too, so a claim needs that control.
 
 Sources: nostalgebraist 2020 for the lens; Alain and Bengio 2017, *Understanding intermediate layers using linear classifier probes*
 (arXiv 1610.01644); Akyürek et al. 2023 (arXiv 2211.15661) for probes of the weight vector in an in-context regressor.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from analysis_lib import activations
 from analysis_lib.activations.interventions import edited, mean, zero
+from analysis_lib.statistics import bootstrap_interval, interval_table
 
 PENALTIES = np.geomspace(1e-4, 1e4, 9)
 ABLATIONS = ("zero", "mean")
@@ -69,23 +73,27 @@ def probe(states: np.ndarray | Tensor, targets: np.ndarray, folds: int = 5, seed
     states : array [prompt, d_model]
         At one layer and one point: rows are independent prompts, so that no fold can leak into another.
     targets : array [prompt] or [prompt, output]
-        Each output has its own penalty, chosen within the training folds from 1e-4 to 1e4 (states are standardised).
+        Each output has its own penalty, chosen from 1e-4 to 1e4. The penalty is chosen, and states are standardised, on the training
+        folds alone.
     folds, seed : int
         Of the shuffled split.
 
     Returns
     -------
     float64, the shape of targets
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, or a number of folds that the prompts do not allow.
     """
     states, targets = np.asarray(states, dtype=float), np.asarray(targets, dtype=float)
     if states.ndim != 2 or len(states) != len(targets):
         raise ValueError(f"states: expected [prompt, d_model] with {len(targets)} prompts as targets has, found {states.shape}")
     if not 2 <= folds <= len(states):
         raise ValueError(f"folds: expected 2 to {len(states)}, found {folds}")
-    spread = states.std(axis=0)
-    standard = (states - states.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    fit = RidgeCV(alphas=PENALTIES, alpha_per_target=targets.ndim == 2)
-    return cross_val_predict(fit, standard, targets, cv=KFold(folds, shuffle=True, random_state=seed))
+    fit = make_pipeline(StandardScaler(), RidgeCV(alphas=PENALTIES, alpha_per_target=targets.ndim == 2))
+    return cross_val_predict(fit, states, targets, cv=KFold(folds, shuffle=True, random_state=seed))
 
 
 def explained(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -99,7 +107,12 @@ def explained(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
     Returns
     -------
     float64 [prompt]
-        Bootstrap its mean over prompts.
+        Its mean over prompts is what a bootstrap resamples.
+
+    Raises
+    ------
+    ValueError
+        Shapes that differ, or targets that are all the same.
     """
     predictions, targets = (np.asarray(v, dtype=float).reshape(len(v), -1) for v in (predictions, targets))
     if predictions.shape != targets.shape:
@@ -108,6 +121,30 @@ def explained(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
     if spread == 0:
         raise ValueError("targets: expected values that differ, found one value throughout")
     return 1 - ((predictions - targets) ** 2).sum(axis=1) / spread
+
+
+def depth(readings: Mapping[str, Sequence[np.ndarray]], targets: np.ndarray, n_resamples: int = 1000) -> pd.DataFrame:
+    """How much of the targets each reader explains at every layer.
+
+    Parameters
+    ----------
+    readings : mapping of str to sequence of array
+        A reader's predictions, each of the shape of targets: those at "embed" first, then at layers 1 to L.
+    targets : array [prompt] or [prompt, output]
+    n_resamples : int
+        Of the bootstrap over prompts.
+
+    Returns
+    -------
+    DataFrame
+        `reader`, `layer` ("embed", "1" ... "L"), `estimate` (R squared), `low`, `high`.
+    """
+    samples = {
+        (reader, str(layer or "embed")): explained(predictions, targets)
+        for reader, by_layer in readings.items()
+        for layer, predictions in enumerate(by_layer)
+    }
+    return interval_table(samples, ["reader", "layer"], lambda values: bootstrap_interval(values, n_resamples=n_resamples))
 
 
 @contextmanager

@@ -1,11 +1,11 @@
 """Do attention rows fall into kinds, and do the inputs explain the kinds?
 
-A row is what one query attends to. Rows are clustered by k-means, the number of clusters chosen by silhouette (Rousseeuw 1987), and a
-linear support vector machine tries to say from the inputs which cluster a row is in, on prompts it was not fitted to. A causal row ends at
-its own position, so clusters of rows find positions even where attention is random: two clusters of random causal rows are nearly
-always a cut between early and late queries. A claim about inputs therefore has to be made beyond position, and beyond what random
-rows and an untrained model give: `describe` says how far position explains the clusters, and how much inputs add to it. Attention may
-follow the inputs by degrees without falling into kinds; `content_share` and `key_slopes` ask that.
+A row is what one query attends to. k-means clusters the rows, with the number of clusters chosen by silhouette (Rousseeuw 1987), and a
+linear support vector machine guesses from the inputs which cluster a row is in, on prompts that it was not fitted to. A causal row ends at
+its own position, so clusters recover positions even where attention is random: two clusters of random causal rows are nearly always a
+cut between early and late queries. A claim about inputs therefore has to hold beyond position, and beyond what random rows and an
+untrained model give. `describe` says how well position explains the clusters and how much the inputs add to it. Attention may also
+follow the inputs by degrees without falling into kinds: `content_share` measures how much of it does, `heads.key_slopes` what it follows.
 
 Prompts have two tokens a point, a question that knows x and an answer that knows y, as `Regressor` has them.
 """
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import pdist, squareform
 from scipy.special import softmax
@@ -24,9 +25,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
+from analysis_lib.incontext.arrays import as_prompts
 from analysis_lib.statistics import Interval, bootstrap_interval
 
-COUNTS = tuple(range(2, 10))  # as in notebook 003
+COUNTS = tuple(range(2, 10))  # as the original notebook 003 tried
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,12 @@ class Description:
     position_agreement : float
         Adjusted mutual information of clusters and positions: 0 by chance, 1 where each says the other.
     majority, position, inputs, both : float
-        Share of rows whose cluster is found: by always naming the largest, and by the support vector machine from position, inputs, both.
+        Share of rows whose cluster is guessed correctly: by always naming the largest cluster, and by the support vector machine from
+        position, from inputs, from both.
     gain : Interval
         both - position, with a bootstrap interval over prompts: what inputs say beyond position.
+    content : float
+        `content_share` of the rows.
     """
 
     count: int
@@ -75,6 +80,7 @@ class Description:
     inputs: float
     both: float
     gain: Interval
+    content: float
 
 
 def split_rows(patterns: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -167,8 +173,8 @@ def cut_accuracy(labels: ArrayLike, positions: ArrayLike) -> float:
     return float(np.maximum(agreement, 1 - agreement).max())
 
 
-def found_by_svm(labels: ArrayLike, features: ArrayLike, groups: ArrayLike, folds: int = 5, seed: int = 0) -> np.ndarray:
-    """Whether a linear support vector machine, fitted on other groups, names each row's cluster.
+def guessed_by_svm(labels: ArrayLike, features: ArrayLike, groups: ArrayLike, folds: int = 5, seed: int = 0) -> np.ndarray:
+    """Whether a linear support vector machine that was fitted on other groups names each row's cluster correctly.
 
     Parameters
     ----------
@@ -199,7 +205,7 @@ def found_by_svm(labels: ArrayLike, features: ArrayLike, groups: ArrayLike, fold
 
 
 def describe(rows: ArrayLike, inputs: ArrayLike, counts: Sequence[int] = COUNTS, seed: int = 0, level: float = 0.95) -> Description:
-    """Cluster one head's rows over many prompts, and hold the clusters against position and inputs.
+    """Cluster one head's rows over many prompts, and compare the clusters with positions and inputs.
 
     Parameters
     ----------
@@ -214,7 +220,12 @@ def describe(rows: ArrayLike, inputs: ArrayLike, counts: Sequence[int] = COUNTS,
     Returns
     -------
     Description
-        Positions enter as one indicator each, so that position may explain whatever it can.
+        Each position enters as an indicator of its own, so that position may explain whatever it can.
+
+    Raises
+    ------
+    ValueError
+        Inputs that do not fit the rows, and whatever `cluster_rows` and `guessed_by_svm` refuse.
     """
     rows, inputs = _checked_rows(rows), np.asarray(inputs, dtype=float)
     if inputs.ndim != 3 or inputs.shape[:2] != rows.shape[:2]:
@@ -224,7 +235,7 @@ def describe(rows: ArrayLike, inputs: ArrayLike, counts: Sequence[int] = COUNTS,
     clusters = cluster_rows(rows.reshape(prompts * points, -1), counts, seed)
     place, content = np.eye(points)[positions], inputs.reshape(prompts * points, -1)
     features = {"position": place, "inputs": content, "both": np.concatenate((place, content), axis=1)}
-    found = {name: found_by_svm(clusters.labels, values, groups, seed=seed) for name, values in features.items()}
+    found = {name: guessed_by_svm(clusters.labels, values, groups, seed=seed) for name, values in features.items()}
     gains = (found["both"].astype(float) - found["position"]).reshape(prompts, points).mean(axis=1)
     return Description(
         count=clusters.count,
@@ -233,7 +244,53 @@ def describe(rows: ArrayLike, inputs: ArrayLike, counts: Sequence[int] = COUNTS,
         majority=float(np.bincount(clusters.labels).max() / len(clusters.labels)),
         **{name: float(hits.mean()) for name, hits in found.items()},
         gain=bootstrap_interval(gains, level=level, n_resamples=1000, seed=seed),
+        content=content_share(rows),
     )
+
+
+def describe_heads(patterns: ArrayLike, xs: ArrayLike, ys: ArrayLike, level: float = 0.95) -> pd.DataFrame:
+    """`describe` the rows of every head, questions and answers apart.
+
+    Parameters
+    ----------
+    patterns : array [layer, prompt, head, 2 * point, 2 * point]
+    xs, ys : array [prompt, point, d], [prompt, point]
+        A question knows its x and the squares of it, an answer also its y and the square of that.
+    level : float
+        Of the intervals of `gain`.
+
+    Returns
+    -------
+    DataFrame
+        `head` ("L0H1"), `rows` ("questions" or "answers"), and what `Description` has.
+    """
+    patterns = np.asarray(patterns, dtype=float)
+    if patterns.ndim != 5:
+        raise ValueError(f"patterns: expected [layer, prompt, head, query, key], found shape {patterns.shape}")
+    x, y = as_prompts(xs, ys)
+    y = y[..., None]
+    inputs = {"questions": np.concatenate((x, x**2), axis=-1), "answers": np.concatenate((x, x**2, y, y**2), axis=-1)}
+    table = []
+    for layer, head in np.ndindex(patterns.shape[0], patterns.shape[2]):
+        for (kind, known), rows in zip(inputs.items(), split_rows(patterns[layer, :, head]), strict=True):
+            table.append({"head": f"L{layer}H{head}", "rows": kind} | vars(describe(rows, known, level=level)))
+    return pd.DataFrame(table)
+
+
+def prompt_cuts(rows: ArrayLike) -> np.ndarray:
+    """How well a cut between early and late positions accounts for two clusters of one prompt's rows: `cut_accuracy` of each prompt.
+
+    Parameters
+    ----------
+    rows : array [prompt, point, key]
+
+    Returns
+    -------
+    float64 [prompt]
+    """
+    rows = _checked_rows(rows)
+    labels = [cluster_rows(of_prompt, counts=(2,)).labels for of_prompt in rows]
+    return np.array([cut_accuracy(found, np.arange(rows.shape[1])) for found in labels])
 
 
 def content_share(rows: ArrayLike) -> float:
@@ -252,32 +309,6 @@ def content_share(rows: ArrayLike) -> float:
     if total == 0:
         raise ValueError("rows: expected rows that differ, found one row throughout")
     return float(((rows - rows.mean(axis=0)) ** 2).sum() / total)
-
-
-def key_slopes(rows: ArrayLike, scores: ArrayLike) -> np.ndarray:
-    """How much more a query attends to a key for each unit of the key's score, in units of even attention.
-
-    Parameters
-    ----------
-    rows : array [prompt, key]
-        Attention of one query a prompt, all at the same position, to two keys or more.
-    scores : array [prompt, key]
-        Of the same keys, e.g. x of the key times x of the query.
-
-    Returns
-    -------
-    float64 [prompt]
-        Least-squares slope over a prompt's keys of attention / (mean attention of all rows) in scores, both without their mean at each
-        key over prompts, so that position explains nothing; NaN where all scores of a prompt are equal. A correlation would not do: where
-        attention is nearly even, as in an untrained model, it can be large and of no consequence.
-    """
-    rows, scores = np.asarray(rows, dtype=float), np.asarray(scores, dtype=float)
-    if rows.ndim != 2 or rows.shape[1] < 2 or scores.shape != rows.shape:
-        raise ValueError(f"scores: expected [prompt, key] as rows has them, {rows.shape}, found {scores.shape}")
-    centred = [values - values.mean(axis=0) for values in (rows / rows.mean(), scores)]
-    a, b = (values - values.mean(axis=1, keepdims=True) for values in centred)
-    spread = (b**2).sum(axis=1)
-    return np.divide((a * b).sum(axis=1), spread, out=np.full(len(a), np.nan), where=spread > 0)
 
 
 def _checked_rows(rows: ArrayLike) -> np.ndarray:

@@ -1,10 +1,10 @@
-r"""Prompts for regression in context: points of a linear function, drawn anew for every prompt.
+r"""Prompts for regression in context: points of a function that is drawn anew for every prompt.
 
-Linear functions as in Garg et al. 2022, in distribution and out of it: $x_i \sim N(0, I_d)$, $w \sim N(0, I_d)$ and
-$y_i = w^\top x_i + \varepsilon_i$, with $\varepsilon_i \sim N(0, \sigma^2)$ where there is noise. And the data of the model selector, as
-notebook 003 makes it: points whose x are the predictions of two ridge regressions.
+There are two kinds. Linear functions are as in Garg et al. 2022, in distribution and out of it: $x_i \sim N(0, I_d)$,
+$w \sim N(0, I_d)$ and $y_i = w^\top x_i + \varepsilon_i$, with $\varepsilon_i \sim N(0, \sigma^2)$ where there is noise. The data of the
+model selector are as the original notebook 003 makes them: points whose x are the predictions of two ridge regressions.
 
-Every sampler takes a seed or a `torch.Generator`, and the same seed gives the same prompts; a generator goes on from where it is.
+Every sampler takes a seed or a `torch.Generator`. The same seed gives the same prompts; a generator goes on from where it is.
 
 Sources: Garg et al. 2022 (arXiv 2208.01066), section 3 and appendix B; berkott/modelSelectInterp, `data_gen.py`.
 """
@@ -67,10 +67,18 @@ class Prompts:
         xs = torch.cat((self.xs[:, :k], self.queries[:, k : k + 1]), dim=1)
         return xs, torch.cat((self.ys[:, :k], self.answers[:, k : k + 1]), dim=1)
 
+    def first(self, n: int) -> "Prompts":
+        """The first n prompts; where the queries are the points, they stay so."""
+        if not 1 <= n <= len(self.xs):
+            raise ValueError(f"n: expected 1 to {len(self.xs)} prompts, found {n}")
+        xs, ys = self.xs[:n], self.ys[:n]
+        own = self.queries is self.xs
+        return Prompts(xs, ys, xs if own else self.queries[:n], ys if own else self.answers[:n], self.w[:n], self.noise)
+
 
 @dataclass(frozen=True)
 class SelectorPrompts:
-    r"""Prompts of the model selector: two ridge regressions fitted once a prompt, and fresh points at which both predict.
+    r"""Prompts of the model selector: two ridge regressions fitted once for each prompt, and fresh points at which both predict.
 
     Attributes
     ----------
@@ -96,7 +104,7 @@ def linear_prompts(
     scale: float = 1.0,
     transform: Tensor | None = None,
 ) -> Prompts:
-    r"""Gaussian linear functions; what the regressor is trained on, and four ways to leave it.
+    r"""Gaussian linear functions: what the regressor is trained on, and ways to leave that distribution.
 
     Parameters
     ----------
@@ -130,27 +138,10 @@ def linear_prompts(
 
 
 def opposite_quadrants(n_prompts: int, n_points: int, n_dims: int, seed: Seed, noise: float = 0.0) -> Prompts:
-    """Points all in one quadrant, drawn for each prompt, and queries all in the opposite one.
+    """Points that all lie in one quadrant, drawn for each prompt, and queries that all lie in the opposite one.
 
-    Parameters
-    ----------
-    n_prompts, n_points, n_dims : int
-    seed : int or torch.Generator
-    noise : float
-        Standard deviation of the noise in y.
-
-    Returns
-    -------
-    Prompts
-
-    Raises
-    ------
-    ValueError
-        A size below one, or negative noise.
-
-    Notes
-    -----
-    Garg et al. 2022, appendix B ("orthants"): signs of the points are those of one random vector, the queries' are turned.
+    The arguments are those of `linear_prompts`. Garg et al. 2022, appendix B ("orthants"): all points have the signs of one random vector,
+    the queries the opposite signs.
     """
     _check_sizes(n_prompts=n_prompts, n_points=n_points, n_dims=n_dims)
     generator = _generator(seed)
@@ -161,29 +152,10 @@ def opposite_quadrants(n_prompts: int, n_points: int, n_dims: int, seed: Seed, n
 
 
 def orthogonal_queries(n_prompts: int, n_points: int, n_dims: int, seed: Seed, noise: float = 0.0) -> Prompts:
-    """Queries orthogonal to all points shown before them, so that the best prediction is zero.
+    """Queries that are orthogonal to all points shown before them, so that the best prediction is zero.
 
-    Parameters
-    ----------
-    n_prompts, n_points, n_dims : int
-        At most `n_dims` points: beyond, nothing is orthogonal to all of them.
-    seed : int or torch.Generator
-    noise : float
-        Standard deviation of the noise in y.
-
-    Returns
-    -------
-    Prompts
-        Each query is as long as a point drawn from N(0, I).
-
-    Raises
-    ------
-    ValueError
-        A size below one, more points than dimensions, or negative noise.
-
-    Notes
-    -----
-    Garg et al. 2022, appendix B.
+    The arguments are those of `linear_prompts`, with at most `n_dims` points, since nothing is orthogonal to more. Each query is as long as
+    a point drawn from N(0, I). Garg et al. 2022, appendix B.
     """
     _check_sizes(n_prompts=n_prompts, n_points=n_points, n_dims=n_dims)
     if n_points > n_dims:
@@ -272,8 +244,8 @@ def selector_prompts(
 ) -> SelectorPrompts:
     r"""The model selector's data: which of two ridge regressions should one trust?
 
-    For each prompt one alpha is drawn, each as likely, and a function $w \sim N(0, I)$. Both ridge regressions (penalties `alphas`, with an
-    unpenalised intercept as in the original) are fitted to the same `n_fitted` points with noise of standard deviation
+    For each prompt one of the alphas is drawn, all equally likely, and a function $w \sim N(0, I)$. Both ridge regressions (penalties
+    `alphas`, with an unpenalised intercept as in the original) are fitted to the same `n_fitted` points with noise of standard deviation
     `noise_per_alpha` times alpha. They predict at `n_points` fresh points, whose y have noise of the same size.
 
     Parameters
@@ -283,7 +255,7 @@ def selector_prompts(
     n_points : int
         Fresh points: the prompt's length.
     n_fitted : int
-        Points that both regressions see, 2 or more: 21 in the original. With fewer the two differ more.
+        Points that both regressions see, 2 or more; the original has 21. With fewer the two regressions differ more.
     n_dims : int
     alphas : sequence of float
         The penalties, and what sets the noise.
@@ -300,7 +272,7 @@ def selector_prompts(
 
     Notes
     -----
-    The prompt holds no x of a fitted or fresh point, only what the regressions say there.
+    The prompt holds no x of a fitted or fresh point, only what the regressions predict there.
     """
     _check_sizes(n_prompts=n_prompts, n_points=n_points, n_dims=n_dims, n_fitted=n_fitted)
     if n_fitted < 2:
@@ -320,7 +292,7 @@ def selector_prompts(
 
 
 def _measured(xs: Tensor, queries: Tensor | None, noise: float, generator: torch.Generator) -> Prompts:
-    """Draw a function for each prompt and measure it; without other queries the points are asked themselves."""
+    """Draw a function for each prompt and measure it at the points and queries; without queries the points themselves are asked."""
     _check_noise("noise", noise)
     w = torch.randn(len(xs), xs.shape[2], generator=generator)
 

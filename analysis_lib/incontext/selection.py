@@ -1,16 +1,16 @@
-r"""Which of several predictors a prompt speaks for, and what follows from it.
+r"""Which of several predictors a prompt speaks for, and what answers follow from it.
 
-The model selector reads, at every point, what $m$ predictors say, $p = (p_1, \dots, p_m)$, and what was measured, $y$. Once the prompt's
-functions are fixed, its points $t = (p, y)$ are independent draws from a normal distribution; which one is unknown. So the
-evidence for a hypothesis $h$ (the noise that made the prompt) is a mixture over the functions that might have been drawn,
+The model selector reads, at every point, what $m$ predictors say, $p = (p_1, \dots, p_m)$, and what was measured, $y$. Given the prompt's
+functions, its points $t = (p, y)$ are independent draws from a normal distribution, but nobody knows which one. The evidence for a
+hypothesis $h$ (the noise that made the prompt) is therefore a mixture over the functions that might have been drawn,
 
 $$p(t_1, \dots, t_k \mid h) = \frac{1}{|h|} \sum_{c \in h} \prod_{i \le k} N(t_i;\, \mu_c, \Sigma_c),$$
 
-with a component $c$ for each of many simulated prompts: exact but for the number of components. From the posterior follow the answers
-that a model can be compared with: trust the predictor of the likelier hypothesis (`hard_choice`), average the predictors (`averaging`;
-Hoeting et al. 1999, *Bayesian Model Averaging*), or give the posterior mean of y, which no answer beats on average (`Mixture.posterior`).
-A model need not select at all: `Stacking` regresses y on the predictors in context, whatever the hypothesis (Wolpert 1992, *Stacked
-Generalization*).
+with a component $c$ for each of many simulated prompts: it is exact but for the number of components. The posterior gives the answers
+that a model can be compared with. `hard_choice` trusts the predictor of the likelier hypothesis. `averaging` averages the predictors
+(Hoeting et al. 1999, *Bayesian Model Averaging*). `Posterior.mean` is the posterior mean of y, which no answer beats on average. A model
+need not select at all: `Stacking` regresses y on the predictors in context, whatever the hypothesis (Wolpert 1992, *Stacked
+Generalization*). `strategies` compares a model with all of these.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-ROWS = 250  # prompts times points weighed against all components at once
+from analysis_lib.incontext.arrays import as_prompts, sum_before
+
+ROWS = 250  # prompts times points that are compared with all components at once
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,36 @@ class Posterior:
         """Of the last hypothesis against the first, natural logarithms: [prompt, point]."""
         return self.log_probability[..., -1] - self.log_probability[..., 0]
 
+    def log_loss(self, labels: ArrayLike) -> np.ndarray:
+        """Log loss on the true hypothesis in bits: for two hypotheses a coin has 1, certainty 0.
+
+        Parameters
+        ----------
+        labels : array [prompt]
+            The hypothesis that made each prompt, one of `hypotheses`.
+
+        Returns
+        -------
+        float64 [prompt, point]
+        """
+        labels = np.asarray(labels, dtype=float)
+        if labels.shape != self.mean.shape[:1]:
+            raise ValueError(f"labels: expected one for each of {len(self.mean)} prompts, found shape {labels.shape}")
+        distance = np.abs(labels[:, None] - np.asarray(self.hypotheses))
+        if distance.min(axis=1).max() > 1e-6:
+            raise ValueError(f"labels: expected hypotheses among {self.hypotheses}, found {np.unique(labels).tolist()}")
+        true = np.broadcast_to(distance.argmin(axis=1)[:, None, None], (*self.mean.shape, 1))
+        return -np.take_along_axis(self.log_probability, true, axis=-1)[..., 0] / np.log(2)
+
 
 @dataclass(frozen=True)
 class Mixture:
-    """Normal distributions of points, each belonging to a hypothesis; hypotheses are equally likely beforehand.
+    """Normal distributions of points, each of which belongs to a hypothesis; all hypotheses are equally likely beforehand.
 
     Attributes
     ----------
     labels : float64 [component]
-        The hypothesis of each.
+        The hypothesis that each belongs to.
     means : float64 [component, m + 1]
     covariances : float64 [component, m + 1, m + 1]
         Of (predictors, y).
@@ -63,18 +86,24 @@ class Mixture:
 
     @classmethod
     def from_prompts(cls, xs: ArrayLike, ys: ArrayLike, labels: ArrayLike) -> "Mixture":
-        """A component for each simulated prompt: the mean and covariance of its points.
+        """One component for each simulated prompt: the mean and covariance of its points.
 
         Parameters
         ----------
         xs, ys : array [prompt, point, m], [prompt, point]
-            Predictors and measurements; many points (hundreds), since their moments stand for the prompt's own.
+            Predictors and measurements. The moments of the points stand for those of the prompt's own distribution, so there must be
+            many points (hundreds).
         labels : array [prompt]
             The hypothesis that made each prompt; two or more different ones.
+
+        Raises
+        ------
+        ValueError
+            Labels that do not fit the prompts or are all the same, or too few points.
         """
         tokens, labels = _tokens(xs, ys), np.asarray(labels, dtype=float).round(6)
         if labels.shape != tokens.shape[:1]:
-            raise ValueError(f"labels: expected one a prompt, shape {tokens.shape[:1]}, found {labels.shape}")
+            raise ValueError(f"labels: expected one for each prompt, shape {tokens.shape[:1]}, found {labels.shape}")
         if len(np.unique(labels)) < 2:
             raise ValueError(f"labels: expected two hypotheses or more, found {len(np.unique(labels))}")
         _check_many_points(tokens)
@@ -96,7 +125,7 @@ class Mixture:
         tokens = _tokens(xs, ys)
         if tokens.shape[-1] != self.means.shape[-1]:
             raise ValueError(f"xs: expected {self.means.shape[-1] - 1} predictors a point, found {tokens.shape[-1] - 1}")
-        shown, asked = _before(_moments(tokens)), _moments(tokens[..., :-1])
+        shown, asked = sum_before(_moments(tokens)), _moments(tokens[..., :-1])
         names = np.unique(self.labels)
         log_prior = -np.log([(self.labels == label).sum() for label in self.labels])
         coefficients = _log_density(self.means, self.covariances)
@@ -168,8 +197,8 @@ class Stacking:
         if p.shape[-1] != len(self.mean):
             raise ValueError(f"xs: expected {len(self.mean)} predictors a point, found {p.shape[-1]}")
         precision = self.noise_variance * np.linalg.inv(self.covariance)
-        gram = _before(p[..., :, None] * p[..., None, :]) + precision
-        return np.linalg.solve(gram, (_before(p * y[..., None]) + precision @ self.mean)[..., None])[..., 0]
+        gram = sum_before(p[..., :, None] * p[..., None, :]) + precision
+        return np.linalg.solve(gram, (sum_before(p * y[..., None]) + precision @ self.mean)[..., None])[..., 0]
 
     def predict(self, xs: ArrayLike, ys: ArrayLike) -> np.ndarray:
         """Predictions from the points before: [prompt, point]."""
@@ -182,12 +211,6 @@ def _moments(tokens: np.ndarray) -> np.ndarray:
     return np.concatenate((products.reshape(*tokens.shape[:2], -1), tokens, np.ones((*tokens.shape[:2], 1))), axis=-1)
 
 
-def _before(values: np.ndarray) -> np.ndarray:
-    """Sums over the points before each point, [prompt, point, ...]."""
-    total = np.cumsum(values, axis=1)
-    return np.concatenate((np.zeros_like(total[:, :1]), total[:, :-1]), axis=1)
-
-
 def _log_density(means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
     """Coefficients of `_moments` in each component's log density, without the constant that all share: [component, ...]."""
     precision = np.linalg.inv(covariances)
@@ -197,9 +220,8 @@ def _log_density(means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
 
 
 def _tokens(xs: ArrayLike, ys: ArrayLike) -> np.ndarray:
-    xs, ys = np.asarray(xs, dtype=float), np.asarray(ys, dtype=float)
-    if xs.ndim != 3 or ys.shape != xs.shape[:2]:
-        raise ValueError(f"xs, ys: expected [prompt, point, m] and [prompt, point], found {xs.shape} and {ys.shape}")
+    """Predictors and measurement of each point: [prompt, point, m + 1]."""
+    xs, ys = as_prompts(xs, ys)
     return np.concatenate((xs, ys[..., None]), axis=-1)
 
 
@@ -211,5 +233,5 @@ def _check_many_points(tokens: np.ndarray) -> None:
 def _matched(xs: ArrayLike, posterior: Posterior) -> np.ndarray:
     xs = np.asarray(xs, dtype=float)
     if xs.shape != posterior.log_probability.shape:
-        raise ValueError(f"posterior: expected a hypothesis a predictor, {xs.shape}, found {posterior.log_probability.shape}")
+        raise ValueError(f"posterior: expected one hypothesis for each predictor, {xs.shape}, found {posterior.log_probability.shape}")
     return xs

@@ -5,7 +5,6 @@ from analysis_lib.plots.feed_forward import overlaps_by_layer, percent_maps, sur
 from analysis_lib.plots.geometry import layer_panels, pair_bias
 from analysis_lib.plots.heads import against_control, depth_profiles, head_maps, points_by_layer, strips
 from analysis_lib.plots.incontext import (
-    ANSWER_LINES,
     attention_grid,
     curve_panels,
     curves,
@@ -37,7 +36,6 @@ from analysis_lib.plots.norms import (
 from analysis_lib.plots.style import CYCLE, FAINT, INK, MODEL_COLOURS, STYLE, use_style
 
 __all__ = [
-    "ANSWER_LINES",
     "CYCLE",
     "FAINT",
     "INK",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from analysis_lib.plots.style import CYCLE, INK
 
 BLUE, ORANGE, GREEN, ROSE, OLIVE = CYCLE[:5]
 
-ANSWER_LINES = {  # of what answers: (colour, line style), the same in all figures
+ANSWER_LINES = {  # colour and line style of each answerer, the same in all figures
     "transformer": (BLUE, "-"),
+    "transformer trained with noise": (ROSE, "-"),
+    "untrained": (INK, ":"),
     "least squares": (ORANGE, "--"),
     "ridge(0.1)": (GREEN, "-."),
     "Bayes-optimal ridge": (GREEN, "-."),
@@ -25,24 +27,23 @@ ANSWER_LINES = {  # of what answers: (colour, line style), the same in all figur
     "stacking": (ORANGE, "-"),
     "posterior mean": (INK, ":"),
 }
+READER_LINES = {"lens": (ORANGE, "--"), "probe": (BLUE, "-"), "probe, untrained": (INK, ":")}
 
 
-def curves(found, ylabel, xlabel="examples before the question", axis=None, log=True, floor=None, ceiling=None, styles=ANSWER_LINES):
-    """Lines with bands against the number of examples.
+def curves(found, ylabel, xlabel="examples before the question", axis=None, log=True, floor=None, ceiling=None):
+    """Lines with bands against the number of examples, in the styles of `ANSWER_LINES`.
 
     Parameters
     ----------
     found : dict of str to DataFrame
-        Label to `examples error low high`.
+        Answerer to `examples error low high`, as `incontext.error_curves` gives them.
     ylabel, xlabel : str
     axis : matplotlib.axes.Axes, optional
-        A new figure with a legend under it by default.
+        By default a new figure with its legend below.
     log : bool
-        Of the y axis.
+        Whether the y axis is logarithmic.
     floor, ceiling : float, optional
-        Where the y axis ends; values beyond are not drawn.
-    styles : dict of str to (colour, line style)
-        By label.
+        Ends of the y axis; what lies beyond is not drawn.
 
     Returns
     -------
@@ -52,21 +53,21 @@ def curves(found, ylabel, xlabel="examples before the question", axis=None, log=
     if alone:
         figure, axis = plt.subplots(figsize=(5.6, 4.6))
     for label, curve in found.items():
-        colour, style = styles[label]
+        colour, style = ANSWER_LINES[label]
         axis.plot(curve["examples"], curve["error"], style, color=colour, label=label, lw=2.4 if label == "transformer" else 1.7)
         axis.fill_between(curve["examples"], curve["low"], curve["high"], color=colour, alpha=0.18, lw=0)
     if log:
         axis.set_yscale("log")
     axis.set_ylim(bottom=floor, top=ceiling)
     axis.set(xlabel=xlabel, ylabel=ylabel)
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     if alone:
         figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return axis
 
 
-def curve_panels(panels, ylabel, columns=2, xlabel="examples before the question", sharey=True, **options):
-    """Small multiples of `curves`, with one legend.
+def curve_panels(panels, ylabel, columns=2, xlabel="examples before the question", **options):
+    """Small multiples of `curves` with one y axis and one legend.
 
     Parameters
     ----------
@@ -74,7 +75,6 @@ def curve_panels(panels, ylabel, columns=2, xlabel="examples before the question
         Panel title to what `curves` draws.
     ylabel, xlabel : str
     columns : int
-    sharey : bool
     **options
         As for `curves`.
 
@@ -83,7 +83,7 @@ def curve_panels(panels, ylabel, columns=2, xlabel="examples before the question
     matplotlib.figure.Figure
     """
     rows = -(-len(panels) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(5.6, 2.1 * rows + 0.9), squeeze=False, sharey=sharey)
+    figure, axes = plt.subplots(rows, columns, figsize=(5.6, 2.1 * rows + 0.9), squeeze=False, sharey=True)
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     entries = {}
@@ -98,41 +98,43 @@ def curve_panels(panels, ylabel, columns=2, xlabel="examples before the question
     return figure
 
 
-def penalty_profiles(profiles, ylabel):
-    """Distance to ridge regressions by their penalty, a line a number of examples, the nearest penalty marked.
+def penalty_profiles(profiles, ylabel, optimal=None):
+    """Distance to ridge regressions by their penalty: a panel for each model, a line for each number of examples, a dot at the nearest.
 
     Parameters
     ----------
-    profiles : DataFrame
-        `examples penalty distance`.
+    profiles : dict of str to DataFrame
+        Panel title to `examples penalty distance nearest`, as `incontext.behaviour.penalty_profile` gives them.
     ylabel : str
+    optimal : dict of str to float, optional
+        Panel title to the penalty that would be best; it is marked by a vertical line.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    figure, axis = plt.subplots(figsize=(5.6, 3.6))
-    numbers = sorted(profiles["examples"].unique())
-    for number, shade in zip(numbers, CYCLE, strict=False):
-        line = profiles[profiles["examples"] == number]
-        nearest = line.loc[line["distance"].idxmin()]
-        axis.plot(line["penalty"], line["distance"], color=shade, label=f"{number} example{'s' if number > 1 else ''}")
-        axis.plot(nearest["penalty"], nearest["distance"], "o", color=shade, ms=8)
-    axis.set(xscale="log", yscale="log", xlabel="penalty of the ridge regression", ylabel=ylabel)
-    figure.legend(loc="outside right upper")
+    figure, axes = plt.subplots(1, len(profiles), figsize=(5.6, 3.8), sharey=True, squeeze=False)
+    for axis, (title, profile) in zip(axes[0], profiles.items(), strict=True):
+        for shade, (number, line) in zip(CYCLE, profile.groupby("examples"), strict=False):
+            nearest = line[line["nearest"]]
+            axis.plot(line["penalty"], line["distance"], color=shade, label=f"{number} example{'s' if number > 1 else ''}")
+            axis.plot(nearest["penalty"], nearest["distance"], "o", color=shade, ms=8)
+        if title in (optimal or {}):
+            axis.axvline(optimal[title], color=INK, ls="--", lw=1.2, label="optimal penalty")
+        axis.set(xscale="log", yscale="log", title=title, xlabel="penalty of the ridge")
+    axes[0, 0].set_ylabel(ylabel)
+    figure.legend(*axes[0, -1].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
-def layer_lines(panels, ylabel, styles):
-    """A panel a question, a line a reader, against the layer, with intervals.
+def layer_lines(panels, ylabel):
+    """What readers explain at every layer, with intervals: a panel for each question, a line for each reader.
 
     Parameters
     ----------
     panels : dict of str to DataFrame
-        Panel title to `reader layer estimate low high`; layers in order, as text.
+        Panel title to `reader layer estimate low high`, layers in order, as `incontext.answers.depth` gives them.
     ylabel : str
-    styles : dict of str to (colour, line style)
-        By reader.
 
     Returns
     -------
@@ -141,19 +143,21 @@ def layer_lines(panels, ylabel, styles):
     figure, axes = plt.subplots(1, len(panels), figsize=(5.6, 3.9), sharey=True, squeeze=False)
     for axis, (title, table) in zip(axes[0], panels.items(), strict=True):
         for reader, part in table.groupby("reader", sort=False):
-            colour, style = styles[reader]
+            colour, style = READER_LINES[reader]
             ends = [part["estimate"] - part["low"], part["high"] - part["estimate"]]
             axis.errorbar(part["layer"], part["estimate"], yerr=ends, fmt=style, marker="o", color=colour, label=reader, lw=1.7)
         axis.axhline(0, color=INK, lw=0.8)
         axis.set_title(title, fontsize=11)
         axis.set_xlabel("layer")
+        layers = list(dict.fromkeys(table["layer"]))
+        axis.set_xticks(layers[:: -(-len(layers) // 8)])  # at most eight labels fit into a panel
     axes[0, 0].set_ylabel(ylabel)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
 def forest(table, xlabel, lines=None, log=False):
-    """Estimates with their intervals, a row a name, a mark a group.
+    """Estimates with their intervals: a row for each name, a mark for each group.
 
     Parameters
     ----------
@@ -161,9 +165,9 @@ def forest(table, xlabel, lines=None, log=False):
         `name group estimate low high`.
     xlabel : str
     lines : dict of str to float, optional
-        Vertical lines for comparison, by their label.
+        Vertical lines to compare with, by their label.
     log : bool
-        Of the x axis.
+        Whether the x axis is logarithmic.
 
     Returns
     -------
@@ -233,15 +237,13 @@ def attention_grid(pattern, xs, ys, x_clusters, y_clusters):
     return figure
 
 
-def weights_by_odds(table, styles):
+def weights_by_odds(table):
     """Weight on the second predictor against the evidence for its hypothesis.
 
     Parameters
     ----------
     table : DataFrame
-        `answerer log_odds estimate low high`.
-    styles : dict of str to (colour, line style)
-        By answerer.
+        `answerer log_odds estimate low high`, as `incontext.strategies.weights_by_odds` gives them.
 
     Returns
     -------
@@ -249,10 +251,10 @@ def weights_by_odds(table, styles):
     """
     figure, axis = plt.subplots(figsize=(5.6, 4.2))
     for answerer, part in table.groupby("answerer", sort=False):
-        colour, style = styles[answerer]
+        colour, style = ANSWER_LINES[answerer]
         axis.plot(part["log_odds"], part["estimate"], style, marker="o", color=colour, label=answerer)
         axis.fill_between(part["log_odds"], part["low"], part["high"], color=colour, alpha=0.18, lw=0)
     axis.axvline(0, color=INK, lw=0.8)
-    axis.set(xlabel="log odds of alpha 0.8 against 0.1, by the points before", ylabel="weight on ridge(0.8)")
+    axis.set(xlabel="log odds of alpha 0.8 against 0.1", ylabel="weight on ridge(0.8)")
     figure.legend(loc="outside lower center", ncols=2)
     return figure

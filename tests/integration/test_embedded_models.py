@@ -1,13 +1,12 @@
 """The embedded checkpoints are what the chapters say they are."""
 
-import socket
-
 import pytest
 import torch
 from safetensors import safe_open
 
 from analysis_lib import models, weights
 from analysis_lib.vocabulary import Vocabulary
+from tests.support.offline import load, needs
 
 SENTENCES = (
     "Nie wiem, czy to prawda, ale wszyscy mówią o tym od rana.",
@@ -19,22 +18,9 @@ POLISH_LETTERS = "ąćęłńóśźż"
 LARGEST_FILE = 16_000_000  # bytes
 
 
-def needs(name):
-    folder = models.EMBEDDED_FOLDER / models.STUDIES[name].embedded
-    return pytest.param(name, marks=pytest.mark.skipif(not folder.is_dir(), reason=f"{folder.name} is not trained yet"))
-
-
 @pytest.fixture(scope="module", params=[needs("polish-gpt2"), needs("herbert")])
 def loaded(request):
-    with pytest.MonkeyPatch.context() as patch:
-
-        def refuse(*args, **kwargs):
-            raise AssertionError("a socket was opened")
-
-        patch.setattr(socket.socket, "connect", refuse)
-        patch.setattr(socket, "getaddrinfo", refuse)
-        patch.delenv("ANALYSIS_MODELS", raising=False)
-        return models.load(request.param)
+    return load(request.param)
 
 
 def folder_of(loaded):

@@ -2,7 +2,6 @@
 
 import json
 import math
-import socket
 
 import pytest
 import torch
@@ -12,34 +11,15 @@ from safetensors.torch import load_file
 from analysis_lib import incontext, models, weights
 from analysis_lib.models import cards, training_history
 from analysis_lib.models.regressor import Regressor
+from tests.support.offline import folder_of, load, needs
 
 NAMES = ("regressor", "regressor-noisy", "model-selector", "model-selector-few")
 FRESH = 20_260_000  # a seed that no recipe draws from (tests/unit/test_regressor_training.py)
 
 
-def folder_of(name):
-    return models.EMBEDDED_FOLDER / models.STUDIES[name].embedded
-
-
-def needs(name):
-    return pytest.param(name, marks=pytest.mark.skipif(not folder_of(name).is_dir(), reason=f"{name} is not trained yet"))
-
-
 @pytest.fixture(scope="module", params=[needs(name) for name in NAMES])
 def loaded(request):
     return load(request.param)
-
-
-def load(name):
-    with pytest.MonkeyPatch.context() as patch:
-
-        def refuse(*args, **kwargs):
-            raise AssertionError("a socket was opened")
-
-        patch.setattr(socket.socket, "connect", refuse)
-        patch.setattr(socket, "getaddrinfo", refuse)
-        patch.delenv("ANALYSIS_MODELS", raising=False)
-        return models.load(name)
 
 
 def errors_of(model, found, unit=1.0):

@@ -11,6 +11,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from analysis_lib.models.regressor import Regressor, RegressorConfig
+
 SENTENCES = (
     "Nie wiem, czy jeśli żeby który nie.",
     "Zażółć gęślą jaźń, a potem nie idź do lasu.",
@@ -109,3 +111,17 @@ def save(folder, model, tokenizer) -> None:
 
     copy.deepcopy(model).half().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def regressor(n_dims: int = 2, n_points: int = 5, n_embd: int = 12, n_layer: int = 2, n_head: int = 3, loud: bool = False) -> Regressor:
+    """A random regressor with eager attention; `loud` makes attention scores large, so that heads say something."""
+    config = RegressorConfig(n_dims=n_dims, n_points=n_points, n_embd=n_embd, n_layer=n_layer, n_head=n_head)
+    config._attn_implementation = "eager"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Regressor(config).eval()
+        if loud:
+            with torch.no_grad():
+                for block in model.backbone.h:
+                    block.attn.c_attn.weight.normal_()
+        return model

@@ -10,11 +10,7 @@ from tests.support import tiny
 
 @pytest.fixture(scope="module")
 def model():
-    config = RegressorConfig(n_dims=2, n_points=5, n_embd=12, n_layer=2, n_head=3)
-    config._attn_implementation = "eager"
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return Regressor(config).eval()
+    return tiny.regressor()
 
 
 @pytest.fixture(scope="module")

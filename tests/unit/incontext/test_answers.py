@@ -4,28 +4,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import r2_score
+from sklearn.model_selection import KFold
 
 from analysis_lib import incontext
 from analysis_lib.incontext import answers as answer_layers
-from analysis_lib.models.regressor import Regressor, RegressorConfig
-
-
-@pytest.fixture(scope="module")
-def model():
-    config = RegressorConfig(n_dims=2, n_points=5, n_embd=12, n_layer=2, n_head=3)
-    config._attn_implementation = "eager"
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = Regressor(config).eval()
-        with torch.no_grad():
-            for block in model.backbone.h:
-                block.attn.c_attn.weight.normal_()  # so that heads say something
-        return model
-
-
-@pytest.fixture(scope="module")
-def drawn():
-    return incontext.linear_prompts(30, 5, 2, seed=0)
 
 
 def test_the_lens_on_the_last_layer_is_the_model(model, drawn):
@@ -53,6 +35,30 @@ def test_a_probe_of_more_features_than_prompts_does_not_shine_out_of_fold():
     rng = np.random.default_rng(1)
     states, targets = rng.normal(size=(40, 80)), rng.normal(size=40)
     assert answer_layers.explained(answer_layers.probe(states, targets), targets).mean() < 0.2
+
+
+def test_what_is_held_out_has_no_part_in_standardising():
+    rng = np.random.default_rng(4)
+    states = rng.normal(size=(60, 3))
+    targets = states @ [1.0, 2.0, 3.0] + rng.normal(size=60)
+    far = states.copy()
+    far[0] *= 1000
+    fold = next(held_out for _, held_out in KFold(5, shuffle=True, random_state=0).split(states) if 0 in held_out)
+    beside = fold[fold != 0]  # predicted by a fit that never saw prompt 0
+    before, after = answer_layers.probe(states, targets), answer_layers.probe(far, targets)
+    np.testing.assert_array_equal(before[beside], after[beside])
+    assert before[0] != after[0]
+
+
+def test_depth_has_a_row_for_each_reader_and_layer():
+    rng = np.random.default_rng(5)
+    targets = rng.normal(size=50)
+    targets -= targets.mean()
+    table = answer_layers.depth({"right": [targets, targets], "half": [targets / 2, 0 * targets]}, targets)
+    assert table["reader"].tolist() == ["right"] * 2 + ["half"] * 2
+    assert table["layer"].tolist() == ["embed", "1"] * 2
+    np.testing.assert_allclose(table["estimate"], [1, 1, 0.75, 0], atol=1e-12)
+    assert (table["low"] <= table["estimate"]).all()
 
 
 def test_explained_averages_to_r_squared():

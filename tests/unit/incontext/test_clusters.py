@@ -90,14 +90,34 @@ def test_cut_accuracy_by_hand(labels, accuracy):
 
 def test_the_svm_does_not_find_labels_that_have_nothing_to_do_with_the_features():
     rng = np.random.default_rng(2)
-    hits = clusters.found_by_svm(rng.integers(0, 2, 400), rng.normal(size=(400, 4)), np.repeat(np.arange(40), 10))
+    hits = clusters.guessed_by_svm(rng.integers(0, 2, 400), rng.normal(size=(400, 4)), np.repeat(np.arange(40), 10))
     assert 0.4 < hits.mean() < 0.6  # 400 fair coins: a standard error of 0.025
 
 
 def test_a_fold_with_one_cluster_names_that_cluster():
     labels = np.array([0] * 5 + [1] * 5)
-    hits = clusters.found_by_svm(labels, np.arange(10.0)[:, None], np.repeat([0, 1], 5), folds=2)
+    hits = clusters.guessed_by_svm(labels, np.arange(10.0)[:, None], np.repeat([0, 1], 5), folds=2)
     assert not hits.any()
+
+
+def test_every_head_is_described_as_its_rows_are(planted):
+    rows, inputs = planted  # questions look at planted kinds; answers at the same keys
+    pattern = np.zeros((30, 16, 16))
+    pattern[:, ::2] = pattern[:, 1::2] = rows
+    ys = np.random.default_rng(6).normal(size=(30, 8))
+    table = clusters.describe_heads(pattern[None, :, None], inputs, ys, level=0.9)
+    assert table[["head", "rows"]].to_numpy().tolist() == [["L0H0", "questions"], ["L0H0", "answers"]]
+    expected = clusters.describe(rows, np.concatenate((inputs, inputs**2), axis=-1), level=0.9)
+    assert {name: table.iloc[0][name] for name in vars(expected)} == vars(expected)
+    assert expected.content == clusters.content_share(rows)
+
+
+def test_cuts_are_found_prompt_by_prompt():
+    early = np.arange(8)[:, None] < 3
+    cut = np.where(early, np.eye(8)[0], np.eye(8)[1])
+    mixed = np.eye(8)[np.arange(8) % 2]  # every other row looks elsewhere, so no cut accounts for the clusters
+    noise = 1e-6 * np.random.default_rng(7).random((2, 8, 8))
+    np.testing.assert_allclose(clusters.prompt_cuts(np.stack((cut, mixed)) + noise), [1, 5 / 8])
 
 
 def test_content_share_is_what_position_leaves():
@@ -108,17 +128,6 @@ def test_content_share_is_what_position_leaves():
     # Variances 9 between positions and 1 within: about a tenth, as six positions go.
     by_position *= 3 / np.sqrt(by_position.var(axis=1).mean())
     assert clusters.content_share(by_position + by_prompt) == pytest.approx(0.1, abs=0.02)
-
-
-def test_key_slopes_find_a_planted_slope_and_see_through_position():
-    rng = np.random.default_rng(5)
-    scores, place = rng.normal(size=(300, 9)), 1 + np.arange(9.0)
-    rows = (place + 0.5 * scores) / 40
-    even = rows.mean() * 40
-    np.testing.assert_allclose(clusters.key_slopes(rows, scores + place), 0.5 / even)
-    np.testing.assert_allclose(clusters.key_slopes(rows, -2 * scores), -0.25 / even)
-    assert abs(clusters.key_slopes(rows, rng.normal(size=(300, 9))).mean()) < 0.02  # standard error 0.003
-    assert np.isnan(clusters.key_slopes(rows, np.broadcast_to(place, (300, 9)))).all()
 
 
 ROWS = np.random.default_rng(3).dirichlet(np.ones(6), size=(4, 3))
@@ -132,11 +141,11 @@ ROWS = np.random.default_rng(3).dirichlet(np.ones(6), size=(4, 3))
         (lambda: clusters.cluster_rows(ROWS), "rows: expected"),
         (lambda: clusters.cluster_rows(np.full((5, 2), np.nan)), "rows: expected finite"),
         (lambda: clusters.cut_accuracy([0, 1, 2], [0, 1, 2]), "labels: expected two clusters"),
-        (lambda: clusters.found_by_svm([0, 1], np.ones((3, 1)), [0, 1]), "features: expected"),
-        (lambda: clusters.found_by_svm([0, 1], np.ones((2, 1)), [0, 1], folds=3), "folds: expected"),
+        (lambda: clusters.guessed_by_svm([0, 1], np.ones((3, 1)), [0, 1]), "features: expected"),
+        (lambda: clusters.guessed_by_svm([0, 1], np.ones((2, 1)), [0, 1], folds=3), "folds: expected"),
         (lambda: clusters.content_share(np.ones((2, 3))), "rows: expected"),
         (lambda: clusters.content_share(np.ones((2, 3, 4))), "rows: expected rows that differ"),
-        (lambda: clusters.key_slopes(ROWS[0], ROWS[0, :2]), "scores: expected"),
+        (lambda: clusters.describe_heads(ROWS, np.ones((4, 3, 1)), np.ones((4, 3))), "patterns: expected"),
         (lambda: clusters.describe(ROWS, np.ones((4, 2, 1))), "inputs: expected"),
     ],
 )

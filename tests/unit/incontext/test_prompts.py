@@ -127,6 +127,18 @@ def test_what_is_asked_after_k_points(sampler):
             found.asked(k)
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
+def test_the_first_prompts_are_prompts_of_the_same_kind(sampler):
+    drawn = sampler(4, 3, 3, 0, noise=0.1)
+    found = drawn.first(2)
+    assert torch.equal(found.queries, drawn.queries[:2])
+    assert torch.equal(found.answers, drawn.answers[:2])
+    assert (found.queries is found.xs) == (drawn.queries is drawn.xs)
+    assert (len(found.w), found.noise) == (2, 0.1)
+    with pytest.raises(ValueError, match="n: expected 1 to 4 prompts"):
+        drawn.first(5)
+
+
 # Ridge
 
 

@@ -96,6 +96,11 @@ def test_sure_posteriors_make_averaging_a_choice():
     assert selection.averaging(xs, posterior).tolist() == [[1, 4, 6]]
 
 
+def test_log_loss_is_in_bits():
+    posterior = selection.Posterior([0.1, 0.8], np.log([[[0.5, 0.5], [0.75, 0.25]], [[0.5, 0.5], [0.125, 0.875]]]), np.zeros((2, 2)))
+    np.testing.assert_allclose(posterior.log_loss([0.8, 0.1]), [[1, 2], [1, 3]])
+
+
 def test_stacking_is_ridge_regression_towards_the_prior_mean(simulated):
     xs, ys, _ = simulated
     stacking = selection.Stacking(np.array([0.7, 0.2]), np.diag([0.5, 2.0]), 0.3)
@@ -126,12 +131,14 @@ MIXTURE = selection.Mixture(LABELS, MEANS, COVARIANCES)
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: selection.Mixture.from_prompts(np.ones((2, 3)), np.ones((2, 3)), [0, 1]), "xs, ys: expected"),
-        (lambda: selection.Mixture.from_prompts(np.ones((2, 40, 2)), np.ones((2, 40)), [0]), "labels: expected one a prompt"),
+        (lambda: selection.Mixture.from_prompts(np.ones((2, 3)), np.ones((2, 3)), [0, 1]), "xs: expected"),
+        (lambda: selection.Mixture.from_prompts(np.ones((2, 40, 2)), np.ones((2, 40)), [0]), "labels: expected one for each prompt"),
         (lambda: selection.Mixture.from_prompts(np.ones((2, 40, 2)), np.ones((2, 40)), [1, 1]), "labels: expected two hypotheses"),
         (lambda: selection.Mixture.from_prompts(np.ones((2, 9, 2)), np.ones((2, 9)), [0, 1]), "xs: expected 30 points"),
         (lambda: MIXTURE.posterior(np.ones((2, 3, 1)), np.ones((2, 3))), "xs: expected 2 predictors"),
         (lambda: selection.averaging(np.ones((2, 4, 2)), MIXTURE.posterior(np.ones((2, 3, 2)), np.ones((2, 3)))), "posterior: exp"),
+        (lambda: MIXTURE.posterior(np.ones((2, 3, 2)), np.ones((2, 3))).log_loss([0.1]), "labels: expected one for each of 2 prompts"),
+        (lambda: MIXTURE.posterior(np.ones((2, 3, 2)), np.ones((2, 3))).log_loss([0.1, 0.5]), "labels: expected hypotheses among"),
     ],
 )
 def test_bad_arguments_are_named(call, message):

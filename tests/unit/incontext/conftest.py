@@ -1,0 +1,16 @@
+"""A small regressor whose heads say something, and prompts for it."""
+
+import pytest
+
+from analysis_lib import incontext
+from tests.support import tiny
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny.regressor(loud=True)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return incontext.linear_prompts(30, 5, 2, seed=0)

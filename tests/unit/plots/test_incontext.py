@@ -1,0 +1,113 @@
+"""Figures of regression in context: they draw what they are given, with labels, for one head and for forty-eight layers."""
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis_lib import plots
+
+
+@pytest.fixture(autouse=True)
+def style():
+    with mpl.rc_context():
+        plots.use_style()
+        yield
+        plt.close("all")
+
+
+def curve(n_points):
+    error = np.linspace(1, 0.1, n_points)
+    return pd.DataFrame({"examples": np.arange(n_points), "error": error, "low": error / 2, "high": error * 2})
+
+
+def drawn(figure):
+    """The figure's axes that are in sight, after drawing it."""
+    figure.canvas.draw()
+    return [axis for axis in figure.axes if axis.get_visible()]
+
+
+@pytest.mark.parametrize("n_points", [1, 48])
+def test_curves(n_points):
+    axis = plots.curves({"transformer": curve(n_points), "zero": curve(n_points)}, "error", floor=1e-2, ceiling=3)
+    drawn(axis.figure)
+    assert (axis.get_xlabel(), axis.get_ylabel(), axis.get_yscale()) == ("examples before the question", "error", "log")
+    assert axis.get_ylim() == (1e-2, 3)
+    np.testing.assert_allclose(axis.lines[0].get_ydata(), np.linspace(1, 0.1, n_points))
+    assert [text.get_text() for text in axis.figure.legends[0].get_texts()] == ["transformer", "zero"]
+
+
+def test_curve_panels_have_titles_and_one_legend():
+    figure = plots.curve_panels({"a": {"transformer": curve(5)}, "b": {"zero": curve(5)}, "c": {"zero": curve(5)}}, "error")
+    axes = drawn(figure)
+    assert [axis.get_title(loc="left") for axis in axes] == ["a", "b", "c"]
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"transformer", "zero"}
+    assert figure.get_supylabel() == "error"
+
+
+@pytest.mark.parametrize("examples", [(1,), (1, 2, 3, 5, 9)])
+def test_penalty_profiles_mark_the_nearest(examples):
+    rows = [(k, penalty, abs(np.log(penalty)) + k, penalty == 1) for k in examples for penalty in (0.1, 1.0, 10.0)]
+    profile = pd.DataFrame(rows, columns=["examples", "penalty", "distance", "nearest"])
+    figure = plots.penalty_profiles({"one": profile, "other": profile}, "distance", {"other": 0.25})
+    first, second = drawn(figure)
+    assert first.get_ylabel() == "distance"
+    dots = [line for line in first.lines if line.get_marker() == "o"]
+    assert [dot.get_xdata().tolist() for dot in dots] == [[1.0]] * len(examples)
+    assert len(second.lines) == len(first.lines) + 1
+    assert "optimal penalty" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+@pytest.mark.parametrize("n_layers", [1, 48])
+def test_layer_lines(n_layers):
+    layers = ["embed", *map(str, range(1, n_layers + 1))]
+    table = pd.DataFrame(
+        [(reader, layer, 0.5, 0.4, 0.7) for reader in ("lens", "probe") for layer in layers],
+        columns=["reader", "layer", "estimate", "low", "high"],
+    )
+    figure = plots.layer_lines({"answer": table, "weights": table}, "explained")
+    for axis, title in zip(drawn(figure), ("answer", "weights"), strict=True):
+        assert axis.get_title(loc="left") == title
+        assert axis.get_xlabel() == "layer"
+        labels = [label.get_text() for label in axis.get_xticklabels()]
+        assert labels[0] == "embed"
+        assert 2 <= len(labels) <= 8
+
+
+@pytest.mark.parametrize(("n_layers", "n_heads"), [(1, 1), (48, 2)])
+def test_forest_has_a_row_for_each_head(n_layers, n_heads):
+    names = [f"L{layer}H{head}" for layer in range(n_layers) for head in range(n_heads)]
+    table = pd.DataFrame({"name": names, "estimate": 0.3, "low": 0.1, "high": 0.6})
+    table = pd.concat([table.assign(group=group) for group in ("trained", "untrained")])
+    figure = plots.forest(table, "slope", {"nothing": 0.05}, log=True)
+    (axis,) = drawn(figure)
+    assert axis.get_xlabel() == "slope"
+    assert [label.get_text() for label in axis.get_yticklabels()] == names
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"trained", "untrained", "nothing"}
+
+
+@pytest.mark.parametrize("n_points", [1, 48])
+def test_attention_grid(n_points):
+    rng = np.random.default_rng(0)
+    pattern = rng.random((2 * n_points, 2 * n_points))
+    figure = plots.attention_grid(pattern, rng.normal(size=(n_points, 3)), rng.normal(size=n_points), *np.zeros((2, n_points), int))
+    drawn(figure)
+    maps = [axis.images[0].get_array() for axis in figure.axes if axis.images and axis.images[0].get_array().shape == (n_points, n_points)]
+    kept = [np.asarray(image) for image in maps]
+    for queries in (0, 1):
+        for keys in (0, 1):
+            assert any(np.array_equal(image, pattern[queries::2, keys::2]) for image in kept)
+    labels = {axis.get_xlabel() for axis in figure.axes} | {axis.get_ylabel() for axis in figure.axes}
+    assert {"x query", "y query", "x key", "y key", "attention", "input"} <= labels
+
+
+@pytest.mark.parametrize("n_bins", [1, 9])
+def test_weights_by_odds(n_bins):
+    odds = np.linspace(-8, 8, n_bins)
+    table = pd.DataFrame({"log_odds": odds, "estimate": 0.5, "low": 0.4, "high": 0.6})
+    figure = plots.weights_by_odds(pd.concat([table.assign(answerer=name) for name in ("transformer", "stacking")]))
+    (axis,) = drawn(figure)
+    assert axis.get_xlabel()
+    assert axis.get_ylabel() == "weight on ridge(0.8)"
+    np.testing.assert_allclose(axis.lines[0].get_xdata(), odds)
