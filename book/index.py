@@ -21,7 +21,8 @@
 # 3. **Two layers of attention suffice to continue a pattern.** A model trained on repeated blocks has one head that looks one token back and one that looks up what followed last time. The second scores
 #    {glue:text}`induction.ipynb::ind-induction-score`, where a perfect head has 1. The Polish GPT-2 has {glue:text}`induction.ipynb::ind-gpt2-count` heads of this kind. ({doc}`induction`, {doc}`attention_terms`)
 # 4. **A GPT-2 can learn to do regression on the points in its prompt.** Always answering zero errs {glue:text}`incontext_regression.ipynb::ctx-ratio` times as much as this model does after nine
-#    examples. ({doc}`incontext_regression`)
+#    examples. A second model reads what two regressions predict and does not choose between them, although the evidence would allow it. It gives the best combination instead: its answers lie at
+#    {glue:text}`model_selection.ipynb::ctx-few-to-mean` from the best possible ones and at {glue:text}`model_selection.ipynb::ctx-few-to-hard` from those of a choice, where 1 is the squared distance between the two regressions. ({doc}`incontext_regression`, {doc}`model_selection`)
 # 5. **Sizes that predict one another need not act on one another.** In the GPT-2 the size of an attention update rises with that of the token before it, with coefficients of {glue:text}`attention_norms.ipynb::norms-polish-gpt2-beside`. But
 #    when one update is enlarged, the next one changes by {glue:text}`attention_norms.ipynb::norms-polish-gpt2-acts` in the same unit. ({doc}`attention_norms`)
 #
@@ -38,6 +39,7 @@
 # | {doc}`attention_terms` | Does a head attend by what a token is or by where it stands? |
 # | {doc}`induction` | How do two heads together continue a pattern that they have seen once? |
 # | {doc}`incontext_regression` | Which method of regression does a transformer carry out on the points in its prompt? |
+# | {doc}`model_selection` | Does a transformer choose between two predictors as the evidence says? |
 # | {doc}`attention_norms` | Do sizes of attention updates depend on those of neighbouring tokens? |
 #
 # The chapters of the first part share their two models, and {doc}`models` introduces them. Otherwise each chapter can be read by itself. Code that only draws is folded.
