@@ -1,12 +1,12 @@
 """herbert-mini: a HerBERT-like masked language model on the Polish corpus.
 
-    python -m training.herbert --work training/runs --tokens 24e6
+    python -m training.herbert --work training/runs --tokens 100e6
 
 Whole words are masked (a fifth of them). A post-norm model learns nothing but
 unigram frequencies until some head looks at neighbours, so it starts on short
 contexts (16, then 32, 64, 128 tokens), with sinusoidal positions of the word
-embedding's scale and the output bias at the unigram log-frequencies. AdamW;
-about 1,024 tokens a step. The same command resumes.
+embedding's scale and the output bias at the unigram log-frequencies. AdamW. The
+same command resumes; ``--continue-from`` starts from an exported checkpoint.
 """
 
 import argparse
@@ -17,16 +17,18 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertForMaskedLM, HerbertTokenizer
 
+from training.attention import use_plain_attention
 from training.loop import ChunkedCrossEntropy, autocast, cap_norms, load_ids, train
 
 CONTEXT = 128
-STAGES = [(0.04, 16), (0.12, 32), (0.35, 64), (1.0, 128)]  # (share of tokens, context)
-STEP_TOKENS = 1024
+STAGES = [(1e6, 16), (3e6, 32), (8e6, 64), (math.inf, 128)]  # (up to how many tokens, context)
+BATCHES = [(4e6, 1024), (12e6, 2048), (math.inf, 4096)]  # (up to how many tokens, tokens a batch)
+DECAY_FROM = 0.7
 NORM_CAP = 1.6
 CLS, SEP, MASK = 0, 2, 4
 
 
-def configuration(vocab_size, layers=4, width=192, heads=6):
+def configuration(vocab_size, layers=6, width=256, heads=8):
     """The model's configuration; dropout off, since every text is seen two or three times only."""
     return BertConfig(
         vocab_size=vocab_size, hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
@@ -120,22 +122,23 @@ def loss_of(model, hidden, chosen, batch, chunk, fused=False):
     return ChunkedCrossEntropy.apply(states, decoder.weight, decoder.bias, batch[chosen], chunk, fused)
 
 
-def context_at(share):
-    """Context length after a share of all tokens."""
-    return next(context for end, context in STAGES if share < end or end == 1.0)
+def at_tokens(table, tokens):
+    """The entry of ``STAGES`` or ``BATCHES`` that holds after ``tokens``."""
+    return next(value for end, value in table if tokens < end)
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--work", default=Path("training/runs"), type=Path)
-    parser.add_argument("--tokens", default=24e6, type=float)
-    parser.add_argument("--layers", default=4, type=int)
-    parser.add_argument("--width", default=192, type=int)
-    parser.add_argument("--heads", default=6, type=int)
+    parser.add_argument("--tokens", default=100e6, type=float)
+    parser.add_argument("--layers", default=6, type=int)
+    parser.add_argument("--width", default=256, type=int)
+    parser.add_argument("--heads", default=8, type=int)
     parser.add_argument("--seed", default=0, type=int)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", default=0, type=int)
     parser.add_argument("--compile", action="store_true", help="torch.compile the encoder: faster on a CPU, needs a C++ compiler")
+    parser.add_argument("--continue-from", type=Path, help="an exported checkpoint, for a run whose state is lost")
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -144,6 +147,8 @@ def main(arguments=None):
     tokenizer = HerbertTokenizer.from_pretrained(folder / "tokenizer")
     ends, counts = word_ends(tokenizer), np.bincount(ids, minlength=len(tokenizer))
     model = build(configuration(len(tokenizer), options.layers, options.width, options.heads), options.seed, counts).to(options.device)
+    if options.device == "cpu":
+        use_plain_attention(model)
     if options.compile:
         model.bert.compile()
     check = windows(heldout, range(0, 128 * 2400, 2400), CONTEXT)
@@ -152,8 +157,8 @@ def main(arguments=None):
 
     def batch_loss(step, tokens):
         generator = torch.Generator().manual_seed(options.seed * 10_000_019 + step)
-        context = context_at(tokens / options.tokens)
-        starts = torch.randint(len(ids) - context, (STEP_TOKENS // context,), generator=generator).tolist()
+        context = at_tokens(STAGES, tokens)
+        starts = torch.randint(len(ids) - context, (at_tokens(BATCHES, tokens) // context,), generator=generator).tolist()
         batch = windows(ids, starts, context)
         hidden, chosen = mask_words(batch, ends, 0.2, generator)
         return loss_of(model, *(t.to(options.device) for t in (hidden, chosen, batch)), chunk, options.compile), batch.numel()
@@ -162,14 +167,15 @@ def main(arguments=None):
     def heldout_loss():
         total = 0.0
         with autocast(options.device):
-            for part in zip(check_hidden.split(8), check_chosen.split(8), check.split(8), strict=True):
+            for part in zip(check_hidden.split(32), check_chosen.split(32), check.split(32), strict=True):
                 loss = loss_of(model, *(t.to(options.device) for t in part), chunk, options.compile)
                 total += float(loss) * int(part[1].sum())
         return total / int(check_chosen.sum())
 
     progress = train(
-        folder, model, optimizers_for(model), batch_loss, heldout_loss, total=options.tokens, warmup=200_000,
+        folder, model, optimizers_for(model), batch_loss, heldout_loss, total=options.tokens, warmup=200_000, decay_from=DECAY_FROM,
         after_step=lambda: cap_norms(model.bert.embeddings.word_embeddings.weight, NORM_CAP), device=options.device,
+        continue_from=options.continue_from,
     )
     print(progress)
 

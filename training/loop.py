@@ -6,7 +6,9 @@ nothing but (seed, n), so a run killed and started again sees the same batches.
 
 import csv
 import json
+import math
 import os
+import shutil
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -31,30 +33,86 @@ def unigram_entropy(ids, vocab_size):
     return float(-(p * np.log(p)).sum())
 
 
-def schedule(tokens, total, warmup, decay_from=0.4):
-    """Share of the peak learning rate: linear warm-up, constant, linear to zero."""
-    if tokens < warmup:
-        return (tokens + 1) / warmup
-    return min(1.0, max(0.0, (total - tokens) / ((1 - decay_from) * total)))
+def schedule(tokens, total, warmup, decay_from=0.4, started=0):
+    """Share of the peak learning rate: linear warm-up from ``started``, constant, linear to zero at ``total``."""
+    return max(0.0, min(1.0, (tokens - started + 1) / warmup, (total - tokens) / ((1 - decay_from) * total)))
+
+
+def compute_type(device):
+    """bfloat16 where the device multiplies it natively, else float32, which is then many times faster."""
+    native = torch.device(device).type != "cpu" or torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if native else torch.float32
 
 
 def autocast(device):
     """bf16 autocast where the device computes it natively, else nothing."""
-    kind = torch.device(device).type
-    native = kind != "cpu" or torch.cpu._is_avx512_bf16_supported()
-    return torch.autocast(kind, dtype=torch.bfloat16) if native else nullcontext()
+    kind = compute_type(device)
+    return nullcontext() if kind == torch.float32 else torch.autocast(torch.device(device).type, dtype=kind)
 
 
-def softmax_gradient(logits, targets, n):
-    """Summed cross entropy of logits [row, vocab] and its gradient over ``n``, in bf16."""
-    logits = logits.float()
+def softmax_gradient(logits, bias, targets, n):
+    """Summed cross entropy of logits [row, column] and its gradient over ``n``, in the type of the logits.
+
+    ``bias`` [column] is added to every logit but that of a row's target, see `sampled_columns`; it may be None.
+    """
+    kind, logits = logits.dtype, logits.float()
+    right = torch.arange(logits.shape[1], device=logits.device) == targets
+    if bias is not None:
+        logits = torch.where(right, logits, logits + bias)
     logs = logits.logsumexp(1, keepdim=True)
     loss = (logs - logits.gather(1, targets)).sum()
-    right = torch.arange(logits.shape[1], device=logits.device) == targets
-    return loss, (((logits - logs).exp() - right.float()) / n).to(torch.bfloat16)
+    return loss, (((logits - logs).exp() - right.float()) / n).to(kind)
 
 
 fused_softmax_gradient = torch.compile(softmax_gradient)
+
+
+def sampled_columns(order, targets, n_columns, generator):
+    """Tokens whose logits stand for all: the frequent ones, a sample of the rest, and every target.
+
+    The sum over the vocabulary in a softmax is estimated without bias: frequent tokens count once, a sampled one
+    as often as it has to for the rest, a target that was not sampled in its own row only.
+
+    Parameters
+    ----------
+    order : LongTensor [vocab]
+        Tokens by falling frequency.
+    targets : LongTensor [row]
+    n_columns : int
+        Half of them go to the most frequent tokens.
+    generator : torch.Generator
+
+    Returns
+    -------
+    columns : LongTensor [n_columns]
+    bias : Tensor [n_columns]
+        What to add to the logits of a column in the rows whose target it is not.
+    places : LongTensor [row]
+        The column of each target.
+
+    Raises
+    ------
+    ValueError
+        When the targets leave no room for a sample.
+    """
+    n_frequent = n_columns // 2
+    rest = order[n_frequent:]
+    wanted = torch.zeros(len(order), dtype=torch.bool)
+    wanted[targets] = True
+    only_targets = rest[wanted[rest]]
+    n_sampled = n_columns - n_frequent - len(only_targets)
+    if n_sampled < 1:
+        raise ValueError(f"n_columns is {n_columns}, expected more for {len(only_targets)} rare targets in one batch")
+    drawn = rest[torch.randperm(len(rest), generator=generator)[:n_sampled]]
+    own = only_targets[~torch.isin(only_targets, drawn)]
+    spare = n_columns - n_frequent - n_sampled - len(own)  # targets that were drawn too leave columns empty
+    columns = torch.cat([order[:n_frequent], drawn, own, order[:1].expand(spare)])
+    bias = torch.cat([
+        torch.zeros(n_frequent), torch.full((n_sampled,), math.log(len(rest) / n_sampled)), torch.full((len(own) + spare,), -torch.inf),
+    ])
+    place = torch.empty(len(order), dtype=torch.long)
+    place[columns.flip(0)] = torch.arange(n_columns).flip(0)
+    return columns, bias, place[targets]
 
 
 class ChunkedCrossEntropy(torch.autograd.Function):
@@ -62,20 +120,22 @@ class ChunkedCrossEntropy(torch.autograd.Function):
 
     The logits [row, vocab] never exist as a whole, and gradients are made on the way
     forward, so memory traffic is that of one chunk. ``bias`` may be None; ``fused``
-    compiles the elementwise part, which is worth it for chunks of one shape.
+    compiles the elementwise part, which is worth it for chunks of one shape. ``others``
+    is a constant bias of the columns in all rows but those whose target they are.
     """
 
     @staticmethod
-    def forward(ctx, hidden, weight, bias, targets, chunk, fused=False):
-        low, n = weight.to(torch.bfloat16), len(targets)
+    def forward(ctx, hidden, weight, bias, targets, chunk, fused=False, others=None):
+        kind = compute_type(weight.device)
+        low, n = weight.to(kind), len(targets)
         d_hidden, d_weight = torch.empty_like(hidden), torch.zeros_like(weight)
         d_bias = None if bias is None else torch.zeros_like(bias)
         total = hidden.new_zeros((), dtype=torch.float32)
         gradient = fused_softmax_gradient if fused else softmax_gradient
         for i in range(0, n, chunk):
-            rows = hidden[i : i + chunk].to(torch.bfloat16)
+            rows = hidden[i : i + chunk].to(kind)
             logits = rows @ low.T
-            loss, p = gradient(logits if bias is None else logits + bias, targets[i : i + chunk, None], n)
+            loss, p = gradient(logits if bias is None else logits + bias, others, targets[i : i + chunk, None], n)
             total += loss
             if bias is not None:
                 d_bias += p.sum(0, dtype=torch.float32)
@@ -87,7 +147,7 @@ class ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         d_hidden, d_weight, d_bias = ctx.saved_tensors
-        return grad * d_hidden, grad * d_weight, None if d_bias is None else grad * d_bias, None, None, None
+        return grad * d_hidden, grad * d_weight, None if d_bias is None else grad * d_bias, None, None, None, None
 
 
 def cap_norms(weight, largest):
@@ -167,7 +227,39 @@ def trim_log(path, tokens):
             path.unlink()
 
 
-def train(folder, model, optimizers, batch_loss, heldout_loss, *, total, warmup, after_step, device, save_every=180):
+SNAPSHOTS = [round(1e5 * 10 ** (i / 8)) for i in range(25)]  # tokens, from 100,000 to 100 million
+
+
+def save_snapshot(folder, model, tokens):
+    """Weights in float16 for `training.development`, whole or not at all; tied ones once."""
+    folder.mkdir(exist_ok=True)
+    tensors, seen = {}, set()
+    for name, tensor in model.state_dict().items():
+        if tensor.data_ptr() not in seen:
+            seen.add(tensor.data_ptr())
+            tensors[name] = tensor.half().contiguous()
+    scratch = folder / "snapshot.part"
+    save_file(tensors, scratch, metadata={"tokens": str(tokens)})
+    os.replace(scratch, folder / f"{tokens}.safetensors")
+
+
+def load_exported(exported, folder, model):
+    """Start from an exported checkpoint: its weights, its progress and its log; the optimizer begins anew.
+
+    Raises
+    ------
+    ValueError
+        When the checkpoint is of another configuration.
+    """
+    load_weights(model, {k: v.float() for k, v in load_file(exported / "model.safetensors").items()}, exported)
+    run = json.loads((exported / "evaluation.json").read_text(encoding="utf-8"))["run"]
+    shutil.copy(exported / "training_log.csv", folder / "log.csv")
+    return {"step": run["step"], "tokens": run["tokens"], "seconds": run["seconds"], "started": run["tokens"]}
+
+
+def train(
+    folder, model, optimizers, batch_loss, heldout_loss, *, total, warmup, after_step, device, save_every=180, decay_from=0.4, continue_from=None
+):
     """Run or resume a recipe until ``total`` tokens were seen.
 
     Parameters
@@ -180,19 +272,26 @@ def train(folder, model, optimizers, batch_loss, heldout_loss, *, total, warmup,
         Called after every update, for constraints on the weights.
     save_every : float
         Seconds between two checkpoints.
+    decay_from : float
+        Share of ``total`` from which the learning rate falls.
+    continue_from : path, optional
+        An exported checkpoint to start from where the run has no state of its own.
 
     Returns
     -------
     dict
-        ``step``, ``tokens``, ``seconds``: the progress at the end.
+        ``step``, ``tokens``, ``seconds``, ``started`` (tokens at which the optimizer was new): the progress at the end.
     """
     folder = Path(folder)
-    progress = load_state(folder, model, optimizers) or {"step": 0, "tokens": 0, "seconds": 0.0}
+    progress = load_state(folder, model, optimizers)
+    if progress is None and continue_from is not None:
+        progress = load_exported(Path(continue_from), folder, model)
+    progress = {"started": 0} | (progress or {"step": 0, "tokens": 0, "seconds": 0.0})
     trim_log(folder / "log.csv", progress["tokens"])
     peaks = [[g["lr"] for g in o.param_groups] for o in optimizers]
     running, last_save, last_log, clock = [], time.time(), progress["tokens"], time.time()
     while progress["tokens"] < total:
-        share = schedule(progress["tokens"], total, warmup)
+        share = schedule(progress["tokens"], total, warmup, decay_from, progress["started"])
         for optimizer, lrs in zip(optimizers, peaks, strict=True):
             for group, lr in zip(optimizer.param_groups, lrs, strict=True):
                 group["lr"] = lr * share
@@ -205,12 +304,14 @@ def train(folder, model, optimizers, batch_loss, heldout_loss, *, total, warmup,
             optimizer.zero_grad(set_to_none=True)
         after_step()
         running.append(float(loss.detach()))
-        now = time.time()
-        progress = {"step": progress["step"] + 1, "tokens": progress["tokens"] + n, "seconds": progress["seconds"] + now - clock}
+        now, before = time.time(), progress["tokens"]
+        progress |= {"step": progress["step"] + 1, "tokens": before + n, "seconds": progress["seconds"] + now - clock}
         clock = now
+        if any(before < at <= progress["tokens"] for at in SNAPSHOTS):
+            save_snapshot(folder / "snapshots", model, progress["tokens"])
         if progress["tokens"] - last_log >= 250_000 or progress["tokens"] >= total:
-            losses = {"train_loss": round(float(np.mean(running)), 4), "heldout_loss": round(heldout_loss(), 4)}
-            append_log(folder / "log.csv", {**progress, **losses, "lr_share": round(share, 4), "seconds": round(progress["seconds"], 1)})
+            row = {k: progress[k] for k in ("step", "tokens")} | {"seconds": round(progress["seconds"], 1), "lr_share": round(share, 4)}
+            append_log(folder / "log.csv", {**row, "train_loss": round(float(np.mean(running)), 4), "heldout_loss": round(heldout_loss(), 4)})
             running, last_log = [], progress["tokens"]
         if time.time() - last_save > save_every or progress["tokens"] >= total:
             save_state(folder, model, optimizers, progress)
