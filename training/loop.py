@@ -95,7 +95,7 @@ def sampled_columns(order, targets, n_columns, generator):
     ValueError
         When the targets leave no room for a sample.
     """
-    n_frequent = n_columns // 2
+    n_frequent = min(n_columns // 2, len(order) - 1)
     rest = order[n_frequent:]
     wanted = torch.zeros(len(order), dtype=torch.bool)
     wanted[targets] = True
@@ -103,15 +103,17 @@ def sampled_columns(order, targets, n_columns, generator):
     n_sampled = n_columns - n_frequent - len(only_targets)
     if n_sampled < 1:
         raise ValueError(f"n_columns is {n_columns}, expected more for {len(only_targets)} rare targets in one batch")
+    n_sampled = min(n_sampled, len(rest))
     drawn = rest[torch.randperm(len(rest), generator=generator)[:n_sampled]]
     own = only_targets[~torch.isin(only_targets, drawn)]
     spare = n_columns - n_frequent - n_sampled - len(own)  # targets that were drawn too leave columns empty
     columns = torch.cat([order[:n_frequent], drawn, own, order[:1].expand(spare)])
-    bias = torch.cat([
-        torch.zeros(n_frequent), torch.full((n_sampled,), math.log(len(rest) / n_sampled)), torch.full((len(own) + spare,), -torch.inf),
-    ])
+    bias = torch.zeros(n_columns)
+    bias[n_frequent : n_frequent + n_sampled] = math.log(len(rest) / n_sampled)
+    bias[n_frequent + n_sampled :] = -torch.inf
     place = torch.empty(len(order), dtype=torch.long)
-    place[columns.flip(0)] = torch.arange(n_columns).flip(0)
+    used = n_columns - spare
+    place[columns[:used]] = torch.arange(used)
     return columns, bias, place[targets]
 
 
@@ -139,6 +141,7 @@ class ChunkedCrossEntropy(torch.autograd.Function):
             total += loss
             if bias is not None:
                 d_bias += p.sum(0, dtype=torch.float32)
+            p = p.to(kind)
             d_hidden[i : i + chunk] = (p @ low).to(hidden.dtype)
             d_weight += p.T @ rows
         ctx.save_for_backward(d_hidden, d_weight, d_bias)

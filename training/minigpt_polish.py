@@ -22,7 +22,8 @@ from transformers import GPT2TokenizerFast
 from analysis_lib.models.minigpt import MiniGPT, MiniGPTConfig
 from training.evaluate import evaluate_gpt2
 from training.export import CHECKPOINTS, interval
-from training.loop import ChunkedCrossEntropy, autocast, cap_norms, load_ids, load_weights, train
+from training.loop import ChunkedCrossEntropy, autocast, cap_norms, compute_type, load_ids, load_weights, train
+from training.muon import Muon
 from training.polish_gpt2 import CONTEXT, epoch_starts, windows
 from training.tokens import read_documents
 
@@ -45,7 +46,7 @@ def configuration(vocab_size=16384):
 def optimizers_for(model):
     """Muon for the heads' matrices, AdamW for embedding and positions."""
     return [
-        torch.optim.Muon(list(model.blocks.parameters()), lr=0.02, momentum=0.95, weight_decay=0.02),
+        Muon(list(model.blocks.parameters()), dtype=compute_type(model.embed.weight.device)),
         torch.optim.AdamW([model.embed.weight, model.positions.weight], lr=TABLE_RATE, betas=(0.9, 0.98), weight_decay=0.1, fused=True),
     ]
 
@@ -146,7 +147,7 @@ def main(arguments=None):
     chunk = 512 if options.device == "cpu" else 8192
 
     def batch_loss(_step, tokens):
-        starts = epoch_starts(len(ids), options.batch, tokens // (options.batch * CONTEXT), options.seed)
+        starts = epoch_starts(len(ids), options.batch, tokens // CONTEXT, options.seed)
         return loss_of(model, windows(ids, starts).to(options.device), chunk, options.compile), options.batch * CONTEXT
 
     @torch.no_grad()
