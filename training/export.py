@@ -3,7 +3,8 @@
     python -m training.export --work training/runs --model polish-gpt2-mini
 
 writes ``analysis_lib/checkpoints/<model>/``: the old folder is replaced only when
-the new one is whole.
+the new one is whole. A run that is not done goes to a folder of its own with
+``--to training/checkpoints``, from which ``--continue-from`` takes it up again.
 """
 
 import argparse
@@ -101,14 +102,15 @@ def card(name, model, figures, run):
     return "\n".join(lines)
 
 
-def export(name, work, layers, heads, seed, device, note=""):
-    """Write the checkpoint folder of one model; returns its path."""
-    folder, target = work / name, CHECKPOINTS / name
+def export(name, work, layers, heads, seed, device, note="", checkpoints=None):
+    """Write the folder of one model below ``checkpoints``, by default the embedded ones; returns its path."""
+    checkpoints = CHECKPOINTS if checkpoints is None else checkpoints
+    folder, target = work / name, checkpoints / name
     model, tokenizer, progress = restore(name, folder, layers, heads)
     model = model.half().float()  # what is measured is what is shipped
     figures = evaluate(name, model, tokenizer, folder, seed)
     run = {**progress, "seed": seed, "device": device, "train_tokens": len(load_ids(folder / "train.bin")), "note": note}
-    scratch = CHECKPOINTS / f".{name}.part"
+    scratch = checkpoints / f".{name}.part"
     shutil.rmtree(scratch, ignore_errors=True)
     model.half().save_pretrained(scratch)
     tokenizer.save_pretrained(scratch)
@@ -117,7 +119,7 @@ def export(name, work, layers, heads, seed, device, note=""):
     (scratch / "README.md").write_text(card(name, model, figures, run), encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
     scratch.rename(target)
-    shutil.copy(work / "manifest.json", CHECKPOINTS / "corpus.json")
+    shutil.copy(work / "manifest.json", checkpoints / "corpus.json")
     return target
 
 
@@ -125,13 +127,14 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--work", default=Path("training/runs"), type=Path)
     parser.add_argument("--model", choices=MODELS, required=True)
-    parser.add_argument("--layers", default=4, type=int)
-    parser.add_argument("--heads", default=6, type=int)
+    parser.add_argument("--layers", default=6, type=int)
+    parser.add_argument("--heads", default=8, type=int)
     parser.add_argument("--seed", default=0, type=int)
+    parser.add_argument("--to", type=Path, help="folder of checkpoints; the embedded ones by default")
     parser.add_argument("--device-name", default=f"CPU, {platform.machine()}, one thread")
     parser.add_argument("--note", default="", help="what the card should say of the run besides its settings")
     options = parser.parse_args(arguments)
-    target = export(options.model, options.work, options.layers, options.heads, options.seed, options.device_name, options.note)
+    target = export(options.model, options.work, options.layers, options.heads, options.seed, options.device_name, options.note, options.to)
     print((target / "README.md").read_text(encoding="utf-8"))
 
 
