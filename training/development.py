@@ -1,0 +1,127 @@
+"""When things appear: what a model's snapshots measure along its training.
+
+    python -m training.development --work training/runs --model polish-gpt2-mini
+
+reads the snapshots that a run keeps at logarithmic steps and writes ``development.csv`` beside its log, a row a number:
+``tokens, measure, source, layer, head, value``. Snapshots that are in the table are not measured again.
+"""
+
+import argparse
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+from safetensors.torch import load_file
+
+from analysis_lib import geometry, models, projections, texts, weights
+from analysis_lib.activations import run
+from analysis_lib.circuits import copying_scores
+from analysis_lib.circuits.standard_probe import model_head_scores
+from analysis_lib.projections.relations import permuted_null
+from analysis_lib.vocabulary import Lexicon
+from training.export import KINDS
+from training.evaluate import masked_ranks, next_token_losses
+from training.loop import load_ids, load_weights
+from training.tokens import MODELS, heldout_sources
+
+FIELDS = ["tokens", "measure", "source", "layer", "head", "value"]
+HEAD_SCORES = ("previous token", "induction", "duplicate token")
+HELDOUT_TOKENS = 16_384  # of each source: a curve's point, not a card's figure
+PARAGRAPHS = 20
+PAIRS = 50
+
+
+def heldout_losses(name, loaded, ids_by_source):
+    """Held-out loss of each source, nats a token: (source, loss) pairs."""
+    for source, ids in ids_by_source.items():
+        ids = ids[:HELDOUT_TOKENS]
+        if name == "polish-gpt2-mini":
+            yield source, float(next_token_losses(loaded.model, ids).mean())
+        else:
+            yield source, float(masked_ranks(loaded.model, loaded.tokenizer, ids)["loss"].mean())
+
+
+def pair_shares(loaded, lexicon):
+    """Share of each head's best VO pairs of words that agree in lemma and in case: (relation, layer, head, share) tuples."""
+    found, vocabulary = weights.extract(loaded), loaded.vocabulary
+    keep, groups = vocabulary.keep(words=True, whole_words=True, min_length=2), vocabulary.form_groups
+    for layer in range(found.n_layers):
+        for head in range(found.n_heads):
+            left, right = projections.vo_factors(found, layer, head)
+            pairs = projections.top_pairs(left, right, PAIRS, keep_left=keep, keep_right=keep, groups=groups)
+            shares = permuted_null(pairs.left_ids, pairs.right_ids, lexicon, groups, n_permutations=1)["share"]
+            yield "same_lemma", layer, head, float(shares["same_lemma"])
+            yield "same_case", layer, head, float(shares["same_case"])
+
+
+def measure(name, loaded, ids_by_source, lexicon):
+    """All rows of one snapshot, without its tokens: dicts of the other ``FIELDS``."""
+    for source, loss in heldout_losses(name, loaded, ids_by_source):
+        yield {"measure": "heldout_loss", "source": source, "value": loss}
+    scores = {kind: model_head_scores(loaded, kind) for kind in HEAD_SCORES}
+    scores["copying"] = copying_scores(weights.extract(loaded), centre=True)
+    for kind, table in scores.items():
+        for (layer, head), value in np.ndenumerate(table):
+            yield {"measure": kind, "layer": layer, "head": head, "value": float(value)}
+    states = run(loaded, texts.paragraphs()[:PARAGRAPHS]).states
+    for layer, value in enumerate(geometry.mean_cosine(states)):
+        yield {"measure": "anisotropy", "layer": layer, "value": float(value)}
+    for relation, layer, head, value in pair_shares(loaded, lexicon):
+        yield {"measure": relation, "layer": layer, "head": head, "value": value}
+
+
+def develop(name, work, layers, heads):
+    """Measure the snapshots of one run that are not in its table yet; returns the table's path."""
+    folder = work / name
+    path, snapshots = folder / "development.csv", sorted((folder / "snapshots").glob("*.safetensors"), key=lambda p: int(p.stem))
+    rows = read_table(path)
+    done = {int(row["tokens"]) for row in rows}
+    recipe, kind, tokenizer_kind = KINDS[name]
+    tokenizer = tokenizer_kind.from_pretrained(folder / "tokenizer")
+    ids_by_source = {"heldout": load_ids(folder / "heldout.bin"), **heldout_sources(folder)}
+    lexicon = None
+    for snapshot in snapshots:
+        if int(snapshot.stem) in done:
+            continue
+        tensors = {k: v.float() for k, v in load_file(snapshot).items()}
+        table = next(v for k, v in tensors.items() if k.endswith(("wte.weight", "word_embeddings.weight")))
+        model = kind(recipe.configuration(table.shape[0], layers, table.shape[1], heads))
+        load_weights(model, tensors, snapshot)
+        loaded = models.wrap(model.eval(), tokenizer)
+        lexicon = lexicon or Lexicon.from_forms(loaded.vocabulary.text)
+        rows += [{"tokens": snapshot.stem} | row for row in measure(name, loaded, ids_by_source, lexicon)]
+        write_table(path, rows)
+    return path
+
+
+def read_table(path):
+    """Rows of a table that is there, as dicts of text."""
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_table(path, rows):
+    """Write the table whole or not at all."""
+    scratch = path.with_suffix(".part")
+    with open(scratch, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(scratch, path)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--work", default=Path("training/runs"), type=Path)
+    parser.add_argument("--model", choices=MODELS, required=True)
+    parser.add_argument("--layers", default=6, type=int)
+    parser.add_argument("--heads", default=8, type=int)
+    options = parser.parse_args(arguments)
+    print(develop(options.model, options.work, options.layers, options.heads))
+
+
+if __name__ == "__main__":
+    main()
