@@ -20,26 +20,16 @@ from analysis_lib.circuits import copying_scores
 from analysis_lib.circuits.standard_probe import model_head_scores
 from analysis_lib.projections.relations import permuted_null
 from analysis_lib.vocabulary import Lexicon
+from training.evaluate import heldout_losses, heldout_sources
 from training.export import KINDS
-from training.evaluate import masked_ranks, next_token_losses
-from training.loop import load_ids, load_weights
-from training.tokens import MODELS, heldout_sources
+from training.loop import load_weights
+from training.tokens import MODELS
 
 FIELDS = ["tokens", "measure", "source", "layer", "head", "value"]
 HEAD_SCORES = ("previous token", "induction", "duplicate token")
 HELDOUT_TOKENS = 16_384  # of each source: a curve's point, not a card's figure
 PARAGRAPHS = 20
 PAIRS = 50
-
-
-def heldout_losses(name, loaded, ids_by_source):
-    """Held-out loss of each source, nats a token: (source, loss) pairs."""
-    for source, ids in ids_by_source.items():
-        ids = ids[:HELDOUT_TOKENS]
-        if name == "polish-gpt2-mini":
-            yield source, float(next_token_losses(loaded.model, ids).mean())
-        else:
-            yield source, float(masked_ranks(loaded.model, loaded.tokenizer, ids)["loss"].mean())
 
 
 def pair_shares(loaded, lexicon):
@@ -57,7 +47,8 @@ def pair_shares(loaded, lexicon):
 
 def measure(name, loaded, ids_by_source, lexicon):
     """All rows of one snapshot, without its tokens: dicts of the other ``FIELDS``."""
-    for source, loss in heldout_losses(name, loaded, ids_by_source):
+    short = {source: ids[:HELDOUT_TOKENS] for source, ids in ids_by_source.items()}
+    for source, loss in heldout_losses(name, loaded.model, loaded.tokenizer, short):
         yield {"measure": "heldout_loss", "source": source, "value": loss}
     scores = {kind: model_head_scores(loaded, kind) for kind in HEAD_SCORES}
     scores["copying"] = copying_scores(weights.extract(loaded), centre=True)
@@ -79,7 +70,7 @@ def develop(name, work, layers, heads):
     done = {int(row["tokens"]) for row in rows}
     recipe, kind, tokenizer_kind = KINDS[name]
     tokenizer = tokenizer_kind.from_pretrained(folder / "tokenizer")
-    ids_by_source = {"heldout": load_ids(folder / "heldout.bin"), **heldout_sources(folder)}
+    ids_by_source = heldout_sources(folder)
     lexicon = None
     for snapshot in snapshots:
         if int(snapshot.stem) in done:

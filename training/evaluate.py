@@ -4,15 +4,34 @@ Losses are in nats a token, a word and a character, so that vocabularies of othe
 sizes can be compared; intervals are bootstraps over held-out windows.
 """
 
+import json
+
 import numpy as np
 import torch
 
 from training.herbert import CONTEXT as HERBERT_CONTEXT
 from training.herbert import mask_words, windows, word_ends
-from training.loop import unigram_entropy
+from training.loop import load_ids, unigram_entropy
 from training.polish_gpt2 import CONTEXT as GPT2_CONTEXT
 
 MASK_RATE = 0.15
+
+
+def heldout_sources(folder):
+    """Held-out ids by source: ``old`` (the novels and textbooks that all checkpoints were measured on) and the newer sources.
+
+    Parameters
+    ----------
+    folder : Path
+        A model's folder of ``training.tokens``.
+
+    Returns
+    -------
+    dict of str to ndarray
+    """
+    new = load_ids(folder / "heldout_new.bin")
+    spans = json.loads((folder / "heldout_new.json").read_text(encoding="utf-8"))
+    return {"old": load_ids(folder / "heldout.bin")} | {source: new[first:end] for source, (first, end) in spans.items()}
 
 
 def bootstrap_ratio(numerators, denominators, seed=0, draws=2000):
@@ -80,6 +99,15 @@ def masked_ranks(model, tokenizer, ids, seed=0, batch=32):
             }
         )
     return {k: np.concatenate([r[k] for r in rows]) for k in rows[0]}
+
+
+def heldout_losses(name, model, tokenizer, ids_by_source):
+    """Held-out loss of each source, nats a (masked) token: (source, loss) pairs."""
+    for source, ids in ids_by_source.items():
+        if name == "polish-gpt2-mini":
+            yield source, float(next_token_losses(model, ids).mean())
+        else:
+            yield source, float(masked_ranks(model, tokenizer, ids)["loss"].mean())
 
 
 def evaluate_gpt2(model, untrained, train_ids, heldout_ids, text):

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from transformers import BertForMaskedLM, GPT2LMHeadModel, GPT2TokenizerFast, HerbertTokenizer
 
 from training import herbert, polish_gpt2
-from training.evaluate import evaluate_gpt2, evaluate_herbert
+from training.evaluate import evaluate_gpt2, evaluate_herbert, heldout_losses, heldout_sources
 from training.loop import load_ids
 from training.tokens import MODELS, read_documents
 
@@ -52,9 +52,10 @@ def evaluate(name, model, tokenizer, folder, seed):
     untrained = type(model)(model.config).eval()
     text = "\n".join(p for document in read_documents(folder.parent / "heldout.jsonl") for p in document)
     ids = [load_ids(folder / f"{split}.bin") for split in ("train", "heldout")]
+    by_source = {"heldout_loss_by_source": dict(heldout_losses(name, model, tokenizer, heldout_sources(folder)))}
     if name == "polish-gpt2-mini":
-        return evaluate_gpt2(model, untrained, *ids, text)
-    return evaluate_herbert(model, untrained, tokenizer, *ids, text)
+        return evaluate_gpt2(model, untrained, *ids, text) | by_source
+    return evaluate_herbert(model, untrained, tokenizer, *ids, text) | by_source
 
 
 def interval(figure, scale=1.0, digits=3):
@@ -70,8 +71,7 @@ def card(name, model, figures, run):
         f"`{type(model).__name__}`, {sum(p.numel() for p in model.parameters()):,} parameters, made for this book by "
         f"`training/{'polish_gpt2' if name == 'polish-gpt2-mini' else 'herbert'}.py`.", "",
         "| | |", "|---|---|",
-        "| data | ELTeC-pol, 62 novels of 1840-1939 in modern spelling (texts in the public domain, edition CC BY 4.0), "
-        "and three OpenStax textbooks (CC BY 4.0); 6.5 million words |",
+        f"| data | {run['train_words'] / 1e6:.1f} million words of {len(run['sources'])} sources, see below |",
         "| licence | CC BY 4.0 |",
         f"| tokens seen | {run['tokens']:,} ({run['tokens'] / run['train_tokens']:.2f} passes over {run['train_tokens']:,}) |",
         f"| held-out loss | {interval(figures['heldout_loss'])} nats a {loss} |",
@@ -92,14 +92,26 @@ def card(name, model, figures, run):
         f"| device, wall time | {run['device']}; {run['seconds'] / 3600:.2f} hours |",
         f"| seed | {run['seed']} |",
         *([f"| the run | {run['note']} |"] if run.get("note") else []),
-        "| precision | float16 on disk, trained with bf16 autocast over float32 weights |",
+        "| precision | float16 on disk; trained in float32, with bf16 autocast where the device multiplies bf16 natively |",
+        "", "| source | words | licence | repository and commit | held-out loss |", "|---|---|---|---|---|",
+        *source_rows(figures["heldout_loss_by_source"], run["sources"]),
         "", "The loss curve is in `training_log.csv`, all figures in `evaluation.json`. Intervals are bootstraps over",
-        "held-out windows; the held-out set is 3 novels and 10 textbook modules, whole documents never trained on.", "",
-        "Limits: a small model trained briefly on old novels and textbooks. It shows how the book's methods work on a",
-        "real, trained Polish model that anyone can load at once; it says little about large models. Its Polish is",
-        "that of 1840-1939 and of textbooks, with the views of their time. Not for use outside this book.", "",
+        "held-out windows; the held-out set is 3 novels and 10 textbook modules, whole documents never trained on. Losses by",
+        "source are those of a second held-out set, whole documents of the newer sources, in nats a token.", "",
+        "Limits: a small model trained briefly. It shows how the book's methods work on a real, trained Polish model that",
+        "anyone can load at once; it says little about large models. Half of its Polish is that of 1840-1939, with the views",
+        "of their time, the other half that of law, parliament, textbooks and manuals. Not for use outside this book.", "",
     ]
     return "\n".join(lines)
+
+
+def source_rows(losses, sources):
+    """Rows of the card's table of sources; the older sources have their losses in the first table."""
+    return [
+        f"| {s['source']} | {s['train_words']:,} | {s['licence']} | {s['origin']} | "
+        f"{format(losses[s['source']], '.3f') if s['source'] in losses else 'see above'} |"
+        for s in sources
+    ]
 
 
 def export(name, work, layers, heads, seed, device, note="", checkpoints=None):
@@ -109,12 +121,17 @@ def export(name, work, layers, heads, seed, device, note="", checkpoints=None):
     model, tokenizer, progress = restore(name, folder, layers, heads)
     model = model.half().float()  # what is measured is what is shipped
     figures = evaluate(name, model, tokenizer, folder, seed)
+    manifest = json.loads((work / "manifest.json").read_text(encoding="utf-8"))
     run = {**progress, "seed": seed, "device": device, "train_tokens": len(load_ids(folder / "train.bin")), "note": note}
+    run |= {key: manifest[key] for key in ("train_words", "sources")}
     scratch = checkpoints / f".{name}.part"
     shutil.rmtree(scratch, ignore_errors=True)
     model.half().save_pretrained(scratch)
     tokenizer.save_pretrained(scratch)
     shutil.copy(folder / "log.csv", scratch / "training_log.csv")
+    for measured in ("development.csv", "token_counts.npz"):
+        if (folder / measured).exists():
+            shutil.copy(folder / measured, scratch / measured)
     (scratch / "evaluation.json").write_text(json.dumps({**figures, "run": run}, indent=1) + "\n", encoding="utf-8")
     (scratch / "README.md").write_text(card(name, model, figures, run), encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
