@@ -67,10 +67,17 @@ def card(name, model, figures, run):
     """Model card in Markdown."""
     loss = "next token" if name == "polish-gpt2-mini" else "masked token"
     lines = [
-        "---", "language: pl", "license: cc-by-4.0", "---", f"# {name}", "",
+        "---",
+        "language: pl",
+        "license: cc-by-4.0",
+        "---",
+        f"# {name}",
+        "",
         f"`{type(model).__name__}`, {sum(p.numel() for p in model.parameters()):,} parameters, made for this book by "
-        f"`training/{'polish_gpt2' if name == 'polish-gpt2-mini' else 'herbert'}.py`.", "",
-        "| | |", "|---|---|",
+        f"`training/{'polish_gpt2' if name == 'polish-gpt2-mini' else 'herbert'}.py`.",
+        "",
+        "| | |",
+        "|---|---|",
         f"| data | {run['train_words'] / 1e6:.1f} million words of {len(run['sources'])} sources, see below |",
         "| licence | CC BY 4.0 |",
         f"| tokens seen | {run['tokens']:,} ({run['tokens'] / run['train_tokens']:.2f} passes over {run['train_tokens']:,}) |",
@@ -83,8 +90,7 @@ def card(name, model, figures, run):
     ]
     if "top10" in figures:
         lines += [
-            f"| masked token is the first guess | {interval(figures['top1'], 100, 1)} %; "
-            f"unigram {100 * figures['unigram_top1']:.1f} % |",
+            f"| masked token is the first guess | {interval(figures['top1'], 100, 1)} %; unigram {100 * figures['unigram_top1']:.1f} % |",
             f"| masked token among the first ten | {interval(figures['top10'], 100, 1)} %; "
             f"unigram {100 * figures['unigram_top10']:.1f} %; untrained {100 * figures['untrained_top10']:.1f} % |",
         ]
@@ -93,14 +99,19 @@ def card(name, model, figures, run):
         f"| seed | {run['seed']} |",
         *([f"| the run | {run['note']} |"] if run.get("note") else []),
         "| precision | float16 on disk; trained in float32, with bf16 autocast where the device multiplies bf16 natively |",
-        "", "| source | words | licence | repository and commit | held-out loss |", "|---|---|---|---|---|",
+        "",
+        "| source | words | licence | repository and commit | held-out loss |",
+        "|---|---|---|---|---|",
         *source_rows(figures["heldout_loss_by_source"], run["sources"]),
-        "", "The loss curve is in `training_log.csv`, all figures in `evaluation.json`. Intervals are bootstraps over",
+        "",
+        "The loss curve is in `training_log.csv`, all figures in `evaluation.json`. Intervals are bootstraps over",
         "held-out windows; the held-out set is 3 novels and 10 textbook modules, whole documents never trained on. Losses by",
-        "source are those of a second held-out set, whole documents of the newer sources, in nats a token.", "",
+        "source are those of a second held-out set, whole documents of the newer sources, in nats a token.",
+        "",
         "Limits: a small model trained briefly. It shows how the book's methods work on a real, trained Polish model that",
         "anyone can load at once; it says little about large models. Half of its Polish is that of 1840-1939, with the views",
-        "of their time, the other half that of law, parliament, textbooks and manuals. Not for use outside this book.", "",
+        "of their time, the other half that of law, parliament, textbooks and manuals. Not for use outside this book.",
+        "",
     ]
     return "\n".join(lines)
 
@@ -124,6 +135,7 @@ def export(name, work, layers, heads, seed, device, note="", checkpoints=None):
     manifest = json.loads((work / "manifest.json").read_text(encoding="utf-8"))
     run = {**progress, "seed": seed, "device": device, "train_tokens": len(load_ids(folder / "train.bin")), "note": note}
     run |= {key: manifest[key] for key in ("train_words", "sources")}
+    checkpoints.mkdir(parents=True, exist_ok=True)
     scratch = checkpoints / f".{name}.part"
     shutil.rmtree(scratch, ignore_errors=True)
     model.half().save_pretrained(scratch)

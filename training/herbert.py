@@ -31,9 +31,17 @@ CLS, SEP, MASK = 0, 2, 4
 def configuration(vocab_size, layers=6, width=256, heads=8):
     """The model's configuration; dropout off, since every text is seen two or three times only."""
     return BertConfig(
-        vocab_size=vocab_size, hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
-        intermediate_size=4 * width, max_position_embeddings=CONTEXT, hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0, pad_token_id=1, bos_token_id=CLS, eos_token_id=SEP,
+        vocab_size=vocab_size,
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=4 * width,
+        max_position_embeddings=CONTEXT,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        pad_token_id=1,
+        bos_token_id=CLS,
+        eos_token_id=SEP,
     )
 
 
@@ -173,8 +181,16 @@ def main(arguments=None):
         return total / int(check_chosen.sum())
 
     progress = train(
-        folder, model, optimizers_for(model), batch_loss, heldout_loss, total=options.tokens, warmup=200_000, decay_from=DECAY_FROM,
-        after_step=lambda: cap_norms(model.bert.embeddings.word_embeddings.weight, NORM_CAP), device=options.device,
+        folder,
+        model,
+        optimizers_for(model),
+        batch_loss,
+        heldout_loss,
+        total=options.tokens,
+        warmup=200_000,
+        decay_from=DECAY_FROM,
+        after_step=lambda: cap_norms(model.bert.embeddings.word_embeddings.weight, NORM_CAP),
+        device=options.device,
         continue_from=options.continue_from,
     )
     print(progress)

@@ -198,7 +198,7 @@ def load_state(folder, model, optimizers):
         for key, value in tensors.items():
             head = f"optimizer.{i}."
             if key.startswith(head):
-                j, slot = key[len(head):].split(".", 1)
+                j, slot = key[len(head) :].split(".", 1)
                 state.setdefault(int(j), {})[slot] = value
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     with safe_open(path, "pt") as file:
@@ -261,7 +261,19 @@ def load_exported(exported, folder, model):
 
 
 def train(
-    folder, model, optimizers, batch_loss, heldout_loss, *, total, warmup, after_step, device, save_every=180, decay_from=0.4, continue_from=None
+    folder,
+    model,
+    optimizers,
+    batch_loss,
+    heldout_loss,
+    *,
+    total,
+    warmup,
+    after_step,
+    device,
+    save_every=180,
+    decay_from=0.4,
+    continue_from=None,
 ):
     """Run or resume a recipe until ``total`` tokens were seen.
 
@@ -314,7 +326,9 @@ def train(
             save_snapshot(folder / "snapshots", model, progress["tokens"])
         if progress["tokens"] - last_log >= 250_000 or progress["tokens"] >= total:
             row = {k: progress[k] for k in ("step", "tokens")} | {"seconds": round(progress["seconds"], 1), "lr_share": round(share, 4)}
-            append_log(folder / "log.csv", {**row, "train_loss": round(float(np.mean(running)), 4), "heldout_loss": round(heldout_loss(), 4)})
+            append_log(
+                folder / "log.csv", {**row, "train_loss": round(float(np.mean(running)), 4), "heldout_loss": round(heldout_loss(), 4)}
+            )
             running, last_log = [], progress["tokens"]
         if time.time() - last_save > save_every or progress["tokens"] >= total:
             save_state(folder, model, optimizers, progress)

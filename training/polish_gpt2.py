@@ -29,9 +29,18 @@ DECAY_FROM = 0.7
 def configuration(vocab_size, layers=6, width=256, heads=8):
     """The model's configuration; ``gelu_fast`` as in the hub model."""
     return GPT2Config(
-        vocab_size=vocab_size, n_positions=CONTEXT, n_embd=width, n_layer=layers, n_head=heads,
-        activation_function="gelu_fast", resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
-        bos_token_id=0, eos_token_id=0, tie_word_embeddings=True,
+        vocab_size=vocab_size,
+        n_positions=CONTEXT,
+        n_embd=width,
+        n_layer=layers,
+        n_head=heads,
+        activation_function="gelu_fast",
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=0,
+        eos_token_id=0,
+        tie_word_embeddings=True,
     )
 
 
@@ -143,8 +152,17 @@ def main(arguments=None):
             return float(torch.stack([loss_of(model, part, chunk, options.compile) for part in check.split(16)]).mean())
 
     progress = train(
-        folder, model, optimizers_for(model), batch_loss, heldout_loss, total=options.tokens, warmup=200_000, decay_from=DECAY_FROM,
-        after_step=lambda: cap_norms(model.transformer.wte.weight, NORM_CAP), device=options.device, continue_from=options.continue_from,
+        folder,
+        model,
+        optimizers_for(model),
+        batch_loss,
+        heldout_loss,
+        total=options.tokens,
+        warmup=200_000,
+        decay_from=DECAY_FROM,
+        after_step=lambda: cap_norms(model.transformer.wte.weight, NORM_CAP),
+        device=options.device,
+        continue_from=options.continue_from,
     )
     print(progress)
 

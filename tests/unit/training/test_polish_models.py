@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokeniz
 
 import training.__main__ as everything
 from tests.support import tiny
-from training import attention, evaluate, export, herbert, loop, muon, polish_gpt2, tokens
+from training import attention, development, evaluate, export, herbert, loop, muon, polish_gpt2, tokens
 
 ROUNDING = 2.0**-8  # largest relative error of rounding to bf16
 
@@ -56,8 +56,10 @@ def test_markers_and_special_tokens(byte_level, end_of_word):
     assert byte_level.tokenize("nie wiem nie")[0] == byte_level.tokenize("a potem nie")[-1] == "Ġnie"
     assert "nie</w>" in end_of_word.tokenize("potem nie idź")
     assert end_of_word.convert_tokens_to_ids(tokens.HERBERT_SPECIAL) == [0, 1, 2, 3, 4]
-    assert (herbert.CLS, herbert.SEP, herbert.MASK) == (0, 2, 4) == tuple(
-        getattr(end_of_word, f"{name}_token_id") for name in ("cls", "sep", "mask")
+    assert (
+        (herbert.CLS, herbert.SEP, herbert.MASK)
+        == (0, 2, 4)
+        == tuple(getattr(end_of_word, f"{name}_token_id") for name in ("cls", "sep", "mask"))
     )
     ids = end_of_word("nie")["input_ids"]
     assert (ids[0], ids[-1]) == (0, 2)
@@ -368,7 +370,9 @@ def test_muon_makes_matrices_nearly_orthogonal(shape):
     left, _, right = torch.linalg.svd(matrices, full_matrices=False)
     made = muon.orthogonalise(matrices)
     sizes = torch.linalg.svdvals(made)
-    assert 0.5 < float(sizes.min()) and float(sizes.max()) < 1.3  # the interval the coefficients were made for, with the smallest of a square
+    assert (
+        0.5 < float(sizes.min()) and float(sizes.max()) < 1.3
+    )  # the interval the coefficients were made for, with the smallest of a square
     cosines = (made * (left @ right)).sum((1, 2)) / made.flatten(1).norm(dim=1) / shape[-1] ** 0.5 / (min(shape[1:]) / shape[-1]) ** 0.5
     assert (cosines > 0.95).all()  # in the direction of the nearest orthogonal matrix
 
@@ -534,8 +538,17 @@ def train(folder, steps, kill_at=None, before_step=lambda step: None, continue_f
         return loss_at(model, step), 250_000
 
     loop.train(
-        folder, model, optimizers, batch_loss, lambda: 1.0, total=steps * 250_000, warmup=500_000,
-        after_step=lambda: loop.cap_norms(model.transformer.wte.weight, 1.6), device="cpu", save_every=-1, continue_from=continue_from,
+        folder,
+        model,
+        optimizers,
+        batch_loss,
+        lambda: 1.0,
+        total=steps * 250_000,
+        warmup=500_000,
+        after_step=lambda: loop.cap_norms(model.transformer.wte.weight, 1.6),
+        device="cpu",
+        save_every=-1,
+        continue_from=continue_from,
     )
     return model
 
@@ -599,7 +612,9 @@ def test_unigram_figures():
 
 def test_losses_a_word_and_a_character():
     assert evaluate.per_word_and_character(2.0, 6, "dwa słowa i trzy") == {
-        "nats_per_word": 3.0, "nats_per_character": 0.75, "tokens_per_word": 1.5,
+        "nats_per_word": 3.0,
+        "nats_per_character": 0.75,
+        "tokens_per_word": 1.5,
     }
 
 
@@ -674,7 +689,11 @@ def finished(request, work):
     optimizers = recipe.optimizers_for(model)
     loop.save_state(work / name, model, optimizers, {"step": 3, "tokens": 768, "seconds": 1.0})
     loop.append_log(work / name / "log.csv", dict.fromkeys(loop.LOG_FIELDS, 1))
-    (work / "manifest.json").write_text('{"novels": 1}', encoding="utf-8")
+    ids = loop.load_ids(work / name / "heldout.bin")
+    tokens.write_ids(work / name / "heldout_new.bin", np.array(ids))
+    (work / name / "heldout_new.json").write_text(json.dumps({"statutes": [0, len(ids)]}), encoding="utf-8")
+    source = {"source": "statutes", "train_words": 1234, "licence": "no copyright", "origin": "someone/laws abc"}
+    (work / "manifest.json").write_text(json.dumps({"train_words": 1234, "sources": [source]}), encoding="utf-8")
     return name, model, work
 
 
@@ -702,7 +721,12 @@ def test_a_checkpoint_is_what_was_trained_in_float16(finished, tmp_path, monkeyp
     assert figures["run"]["tokens"] == 768
     # an untrained model knows nothing: its loss is the logarithm of the vocabulary, or a little more
     assert figures["heldout_loss"]["mean"] == pytest.approx(math.log(model.config.vocab_size), abs=0.2)
-    assert f"| tokens seen | 768 ({768 / figures['run']['train_tokens']:.2f} passes" in (target / "README.md").read_text(encoding="utf-8")
+    card = (target / "README.md").read_text(encoding="utf-8")
+    assert f"| tokens seen | 768 ({768 / figures['run']['train_tokens']:.2f} passes" in card
+    loss = figures["heldout_loss_by_source"]["statutes"]
+    assert loss == pytest.approx(math.log(model.config.vocab_size), abs=0.2)
+    assert f"| statutes | 1,234 | no copyright | someone/laws abc | {loss:.3f} |" in card
+    assert export.export(name, work, 1, 2, 0, "CPU", checkpoints=tmp_path / "unfinished") == tmp_path / "unfinished" / name
 
 
 def test_a_state_that_lacks_weights_is_not_exported(finished, tmp_path):
@@ -711,6 +735,33 @@ def test_a_state_that_lacks_weights_is_not_exported(finished, tmp_path):
     save_file(kept, tmp_path / "state.safetensors", {"progress": "{}"})
     with pytest.raises(ValueError, match="missing"):
         export.restore(name, tmp_path, 1, 2)
+
+
+# --- development along training ---
+
+
+def test_snapshots_are_measured_once(finished, monkeypatch):
+    name, model, work = finished
+    folder = work / name
+    loop.save_snapshot(folder / "snapshots", model, 256)
+    measured = []
+
+    def measure(_name, loaded, ids_by_source, _lexicon):
+        measured.append(loaded)
+        assert set(ids_by_source) == {"old", "statutes"}
+        yield {"measure": "heldout_loss", "source": "old", "value": 1.5}
+
+    monkeypatch.setattr(development, "measure", measure)
+    path = development.develop(name, work, 1, 2)
+    assert development.read_table(path) == [
+        {"tokens": "256", "measure": "heldout_loss", "source": "old", "layer": "", "head": "", "value": "1.5"}
+    ]
+    for key, value in measured[0].model.state_dict().items():
+        assert torch.equal(value, model.state_dict()[key].half().float())
+    loop.save_snapshot(folder / "snapshots", model, 512)
+    development.develop(name, work, 1, 2)
+    assert len(measured) == 2
+    assert [row["tokens"] for row in development.read_table(path)] == ["256", "512"]
 
 
 # --- everything in turn ---
