@@ -370,9 +370,9 @@ def test_muon_makes_matrices_nearly_orthogonal(shape):
     left, _, right = torch.linalg.svd(matrices, full_matrices=False)
     made = muon.orthogonalise(matrices)
     sizes = torch.linalg.svdvals(made)
-    assert (
-        0.5 < float(sizes.min()) and float(sizes.max()) < 1.3
-    )  # the interval the coefficients were made for, with the smallest of a square
+    # the interval that the coefficients were made for, and a little more for the smallest value of a square matrix
+    assert float(sizes.min()) > 0.5
+    assert float(sizes.max()) < 1.3
     cosines = (made * (left @ right)).sum((1, 2)) / made.flatten(1).norm(dim=1) / shape[-1] ** 0.5 / (min(shape[1:]) / shape[-1]) ** 0.5
     assert (cosines > 0.95).all()  # in the direction of the nearest orthogonal matrix
 
