@@ -17,9 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
+from transformers import PreTrainedModel
 
 from analysis_lib.activations import hooks, sites
 from analysis_lib.activations.text_windows import Encoded, Window, checked_texts, token_table, windows_of
+from analysis_lib.models import LoadedModel
 
 
 @dataclass(frozen=True)
@@ -95,13 +97,20 @@ class Activations:
 
 
 def run(
-    loaded, texts: Sequence[str], *, batch_size: int = 16, stride: int | None = None, outputs: Sequence[str] = (), states: bool = True
+    loaded: LoadedModel,
+    texts: Sequence[str],
+    *,
+    batch_size: int = 16,
+    stride: int | None = None,
+    outputs: Sequence[str] = (),
+    states: bool = True,
 ) -> Activations:
     """Run a model on texts and keep what its layers compute.
 
     Parameters
     ----------
-    loaded : LoadedModel, or any object with `model` (GPT-2 or BERT, in eval mode) and `tokenizer` (fast)
+    loaded : LoadedModel
+        With a fast tokenizer. `models.wrap` makes one of a model that is in memory.
     texts : sequence of str
         At least one; none empty.
     batch_size : int
@@ -121,12 +130,14 @@ def run(
 
     Raises
     ------
+    TypeError
+        `loaded` is a bare model.
     ValueError
         Empty or over-long text (index and lengths named), unknown output, unknown architecture, model in training
         mode, tokenizer without offsets, attention implementation that returns no patterns.
     """
+    outputs = _checked_settings(loaded, batch_size, outputs)
     model = loaded.model
-    outputs = _checked_settings(model, batch_size, outputs)
     encoded, windows = _encoded(loaded, texts, stride)
     store = _Store([len(text.ids) for text in encoded], outputs)
     passes = _fill(store, model, windows, batch_size, outputs, states)
@@ -135,13 +146,14 @@ def run(
 
 
 def run_ids(
-    loaded, sequences: Sequence[Sequence[int]], *, batch_size: int = 64, outputs: Sequence[str] = (), states: bool = True
+    loaded: LoadedModel, sequences: Sequence[Sequence[int]], *, batch_size: int = 64, outputs: Sequence[str] = (), states: bool = True
 ) -> Activations:
     """Run a model on sequences of token ids, as they are: no text, no special tokens added.
 
     Parameters
     ----------
-    loaded : LoadedModel, or any object with `model` (in eval mode); its tokenizer is not asked
+    loaded : LoadedModel
+        Its tokenizer is not asked.
     sequences : sequence of sequences of int, or integer array [sequence, position]
         At least one; none empty or longer than the model's context. Lengths may differ.
     batch_size : int
@@ -159,8 +171,8 @@ def run_ids(
     ValueError
         A sequence that is empty, too long or holds an id outside the vocabulary (its index named); and as for `run`.
     """
+    outputs = _checked_settings(loaded, batch_size, outputs)
     model = loaded.model
-    outputs = _checked_settings(model, batch_size, outputs)
     sequences = _checked_sequences(sequences, model.config)
     places = [np.arange(len(ids)) for ids in sequences]
     windows = [Window(index, 0, ids, place, place) for index, (ids, place) in enumerate(zip(sequences, places, strict=True))]
@@ -169,7 +181,7 @@ def run_ids(
     return Activations(layers=sites.sites_of(model).layers, tokens=_id_table(sequences), passes=passes, **store.arrays)
 
 
-def tokens_of(loaded, texts: Sequence) -> pd.DataFrame:
+def tokens_of(loaded: LoadedModel, texts: Sequence) -> pd.DataFrame:
     """The table of tokens that `run` gives for texts, or `run_ids` for sequences of ids, without running the model.
 
     Parameters
@@ -194,7 +206,7 @@ def tokens_of(loaded, texts: Sequence) -> pd.DataFrame:
     return token_table(encoded, windows, np.r_[0, np.cumsum([len(text.ids) for text in encoded])])
 
 
-def _encoded(loaded, texts: Sequence[str], stride: int | None) -> tuple[list[Encoded], list[Window]]:
+def _encoded(loaded: LoadedModel, texts: Sequence[str], stride: int | None) -> tuple[list[Encoded], list[Window]]:
     """Texts as tokens, and the windows that they are read in."""
     tokenizer = loaded.tokenizer
     if not getattr(tokenizer, "is_fast", False):
@@ -282,11 +294,13 @@ class _Store:
         patterns[window.text][:, :, queries[:, None], window.positions] = seen
 
 
-def _checked_settings(model, batch_size: int, outputs: Sequence[str]) -> tuple[str, ...]:
+def _checked_settings(loaded: LoadedModel, batch_size: int, outputs: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(loaded, PreTrainedModel):
+        raise TypeError(f"loaded: expected a LoadedModel, found a bare {type(loaded).__name__}; models.wrap(model, tokenizer) makes one")
     outputs = hooks.checked_outputs(outputs)
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; expected at least 1")
-    if model.training:
+    if loaded.model.training:
         raise ValueError("loaded.model is in training mode, where dropout changes states; expected model.eval()")
-    sites.sites_of(model)  # refuses an unknown architecture before anything is encoded
+    sites.sites_of(loaded.model)  # refuses an unknown architecture before anything is encoded
     return outputs

@@ -19,10 +19,13 @@ or leaves it open. A token that can do both can stand as a whole word (`whole_wo
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
+from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+BYTE_OF = {letter: byte for byte, letter in bytes_to_unicode().items()}
+"""The letters in which byte-level BPE writes bytes (Radford et al. 2019): 256 of them; `Ġ` is the space."""
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 SPACE_MARKS = "Ġ▁"
@@ -292,29 +295,9 @@ def _kind_of(tokenizer: PreTrainedTokenizerBase) -> str:
     )
 
 
-@lru_cache(maxsize=1)
-def byte_alphabet() -> dict[str, int]:
-    """The letters in which byte-level BPE writes bytes: printable Latin-1 for itself, the rest from U+0100 on.
-
-    Returns
-    -------
-    dict
-        Character to byte, 256 of them; `Ġ` is 0x20.
-
-    Notes
-    -----
-    Radford et al. 2019, `bytes_to_unicode` in GPT-2's `encoder.py`.
-    """
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable]
-    letters = {chr(byte): byte for byte in printable}
-    return letters | {chr(0x100 + place): byte for place, byte in enumerate(others)}
-
-
 def _read_byte_level(token: str) -> tuple[str, bool, bool]:
     """Text, can start a word, can end a word."""
-    alphabet = byte_alphabet()
-    surface = bytes(alphabet[letter] for letter in token).decode("utf-8", errors="replace")
+    surface = bytes(BYTE_OF[letter] for letter in token).decode("utf-8", errors="replace")
     spaced = len(surface) > 1 and surface[0] == " "
     return surface[1:] if spaced else surface, spaced, True
 

@@ -369,6 +369,8 @@ def test_what_cannot_be_run_is_refused_by_name(load):
     loaded.model.train()
     with pytest.raises(ValueError, match="training mode"):
         activations.run(loaded, TEXTS)
+    with pytest.raises(TypeError, match="found a bare GPT2LMHeadModel; models.wrap"):
+        activations.run(load("gpt2").model, TEXTS)
     slow = SimpleNamespace(model=load("gpt2").model, tokenizer=SimpleNamespace(is_fast=False))
     with pytest.raises(ValueError, match="fast tokenizer"):
         activations.run(slow, TEXTS)
