@@ -2,13 +2,17 @@
 
     python -m training.tokens --work training/runs --vocab 16384
 
-writes ``training/runs/<model>/tokenizer/`` and ``train.bin``, ``heldout.bin``
-(uint16) for ``polish-gpt2-mini`` and ``herbert-mini``.
+writes for ``polish-gpt2-mini`` and ``herbert-mini`` a folder with ``tokenizer/``,
+``train.bin`` (training documents in shuffled order), ``heldout.bin`` and
+``heldout_new.bin`` (uint16), ``heldout_new.json`` (where each source begins and
+ends in ``heldout_new.bin``) and ``token_counts.npz``.
 """
 
 import argparse
 import json
 import os
+import random
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +29,13 @@ def read_documents(path):
     """Documents of a ``.jsonl`` file of ``training.corpus``, each a list of paragraphs."""
     with open(path, encoding="utf-8") as lines:
         return [json.loads(line)["text"].split("\n") for line in lines]
+
+
+def read_sources(path):
+    """Documents of a ``.jsonl`` file by source, in the order of the sources' names."""
+    with open(path, encoding="utf-8") as lines:
+        rows = sorted((json.loads(line) for line in lines), key=lambda row: (row["source"], row["id"]))
+    return {source: [row["text"].split("\n") for row in own] for source, own in groupby(rows, key=lambda row: row["source"])}
 
 
 def byte_level(paragraphs, vocab_size):
@@ -65,16 +76,44 @@ def herbert(paragraphs, vocab_size):
 
 def encode(tokenizer, documents, paragraph_end, document_end):
     """Token ids of documents in one row; ``paragraph_end`` and ``document_end`` are lists of ids."""
-    row = []
+    parts = []
     for paragraphs in documents:
         encoded = tokenizer(paragraphs, add_special_tokens=False, verbose=False)["input_ids"]
-        for ids in encoded:
-            row += ids + paragraph_end
-        row += document_end
-    ids = np.array(row)
+        row = [i for ids in encoded for i in ids + paragraph_end] + document_end
+        parts.append(np.array(row, dtype=np.int32))
+    ids = np.concatenate(parts)
     if ids.max() >= 2**16:
         raise ValueError(f"token ids reach {ids.max()}, expected to fit in 16 bits")
     return ids.astype(np.uint16)
+
+
+def token_counts(tokenizer, ids):
+    """How often each token occurs in a row of ids, and how often as a whole word.
+
+    A token is a whole word where it consists of letters and neither it nor the next
+    token goes on with a word that the token before began.
+
+    Returns
+    -------
+    (numpy.ndarray, numpy.ndarray)
+        Occurrences and whole words, [vocab].
+    """
+    names = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    if any(name.endswith("</w>") for name in names):
+        letters = np.array([name.removesuffix("</w>").isalpha() for name in names])
+        opens = np.array([not name.endswith("</w>") for name in names])  # the next token goes on with the word
+        goes_on = np.ones(len(names), bool)
+    else:
+        surfaces = [tokenizer.convert_tokens_to_string([name]) for name in names]  # half a letter is shown as \ufffd
+        lettered = [(s == "" or s[0].isalpha() or s[0] == "\ufffd", s == "" or s[-1].isalpha() or s[-1] == "\ufffd") for s in surfaces]
+        letters = np.array([s.strip(" ").isalpha() for s in surfaces])
+        goes_on, opens = (np.array(side) for side in zip(*lettered, strict=True))
+    special = np.isin(np.arange(len(names)), tokenizer.all_special_ids)
+    letters, opens, goes_on = letters & ~special, opens & ~special, goes_on & ~special
+    joined = np.zeros(len(ids) + 1, bool)
+    joined[1:-1] = opens[ids[:-1]] & goes_on[ids[1:]]
+    whole = letters[ids] & ~joined[:-1] & ~joined[1:]
+    return np.bincount(ids, minlength=len(names)), np.bincount(ids[whole], minlength=len(names))
 
 
 def write_ids(path, ids):
@@ -84,11 +123,13 @@ def write_ids(path, ids):
     os.replace(scratch, path)
 
 
-def prepare(name, work, vocab_size):
-    """Train one model's tokenizer on the training documents and encode both splits."""
-    documents = {split: read_documents(work / f"{split}.jsonl") for split in ("train", "heldout")}
-    paragraphs = [p for document in documents["train"] for p in document]
-    tokenizer = (byte_level if name == "polish-gpt2-mini" else herbert)(paragraphs, vocab_size)
+def prepare(name, work, vocab_size, seed=0):
+    """Train one model's tokenizer on the training documents and encode all splits.
+
+    Training documents are shuffled, so that the registers alternate along ``train.bin``.
+    """
+    train = read_documents(work / "train.jsonl")
+    tokenizer = (byte_level if name == "polish-gpt2-mini" else herbert)([p for document in train for p in document], vocab_size)
     folder = work / name
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder / "tokenizer")
@@ -96,12 +137,20 @@ def prepare(name, work, vocab_size):
         ends = [tokenizer.convert_tokens_to_ids("Ċ")], [tokenizer.eos_token_id]
     else:
         ends = [], [tokenizer.sep_token_id]
-    counts = {}
-    for split, texts in documents.items():
-        ids = encode(tokenizer, texts, *ends)
-        write_ids(folder / f"{split}.bin", ids)
-        counts[split] = len(ids)
-    return tokenizer, counts
+    random.Random(seed).shuffle(train)
+    ids = {"train": encode(tokenizer, train, *ends), "heldout": encode(tokenizer, read_documents(work / "heldout.jsonl"), *ends)}
+    bounds, rows = {}, [np.zeros(0, np.uint16)]
+    for source, documents in read_sources(work / "heldout_new.jsonl").items():
+        start = sum(map(len, rows))
+        rows.append(encode(tokenizer, documents, *ends))
+        bounds[source] = [start, start + len(rows[-1])]
+    (folder / "heldout_new.json").write_text(json.dumps(bounds, indent=1) + "\n")
+    total, whole = token_counts(tokenizer, ids["train"])
+    np.savez_compressed(folder / "token_counts.npz", total=total, whole_word=whole)
+    for split, row in {"train": ids["train"], "heldout_new": np.concatenate(rows), "heldout": ids["heldout"]}.items():
+        write_ids(folder / f"{split}.bin", row)
+        ids[split] = row
+    return tokenizer, {split: len(row) for split, row in ids.items()}
 
 
 def main(arguments=None):

@@ -1,0 +1,5 @@
+"""``python -m training.corpus``."""
+
+from training.corpus.build import main
+
+main()
