@@ -67,10 +67,10 @@ serve: book
 bench: $(READY)
 	@for script in benchmarks/[!_]*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
 
-# From the two archives to new checkpoints, see training/README.md: make train ARGS="--eltec ELTeC-pol-level1.tar.xz --openstax openstax-pl.tar.xz". Hours on
+# From the archives of text to new checkpoints, see training/README.md: make train ARGS="--archives FOLDER". Hours on
 # a CPU; a run that was stopped goes on where it was. minigpt-induction and the regressors draw their own data: make train-small needs no archive.
 train: $(READY)
-	@test -n "$(ARGS)" || { echo 'make train ARGS="--eltec archive --openstax archive": see training/README.md'; exit 1; }
+	@test -n "$(ARGS)" || { echo 'make train ARGS="--archives folder": see training/README.md'; exit 1; }
 	$(PY) -m training $(ARGS)
 	$(PY) -m training.minigpt_polish
 	$(PY) -m training.minigpt_polish --export

@@ -1,6 +1,6 @@
 """All recipes in turn: corpus, tokenizers, both models, checkpoints.
 
-    python -m training --eltec ELTeC-pol-level1.tar.xz --openstax openstax-pl.tar.xz
+    python -m training --archives FOLDER
 
 The same command resumes: text and token ids that lie in ``--work`` are not made
 again, and a model goes on from its last saved state. A fresh start is another folder.
@@ -17,8 +17,7 @@ from training import corpus, export, herbert, polish_gpt2, tokens
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__.split("\n")[0])
-    parser.add_argument("--eltec", required=True, type=Path)
-    parser.add_argument("--openstax", required=True, type=Path)
+    parser.add_argument("--archives", required=True, type=Path, help="folder of the archives of text")
     parser.add_argument("--work", default=Path("training/runs"), type=Path)
     parser.add_argument("--tokens", default=24e6, type=float, help="tokens that each model sees")
     parser.add_argument("--vocab", default=16384, type=int)
@@ -29,7 +28,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     work = ["--work", str(options.work)]
     if not (options.work / "manifest.json").exists():  # what a step writes last
-        corpus.main(["--eltec", str(options.eltec), "--openstax", str(options.openstax), "--out", str(options.work)])
+        corpus.main(["--archives", str(options.archives), "--out", str(options.work)])
     for name in tokens.MODELS:
         if not (options.work / name / "heldout.bin").exists():
             tokens.main([*work, "--vocab", str(options.vocab), "--model", name])

@@ -58,9 +58,9 @@ def amending(paragraphs):
     return "amending act" if "o zmianie" in title or "zmieniająca" in title or "o uchyleniu" in title else None
 
 
-def later_than_1930(paragraphs):
-    """Books that speak of years after 1930 are later than that."""
-    return "later than 1930" if re.search(r"\b(?:19[3-9]|20[0-2])\d\b", "\n".join(paragraphs)) else None
+def later_book(paragraphs):
+    """Books that speak of 1930 or a later year are at least as late; the years in the table do not belong to their pages."""
+    return "speaks of 1930 or later" if re.search(r"\b(?:19[3-9]|20[0-2])\d\b", "\n".join(paragraphs)) else None
 
 
 OFFICIAL = "official texts, no copyright (Polish copyright act of 4 February 1994, art. 4)"
@@ -69,8 +69,9 @@ SOURCES = (
         "eltec", "ELTeC-pol-level1.tar.xz", ".xml",
         "0f72d7eca3b687e4d746e86723fa940b8c4bf3f515ab080bcb60cfb030c074a4",
         "8fd73facaf72e0b71aa941b903b2ea2e065bf0aa8a7779ae42dcabc94c927719",
-        tei_cnxml.tei, "fiction", "texts in the public domain, edition CC BY 4.0: Polish Novel Collection (ELTeC-pol), edited by Joanna Byszuk, version 1.0.0, 2021, "
-        "DOI 10.5281/zenodo.4662725",
+        tei_cnxml.tei, "fiction",
+        "texts in the public domain, edition CC BY 4.0: Polish Novel Collection (ELTeC-pol), edited by Joanna Byszuk, "
+        "version 1.0.0, 2021, DOI 10.5281/zenodo.4662725",
         "COST-ELTeC/ELTeC-pol 95fe196e35720b3de9644ef3ef1d1bb242bae99a", spelling=rules.OLD_SPELLING, earlier=True,
     ),
     Source(
@@ -137,7 +138,7 @@ SOURCES = (
         "c50b44b83270a57ed80a5b73dfb378be0808e8383a00c2648f06dd0659db67c5",
         lines.pages, "fiction", "freely licensed pages of Polish Wikisource",
         "poleval/2021-ocr-correction ffa9156a3acc46d2d57517c13eb4cb692d183626", spelling=rules.INTERWAR_SPELLING,
-        refuse=later_than_1930,
+        refuse=later_book,
     ),
 )
 

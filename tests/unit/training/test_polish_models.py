@@ -88,8 +88,9 @@ def test_documents_become_one_row_of_ids(byte_level, end_of_word):
 def work(tmp_path_factory):
     """A work folder with a tiny corpus, both tokenizers and both splits' ids."""
     folder = tmp_path_factory.mktemp("work")
-    for split, copies in (("train", 60), ("heldout", 20)):
-        rows = [json.dumps({"id": str(i), "text": "\n".join(tiny.SENTENCES)}, ensure_ascii=False) for i in range(copies)]
+    text = "\n".join(tiny.SENTENCES)
+    for split, copies in (("train", 60), ("heldout", 20), ("heldout_new", 5)):
+        rows = [json.dumps({"id": str(i), "source": "ab"[i % 2], "text": text}, ensure_ascii=False) for i in range(copies)]
         (folder / f"{split}.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
     tokens.main(["--work", str(folder), "--vocab", "320", "--model", "polish-gpt2-mini"])
     tokens.prepare("herbert-mini", folder, 160)
@@ -785,10 +786,10 @@ def test_all_recipes_run_in_turn_and_finished_steps_are_not_repeated(tmp_path, m
     monkeypatch.setattr(everything.polish_gpt2, "main", step("gpt2"))
     monkeypatch.setattr(everything.herbert, "main", step("herbert"))
     monkeypatch.setattr(everything.export, "main", step("export"))
-    work = ["--eltec", "a", "--openstax", "b", "--work", str(tmp_path)]
+    work = ["--archives", "a", "--work", str(tmp_path)]
     everything.main([*work, "--tokens", "3e5", "--threads", "2", "--compile", "--device", "cpu"])
     assert [name for name, _ in calls] == ["corpus", "tokens", "tokens", "gpt2", "herbert", "export", "export"]
-    assert calls[0][1] == f"--eltec a --openstax b --out {tmp_path}"
+    assert calls[0][1] == f"--archives a --out {tmp_path}"
     assert calls[1][1].endswith("--vocab 16384 --model polish-gpt2-mini")
     assert calls[3][1] == f"--work {tmp_path} --tokens 300000.0 --seed 0 --device cpu --threads 2 --compile --vocab 16384"
     assert calls[4][1] == f"--work {tmp_path} --tokens 300000.0 --seed 0 --device cpu --threads 2 --compile"

@@ -1,0 +1,89 @@
+"""What the tokens step writes beside the tokenizers: shuffled training ids, ranges of sources, counts of words."""
+
+import json
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+from transformers import AutoTokenizer
+
+from training import loop, tokens
+
+TEXTS = {
+    "las": ["Sosna rosła w lesie.", "W lesie rosła sosna i brzoza, a „sosna” była wysoka."],
+    "rzeka": ["Rzeka płynęła przez las: rzeka, rzeczka, Rzeczna.", "Brzozowy most stał nad rzeką nr 12."],
+}
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("work")
+    for split, copies in (("train", 12), ("heldout", 2), ("heldout_new", 3)):
+        rows = [
+            {"id": f"{source}/{i:02d}", "source": source, "text": "\n".join([f"Dokument {i}.", *texts])}
+            for i in range(copies)
+            for source, texts in TEXTS.items()
+        ]
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), encoding="utf-8")
+    tokens.prepare("polish-gpt2-mini", folder, 420)
+    tokens.prepare("herbert-mini", folder, 110)
+    return folder
+
+
+def load(work, name):
+    return AutoTokenizer.from_pretrained(work / name / "tokenizer")
+
+
+@pytest.mark.parametrize("name", tokens.MODELS)
+def test_ranges_of_the_second_held_out_set_hold_their_sources_alone(work, name):
+    tokenizer = load(work, name)
+    ids = loop.load_ids(work / name / "heldout_new.bin")
+    ranges = json.loads((work / name / "heldout_new.json").read_text())
+    assert list(ranges) == ["las", "rzeka"]
+    assert ranges["las"][0] == 0
+    assert ranges["las"][1] == ranges["rzeka"][0]
+    assert ranges["rzeka"][1] == len(ids)
+    texts = {source: tokenizer.decode(ids[start:end]) for source, (start, end) in ranges.items()}
+    assert texts["las"].count("lesie") == 2 * 3
+    assert "most" not in texts["las"]
+    assert texts["rzeka"].count("most") == 3
+    assert "lesie" not in texts["rzeka"]
+
+
+def test_training_documents_are_whole_shuffled_and_in_the_same_order_again(work):
+    tokenizer = load(work, "polish-gpt2-mini")
+    ids = loop.load_ids(work / "polish-gpt2-mini" / "train.bin")
+    order = re.findall(r"Dokument (\d+)\.\s+(Sosna|Rzeka)", tokenizer.decode(ids))
+    assert sorted(order) == sorted((str(i), first) for i in range(12) for first in ("Sosna", "Rzeka"))
+    assert order != sorted(order, key=lambda found: (int(found[0]), found[1] == "Rzeka"))
+    tokens.prepare("polish-gpt2-mini", work, 420)
+    assert np.array_equal(loop.load_ids(work / "polish-gpt2-mini" / "train.bin"), ids)
+
+
+@pytest.mark.parametrize("name", tokens.MODELS)
+def test_whole_words_are_counted_as_a_reader_would(work, name):
+    tokenizer = load(work, name)
+    counts = np.load(work / name / "token_counts.npz")
+    ids = loop.load_ids(work / name / "train.bin")
+    assert counts["total"].tolist() == np.bincount(ids, minlength=len(tokenizer)).tolist()
+    assert (counts["whole_word"] <= counts["total"]).all()
+    everything = " ".join(text for texts in TEXTS.values() for text in ["Dokument", *texts])
+    words = {word: 12 * count for word, count in Counter(re.findall(r"[^\W\d_]+", everything)).items()}
+    whole = Counter()
+    for token, count in enumerate(counts["whole_word"].tolist()):
+        whole[tokenizer.convert_tokens_to_string([tokenizer.convert_ids_to_tokens(token)]).strip()] += count
+    found = {word: count for word, count in whole.items() if count}
+    assert len(found) > 8
+    assert found == {word: words[word] for word in found}
+    assert {"sosna", "w", "i"} <= set(found)
+
+
+def test_pieces_of_words_are_not_whole_words(work):
+    tokenizer = load(work, "polish-gpt2-mini")
+    ids = np.array(tokenizer("Sosna rosła")["input_ids"] + tokenizer.convert_tokens_to_ids(["Ġw", "Ġw", "i"]), np.uint16)
+    total, whole = tokens.token_counts(tokenizer, ids)
+    once = tokenizer.convert_tokens_to_ids("Ġw")
+    assert total[once] == 2
+    assert whole[once] == 1  # the second is followed by a letter
+    assert whole[tokenizer.convert_tokens_to_ids("i")] == 0
