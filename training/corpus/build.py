@@ -198,7 +198,7 @@ def manifest(splits, ledger):
     """Counts of documents and words by split, source and register, and what each rule removed."""
     table, registers = [], Counter()
     for source in SOURCES:
-        row = {key: getattr(source, key) for key in ("name", "register", "licence", "origin")}
+        row = {"source": source.name} | {key: getattr(source, key) for key in ("register", "licence", "origin")}
         row["read_words"] = ledger.read[source.name]
         for name, documents in splits.items():
             own = [p for _, s, p in documents if s == source.name]
@@ -208,7 +208,7 @@ def manifest(splits, ledger):
         row["split_words_joined"] = ledger.joined[source.name]
         registers[source.register] += row["train_words"]
         table.append(row)
-    rows = {row["name"]: row for row in table}
+    rows = {row["source"]: row for row in table}
     return {
         **{f"{name}_words": sum(row[f"{name}_words"] for row in table) for name in splits},
         "words_by_register": dict(registers),
@@ -250,7 +250,7 @@ def main(arguments=None):
         write(options.out / f"{name}.jsonl", text)
     write(options.out / "manifest.json", json.dumps(report, ensure_ascii=False, indent=1) + "\n")
     for row in report["sources"]:
-        print(*(row[key] for key in ("name", "train_words", "heldout_words", "heldout_new_words", "removed_words")))
+        print(*(row[key] for key in ("source", "train_words", "heldout_words", "heldout_new_words", "removed_words")))
     print({key: value for key, value in report.items() if key.endswith(("_words", "_sha256", "_register"))})
 
 

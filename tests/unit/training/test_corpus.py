@@ -121,13 +121,13 @@ def test_every_word_read_is_kept_or_removed_by_a_rule(made):
     for row in report["sources"]:
         kept = row["train_words"] + row["heldout_words"] + row["heldout_new_words"]
         assert row["read_words"] == kept + sum(row["removed_words"].values()) + row["split_words_joined"]
-        assert row["train_words"] == sum(len(WORD.findall(d["text"])) for d in read["train"] if d["source"] == row["name"])
+        assert row["train_words"] == sum(len(WORD.findall(d["text"])) for d in read["train"] if d["source"] == row["source"])
     assert sum(report["words_by_register"].values()) == report["train_words"]
 
 
 def test_what_was_left_out_is_counted_by_rule(made):
     _, read, report = made
-    rows = {row["name"]: row for row in report["sources"]}
+    rows = {row["source"]: row for row in report["sources"]}
     assert rows["eltec"]["left_out_documents"] == {"old spelling": 1}
     assert list(report["novels_left_out"]) == ["POL9999_old"]
     assert (report["novels"], report["modules"]) == (40, 80)
@@ -143,7 +143,7 @@ def test_a_source_is_thinned_to_so_many_words(tmp_path, monkeypatch):
     limited = [dataclasses.replace(s, most_words=3000) if s.name == "ustawy" else s for s in sources.SOURCES]
     monkeypatch.setattr(sources, "SOURCES", tuple(limited))
     out = run(tmp_path / "a", monkeypatch, files())
-    row = next(r for r in json.loads((out / "manifest.json").read_text(encoding="utf-8"))["sources"] if r["name"] == "ustawy")
+    row = next(r for r in json.loads((out / "manifest.json").read_text(encoding="utf-8"))["sources"] if r["source"] == "ustawy")
     each = 40 * 8 + 4
     assert 3000 <= row["train_words"] + row["heldout_new_words"] < 3000 + each
     assert row["left_out_documents"]["thinned"] + row["train_documents"] + row["heldout_new_documents"] == 40
