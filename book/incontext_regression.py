@@ -131,7 +131,7 @@ report.table(pd.DataFrame(last).T, "Error after the most examples, relative to t
 # Nothing in the geometry of a prompt is hard for least squares, so its column shows what a model that had *learned least squares* would do. This model learned it for x of the lengths that it saw: longer x hurt,
 # other directions hardly do. Orthogonal questions are rightly answered by zero, and both stay near it.
 #
-# Noise takes least squares away from the best possible answer, and the model that was trained with noise follows the best one: from six examples on its error is {glue:text}`ctx-noise-late-bayes` above that of the
+# With noise least squares is not the best estimator, and the model that was trained with noise follows the one that is: from six examples on its error is {glue:text}`ctx-noise-late-bayes` above that of the
 # Bayes-optimal ridge.
 #
 # ## The weights it behaves as if it had
@@ -321,21 +321,20 @@ for name in ("regressor", "regressor-noisy"):
 report.table(pd.DataFrame(rows), "Error at the last point of every trained seed", digits=3)
 
 # %% [markdown]
-# Do the findings on attention hold in the other seeds? The second table has the slopes of the heads, and three summaries.
+# Do the findings on attention hold in the other seeds? The second table has the slopes of all heads, and three summaries of the page.
 
 # %%
-by_seed = {}
+rows = {}
 for seed, loaded in training_history.seed_models("regressor").items():
     by_layer = heads.attention_patterns(loaded.model, shown)
-    found = heads.by_head(heads.product_slopes(by_layer, shown.xs)).set_index("name")["estimate"]
     size = np.abs(incontext.answer_influence(loaded.model, part.xs, part.ys))
-    within = [clusters.content_share(by_layer[layer, :, head]) for layer, head in np.ndindex(3, 2)]
-    found["variance within position"] = np.mean(within)
-    found["influence of the last three points"] = size[:, 6:].sum() / size.sum()
-    found["points bound in layer 0"] = (heads.binding(by_layer).mean(axis=0)[0].max(axis=0) > 0.5).sum()
-    by_seed[f"seed {seed}"] = found
-by_seed = pd.DataFrame(by_seed).rename_axis(None)
-report.table(by_seed, "By seed: slope of attention in products of x by head, and three summaries of this page", index=True)
+    rows[f"seed {seed}"] = dict(heads.by_head(heads.product_slopes(by_layer, shown.xs))[["name", "estimate"]].to_numpy()) | {
+        "variance within position": np.mean([clusters.content_share(by_layer[layer, :, head]) for layer, head in np.ndindex(3, 2)]),
+        "influence of the last three points": size[:, 6:].sum() / size.sum(),
+        "points bound in layer 0": int((heads.binding(by_layer).mean(axis=0)[0].max(axis=0) > 0.5).sum()),
+    }
+by_seed = pd.DataFrame.from_dict(rows, orient="index")
+report.table(by_seed, "By seed: slope of attention in products of x for each head, and three summaries", index=True)
 
 # %% [markdown]
 # In each seed several heads follow the products of x, though heads of one index are not the same head in two seeds. The last three points have between {glue:text}`ctx-seeds-influence` of the influence. A head of the first layer
@@ -351,6 +350,12 @@ report.table(by_seed, "By seed: slope of attention in products of x by head, and
 # These are models of three layers, trained for minutes on one kind of prompt, so the error of {glue:text}`ctx-late` where none is needed is theirs and not the architecture's. A slope describes the model at the x asked about and says nothing of its curvature. A probe shows
 # what is linear in a state; the weights may be there in another form. Ablating one head leaves later layers with a stream that they never saw, so its cost mixes what the head does with what its absence breaks. The slope in products of x is
 # observed, not intervened on. The untrained control is transformers' initialisation with one seed.
+#
+# ## Exercises
+#
+# 1. Which points does the model trained with noise use? Compute its `answer_influence` on prompts with noise, and compare it with `linear_influence` of the Bayes-optimal ridge.
+# 2. In other seeds a head binds more points. Does their error go on falling with more examples? `training_history.seed_models` has them.
+# 3. Heads follow the products of x with either sign. Ablate each of them on x three times as long: does the error still depend on the same heads?
 
 # %% tags=["remove-cell"]
 late = {name: values[:, LATE].mean(axis=1) for name, values in errors.items() if name != "lasso(0.01)"}
@@ -390,5 +395,5 @@ for source, name in (("trained", "position"), ("trained", "content"), ("random",
 report.glue("ctx-cluster-gains", summary["trained"]["sets where inputs add"])
 report.glue("ctx-cluster-tests", N_SETS)
 report.glue("ctx-following", len(beyond))
-report.glue("ctx-seeds-influence", report.span(by_seed.loc["influence of the last three points"], 0, scale=100, unit="%").replace(" to ", "% and "))
-report.glue("ctx-seeds-bound", report.span(by_seed.loc["points bound in layer 0"], 0))
+report.glue("ctx-seeds-influence", report.span(by_seed["influence of the last three points"], 0, scale=100, unit="%").replace(" to ", "% and "))
+report.glue("ctx-seeds-bound", report.span(by_seed["points bound in layer 0"], 0))

@@ -7,8 +7,8 @@
 # {numref}`fig-ctx-alike` compares its answers with those of every strategy that the evidence allows.
 #
 # - It does not select. Its answers lie at {glue:text}`ctx-few-to-mean` from the posterior mean of y, which is the best possible answer, and at {glue:text}`ctx-few-to-hard` from those of a choice between the two regressions, where 1 is the squared distance between the two.
-# - That pays: its squared error is lower than that of the choice by {glue:text}`ctx-few-under-hard`.
-# - All this is so where the regressions were fitted to 6 points. With 21 points, as in the original notebook, they say nearly the same and no strategy matters: the posterior mean is again the nearest strategy, but at {glue:text}`ctx-21-to-mean`, and all errors lie between {glue:text}`ctx-21-errors`.
+# - This pays off: its squared error is lower than that of the choice by {glue:text}`ctx-few-under-hard`.
+# - This holds where the regressions were fitted to 6 points. With 21 points, as in the original notebook, they say nearly the same and the strategy hardly matters: the posterior mean is again the nearest strategy, but at {glue:text}`ctx-21-to-mean`, and all errors lie between {glue:text}`ctx-21-errors`.
 #
 # The model is of the same kind as the one in {doc}`incontext_regression`. Square brackets hold 95 % intervals over prompts.
 
@@ -85,8 +85,8 @@ leads = {name: values - squared["ridge(0.1)"] for name, values in squared.items(
 plots.curves(incontext.error_curves(leads), "difference of squared errors", xlabel="points measured before", log=False);
 
 # %% [markdown]
-# The model does not lack evidence. After five points the posterior has a log loss on $\alpha$ of {glue:text}`ctx-few-bits-5` bits, where a coin has 1. Choosing is worse because ridge regressions fitted to 6 points err for other reasons than their penalty, and a
-# regression on both predictions can correct that.
+# The model does not lack evidence. After five points the posterior has a log loss on $\alpha$ of {glue:text}`ctx-few-bits-5` bits, where a coin has 1. Choosing is worse because neither regression is right:
+# both were fitted to 6 points, and a combination of the two, even with a negative weight, comes closer to the truth than either.
 #
 # One prompt shows it. The columns are some of its points, each answered from the points before it. The evidence for one alpha is clear after two points, and still the model does not answer like the regression that the evidence speaks for.
 
@@ -161,6 +161,11 @@ report.table(pd.DataFrame(rows, index=columns).T, "Squared error at the last poi
 #
 # The models have three layers and were trained for minutes on one kind of prompt. The posterior rests on 15,000 simulated prompts, which is coarse after many points: its log loss on $\alpha$ is {glue:text}`ctx-few-bits-10` bits after ten points and {glue:text}`ctx-few-bits-20` after twenty, while an exact one never rises. Stacking does
 # not depend on their number. Likeness of answers says what the model computes, not how: its layers and heads were not taken apart here.
+#
+# ## Exercises
+#
+# 1. Fit the regressions to 8 or 12 points (`strategies.learn`) and let the model that was trained with 6 answer. At which number does the hard choice become as good as the model?
+# 2. Draw {numref}`fig-ctx-switch` after one point and after twenty. Does the transformer stay close to stacking?
 
 # %% tags=["remove-cell"]
 to_six, to_twenty_one = (alike[title].set_index("name") for title in (SIX, TWENTY_ONE))
