@@ -3,7 +3,7 @@
     python -m training.regressor --task regressor --seed 0 --work training/runs
     python -m training.regressor_export --task regressor --work training/runs
 
-The first command trains one seed, and resumes; the second measures every seed found in
+The first command trains one seed, and resumes; the second measures every seed in
 the work folder and writes the checkpoint. Tasks, all with a GPT-2 backbone 64 wide, 3
 layers, 2 heads:
 

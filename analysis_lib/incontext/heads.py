@@ -83,7 +83,7 @@ def key_slopes(rows: ArrayLike, scores: ArrayLike) -> np.ndarray:
     Parameters
     ----------
     rows : array [prompt, key]
-        Attention of one query a prompt, all at the same position, to two keys or more.
+        Attention of one query per prompt, all at the same position, to two keys or more.
     scores : array [prompt, key]
         Of the same keys, for instance x of the key times x of the query.
 

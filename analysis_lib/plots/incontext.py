@@ -30,12 +30,12 @@ ANSWER_LINES = {  # colour and line style of each answerer, the same in all figu
 READER_LINES = {"lens": (ORANGE, "--"), "probe": (BLUE, "-"), "probe, untrained": (INK, ":")}
 
 
-def curves(found, ylabel, xlabel="examples before the question", axis=None, log=True, floor=None, ceiling=None):
+def curves(lines, ylabel, xlabel="examples before the question", axis=None, log=True, floor=None, ceiling=None):
     """Lines with bands against the number of examples, in the styles of `ANSWER_LINES`.
 
     Parameters
     ----------
-    found : dict of str to DataFrame
+    lines : dict of str to DataFrame
         Answerer to `examples error low high`, as `incontext.error_curves` gives them.
     ylabel, xlabel : str
     axis : matplotlib.axes.Axes, optional
@@ -52,7 +52,7 @@ def curves(found, ylabel, xlabel="examples before the question", axis=None, log=
     alone = axis is None
     if alone:
         figure, axis = plt.subplots(figsize=(5.6, 4.6))
-    for label, curve in found.items():
+    for label, curve in lines.items():
         colour, style = ANSWER_LINES[label]
         axis.plot(curve["examples"], curve["error"], style, color=colour, label=label, lw=2.4 if label == "transformer" else 1.7)
         axis.fill_between(curve["examples"], curve["low"], curve["high"], color=colour, alpha=0.18, lw=0)
@@ -87,8 +87,8 @@ def curve_panels(panels, ylabel, columns=2, xlabel="examples before the question
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     entries = {}
-    for axis, (title, found) in zip(axes.flat, panels.items(), strict=False):
-        curves(found, "", "", axis, **options)
+    for axis, (title, lines) in zip(axes.flat, panels.items(), strict=False):
+        curves(lines, "", "", axis, **options)
         axis.set_title(title)
         entries |= dict(zip(*axis.get_legend_handles_labels()[::-1], strict=True))
     figure.supylabel(ylabel, fontsize=12, color=INK)
