@@ -36,8 +36,8 @@
 # | {doc}`feed_forward` | Do the neurons of a layer stand for words of one kind? |
 # | {doc}`attention_heads` | Which tokens does a head relate, judged from its weights alone? |
 # | {doc}`geometry` | How alike are the states of different words, and do the senses of one word stand apart? |
-# | {doc}`attention_terms` | Does a head attend by what a token is or by where it stands? |
 # | {doc}`induction` | How do two heads together continue a pattern that they have seen once? |
+# | {doc}`attention_terms` | Does a head attend by what a token is or by where it stands? |
 # | {doc}`incontext_regression` | Which method of regression does a transformer carry out on the points in its prompt? |
 # | {doc}`model_selection` | Does a transformer choose between two predictors as the evidence says? |
 # | {doc}`attention_norms` | Do sizes of attention updates depend on those of neighbouring tokens? |

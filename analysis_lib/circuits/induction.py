@@ -1,6 +1,6 @@
 """The induction circuit of a small model: which heads it consists of, and what they are worth.
 
-Heads are chosen on one draw of the probe (`find_circuit`, `best_head`) and measured on another, since the best of many heads looks
+Heads are chosen on one draw of the probe (`find_circuit`, `best_heads`) and measured on another, since the best of many heads looks
 better than it is on the draw that it was chosen on (`statistics.selection`). The unit of all measures is the sequence.
 
 Source: Elhage et al. 2021, *A Mathematical Framework for Transformer Circuits*, for the circuit; Olsson et al. 2022 (arXiv 2209.11895)
@@ -17,11 +17,12 @@ from scipy.stats import wilcoxon
 
 from analysis_lib import activations, statistics
 from analysis_lib.circuits.ablation import ablated_losses, ablation_effects, token_losses
-from analysis_lib.circuits.composition import Composition
+from analysis_lib.circuits.composition import Composition, composition_scores, composition_z
 from analysis_lib.circuits.probes import RepeatedTokens
 from analysis_lib.circuits.scoreboard import Patterns, head_scores, offset_scores
 from analysis_lib.models import LoadedModel
 from analysis_lib.statistics import Chosen
+from analysis_lib.weights import extract
 
 Head = tuple[int, int]  # layer and head, both counted from 0
 LEAST_SCORE = 0.5
@@ -119,6 +120,11 @@ def find_circuit(scores: Mapping[str, np.ndarray]) -> Circuit:
     )
 
 
+def best_two_back(scores: Mapping[str, np.ndarray]) -> Head:
+    """The head of layer 0 that attends most to the token two places before, by `scores` as in `find_circuit`."""
+    return 0, int(scores["two back"].mean(axis=0)[0].argmax())
+
+
 def best_heads(choosing: Mapping[str, np.ndarray], measuring: Mapping[str, np.ndarray]) -> dict[str, Chosen]:
     """For each score the head that has the highest one on the choosing draw, and its score on the measuring draw.
 
@@ -188,13 +194,12 @@ def compare_pairs(composed: Composition, pairs: list[tuple[int, int]], untrained
     Returns
     -------
     dict of str to float
-        Mean scores of the `circuit's pairs` and of the `other pairs`, the score by `chance`; `circuit's z`, a mean, and `largest other
-        z`; `in top`, the number of the circuit's pairs among as many pairs with the largest z. With an untrained model also `untrained`,
+        `circuit's pairs`, `other pairs`, `chance`: mean scores. `circuit's z`, `other pairs' z`: mean z-scores; `largest other z`.
+        `in top`: how many of the circuit's pairs are among as many pairs with the largest z. With an untrained model also `untrained`,
         its mean score, and `largest untrained z`.
     """
     scores, z = composed.scores[0, :, 1], composed.z[0, :, 1]
-    own = np.zeros(scores.shape, dtype=bool)
-    own[tuple(zip(*pairs, strict=True))] = True
+    own = _mask(scores.shape, pairs)
     top = np.argsort(-z, axis=None)[: len(pairs)]
     found = {
         "circuit's pairs": scores[own].mean(),
@@ -208,6 +213,73 @@ def compare_pairs(composed: Composition, pairs: list[tuple[int, int]], untrained
     if untrained is not None:
         found |= {"untrained": untrained.scores[0, :, 1].mean(), "largest untrained z": untrained.z[0, :, 1].max()}
     return found
+
+
+def portrait(loaded: LoadedModel, choosing: RepeatedTokens, probe: RepeatedTokens) -> dict[str, float]:
+    """A model of two layers in nine numbers, its heads chosen on one draw of the probe and everything measured on another.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+    choosing, probe : RepeatedTokens
+        Two draws.
+
+    Returns
+    -------
+    dict of str to float
+        `previous token`, `two back`, `induction`: the best head's scores (of layer 0, 0 and 1). `first`, `again`: losses in nats in the
+        first occurrence of the block, and in the second from its fourth token on. `without shift heads`, `without others`: loss added
+        where the block comes again without the circuit's heads of layer 0 and without all other heads of that layer. `circuit's z`,
+        `other pairs' z`: means over pairs of K-composition against random orientation.
+    """
+    chosen, measured = (probe_scores(probe_patterns(loaded, draw), draw) for draw in (choosing, probe))
+    circuit, two_back = find_circuit(chosen), best_two_back(chosen)
+    losses = block_losses(loaded, probe)
+    composed = compare_pairs(composition_z(extract(loaded.model), "K", n_draws=500), circuit.pairs)
+    n_heads = measured["induction"].shape[-1]
+    return {
+        "previous token": measured["previous token"][:, *circuit.previous].mean(),
+        "two back": measured["two back"][:, *two_back].mean(),
+        "induction": measured["induction"][:, *circuit.strongest].mean(),
+        "first": losses.first.mean(),
+        "again": losses.second[:, 2:].mean(),
+        "without shift heads": loss_without(loaded, probe, circuit.shifting).mean(),
+        "without others": loss_without(loaded, probe, circuit.others(0, n_heads)).mean(),
+        "circuit's z": composed["circuit's z"],
+        "other pairs' z": composed["other pairs' z"],
+    }
+
+
+def milestone(loaded: LoadedModel, probe: RepeatedTokens, circuit: Circuit, two_back: Head) -> dict[str, float]:
+    """What a model in training has of the circuit that it will have in the end.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+    probe : RepeatedTokens
+    circuit : Circuit
+        Of the finished model.
+    two_back : (layer, head)
+        Its head that attends most to the token two places before.
+
+    Returns
+    -------
+    dict of str to float
+        The heads' scores `previous token`, `two back` and `induction`; losses in nats in the `first` and the `second` occurrence; mean
+        K-composition of the `circuit's pairs` and of the `other pairs`.
+    """
+    scores = probe_scores(probe_patterns(loaded, probe), probe)
+    losses, composed = block_losses(loaded, probe), composition_scores(extract(loaded.model), "K")[0, :, 1]
+    own = _mask(composed.shape, circuit.pairs)
+    return {
+        "previous token": scores["previous token"][:, *circuit.previous].mean(),
+        "two back": scores["two back"][:, *two_back].mean(),
+        "induction": scores["induction"][:, *circuit.strongest].mean(),
+        "first": losses.first.mean(),
+        "second": losses.second.mean(),
+        "circuit's pairs": composed[own].mean(),
+        "other pairs": composed[~own].mean(),
+    }
 
 
 def excess_table(draws: Mapping[tuple, tuple[np.ndarray, np.ndarray]], names, level: float = 0.05) -> pd.DataFrame:
@@ -244,3 +316,10 @@ def excess_table(draws: Mapping[tuple, tuple[np.ndarray, np.ndarray]], names, le
 def _at(losses: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Losses [..., sequence, token - 1] at equally many places of every sequence: [..., sequence, place]."""
     return losses[..., places[:, :-1]].reshape(*losses.shape[:-1], -1)
+
+
+def _mask(shape: tuple[int, ...], pairs: list[tuple[int, int]]) -> np.ndarray:
+    """True at the pairs, bool [head of layer 0, head of layer 1]."""
+    mask = np.zeros(shape, dtype=bool)
+    mask[tuple(zip(*pairs, strict=True))] = True
+    return mask

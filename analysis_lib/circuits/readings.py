@@ -78,3 +78,21 @@ def term_variances(terms: Tensor) -> dict[str, Tensor]:
         "within rows": row_variances(terms).variance.mean(1),
         "attention moved": total_variations(terms).mean(1),
     }
+
+
+def largest_terms(terms: Tensor) -> dict[str, Tensor]:
+    """Which term is the largest in each head, by the notebook's variance and by the attention that moves without it.
+
+    Parameters
+    ----------
+    terms : Tensor [term, sequence, head, query, key]
+        As `terms.score_terms` gives them.
+
+    Returns
+    -------
+    dict of str to Tensor of int [head]
+        Places among the terms: `by variance` and `by attention moved`.
+    """
+    found = [term_variances(terms[:, :, head]) for head in range(terms.shape[2])]
+    columns = {"by variance": "with zeros (notebook)", "by attention moved": "attention moved"}
+    return {name: torch.stack([variances[column].argmax() for variances in found]) for name, column in columns.items()}

@@ -61,10 +61,32 @@ def by_distance(scores: Tensor, reach: int = 12) -> Tensor:
     ValueError
         A reach that no row has.
     """
-    if not 0 <= reach < scores.shape[-1]:
-        raise ValueError(f"reach: expected 0 to {scores.shape[-1] - 1}, found {reach}")
+    _check_reach(reach, scores.shape[-1])
     centred = row_centred(scores)
     return torch.stack([centred.diagonal(-d, -2, -1)[..., reach - d :].mean(-1) for d in range(reach + 1)], -1)
+
+
+def mean_by_distance(patterns: Tensor, reach: int = 12) -> Tensor:
+    """Mean attention by distance from query to key, over the rows that reach that far back.
+
+    Parameters
+    ----------
+    patterns : Tensor [..., query, key]
+    reach : int
+        The largest distance; less than the number of keys.
+
+    Returns
+    -------
+    Tensor [..., reach + 1]
+        Distance 0, the query itself, comes first.
+
+    Raises
+    ------
+    ValueError
+        A reach that no row has.
+    """
+    _check_reach(reach, patterns.shape[-1])
+    return torch.stack([patterns.diagonal(-distance, -2, -1).mean(-1) for distance in range(reach + 1)], -1)
 
 
 def position_scores(weights: TransformerWeights, length: int) -> Tensor:
@@ -158,3 +180,8 @@ def same_token_contrasts(scores: Tensor, ids: Tensor, n_shuffles: int = 10, seed
         "own place": row_contrasts(scores, torch.eye(length).bool()),
         "earlier same token": row_contrasts(scores, earlier(ids)) - null,
     }
+
+
+def _check_reach(reach: int, keys: int) -> None:
+    if not 0 <= reach < keys:
+        raise ValueError(f"reach: expected 0 to {keys - 1}, found {reach}")

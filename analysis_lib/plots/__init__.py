@@ -1,6 +1,6 @@
 """Every figure style of the book, in one place: `plots.name` for all chapters; a file here is one chapter's figures."""
 
-from analysis_lib.plots.attention_terms import offset_profiles, part_maps, readings_by_row, term_maps, terms_by_head
+from analysis_lib.plots.attention_terms import TERM_COLOURS, offset_profiles, part_maps, readings_by_row, term_maps, terms_by_head
 from analysis_lib.plots.feed_forward import overlaps_by_layer, percent_maps, survival
 from analysis_lib.plots.geometry import layer_panels, pair_bias
 from analysis_lib.plots.heads import against_control, depth_profiles, head_maps, points_by_layer, strips
@@ -41,6 +41,7 @@ __all__ = [
     "INK",
     "MODEL_COLOURS",
     "STYLE",
+    "TERM_COLOURS",
     "against_control",
     "attention_grid",
     "change_by_distance",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 
-from analysis_lib.plots.style import CYCLE, INK
+from analysis_lib.plots.style import CYCLE, FAINT, INK
 
 TERM_COLOURS = {
     "token-token": CYCLE[0],
@@ -21,26 +22,28 @@ def term_maps(scores: dict[str, np.ndarray], pattern: np.ndarray, labels: list[s
     Parameters
     ----------
     scores : dict of str to float [query, key]
-        Five panels; what is not finite stays empty.
+        Five panels; cells that are not finite, where the key comes after the query, are grey.
     pattern : float [query, key]
         Attention, from 0 to 1.
     labels : list of str [token], optional
         Written on both axes; positions otherwise.
     """
-    figure, axes = plt.subplots(3, 2, figsize=(5.6, 8.0), sharex=True, sharey=True)
+    height = 8.0 if labels is None else max(8.0, 0.4 * len(labels) + 2)
+    figure, axes = plt.subplots(3, 2, figsize=(5.6, height), sharex=True, sharey=True)
+    diverging, attention_map = (mpl.colormaps[name].with_extremes(bad=FAINT) for name in ("RdBu_r", "viridis"))
     limit = max(float(np.abs(s[np.isfinite(s)]).max()) for s in scores.values())
     for axis, (title, values) in zip(axes.flat, scores.items(), strict=False):
-        shades = axis.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        shades = axis.imshow(values, cmap=diverging, vmin=-limit, vmax=limit)
         axis.set_title(title)
     seen = np.where(np.tri(len(pattern), dtype=bool), pattern, np.nan)
-    attention = axes[2, 1].imshow(seen, vmin=0, vmax=1)
+    attention = axes[2, 1].imshow(seen, cmap=attention_map, vmin=0, vmax=1)
     axes[2, 1].set_title("pattern")
     figure.colorbar(shades, ax=axes[:2], location="right", shrink=0.6).set_label("row-centred score [nats]")
     figure.colorbar(attention, ax=axes[2], location="right", shrink=0.9).set_label("attention")
     if labels is not None:
         for axis in axes.flat:
-            axis.set_xticks(range(len(labels)), labels, rotation=90)
-            axis.set_yticks(range(len(labels)), labels)
+            axis.set_xticks(range(len(labels)), labels, rotation=90, fontsize=9)
+            axis.set_yticks(range(len(labels)), labels, fontsize=9)
     else:
         for axis in axes[-1]:
             axis.set_xlabel("key position")

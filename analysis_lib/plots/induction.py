@@ -76,8 +76,9 @@ def patterns_with_targets(panels: dict[str, tuple[np.ndarray, np.ndarray]]) -> p
         Title to float and bool [query, key].
     """
     figure, axes = plt.subplots(1, len(panels), figsize=(5.6, 3.0), sharey=True, squeeze=False)
+    shades = mpl.colormaps["viridis"].with_extremes(bad=FAINT)
     for axis, (title, (pattern, targets)) in zip(axes[0], panels.items(), strict=True):
-        image = axis.imshow(np.where(np.tri(len(pattern), dtype=bool), pattern, np.nan), vmin=0, vmax=1)
+        image = axis.imshow(np.where(np.tri(len(pattern), dtype=bool), pattern, np.nan), cmap=shades, vmin=0, vmax=1)
         for query, key in np.argwhere(targets):
             axis.add_patch(mpl.patches.Rectangle((key - 0.5, query - 0.5), 1, 1, fc="none", ec=CYCLE[1], lw=1))
         axis.set(title=title, xlabel="key position")
@@ -103,10 +104,11 @@ def intervals(table, xlabel: str, colours: dict[str, str], zero: bool = True, li
         Another line, and what it is.
     """
     labels = list(dict.fromkeys(table["label"]))
-    figure, axis = plt.subplots(figsize=(5.6, max(1.6, 0.27 * len(labels) + 1.1)))
+    step = min(0.3, 0.8 / len(colours))  # between the series of one label
+    figure, axis = plt.subplots(figsize=(5.6, max(1.6, 0.27 * max(1, 0.5 * len(colours)) * len(labels) + 1.1)))
     for place, (series, colour) in enumerate(colours.items()):
         part = table[table["series"] == series]
-        rows = part["label"].map(labels.index) + 0.3 * (place - (len(colours) - 1) / 2)
+        rows = part["label"].map(labels.index) + step * (place - (len(colours) - 1) / 2)
         ends = np.abs(part[["low", "high"]].to_numpy().T - part["estimate"].to_numpy())
         axis.errorbar(part["estimate"], rows, xerr=ends, fmt="o", ms=4.5, lw=1.6, color=colour, label=series)
     if zero:

@@ -13,7 +13,7 @@ from analysis_lib.statistics.intervals import (
 )
 from analysis_lib.statistics.profiles import Measure, Profile
 from analysis_lib.statistics.pvalues import holm, permutation_pvalue
-from analysis_lib.statistics.selection import Chosen, choose_and_measure, interval_table
+from analysis_lib.statistics.selection import Chosen, choose_and_measure, choose_several, interval_table
 
 __all__ = [
     "Chosen",
@@ -22,6 +22,7 @@ __all__ = [
     "Profile",
     "bootstrap_interval",
     "choose_and_measure",
+    "choose_several",
     "difference_interval",
     "holm",
     "interval_table",

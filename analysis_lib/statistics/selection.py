@@ -33,27 +33,38 @@ class Chosen(NamedTuple):
 def choose_and_measure(
     choosing: ArrayLike, measuring: ArrayLike, interval: Callable[[np.ndarray], Interval] = bootstrap_interval
 ) -> Chosen:
-    """Choose the candidate with the largest mean on one draw and measure it on another.
+    """Choose the candidate with the largest mean on one draw and measure it on another: the first of `choose_several`."""
+    return choose_several(choosing, measuring, 1, interval)[0]
+
+
+def choose_several(
+    choosing: ArrayLike, measuring: ArrayLike, n: int, interval: Callable[[np.ndarray], Interval] = bootstrap_interval
+) -> list[Chosen]:
+    """Choose the candidates with the largest means on one draw and measure them on another.
 
     Parameters
     ----------
     choosing, measuring : array [unit, ...]
         Values of every unit (sequence, text, prompt) and candidate, the same candidates in both; the units must be other units.
+    n : int
+        How many to choose, from 1 to the number of candidates.
     interval : callable
-        From the chosen candidate's values [unit] on the measuring draw.
+        From a chosen candidate's values [unit] on the measuring draw.
 
     Returns
     -------
-    Chosen
+    list of Chosen
+        The largest mean on the choosing draw first.
 
     Raises
     ------
     ValueError
-        Arrays of other candidates, without candidates, with values that are not finite, or twice the same values.
+        Arrays of different candidates, without candidates, with values that are not finite, or the same values twice; another `n`.
 
     Notes
     -----
-    The candidate's own mean stays without bias; that no other candidate has a larger true mean is not claimed.
+    A chosen candidate's mean is unbiased, since the measuring draw had no part in the choice. That no other candidate has a larger true
+    mean is not claimed.
     """
     choosing, measuring = np.asarray(choosing, dtype=float), np.asarray(measuring, dtype=float)
     if choosing.ndim < 2 or choosing.shape[1:] != measuring.shape[1:] or 0 in choosing.shape:
@@ -65,9 +76,12 @@ def choose_and_measure(
             raise ValueError(f"{name}: expected finite values, found {np.count_nonzero(~np.isfinite(values))} that are not")
     if np.array_equal(choosing, measuring):
         raise ValueError("choosing and measuring: expected two draws, found the same values twice")
-    best = np.unravel_index(choosing.mean(axis=0).argmax(), choosing.shape[1:])
-    index = tuple(int(place) for place in best)
-    return Chosen(index, interval(measuring[(slice(None), *index)]))
+    means = choosing.mean(axis=0)
+    if not 1 <= n <= means.size:
+        raise ValueError(f"n: expected 1 to {means.size} candidates, found {n}")
+    best = np.argsort(-means, axis=None, kind="stable")[:n]
+    places = [tuple(int(place) for place in np.unravel_index(one, means.shape)) for one in best]
+    return [Chosen(place, interval(measuring[(slice(None), *place)])) for place in places]
 
 
 def interval_table(

@@ -106,6 +106,22 @@ def test_pairs_of_the_circuit_beside_the_others():
     assert "untrained" not in induction.compare_pairs(composed, [(0, 0)])
 
 
+def test_portrait_and_milestone_of_the_hand_built_model(model):
+    choosing, probe = draw(1), draw(2)
+    found = induction.portrait(model, choosing, probe)
+    assert found["previous token"] == pytest.approx(1, abs=1e-6)
+    assert found["induction"] == pytest.approx(1, abs=1e-6)
+    assert found["again"] < 0.01 < 2 < found["first"]
+    assert found["without shift heads"] > 2
+    assert found["without others"] == pytest.approx(0, abs=1e-6)  # a head of zeros
+    assert found["circuit's z"] > 5
+    assert found["other pairs' z"] == 0
+    finished = induction.milestone(model, probe, Circuit((0, 0), (1, 0), ((0, 0),), ((1, 0),)), (0, 1))
+    for name in ("previous token", "induction", "first"):
+        assert finished[name] == pytest.approx(found[name])
+    assert finished["circuit's pairs"] > 0.1 > finished["other pairs"] == 0
+
+
 def test_excess_is_tested_over_all_heads_of_all_sets_and_measured_on_the_other_draw():
     rng = np.random.default_rng(0)
     draws = {("noise", kind): tuple(rng.standard_normal((2, 30, 4, 6))) for kind in ("a", "b")}

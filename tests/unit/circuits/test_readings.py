@@ -49,6 +49,15 @@ def test_variance_over_all_entries_counts_what_softmax_cannot_see():
     assert found["causal entries"][1] == pytest.approx(random.numpy()[np.tri(6, dtype=bool)].var(), rel=1e-5)
 
 
+def test_a_large_term_that_moves_nothing_is_the_largest_by_variance_alone():
+    along_rows = torch.arange(6.0)[:, None].expand(6, 6)
+    random = torch.randn(6, 6, generator=torch.Generator().manual_seed(0))
+    terms = masked(torch.stack([torch.stack([along_rows, random]), torch.stack([random, 0 * random])]))[:, None]  # [term, 1, head, 6, 6]
+    found = readings.largest_terms(terms)
+    assert found["by variance"].tolist() == [0, 0]
+    assert found["by attention moved"].tolist() == [1, 0]
+
+
 def test_terms_of_a_model_go_straight_in():
     w = weights.extract(tiny_minigpt.build())
     ids = torch.randint(40, (2, 9), generator=torch.Generator().manual_seed(0))

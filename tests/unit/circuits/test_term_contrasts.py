@@ -31,6 +31,13 @@ def test_distance_profile_of_a_line():
         term_contrasts.by_distance(torch.zeros(8, 8), 8)
 
 
+def test_attention_by_distance():
+    pattern = torch.tensor([[1.0, 0, 0], [1, 0, 0], [0.25, 0.5, 0.25]])
+    torch.testing.assert_close(term_contrasts.mean_by_distance(pattern, 2), torch.tensor([1.25 / 3, 0.75, 0.25]))
+    with pytest.raises(ValueError, match="reach: expected 0 to 2, found -1"):
+        term_contrasts.mean_by_distance(pattern, -1)
+
+
 def test_position_scores_are_the_position_position_term(found):
     scores = term_contrasts.position_scores(found, 20)
     for layer in (0, 1):

@@ -38,6 +38,15 @@ def test_the_best_on_the_choosing_draw_is_measured_on_the_other():
     assert chosen.interval == statistics.Interval(4.0, 2.0, 6.0)
 
 
+def test_several_come_in_the_order_of_the_choosing_draw():
+    choosing, measuring = np.array([[1.0, 5, 3], [1, 5, 3]]), np.array([[9.0, 1, 2], [7, 3, 2]])
+    chosen = statistics.choose_several(choosing, measuring, 2)
+    assert [one.index for one in chosen] == [(1,), (2,)]
+    assert [one.interval.estimate for one in chosen] == [2, 2]
+    with pytest.raises(ValueError, match="n: expected 1 to 3 candidates, found 4"):
+        statistics.choose_several(choosing, measuring, 4)
+
+
 @pytest.mark.parametrize(
     ("choosing", "measuring", "message"),
     [
