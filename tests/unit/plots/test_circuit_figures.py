@@ -1,0 +1,118 @@
+"""Figures of the circuits: they draw, they say what they show, and they take one head and forty-eight layers."""
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis_lib import plots
+from analysis_lib.circuits.terms import TERMS
+from analysis_lib.plots import diagrams
+
+SIZES = [(1, 1), (48, 2)]  # layers and heads
+
+
+@pytest.fixture(autouse=True)
+def style():
+    """The book's style, and no figure left open."""
+    with mpl.rc_context():
+        plots.use_style()
+        yield
+        plt.close("all")
+
+
+def drawn(figure):
+    """All words of a figure after it was drawn."""
+    figure.canvas.draw()
+    return " ".join(text.get_text() for text in figure.findobj(mpl.text.Text))
+
+
+def table(labels, **columns):
+    """Rows of estimates with intervals under some labels."""
+    frame = pd.DataFrame(labels, columns=list(columns))
+    return frame.assign(estimate=0.5, low=0.4, high=0.7)
+
+
+@pytest.mark.parametrize(("layers", "heads"), SIZES)
+def test_score_maps(layers, heads):
+    scores = {"previous token": np.full((layers, heads), 0.37), "induction": np.zeros((layers, heads))}
+    words = drawn(plots.score_maps({"toy": scores, "untrained": scores}))
+    assert all(word in words for word in ("toy", "untrained", "induction", "head", f"L{layers - 1}", "37"))
+
+
+@pytest.mark.parametrize("labels", [1, 48])
+def test_intervals(labels):
+    rows = [(f"L{i}H0", series) for i in range(labels) for series in ("free", "frozen", "third", "fourth")]
+    frame = table(rows, label=None, series=None)
+    figure = plots.intervals(frame, "loss [nats]", dict(zip(frame["series"].unique(), plots.CYCLE, strict=False)), line=(1.0, "chance"))
+    words = drawn(figure)
+    assert all(word in words for word in ("loss [nats]", "frozen", "chance", f"L{labels - 1}H0"))
+    positions = [line.get_ydata()[0] for line in figure.axes[0].lines if len(line.get_xdata()) == labels]
+    assert max(positions) - min(positions) < 1  # the series of one label stay in its row
+
+
+@pytest.mark.parametrize("heads", [1, 12])
+def test_composition_and_points(heads):
+    words = drawn(plots.composition_maps({"K": np.eye(heads)}, 0.1, {"K": [(0, 0)]}))
+    assert "head of layer 0" in words
+    assert "composition" in words
+    points = pd.DataFrame({"layer": 47, "head": range(heads), "trained": True, "copying": 0.5, "induction": 0.1})
+    points = pd.concat([points, points.assign(trained=False)])
+    words = drawn(plots.labelled_points(points, "copying", "induction", "copying score", "induction score"))
+    assert all(word in words for word in ("copying score", "induction score", "untrained", "layer 47", "L47H0"))
+
+
+def test_induction_figures():
+    assert "Nowak" in drawn(plots.draw_induction(["Jan", "Nowak", "i", "Jan"], 0, 3))
+    pattern = np.tril(np.full((5, 5), 0.2))
+    assert "query position" in drawn(plots.patterns_with_targets({"L0H0": (pattern, np.eye(5, k=-1, dtype=bool))}))
+    curves = table([("toy", 1), ("toy", 2)], series=None, place=None)
+    assert "ln 31" in drawn(plots.losses_by_place(curves, {"toy": plots.CYCLE[0]}, (3.4, "ln 31"), "place"))
+    along = pd.Series([3.0, 2.0, 1.0], index=[0, 50, 100])
+    words = drawn(plots.emergence({"loss": {"first": (along, "C0", "-")}, "score": {"best": (along, "C1", ":")}}, "step"))
+    assert all(word in words for word in ("loss", "score", "step", "best"))
+
+
+@pytest.mark.parametrize("labels", [None, ["a"], [f"token{i}" for i in range(30)]])
+def test_term_maps_tell_undefined_cells_from_zero(labels):
+    size = 6 if labels is None else len(labels)
+    scores = np.where(np.tri(size, dtype=bool), 0.0, -np.inf)
+    scores[0, 0] = 1
+    figure = plots.term_maps(dict.fromkeys((*TERMS, "sum"), scores), np.tri(size) / size, labels)
+    words = drawn(figure)
+    assert all(term in words for term in (*TERMS, "sum", "pattern", "row-centred score [nats]"))
+    assert "query position" in words if labels is None else labels[-1] in words
+    image = figure.axes[0].images[0]
+    shown = image.cmap(image.norm(image.get_array()))
+    if size > 1:
+        assert not np.allclose(shown[1, 1], shown[0, 1])  # a score of zero and a key after the query
+
+
+@pytest.mark.parametrize(("layers", "heads"), SIZES)
+def test_terms_by_head(layers, heads):
+    rows = [("toy", layer, head, term) for layer in range(layers) for head in range(heads) for term in TERMS]
+    frame = table(rows, model=None, layer=None, head=None, term=None)
+    words = drawn(plots.terms_by_head(frame, frame.drop(columns="head"), "share", logarithmic=0.1))
+    assert all(word in words for word in ("share", "head", "toy, layer 0", TERMS[3]))
+
+
+@pytest.mark.parametrize("heads", [1, 48])
+def test_profiles_parts_and_readings(heads):
+    lines = {f"L0H{head}": np.arange(13.0) for head in range(heads)}
+    words = drawn(plots.offset_profiles({"toy": lines}, {"toy": "L0H0"}, {"toy": plots.CYCLE[0]}, "score [nats]"))
+    assert all(word in words for word in ("toy: L0H0", "distance [tokens]", "score [nats]"))
+    parts = pd.DataFrame(np.full((heads, 3), 0.7), [f"L1H{head}" for head in range(heads)], ["embedding", "L0H0", "position"])
+    words = drawn(plots.part_maps({"toy model": parts}, "share"))
+    assert all(word in words for word in ("toy model", "share", "embedding", ".70", f"L1H{heads - 1}"))
+    words = drawn(plots.readings_by_row({"attention": {"model": np.ones(4)}}, {"model": plots.CYCLE[0]}))
+    assert all(word in words for word in ("attention", "query position", "model"))
+
+
+def test_diagrams():
+    figure, axes = plt.subplots()
+    diagrams.draw_block(axes, "GPT-2", plots.CYCLE[0], True, ("embedding", "unembedding"))
+    words = drawn(figure)
+    assert all(word in words for word in ("GPT-2", "layer norm", "attention", "unembedding"))
+    words = drawn(diagrams.draw_pieces([("Kot śpi.", [["Kot", " śpi", "."], ["K", "ot", "śpi."]])], list(plots.CYCLE[:2])))
+    assert all(word in words for word in ("Kot śpi.", "ot"))
