@@ -21,7 +21,6 @@ Sources: Elhage et al. 2021, *A Mathematical Framework for Transformer Circuits*
 redwoodresearch/mlab (days/w3d2).
 """
 
-from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -229,9 +228,8 @@ def next_token_losses(weights: TransformerWeights, ids: Tensor, leave_out: Leave
     stream = weights.W_E[ids]
     for layer in range(weights.n_layers):
         here = leave_out if leave_out is not None and leave_out.layer == layer else None
-        stream = stream + _head_outputs(weights, layer, stream, here).sum(0)
-    logits = stream[:, :-1] @ weights.W_U + weights.b_U
-    return cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none").unflatten(0, (len(ids), -1))
+        stream = stream + _written(weights, layer, _reads(weights, layer, stream, here))
+    return _losses_from(weights, ids, stream, weights.n_layers)
 
 
 def loss_changes(weights: TransformerWeights, ids: Tensor, centre: bool = False) -> Tensor:
@@ -252,9 +250,26 @@ def loss_changes(weights: TransformerWeights, ids: Tensor, centre: bool = False)
     ValueError
         As `score_terms`.
     """
-    layers, heads = range(weights.n_layers), (*range(weights.n_heads), None)
-    changed = [next_token_losses(weights, ids, LeaveOut(*where, centre)) for where in product(TERMS, layers, heads)]
-    return torch.stack(changed).unflatten(0, (len(TERMS), len(layers), len(heads))) - next_token_losses(weights, ids)
+    ids = _checked_ids(weights, ids)
+    stream, changed = weights.W_E[ids], []
+    for layer in range(weights.n_layers):
+        own = _reads(weights, layer, stream)
+        for term in TERMS:
+            without = _reads(weights, layer, stream, LeaveOut(term, layer, None, centre))  # heads of a layer do not read each other
+            for head in (*range(weights.n_heads), None):
+                read = without if head is None else own.index_copy(1, torch.tensor([head], device=own.device), without[:, [head]])
+                changed.append(_losses_from(weights, ids, stream + _written(weights, layer, read), layer + 1))
+        stream = stream + _written(weights, layer, own)
+    losses = torch.stack(changed).unflatten(0, (weights.n_layers, len(TERMS), weights.n_heads + 1)).transpose(0, 1)
+    return losses - _losses_from(weights, ids, stream, weights.n_layers)
+
+
+def _losses_from(weights: TransformerWeights, ids: Tensor, stream: Tensor, layer: int) -> Tensor:
+    """Loss at each token [batch, token - 1] if a layer reads this residual stream and nothing is left out from there on."""
+    for later in range(layer, weights.n_layers):
+        stream = stream + _written(weights, later, _reads(weights, later, stream))
+    logits = stream[:, :-1] @ weights.W_U + weights.b_U
+    return cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none").unflatten(0, (len(ids), -1))
 
 
 def _read_parts(weights: TransformerWeights, ids: Tensor, layer: int, split: bool, centre: bool) -> tuple[list[str], Tensor]:
@@ -275,13 +290,13 @@ def _stream_parts(weights: TransformerWeights, ids: Tensor, layer: int) -> dict[
     """What has been written into the residual stream before a layer, by writer: each [batch, token, d_model]."""
     parts = {"embedding": weights.W_E[ids]}
     for earlier in range(layer):
-        outputs = _head_outputs(weights, earlier, sum(parts.values()))
-        parts |= {f"L{earlier}H{head}": output for head, output in enumerate(outputs)}
+        outputs = _reads(weights, earlier, sum(parts.values())) @ weights.W_O[earlier]  # [batch, head, token, d_model]
+        parts |= {f"L{earlier}H{head}": output for head, output in enumerate(outputs.unbind(1))}
     return parts
 
 
-def _head_outputs(weights: TransformerWeights, layer: int, stream: Tensor, leave_out: LeaveOut | None = None) -> Tensor:
-    """What each head of a layer writes [head, batch, token, d_model], with a term left out of its scores if one is named."""
+def _reads(weights: TransformerWeights, layer: int, stream: Tensor, leave_out: LeaveOut | None = None) -> Tensor:
+    """Pattern-weighted values [batch, head, token, d_head] of a layer, with a term left out of its scores if one is named."""
     positions = weights.W_pos[: stream.shape[1]]
     placed = (stream + positions)[:, None]
     scores = _scaled(weights, layer, placed @ weights.W_Q[layer], placed @ weights.W_K[layer])
@@ -291,8 +306,12 @@ def _head_outputs(weights: TransformerWeights, layer: int, stream: Tensor, leave
         sides = {"token": (stream - shift)[:, None], "position": (positions + shift)[None, None]}
         query, key = (sides[name] for name in leave_out.term.split("-"))
         scores[:, heads] -= _scaled(weights, layer, query @ weights.W_Q[layer, heads], key @ weights.W_K[layer, heads])
-    read = _masked(scores).softmax(-1) @ (stream[:, None] @ weights.W_V[layer])
-    return (read @ weights.W_O[layer]).transpose(0, 1)
+    return _masked(scores).softmax(-1) @ (stream[:, None] @ weights.W_V[layer])
+
+
+def _written(weights: TransformerWeights, layer: int, reads: Tensor) -> Tensor:
+    """What all heads of a layer together add to the residual stream, [batch, token, d_model]."""
+    return reads.transpose(1, 2).flatten(2) @ weights.W_O[layer].flatten(0, 1)
 
 
 def _scaled(weights: TransformerWeights, layer: int, queries: Tensor, keys: Tensor) -> Tensor:
