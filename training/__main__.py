@@ -1,4 +1,4 @@
-"""All recipes in turn: corpus, tokenizers, both models, checkpoints.
+"""All recipes in turn: corpus, tokenizers, both models, what they measure along the way, checkpoints.
 
     python -m training --archives FOLDER
 
@@ -12,15 +12,18 @@ from pathlib import Path
 
 import torch
 
-from training import corpus, export, herbert, polish_gpt2, tokens
+from training import corpus, development, export, herbert, polish_gpt2, tokens
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__.split("\n")[0])
     parser.add_argument("--archives", required=True, type=Path, help="folder of the archives of text")
     parser.add_argument("--work", default=Path("training/runs"), type=Path)
-    parser.add_argument("--tokens", default=24e6, type=float, help="tokens that each model sees")
+    parser.add_argument("--tokens", default=100e6, type=float, help="tokens that each model sees")
     parser.add_argument("--vocab", default=16384, type=int)
+    parser.add_argument("--layers", default=6, type=int)
+    parser.add_argument("--width", default=256, type=int)
+    parser.add_argument("--heads", default=8, type=int)
     parser.add_argument("--seed", default=0, type=int)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", default=0, type=int, help="0: torch's own choice")
@@ -32,15 +35,17 @@ def main(arguments=None):
     for name in tokens.MODELS:
         if not (options.work / name / "heldout.bin").exists():
             tokens.main([*work, "--vocab", str(options.vocab), "--model", name])
-    run = [*work, "--tokens", str(options.tokens), "--seed", str(options.seed), "--device", options.device]
-    run += ["--threads", str(options.threads), *["--compile"] * options.compile]
+    shape = ["--layers", str(options.layers), "--heads", str(options.heads)]
+    run = [*work, "--tokens", str(options.tokens), *shape, "--width", str(options.width), "--seed", str(options.seed)]
+    run += ["--device", options.device, "--threads", str(options.threads), *["--compile"] * options.compile]
     polish_gpt2.main([*run, "--vocab", str(options.vocab)])
     herbert.main(run)
     device = f"CPU, {platform.machine()}, {torch.get_num_threads()} threads"
     if options.device.startswith("cuda"):
         device = torch.cuda.get_device_name(options.device)
     for name in tokens.MODELS:
-        export.main([*work, "--model", name, "--seed", str(options.seed), "--device-name", device])
+        development.main([*work, "--model", name, *shape])
+        export.main([*work, "--model", name, *shape, "--seed", str(options.seed), "--device-name", device])
 
 
 if __name__ == "__main__":

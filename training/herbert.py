@@ -18,7 +18,7 @@ import torch
 from transformers import BertConfig, BertForMaskedLM, HerbertTokenizer
 
 from training.attention import use_plain_attention
-from training.loop import ChunkedCrossEntropy, autocast, cap_norms, load_ids, train
+from training.loop import ChunkedCrossEntropy, autocast, cap_norms, even_starts, load_ids, train
 
 CONTEXT = 128
 STAGES = [(1e6, 16), (3e6, 32), (8e6, 64), (math.inf, 128)]  # (up to how many tokens, context)
@@ -159,7 +159,7 @@ def main(arguments=None):
         use_plain_attention(model)
     if options.compile:
         model.bert.compile()
-    check = windows(heldout, range(0, 128 * 2400, 2400), CONTEXT)
+    check = windows(heldout, even_starts(len(heldout), 128, CONTEXT - 2), CONTEXT)
     check_hidden, check_chosen = mask_words(check, ends, 0.15, torch.Generator().manual_seed(0), corrupt=False)
     chunk = 128 if options.device == "cpu" else 8192
 
@@ -187,7 +187,7 @@ def main(arguments=None):
         batch_loss,
         heldout_loss,
         total=options.tokens,
-        warmup=200_000,
+        warmup=min(200_000, options.tokens / 20),
         decay_from=DECAY_FROM,
         after_step=lambda: cap_norms(model.bert.embeddings.word_embeddings.weight, NORM_CAP),
         device=options.device,

@@ -26,6 +26,11 @@ def load_ids(path):
     return np.memmap(path, dtype=np.uint16, mode="r")
 
 
+def even_starts(n_tokens, count, context):
+    """Starts of ``count`` windows of ``context`` tokens, spread evenly over a text."""
+    return np.linspace(0, n_tokens - context, count).astype(int).tolist()
+
+
 def unigram_entropy(ids, vocab_size):
     """Entropy of the unigram distribution of ``ids``, in nats a token."""
     p = np.bincount(ids, minlength=vocab_size) / len(ids)

@@ -40,8 +40,14 @@ CHECKPOINTS = Path(__file__).parents[1] / "analysis_lib" / "checkpoints"
 def configuration():
     """The model's sizes. Embeddings start shorter than positions: the first thing to be learned is where to look."""
     return MiniGPTConfig(
-        vocab_size=repeats.VOCABULARY, n_positions=repeats.LENGTH, d_model=128, n_heads=8, n_layers=2,
-        embedding_std=0.3, position_std=1.0, bos_token_id=repeats.BEGIN,
+        vocab_size=repeats.VOCABULARY,
+        n_positions=repeats.LENGTH,
+        d_model=128,
+        n_heads=8,
+        n_layers=2,
+        embedding_std=0.3,
+        position_std=1.0,
+        bos_token_id=repeats.BEGIN,
     )
 
 
@@ -165,13 +171,16 @@ def run(seed, folder):
             print(json.dumps({"seed": seed, **log[-1]}), flush=True)
             losses, started = [], time.time()
     record = {
-        "seed": seed, "device": f"CPU, {platform.machine()}, one thread", "seconds": round(seconds, 1),
-        "trained": measure(rounded(model)), "untrained": measure(build(seed)), "log": log,
+        "seed": seed,
+        "device": f"CPU, {platform.machine()}, one thread",
+        "seconds": round(seconds, 1),
+        "trained": measure(rounded(model)),
+        "untrained": measure(build(seed)),
+        "log": log,
     }
     (scratch / "record.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
     scratch.rename(target)
     return record
-
 
 
 def export(work):
@@ -224,9 +233,15 @@ def card(records, shipped):
     chosen, entropies = records[SEEDS.index(shipped)], repeats.background().entropies()
     found, parameters = chosen["trained"], sum(p.numel() for p in MiniGPT(configuration()).parameters())
     lines = [
-        "---", "license: mit", "---", f"# {NAME}", "",
-        f"`MiniGPT`, {parameters:,} parameters, made for this book by `training/minigpt.py`.", "",
-        "| | |", "|---|---|",
+        "---",
+        "license: mit",
+        "---",
+        f"# {NAME}",
+        "",
+        f"`MiniGPT`, {parameters:,} parameters, made for this book by `training/minigpt.py`.",
+        "",
+        "| | |",
+        "|---|---|",
         "| data | synthetic, drawn anew for every step by `analysis_lib/circuits/repeats.py`: a second-order Markov chain over 31 symbols; "
         "over every second sequence a block of random symbols is written again and again |",
         "| licence | MIT, as the code |",
@@ -237,10 +252,13 @@ def card(records, shipped):
         f"| device, wall time | {chosen['device']}; {chosen['seconds'] / 60:.1f} minutes |",
         f"| seed | {shipped}: the median of five by induction score, a rule set before they were trained |",
         "| precision | float16 on disk, trained in float32 |",
-        "", "All five seeds on fresh sequences, and below each the same network untrained. Scores are mean attention of the best",
+        "",
+        "All five seeds on fresh sequences, and below each the same network untrained. Scores are mean attention of the best",
         "head of layer 0 (previous token) and of layer 1 (induction), losses nats a token. *Repeated* tokens are those of later",
-        "occurrences of a block after one token of the occurrence; *known 2*, after two.", "",
-        "| seed | previous token | induction | background | new | repeated | known 2 | minutes |", "|---|---|---|---|---|---|---|---|",
+        "occurrences of a block after one token of the occurrence; *known 2*, after two.",
+        "",
+        "| seed | previous token | induction | background | new | repeated | known 2 | minutes |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for record in records:
         for kind, label, minutes in (("trained", record["seed"], f"{record['seconds'] / 60:.1f}"), ("untrained", "untrained", "")):
@@ -248,11 +266,14 @@ def card(records, shipped):
             figures = [best[k] for k in ("previous_token", "induction", "background", "new", "repeated", "repeated_known_2")]
             lines.append(f"| {label} | {' | '.join(f'{x:.3f}' for x in figures)} | {minutes} |")
     lines += [
-        "", "`seeds/` holds the five models, `snapshots/` the shipped one along its training, `seeds.json` every head's scores and the",
-        "course of all runs.", "",
+        "",
+        "`seeds/` holds the five models, `snapshots/` the shipped one along its training, `seeds.json` every head's scores and the",
+        "course of all runs.",
+        "",
         "Limits: a model of synthetic sequences. It shows how a circuit forms and how one is measured; what happens in text, or at another",
         "size, it does not say. What the last position does was never trained, since nothing comes after it: it costs the",
-        "previous-token score 1 / 63. Trained again on another machine, the same seed differs by rounding.", "",
+        "previous-token score 1 / 63. Trained again on another machine, the same seed differs by rounding.",
+        "",
     ]
     return "\n".join(lines)
 

@@ -22,7 +22,7 @@ from transformers import GPT2TokenizerFast
 from analysis_lib.models.minigpt import MiniGPT, MiniGPTConfig
 from training.evaluate import evaluate_gpt2
 from training.export import CHECKPOINTS, interval
-from training.loop import ChunkedCrossEntropy, autocast, cap_norms, compute_type, load_ids, load_weights, train
+from training.loop import ChunkedCrossEntropy, autocast, cap_norms, compute_type, even_starts, load_ids, load_weights, train
 from training.muon import Muon
 from training.polish_gpt2 import CONTEXT, epoch_starts, windows
 from training.tokens import read_documents
@@ -38,8 +38,16 @@ TABLE_RATE = 2e-2
 def configuration(vocab_size=16384):
     """Notebook 002's width and heads, with this book's vocabulary and context."""
     return MiniGPTConfig(
-        vocab_size=vocab_size, n_positions=CONTEXT, d_model=256, n_heads=8, n_layers=2, tie_word_embeddings=True,
-        embedding_std=0.05, position_std=1.0, bos_token_id=0, eos_token_id=0,
+        vocab_size=vocab_size,
+        n_positions=CONTEXT,
+        d_model=256,
+        n_heads=8,
+        n_layers=2,
+        tie_word_embeddings=True,
+        embedding_std=0.05,
+        position_std=1.0,
+        bos_token_id=0,
+        eos_token_id=0,
     )
 
 
@@ -91,10 +99,17 @@ def export(work, seed, device, note=""):
 def card(model, figures, run):
     """Model card in Markdown."""
     lines = [
-        "---", "language: pl", "license: cc-by-4.0", "---", f"# {NAME}", "",
+        "---",
+        "language: pl",
+        "license: cc-by-4.0",
+        "---",
+        f"# {NAME}",
+        "",
         f"`MiniGPT`, {sum(p.numel() for p in model.parameters()):,} parameters, made for this book by `training/minigpt_polish.py`:",
-        "two layers of attention alone, of the size that notebook 002 studies, with the text and the tokenizer of polish-gpt2-mini.", "",
-        "| | |", "|---|---|",
+        "two layers of attention alone, of the size that notebook 002 studies, with the text and the tokenizer of polish-gpt2-mini.",
+        "",
+        "| | |",
+        "|---|---|",
         "| data | ELTeC-pol, 62 novels of 1840-1939 in modern spelling (texts in the public domain, edition CC BY 4.0), "
         "and three OpenStax textbooks (CC BY 4.0); 6.5 million words |",
         "| licence | CC BY 4.0 |",
@@ -109,10 +124,13 @@ def card(model, figures, run):
         f"| seed | {run['seed']} |",
         *([f"| the run | {run['note']} |"] if run["note"] else []),
         "| precision | float16 on disk, trained with bf16 autocast over float32 weights |",
-        "", "The loss curve is in `training_log.csv`, all figures in `evaluation.json`. Intervals are bootstraps over",
-        "held-out windows; the held-out set is 3 novels and 10 textbook modules, whole documents never trained on.", "",
+        "",
+        "The loss curve is in `training_log.csv`, all figures in `evaluation.json`. Intervals are bootstraps over",
+        "held-out windows; the held-out set is 3 novels and 10 textbook modules, whole documents never trained on.",
+        "",
         "Limits: a very small model trained for less than one pass over old novels and textbooks, to have the measurements of",
-        "two-layer attention on natural text beside those on synthetic sequences. Not for use outside this book.", "",
+        "two-layer attention on natural text beside those on synthetic sequences. Not for use outside this book.",
+        "",
     ]
     return "\n".join(lines)
 
@@ -143,7 +161,7 @@ def main(arguments=None):
     if options.compile:
         for block in model.blocks:
             block.compile()
-    check = windows(heldout, range(0, 64 * 4800, 4800)).to(options.device)
+    check = windows(heldout, even_starts(len(heldout), 64, CONTEXT + 1)).to(options.device)
     chunk = 512 if options.device == "cpu" else 8192
 
     def batch_loss(_step, tokens):
@@ -156,8 +174,15 @@ def main(arguments=None):
             return float(torch.stack([loss_of(model, part, chunk, options.compile) for part in check.split(options.batch)]).mean())
 
     progress = train(
-        folder, model, optimizers_for(model), batch_loss, heldout_loss, total=options.tokens, warmup=100_000,
-        after_step=lambda: cap_norms(model.embed.weight, NORM_CAP), device=options.device,
+        folder,
+        model,
+        optimizers_for(model),
+        batch_loss,
+        heldout_loss,
+        total=options.tokens,
+        warmup=100_000,
+        after_step=lambda: cap_norms(model.embed.weight, NORM_CAP),
+        device=options.device,
     )
     print(progress)
 

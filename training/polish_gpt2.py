@@ -17,7 +17,7 @@ from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from training.attention import use_plain_attention
-from training.loop import ChunkedCrossEntropy, autocast, cap_norms, compute_type, load_ids, sampled_columns, train
+from training.loop import ChunkedCrossEntropy, autocast, cap_norms, compute_type, even_starts, load_ids, sampled_columns, train
 from training.muon import Muon
 
 CONTEXT = 256
@@ -133,7 +133,7 @@ def main(arguments=None):
         use_plain_attention(model)
     if options.compile:
         model.transformer.compile()
-    check = windows(heldout, range(0, 64 * 4800, 4800)).to(options.device)
+    check = windows(heldout, even_starts(len(heldout), 64, CONTEXT + 1)).to(options.device)
     chunk = 512 if options.device == "cpu" else 8192
     order = torch.from_numpy(np.argsort(-np.bincount(ids, minlength=options.vocab), kind="stable"))
 
@@ -158,7 +158,7 @@ def main(arguments=None):
         batch_loss,
         heldout_loss,
         total=options.tokens,
-        warmup=200_000,
+        warmup=min(200_000, options.tokens / 20),
         decay_from=DECAY_FROM,
         after_step=lambda: cap_norms(model.transformer.wte.weight, NORM_CAP),
         device=options.device,

@@ -64,7 +64,10 @@ def _linear(noise):
     return Task(
         {"n_dims": 3, "n_points": 10, "layout": "interleaved"},
         lambda n, seed: incontext.linear_prompts(n, 10, 3, seed, noise=noise),
-        rate=1e-3, steps=12_000, unit=3.0, noise=noise,
+        rate=1e-3,
+        steps=12_000,
+        unit=3.0,
+        noise=noise,
     )
 
 
@@ -72,7 +75,8 @@ def _selector(n_fitted):
     return Task(
         {"n_dims": 2, "n_points": 21, "layout": "stacked"},
         lambda n, seed, n_points=21: incontext.selector_prompts(n, seed, n_points=n_points, n_fitted=n_fitted),
-        rate=1e-3, steps=10_000,
+        rate=1e-3,
+        steps=10_000,
     )
 
 

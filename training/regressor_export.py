@@ -167,9 +167,15 @@ def card(name, model, seeds, chosen, device):
     among = ", ".join(map(str, seeds))
     which = f"of the lowest validation loss among {among}, as was decided beforehand" if len(seeds) > 1 else "the only one trained"
     lines = [
-        "---", "license: cc-by-4.0", "---", f"# {name}", "",
-        f"`Regressor`, {sum(p.numel() for p in model.parameters()):,} parameters, made for this book by `training/regressor.py`.", "",
-        "| | |", "|---|---|",
+        "---",
+        "license: cc-by-4.0",
+        "---",
+        f"# {name}",
+        "",
+        f"`Regressor`, {sum(p.numel() for p in model.parameters()):,} parameters, made for this book by `training/regressor.py`.",
+        "",
+        "| | |",
+        "|---|---|",
         f"| data | {DATA[name]}; drawn anew at every step |",
         "| licence | CC BY 4.0 |",
         f"| tokens seen | {run['tokens']:,} in {run['step']:,} steps of {BATCH} prompts |",
@@ -187,9 +193,11 @@ def card(name, model, seeds, chosen, device):
         "",
         f"Errors are squared{', divided by d as in Garg et al. 2022,' if task.linear else ''} and are means over {N_TEST:,} prompts",
         "that were not trained on, with bootstrap intervals over prompts, of the weights as shipped. The loss curve is in",
-        "`training_log.csv`, all figures in `evaluation.json` and, of every seed, in `seeds.json`; weights of every seed in `seeds/`.", "",
+        "`training_log.csv`, all figures in `evaluation.json` and, of every seed, in `seeds.json`; weights of every seed in `seeds/`.",
+        "",
         "Limits: a small model, trained for minutes on one kind of prompt of one length. It shows how the book's methods work on a model",
-        "whose best answer is known; it says little about large models. Not for use outside this book.", "",
+        "whose best answer is known; it says little about large models. Not for use outside this book.",
+        "",
     ]
     return "\n".join(lines)
 

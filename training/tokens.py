@@ -44,15 +44,22 @@ def byte_level(paragraphs, vocab_size):
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     core.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size, special_tokens=[END_OF_TEXT], show_progress=False,
+        vocab_size=vocab_size,
+        special_tokens=[END_OF_TEXT],
+        show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     core.train_from_iterator(paragraphs, trainer)
     state = json.loads(core.to_str())["model"]
     merges = [tuple(m) for m in state["merges"]]
     return GPT2TokenizerFast(
-        vocab=state["vocab"], merges=merges, unk_token=END_OF_TEXT, bos_token=END_OF_TEXT, eos_token=END_OF_TEXT,
-        add_prefix_space=True, model_max_length=CONTEXT["polish-gpt2-mini"],
+        vocab=state["vocab"],
+        merges=merges,
+        unk_token=END_OF_TEXT,
+        bos_token=END_OF_TEXT,
+        eos_token=END_OF_TEXT,
+        add_prefix_space=True,
+        model_max_length=CONTEXT["polish-gpt2-mini"],
     )
 
 
@@ -62,15 +69,24 @@ def herbert(paragraphs, vocab_size):
     core.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
     core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size, special_tokens=HERBERT_SPECIAL, end_of_word_suffix="</w>",
-        limit_alphabet=200, show_progress=False,
+        vocab_size=vocab_size,
+        special_tokens=HERBERT_SPECIAL,
+        end_of_word_suffix="</w>",
+        limit_alphabet=200,
+        show_progress=False,
     )
     core.train_from_iterator(paragraphs, trainer)
     state = json.loads(core.to_str())["model"]
     merges = [tuple(m) for m in state["merges"]]
     return HerbertTokenizer(
-        vocab=state["vocab"], merges=merges, cls_token="<s>", sep_token="</s>", pad_token="<pad>", unk_token="<unk>",
-        mask_token=AddedToken("<mask>", lstrip=False), model_max_length=CONTEXT["herbert-mini"],
+        vocab=state["vocab"],
+        merges=merges,
+        cls_token="<s>",
+        sep_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        mask_token=AddedToken("<mask>", lstrip=False),
+        model_max_length=CONTEXT["herbert-mini"],
     )
 
 

@@ -49,7 +49,7 @@ def speech_paragraphs(text, title, width=80):
     Lines are wrapped at ``width``, and paragraphs follow each other on one line: a
     longer line is cut at the last end of a sentence that fits.
     """
-    speech = text.removeprefix(title).replace("˝", "\"")
+    speech = text.removeprefix(title).replace("˝", '"')
     lines = [" ".join(line.split()) for line in speech.split("\n")]
     found = [""]
     for line in lines:
@@ -83,8 +83,8 @@ def unwrap(lines):
     width = sorted(map(len, lines))[int(0.9 * len(lines))]
     found, previous = [], ""
     for line in lines:
-        ended = previous.endswith((".", "!", "?", "…", "”", "\"", ":", "*")) and len(previous) < 0.8 * width
-        dialogue = re.match(r"[–—-] ?\S", line) and previous.endswith((".", "!", "?", "…", ":", "”", "\""))
+        ended = previous.endswith((".", "!", "?", "…", "”", '"', ":", "*")) and len(previous) < 0.8 * width
+        dialogue = re.match(r"[–—-] ?\S", line) and previous.endswith((".", "!", "?", "…", ":", "”", '"'))
         heading = not WORD.search(previous) or previous.isupper()
         if not found or not line or ended or dialogue or heading:
             found.append(line)

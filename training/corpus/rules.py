@@ -4,9 +4,7 @@ import re
 
 from training.corpus.paragraphs import WORD
 
-OLD_SPELLING = re.compile(
-    r"\b(?:tem|czem|temi|czemi|z[tk]ąd|módz|pomódz|\w{2,}[crd]y(?:ą|ę|i)|\w{2,}[cr]ya)\b", re.IGNORECASE
-)
+OLD_SPELLING = re.compile(r"\b(?:tem|czem|temi|czemi|z[tk]ąd|módz|pomódz|\w{2,}[crd]y(?:ą|ę|i)|\w{2,}[cr]ya)\b", re.IGNORECASE)
 # of 1918 to 1936, in scans of which a book has few pages: pięknemi, historja, Hiszpanji
 INTERWAR_SPELLING = re.compile(
     OLD_SPELLING.pattern + r"|\b(?!ziemi\b|podziemi\b)\w{2,}emi\b|\b\w{2,}[bdfghkłlmnprtw]j(?:a|ą|ę|i|e|o|om|ach|ami)\b", re.IGNORECASE
@@ -18,14 +16,86 @@ SPLIT_WORD = re.compile(r"\b([^\W\d_]+)- ([^\W\d_]+)\b")
 CONJUNCTIONS = {"a", "albo", "bądź", "czy", "i", "lub", "oraz"}
 CITATION = re.compile(r"\s*\((?:tekst jedn\.|tekst jednolity|t\. ?j\.|j\. ?t\.|jedn\. tekst)?[\s:,–-]*Dz\. ?U\.[^()]*\)", re.IGNORECASE)
 POLISH = {
-    "i", "w", "na", "z", "do", "się", "nie", "to", "że", "o", "jest", "od", "za", "po", "jak", "przez", "dla", "co", "lub", "oraz",
-    "ale", "tym", "tego", "czy", "może", "ich", "jego", "jej", "tej", "są", "być", "był", "była", "było", "aby", "które", "który",
-    "która", "której", "którego", "których", "którym", "jeśli", "jeżeli", "gdy", "tak", "już", "ze", "we", "pod", "przed", "przy",
-    "nad", "bez", "u", "a",
+    "i",
+    "w",
+    "na",
+    "z",
+    "do",
+    "się",
+    "nie",
+    "to",
+    "że",
+    "o",
+    "jest",
+    "od",
+    "za",
+    "po",
+    "jak",
+    "przez",
+    "dla",
+    "co",
+    "lub",
+    "oraz",
+    "ale",
+    "tym",
+    "tego",
+    "czy",
+    "może",
+    "ich",
+    "jego",
+    "jej",
+    "tej",
+    "są",
+    "być",
+    "był",
+    "była",
+    "było",
+    "aby",
+    "które",
+    "który",
+    "która",
+    "której",
+    "którego",
+    "których",
+    "którym",
+    "jeśli",
+    "jeżeli",
+    "gdy",
+    "tak",
+    "już",
+    "ze",
+    "we",
+    "pod",
+    "przed",
+    "przy",
+    "nad",
+    "bez",
+    "u",
+    "a",
 }
 ENGLISH = {
-    "the", "of", "and", "is", "for", "that", "this", "with", "are", "you", "be", "or", "as", "it", "from", "an", "can", "your",
-    "if", "not", "when", "will",
+    "the",
+    "of",
+    "and",
+    "is",
+    "for",
+    "that",
+    "this",
+    "with",
+    "are",
+    "you",
+    "be",
+    "or",
+    "as",
+    "it",
+    "from",
+    "an",
+    "can",
+    "your",
+    "if",
+    "not",
+    "when",
+    "will",
 }
 POLISH_LETTER = re.compile(r"[ąćęłńóśźż]", re.IGNORECASE)
 FOREIGN_WORD = re.compile(r"[qvx]|th|sh|ck|ph|oo|ee|ou|tion|ing$", re.IGNORECASE)

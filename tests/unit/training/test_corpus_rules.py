@@ -23,7 +23,18 @@ def test_old_spellings_are_counted_per_ten_thousand_words():
 @pytest.mark.parametrize(
     "word",
     [
-        "tem", "Czem", "temi", "ztąd", "módz", "pomódz", "redakcyę", "racyą", "komedyi", "teoryi", "Francya", "teorya",
+        "tem",
+        "Czem",
+        "temi",
+        "ztąd",
+        "módz",
+        "pomódz",
+        "redakcyę",
+        "racyą",
+        "komedyi",
+        "teoryi",
+        "Francya",
+        "teorya",
     ],
 )
 def test_old_spellings(word):
@@ -33,7 +44,18 @@ def test_old_spellings(word):
 @pytest.mark.parametrize(
     "word",
     [
-        "tempo", "tym", "temat", "czemu", "stąd", "móc", "cyrk", "redakcję", "racją", "komedii", "Francja", "system",
+        "tempo",
+        "tym",
+        "temat",
+        "czemu",
+        "stąd",
+        "móc",
+        "cyrk",
+        "redakcję",
+        "racją",
+        "komedii",
+        "Francja",
+        "system",
     ],
 )
 def test_modern_spellings(word):
