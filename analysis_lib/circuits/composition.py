@@ -1,4 +1,4 @@
-r"""Heads measured from weights alone: copying scores, composition of heads, virtual output circuits.
+r"""Heads measured from weights alone: copying scores and composition of heads.
 
 Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"
 (transformer-circuits.pub/2021/framework). Row vectors throughout, so that $W_{OV} = W_V W_O$ and
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analysis_lib.weights import TransformerWeights
+from analysis_lib.weights import FactoredMatrix, TransformerWeights
 
 KINDS = ("Q", "K", "V")
 
@@ -67,8 +67,7 @@ def copying_scores(weights: TransformerWeights, centre: bool = False) -> np.ndar
             embedding = embedding - embedding.mean(dim=0)
             unembedding = unembedding - unembedding.mean(dim=1, keepdim=True)
         tokens = unembedding @ embedding  # [d_model, d_model], over the whole vocabulary
-        circuits = weights.W_O.double() @ tokens @ weights.W_V.double()  # [layer, head, d_head, d_head]
-        eigenvalues = torch.linalg.eigvals(circuits).cpu().numpy()
+        eigenvalues = FactoredMatrix(weights.W_V.double(), weights.W_O.double() @ tokens).eigenvalues().cpu().numpy()
     sizes = np.abs(eigenvalues).sum(axis=-1)
     return np.divide(eigenvalues.real.sum(axis=-1), sizes, out=np.zeros_like(sizes), where=sizes > 0)
 
@@ -104,10 +103,8 @@ def composition_scores(weights: TransformerWeights, kind: str) -> np.ndarray:
     reading, after = _reading_factors(weights, kind)
     with torch.inference_mode():
         w_v, w_o = weights.W_V.double(), weights.W_O.double()
-        before = w_v.mT @ w_v  # [layer, head, d_head, d_head], as all Gram matrices below
-        after_gram = after @ after.mT
-        writing = _product_norms(before, w_o @ w_o.mT)
-        read = _product_norms(reading.mT @ reading, after_gram)
+        before, after_gram = w_v.mT @ w_v, after @ after.mT  # [layer, head, d_head, d_head]
+        writing, read = FactoredMatrix(w_v, w_o).norm(), FactoredMatrix(reading, after).norm()
         scores = torch.zeros(*writing.shape, *writing.shape, dtype=torch.float64, device=writing.device)
         for first in range(weights.n_layers):
             for second in range(first + 1, weights.n_layers):
@@ -160,33 +157,6 @@ def composition_z(weights: TransformerWeights, kind: str, n_draws: int = 2000, s
     return Composition(scores, expected, sd, z)
 
 
-def virtual_ov(weights: TransformerWeights, first: tuple[int, int], second: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    r"""Output circuit of a virtual head, $W_{OV}^1 W_{OV}^2$, as two thin factors.
-
-    Parameters
-    ----------
-    weights : TransformerWeights
-    first, second : (layer, head)
-        The earlier and the later head.
-
-    Returns
-    -------
-    left, right : Tensor [d_model, d_head], [d_head, d_model]
-        Their product is the circuit.
-
-    Raises
-    ------
-    ValueError
-        Heads that do not exist, or a first one that is not in an earlier layer.
-    """
-    for name, (layer, head) in (("first", first), ("second", second)):
-        if not (0 <= layer < weights.n_layers and 0 <= head < weights.n_heads):
-            raise ValueError(f"{name}: expected a head of {weights.n_layers} x {weights.n_heads}, found {(layer, head)}")
-    if first[0] >= second[0]:
-        raise ValueError(f"first and second: expected a head of an earlier layer first, found {first} and {second}")
-    return weights.W_V[first], weights.W_O[first] @ weights.W_V[second] @ weights.W_O[second]
-
-
 def _reading_factors(weights: TransformerWeights, kind: str) -> tuple[Tensor, Tensor]:
     """What the later head reads with, as factors [layer, head, d_model, d_head] and [layer, head, d_head, d_model]."""
     if kind not in KINDS:
@@ -195,16 +165,10 @@ def _reading_factors(weights: TransformerWeights, kind: str) -> tuple[Tensor, Te
     return {"Q": (w_q, w_k.mT), "K": (w_k, w_q.mT), "V": (weights.W_V.double(), weights.W_O.double())}[kind]
 
 
-def _product_norms(left_gram: Tensor, right_gram: Tensor) -> Tensor:
-    """Frobenius norms of A B, [layer, head], from A^T A and B B^T."""
-    return (left_gram * right_gram).sum(dim=(-1, -2)).clamp(min=0).sqrt()
-
-
 def _spectra(left: Tensor, right: Tensor) -> np.ndarray:
     """Squared singular values of left @ right as shares of their sum, [layer, head, d_head]."""
     with torch.inference_mode():
-        small = torch.linalg.qr(left).R @ torch.linalg.qr(right.mT).R.mT  # the product's singular values, d_head x d_head
-        squared = torch.linalg.svdvals(small).square().cpu().numpy()
+        squared = FactoredMatrix(left, right).singular_values().square().cpu().numpy()
     total = squared.sum(axis=-1, keepdims=True)
     return np.divide(squared, total, out=np.zeros_like(squared), where=total > 0)
 

@@ -1,20 +1,17 @@
-r"""Logits as sums: over heads (direct logit attribution), and over paths that include virtual heads.
+r"""Logits as sums over paths, virtual heads among them.
 
-What stands in the residual stream at the end is a sum, and the unembedding is linear, so a token's logit is a sum of
-what each head put there. In two layers of attention alone it can be written out down to the embedding:
+What stands in the residual stream at the end is a sum, and the unembedding is linear, so a token's logit is a sum of what each head put
+there. In two layers of attention alone it can be written out down to the embedding:
 
 $$\mathrm{logits} = \Bigl(x + \sum_{h} A^h x W_{OV}^h + \sum_{h_1, h_2} A^{h_2} A^{h_1}\, x\, W_{OV}^{h_1} W_{OV}^{h_2}\Bigr) W_U$$
 
-with the heads of both layers in the first sum. The terms of the second are the virtual heads $h_2 \circ h_1$: a
-pattern product and an output-circuit product. They are *not* what head $h_2$ writes, which also holds its direct term.
+with the heads of both layers in the first sum. The terms of the second are the virtual heads $h_2 \circ h_1$: a product of patterns and a
+product of output circuits. They are *not* what head $h_2$ writes, which also holds its direct term.
 
-A logit has no zero of its own: a constant added to all changes nothing. Unless told otherwise, logits are
-therefore taken less their mean over the vocabulary.
+A logit has no zero of its own: a constant added to all changes nothing. Logits are therefore taken less their mean over the vocabulary.
 
 Source: Elhage et al. 2021, "Path expansion" and "Virtual attention heads".
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -24,96 +21,6 @@ from torch import Tensor
 from analysis_lib import activations
 from analysis_lib.circuits.ablation import checked_ids, checked_model
 from analysis_lib.weights import TransformerWeights, extract
-
-
-@dataclass(frozen=True)
-class LogitAttribution:
-    """Parts of the logit of each next token, float64 [..., sequence, token - 1]; all parts sum to `total`.
-
-    Attributes
-    ----------
-    total : array [sequence, token - 1]
-    embedding : array [sequence, token - 1]
-        The direct path: what the first block reads.
-    heads : array [layer, head, sequence, token - 1]
-    feed_forward : array [layer, sequence, token - 1]
-        No layers for a model of attention alone.
-    biases : array [sequence, token - 1]
-        Output biases of the attention layers, the last layer norm's and the unembedding's.
-    """
-
-    total: np.ndarray
-    embedding: np.ndarray
-    heads: np.ndarray
-    feed_forward: np.ndarray
-    biases: np.ndarray
-
-
-def logit_attribution(loaded, ids: np.ndarray | Tensor, centre: bool = True, batch_size: int = 16) -> LogitAttribution:
-    """What each head adds to the logit of the token that comes next.
-
-    Parameters
-    ----------
-    loaded : LoadedModel, or any object with `model` (GPT-2 or MiniGPT, in eval mode)
-    ids : integer array [sequence, token]
-        Two tokens or more.
-    centre : bool
-        Take logits less their mean over the vocabulary.
-    batch_size : int
-
-    Returns
-    -------
-    LogitAttribution
-
-    Raises
-    ------
-    ValueError
-        As in `ablation.token_losses`.
-
-    Notes
-    -----
-    A last layer norm (GPT-2) is linear once its scale is held at what it was, which keeps the sum exact; but a part says what the
-    head adds to *this* sum, not what the logit would be without the head: that is an ablation.
-    """
-    model, ids = checked_model(loaded), checked_ids(loaded, ids)
-    raw = extract(model)
-    weights = raw if raw.ln1_w is None else extract(model, fold_layer_norm=True)  # biases b_O and W_O are the same in both
-    unembed, bias = weights.W_U.double(), weights.b_U.double()
-    if centre:
-        unembed, bias = unembed - unembed.mean(dim=1, keepdim=True), bias - bias.mean()
-    batches = [_attribute(model, batch, weights, unembed, bias) for batch in ids.split(batch_size)]
-    names = ("total", "embedding", "heads", "feed_forward", "biases")
-    return LogitAttribution(*(torch.cat([batch[name] for batch in batches], dim=-2).cpu().numpy() for name in names))
-
-
-@torch.no_grad()
-def _attribute(model, ids: Tensor, weights: TransformerWeights, unembed: Tensor, bias: Tensor) -> dict[str, Tensor]:
-    """Parts for one batch, each [..., sequence, token - 1]."""
-    outputs = [] if weights.W_in is None else ["mlp"]
-    with activations.recording(model, ["heads", *outputs]) as record:
-        model.base_model(input_ids=ids)
-    final = record["states", weights.n_layers][:, :-1].double()
-    scale = torch.ones_like(final[..., :1])
-    if weights.ln1_w is not None:
-        scale = (final.var(dim=-1, unbiased=False, keepdim=True) + weights.layer_norm_epsilon).rsqrt()
-    targets = ids[:, 1:]
-    directions = unembed.T[targets] * scale  # (sequence, token - 1, d_model)
-
-    def part(states: Tensor) -> Tensor:
-        return (states[:, :-1].double() * directions).sum(dim=-1)
-
-    heads = [
-        torch.einsum("bthd,hdm,btm->hbt", record["heads", layer][:, :-1].double(), weights.W_O[layer].double(), directions)
-        for layer in range(weights.n_layers)
-    ]
-    nothing = directions.new_zeros(0, *targets.shape)
-    return {
-        "total": (final * directions).sum(dim=-1) + bias[targets],
-        "embedding": part(record["states", 0]),
-        "heads": torch.stack(heads),
-        "feed_forward": torch.stack([part(record["mlp", layer]) for layer in range(weights.n_layers)]) if outputs else nothing,
-        "biases": directions @ weights.b_O.double().sum(dim=0) + bias[targets],
-    }
 
 
 def virtual_patterns(pattern: np.ndarray, first_layer: int = 0, second_layer: int = 1) -> np.ndarray:
@@ -173,7 +80,7 @@ def virtual_heads(loaded, ids: np.ndarray | Tensor, rows: np.ndarray | None = No
     """
     model, ids = checked_model(loaded), checked_ids(loaded, ids)
     weights = extract(model)
-    if weights.ln1_w is not None or weights.W_in is not None or weights.n_layers != 2:
+    if weights.norm is not None or weights.W_in is not None or weights.n_layers != 2:
         raise ValueError(f"loaded: expected two layers of attention alone, without layer norm, found {weights!r}")
     rows = np.ones((len(ids), ids.shape[1] - 1), dtype=bool) if rows is None else np.asarray(rows)
     if rows.shape != (len(ids), ids.shape[1] - 1) or rows.dtype != bool or not rows.any(axis=1).all():

@@ -174,10 +174,7 @@ def _norm_based(loaded: LoadedModel, ran: activations.Activations, per_head: boo
     for pattern, rows in zip(ran.patterns, ran.tokens.groupby("text", sort=False).indices.values(), strict=True):
         layers = []
         for layer in range(weights.n_layers):
-            read = torch.from_numpy(ran.states[layer][rows])
-            if weights.architecture == "gpt2":
-                gain, bias = weights.ln1_w[layer], weights.ln1_b[layer]
-                read = torch.nn.functional.layer_norm(read, read.shape[-1:], gain, bias, weights.layer_norm_epsilon)
+            read = weights.read(layer, torch.from_numpy(ran.states[layer][rows]))
             written = (read @ weights.W_V[layer] + weights.b_V[layer][:, None]) @ weights.W_O[layer]  # (head, key, d_model)
             attended = torch.from_numpy(pattern[layer])  # (head, query, key)
             if per_head:

@@ -18,11 +18,11 @@ from collections.abc import Callable
 from typing import Any
 
 import joblib
-import numpy as np
 import torch
 from torch import Tensor
 
 from analysis_lib.weights import TransformerWeights
+from analysis_lib.weights.transformer_weights import checked_index
 
 
 def vo_factors(
@@ -35,7 +35,7 @@ def vo_factors(
     weights : TransformerWeights
     layer, head : int
     embedding : {"raw", "layer_norm"}
-        `layer_norm` puts the embeddings through the norm the layer reads through: GPT-2's own `ln_1`, BERT's
+        `layer_norm` puts the embeddings through the norms between them and the layer's attention: GPT-2's own `ln_1`, BERT's
         embedding norm. Positions are left out, as they are in the raw reading.
     unembedding : {"raw", "unit"}
         `unit` divides each column of W_U by its norm.
@@ -50,20 +50,21 @@ def vo_factors(
     ValueError
         No such layer, head or reading; a model without the layer norm asked for.
     """
-    _check_head(weights, layer, head)
+    vo = weights.head(layer, head).vo
     _check_reading("unembedding", unembedding, ("raw", "unit"))
     w_u = weights.W_U
     if unembedding == "unit":
         norms = torch.linalg.vector_norm(w_u, dim=0, keepdim=True)
         w_u = w_u / norms.clamp_min(torch.finfo(w_u.dtype).tiny)  # a column of zeros stays one
-    left = _read_embedding(weights, layer, embedding) @ weights.W_V[layer, head]
-    return left, (weights.W_O[layer, head] @ w_u).T
+    vo = _read_embedding(weights, layer, embedding) @ vo @ w_u
+    return vo.left, vo.right.T
 
 
 def qk_factors(weights: TransformerWeights, layer: int, head: int, embedding: str = "raw") -> tuple[Tensor, Tensor]:
     """What a token looks for: entry (a, b) of `left @ right.T` is query a's score for key b.
 
-    Scores are those before the division by the square root of d_head, without biases and positions.
+    Scores are those before the division by the square root of d_head, without biases and positions. With rotary positions they are
+    those of a query and a key at the same place.
 
     Parameters
     ----------
@@ -82,9 +83,10 @@ def qk_factors(weights: TransformerWeights, layer: int, head: int, embedding: st
     ValueError
         No such layer, head or reading; a model without the layer norm asked for.
     """
-    _check_head(weights, layer, head)
+    qk = weights.head(layer, head).qk
     tokens = _read_embedding(weights, layer, embedding)
-    return tokens @ weights.W_Q[layer, head], tokens @ weights.W_K[layer, head]
+    qk = tokens @ qk @ tokens.T
+    return qk.left, qk.right.T
 
 
 def _read_embedding(weights: TransformerWeights, layer: int, embedding: str) -> Tensor:
@@ -92,24 +94,9 @@ def _read_embedding(weights: TransformerWeights, layer: int, embedding: str) -> 
     _check_reading("embedding", embedding, ("raw", "layer_norm"))
     if embedding == "raw":
         return weights.W_E
-    if weights.architecture == "bert":
-        gain, bias = weights.ln_embed_w, weights.ln_embed_b
-    else:
-        gain, bias = (None if norm is None else norm[layer] for norm in (weights.ln1_w, weights.ln1_b))
-    if gain is None:
+    if weights.layer_norms is None:
         raise ValueError(f"embedding: 'layer_norm' was asked of a model without layer norms: {weights!r}")
-    return torch.nn.functional.layer_norm(weights.W_E, gain.shape, gain, bias, weights.layer_norm_epsilon)
-
-
-def _check_head(weights: TransformerWeights, layer: int, head: int) -> None:
-    _check_index("layer", layer, weights.n_layers)
-    _check_index("head", head, weights.n_heads)
-
-
-def _check_index(name: str, value: int, count: int) -> None:
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not (whole and 0 <= value < count):
-        raise ValueError(f"{name}: expected a whole number from 0 to {count - 1}, found {value!r}")
+    return weights.read(layer, weights.embedded())
 
 
 def _check_reading(name: str, value: str, known: tuple[str, ...]) -> None:
@@ -136,20 +123,22 @@ def feed_forward_keys_values(weights: TransformerWeights, layer: int, reading: s
     Raises
     ------
     ValueError
-        No such layer or reading; `layer_norm` of a post-norm model.
+        No such layer or reading; no feed-forward layer, or a gated one; `layer_norm` of a post-norm model.
     """
-    _check_index("layer", layer, weights.n_layers)
+    checked_index("layer", layer, weights.n_layers)
     _check_reading("reading", reading, ("raw", "layer_norm"))
+    if weights.W_in is None or weights.W_gate is not None:
+        found = "none (attention alone)" if weights.W_in is None else "a gated one, whose neurons multiply two readings: no column is a key"
+        raise ValueError(f"weights: expected a feed-forward layer of keys and values, found {found}: {weights!r}")
     keys, values = weights.W_in[layer].T, weights.W_out[layer]
     if reading == "raw":
         return keys, values
-    if weights.architecture == "bert":
+    if weights.norm != "pre":
         raise ValueError(
-            "reading: 'layer_norm' was asked of BERT, whose norms stand on the residual stream and cannot be folded"
-            " into keys; expected 'raw'"
+            f"reading: 'layer_norm' was asked of {weights!r}, whose norms do not stand on what keys read (BERT's stand on the residual"
+            " stream and cannot be folded into keys); expected 'raw'"
         )
-    keys = keys * weights.ln2_w[layer]
-    return keys - keys.mean(dim=1, keepdim=True), values
+    return weights.layer_norms.mlp[layer].folded_into(weights.W_in[layer]).T, values
 
 
 def map_heads(function: Callable[[int, int], Any], n_layers: int, n_heads: int, n_jobs: int = 1) -> list[list[Any]]:

@@ -96,11 +96,7 @@ def value_recall(loaded: LoadedModel, texts: Sequence[str], k: int = 50, n_permu
             strongest = (active.abs() * weights.W_out[layer].norm(dim=1)).argmax(dim=1)
             sign = active.gather(1, strongest[:, None]).sign()
             predicted = _top_ids(sign * weights.W_out[layer][strongest] @ weights.W_U, k)
-            states = torch.from_numpy(ran.states[layer + 1][real])
-            if weights.ln_final_w is not None:
-                states = torch.nn.functional.layer_norm(
-                    states, states.shape[-1:], weights.ln_final_w, weights.ln_final_b, weights.layer_norm_epsilon
-                )
+            states = weights.final(torch.from_numpy(ran.states[layer + 1][real]))
             found = _against_permuted(predicted, _top_ids(states @ weights.W_U, k), text, n_permutations, [seed, layer])
             rows.append({"layer": layer} | found)
     return pd.DataFrame(rows)
@@ -113,11 +109,7 @@ def _layer_places(weights: TransformerWeights, layer: int, ran: activations.Acti
     attended = np.full((weights.n_heads, len(table)), -1)
     written = torch.zeros(weights.n_heads, len(table), weights.d_model)
     for _, rows in table.groupby("text", sort=False).indices.items():
-        states = torch.from_numpy(ran.states[layer][rows])[None]
-        if weights.architecture == "gpt2":
-            states = torch.nn.functional.layer_norm(
-                states, states.shape[-1:], weights.ln1_w[layer], weights.ln1_b[layer], weights.layer_norm_epsilon
-            )
+        states = weights.read(layer, torch.from_numpy(ran.states[layer][rows])[None])
         rebuilt = rebuild_attention(weights, layer, states)
         key = rebuilt.patterns[0].argmax(dim=-1).numpy()  # (head, query)
         attended[:, rows] = np.where(special[rows][key] | special[rows], -1, ids[rows][key])

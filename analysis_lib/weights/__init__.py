@@ -1,14 +1,22 @@
 """The weights of every architecture in one notation, and the proof that they are read rightly.
 
-`extract` gives `TransformerWeights` with TransformerLens's names and shapes; `attention_errors` compares attention rebuilt from them
-with what the model itself computed.
+`extract` gives `TransformerWeights` with TransformerLens's names and shapes, one head of which is a `Head` with its matrices factored;
+`attention_errors` compares attention rebuilt from the weights with what the model itself computed. `models.architectures` says how to add
+an architecture.
 """
 
 from analysis_lib.weights.extraction import extract
+from analysis_lib.weights.factored import FactoredMatrix
+from analysis_lib.weights.layer_norms import LayerNorm, LayerNorms
 from analysis_lib.weights.reconstruction import attention_errors, rebuild_attention, split_outputs_wrongly
-from analysis_lib.weights.transformer_weights import TransformerWeights, fold
+from analysis_lib.weights.transformer_weights import Head, MaskedHead, TransformerWeights, fold
 
 __all__ = [
+    "FactoredMatrix",
+    "Head",
+    "LayerNorm",
+    "LayerNorms",
+    "MaskedHead",
     "TransformerWeights",
     "attention_errors",
     "extract",

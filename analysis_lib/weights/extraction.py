@@ -5,30 +5,30 @@ Row vectors multiply from the left, $x W$, and names and shapes are TransformerL
 $$\mathrm{pattern} = \mathrm{softmax}\bigl((x W_Q + b_Q)(x W_K + b_K)^\top / \sqrt{d_{head}}\bigr), \qquad
 \mathrm{output} = \sum_{head} \mathrm{pattern}\,(x W_V + b_V)\, W_O + b_O .$$
 
-`reconstruction.rebuild_attention` computes just this from the extracted tensors, and
-`reconstruction.attention_errors` compares it with what the model itself computed. That comparison tells a right
-reading of a weight from a wrong one: HerBERT's output matrix split along the wrong axis, as a notebook once
-did, passes every check of shapes and fails this one.
+`reconstruction.rebuild_attention` computes just this from the extracted tensors, and `reconstruction.attention_errors` compares it with
+what the model itself computed. That comparison tells a right reading of a weight from a wrong one: HerBERT's output matrix split along the
+wrong axis, as a notebook once did, passes every check of shapes and fails this one.
 
-Sources: Elhage et al. 2021, *A Mathematical Framework for Transformer Circuits*; Dar et al. 2022
-(arXiv 2209.02535); TransformerLens for names and for folding.
+With `activations.sites`, the only module that knows how GPT-2, BERT and the two architectures of this book are built. A function of this
+module takes a model and gives its `TransformerWeights`; `models.register` adds further ones.
+
+Sources: Elhage et al. 2021, *A Mathematical Framework for Transformer Circuits*; Dar et al. 2022 (arXiv 2209.02535); TransformerLens for
+names and for folding.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor
-from transformers import BertForMaskedLM, BertModel, GPT2LMHeadModel, GPT2Model, PreTrainedModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel
 
-from analysis_lib.models import LoadedModel
+from analysis_lib.models import LoadedModel, is_causal
 from analysis_lib.models.architectures import architecture_of
 from analysis_lib.models.minigpt import MiniGPT
 from analysis_lib.models.regressor import Regressor
-from analysis_lib.weights.transformer_weights import TransformerWeights, fold
-
-__all__ = ["KNOWN", "TransformerWeights", "extract", "fold"]
-
-KNOWN = (GPT2LMHeadModel, GPT2Model, BertForMaskedLM, BertModel, MiniGPT, Regressor)
+from analysis_lib.weights.layer_norms import LayerNorm, LayerNorms
+from analysis_lib.weights.transformer_weights import MaskedHead, TransformerWeights, fold
 
 
 def extract(model: PreTrainedModel | LoadedModel, fold_layer_norm: bool = False) -> TransformerWeights:
@@ -36,10 +36,10 @@ def extract(model: PreTrainedModel | LoadedModel, fold_layer_norm: bool = False)
 
     Parameters
     ----------
-    model : LoadedModel, GPT2LMHeadModel, GPT2Model, BertForMaskedLM, BertModel, MiniGPT or Regressor
-        Left as it is.
+    model : LoadedModel, or a model of a registered architecture
+        With or without its language-model head. Left as it is.
     fold_layer_norm : bool
-        Fold each layer norm's gain, bias and centring into the weights that read through it (GPT-2 only); the
+        Fold each layer norm's gain, bias and centring into the weights that read through it (pre-norm models only); the
         layer norms that remain have gain 1 and bias 0, and the model's logits are the same.
 
     Returns
@@ -50,79 +50,59 @@ def extract(model: PreTrainedModel | LoadedModel, fold_layer_norm: bool = False)
     Raises
     ------
     TypeError
-        An unknown architecture; the message lists the known ones.
+        Something that is no model.
     ValueError
-        `fold_layer_norm` asked of a post-norm model (BERT) or one without layer norm (MiniGPT), or a variant whose
-        attention is not the one above.
+        An unknown architecture (the message lists the known ones); `fold_layer_norm` asked of a post-norm model (BERT) or one without
+        layer norm (MiniGPT); or a variant whose attention is not the one above.
     """
     model = model.model if isinstance(model, LoadedModel) else model
-    if not isinstance(model, KNOWN):
-        known = ", ".join(kind.__name__ for kind in KNOWN)
-        raise TypeError(f"model: unknown architecture; expected one of {known}, found {type(model).__name__}")
+    architecture = architecture_of(model)
     if getattr(model.config, "add_cross_attention", False):
         raise ValueError("model: expected self-attention only, found add_cross_attention=True in its configuration")
-    if isinstance(model, BertForMaskedLM | BertModel):
-        if fold_layer_norm:
-            raise ValueError(
-                "fold_layer_norm: BERT is a post-norm model. Its layer norms stand on the residual stream, after each"
-                " sum, so that what they do reaches every later layer and cannot be folded into the weights of one."
-                " Expected a pre-norm model (GPT-2); use raw weights, or embedding='layer_norm' in projections."
-            )
-        return bert(model)
-    weights = architecture_of(model).resolve("extract")(model)
+    if fold_layer_norm and architecture.norm == "post":
+        raise ValueError(
+            f"fold_layer_norm: {type(model).__name__} is a post-norm model. Its layer norms stand on the residual stream, after each"
+            " sum, so that what they do reaches every later layer and cannot be folded into the weights of one."
+            " Expected a pre-norm model (GPT-2); use raw weights, or embedding='layer_norm' in projections."
+        )
+    weights = architecture.resolve("extract")(model)
+    weights = replace(weights, architecture=model.config.model_type, norm=architecture.norm, causal=is_causal(model))
     return fold(weights) if fold_layer_norm else weights
 
 
-def gpt2(model: GPT2LMHeadModel | GPT2Model) -> TransformerWeights:
+def gpt2(model: PreTrainedModel) -> TransformerWeights:
     """GPT-2: Conv1D weights are [in, out] already; queries, keys and values are fused in c_attn."""
-    body = model.transformer if isinstance(model, GPT2LMHeadModel) else model
-    config = body.config
-    n_heads, d_model = config.n_head, config.n_embd
-    d_head = d_model // n_heads
+    body = model.base_model
+    blocks, n_heads = body.h, body.config.n_head
 
     def stack(read) -> Tensor:
-        return torch.stack([_plain(read(block)) for block in body.h])
+        return torch.stack([_plain(read(block)) for block in blocks])
 
     fused = stack(lambda block: block.attn.c_attn.weight)  # [layer, d_model, 3 * d_model]
-    w_q, w_k, w_v = (_heads_of_columns(part, n_heads) for part in fused.split(d_model, dim=-1))
-    biases = stack(lambda block: block.attn.c_attn.bias).split(d_model, dim=-1)
-    b_q, b_k, b_v = (part.unflatten(-1, (n_heads, d_head)) for part in biases)
-    w_e = _plain(body.wte.weight)
-    w_in = stack(lambda block: block.mlp.c_fc.weight)
+    w_q, w_k, w_v = (_heads_of_columns(part, n_heads) for part in fused.chunk(3, dim=-1))
+    biases = stack(lambda block: block.attn.c_attn.bias).chunk(3, dim=-1)
+    b_q, b_k, b_v = (part.unflatten(-1, (n_heads, -1)) for part in biases)
+    w_e, unembedding = _plain(body.wte.weight), model.get_output_embeddings()
     return TransformerWeights(
         W_E=w_e,
         W_pos=_plain(body.wpe.weight),
-        W_U=(_plain(model.lm_head.weight) if isinstance(model, GPT2LMHeadModel) else w_e).T,
-        b_U=torch.zeros(w_e.shape[0], device=w_e.device),
+        W_U=(w_e if unembedding is None else _plain(unembedding.weight)).T,
+        b_U=w_e.new_zeros(len(w_e)),
         W_Q=w_q,
         W_K=w_k,
         W_V=w_v,
-        W_O=stack(lambda block: block.attn.c_proj.weight).unflatten(1, (n_heads, d_head)),
+        W_O=stack(lambda block: block.attn.c_proj.weight).unflatten(1, (n_heads, -1)),
         b_Q=b_q,
         b_K=b_k,
         b_V=b_v,
         b_O=stack(lambda block: block.attn.c_proj.bias),
-        W_in=w_in,
+        attention_scale=w_e.new_tensor([block.attn.scaling for block in blocks]),
+        W_in=stack(lambda block: block.mlp.c_fc.weight),
         b_in=stack(lambda block: block.mlp.c_fc.bias),
         W_out=stack(lambda block: block.mlp.c_proj.weight),
         b_out=stack(lambda block: block.mlp.c_proj.bias),
-        ln1_w=stack(lambda block: block.ln_1.weight),
-        ln1_b=stack(lambda block: block.ln_1.bias),
-        ln2_w=stack(lambda block: block.ln_2.weight),
-        ln2_b=stack(lambda block: block.ln_2.bias),
-        ln_final_w=_plain(body.ln_f.weight),
-        ln_final_b=_plain(body.ln_f.bias),
-        attention_scale=torch.tensor([block.attn.scaling for block in body.h], device=w_e.device),
-        architecture="gpt2",
-        n_layers=len(body.h),
-        n_heads=n_heads,
-        d_model=d_model,
-        d_head=d_head,
-        d_mlp=w_in.shape[-1],
-        d_vocab=w_e.shape[0],
-        activation=config.activation_function,
-        layer_norm_epsilon=config.layer_norm_epsilon,
-        causal=True,
+        layer_norms=LayerNorms(_norms([block.ln_1 for block in blocks]), _norms([block.ln_2 for block in blocks]), final=_norm(body.ln_f)),
+        activation=body.config.activation_function,
     )
 
 
@@ -139,16 +119,13 @@ def regressor(model: Regressor) -> TransformerWeights:
         W_pos=body.W_pos + _plain(model.read_in.bias),
         W_U=_plain(model.read_out.weight).T,
         b_U=_plain(model.read_out.bias),
-        d_vocab=model.config.token_width,
     )
 
 
-def bert(model: BertForMaskedLM | BertModel) -> TransformerWeights:
-    """BERT: Linear weights are [out, in] and are turned round; heads share the *input* axis of the output matrix."""
-    body = model.bert if isinstance(model, BertForMaskedLM) else model
-    config, layers, embeddings = body.config, body.encoder.layer, body.embeddings
-    n_heads, d_model = config.num_attention_heads, config.hidden_size
-    d_head = d_model // n_heads
+def bert(model: PreTrainedModel) -> TransformerWeights:
+    """BERT: Linear weights are [out, in] and are transposed; heads share the *input* axis of the output matrix."""
+    body = model.base_model
+    layers, embeddings, n_heads = body.encoder.layer, body.embeddings, body.config.num_attention_heads
 
     def stack(read) -> Tensor:
         return torch.stack([_plain(read(layer)) for layer in layers])
@@ -156,44 +133,33 @@ def bert(model: BertForMaskedLM | BertModel) -> TransformerWeights:
     def reading(name: str) -> tuple[Tensor, Tensor]:
         weight = stack(lambda layer: getattr(layer.attention.self, name).weight.T)
         bias = stack(lambda layer: getattr(layer.attention.self, name).bias)
-        return _heads_of_columns(weight, n_heads), bias.unflatten(-1, (n_heads, d_head))
+        return _heads_of_columns(weight, n_heads), bias.unflatten(-1, (n_heads, -1))
 
     (w_q, b_q), (w_k, b_k), (w_v, b_v) = (reading(name) for name in ("query", "key", "value"))
     w_e = _plain(embeddings.word_embeddings.weight)
-    w_in = stack(lambda layer: layer.intermediate.dense.weight.T)
     return TransformerWeights(
         W_E=w_e,
         W_pos=_plain(embeddings.position_embeddings.weight),
         W_type=_plain(embeddings.token_type_embeddings.weight),
-        ln_embed_w=_plain(embeddings.LayerNorm.weight),
-        ln_embed_b=_plain(embeddings.LayerNorm.bias),
         W_Q=w_q,
         W_K=w_k,
         W_V=w_v,
-        W_O=stack(lambda layer: layer.attention.output.dense.weight.T).unflatten(1, (n_heads, d_head)),
+        W_O=stack(lambda layer: layer.attention.output.dense.weight.T).unflatten(1, (n_heads, -1)),
         b_Q=b_q,
         b_K=b_k,
         b_V=b_v,
         b_O=stack(lambda layer: layer.attention.output.dense.bias),
-        W_in=w_in,
+        attention_scale=w_e.new_full((len(layers),), w_q.shape[-1] ** -0.5),
+        W_in=stack(lambda layer: layer.intermediate.dense.weight.T),
         b_in=stack(lambda layer: layer.intermediate.dense.bias),
         W_out=stack(lambda layer: layer.output.dense.weight.T),
         b_out=stack(lambda layer: layer.output.dense.bias),
-        ln1_w=stack(lambda layer: layer.attention.output.LayerNorm.weight),
-        ln1_b=stack(lambda layer: layer.attention.output.LayerNorm.bias),
-        ln2_w=stack(lambda layer: layer.output.LayerNorm.weight),
-        ln2_b=stack(lambda layer: layer.output.LayerNorm.bias),
-        attention_scale=torch.full((len(layers),), d_head**-0.5, device=w_e.device),
-        architecture="bert",
-        n_layers=len(layers),
-        n_heads=n_heads,
-        d_model=d_model,
-        d_head=d_head,
-        d_mlp=w_in.shape[-1],
-        d_vocab=w_e.shape[0],
-        activation=config.hidden_act,
-        layer_norm_epsilon=config.layer_norm_eps,
-        causal=bool(config.is_decoder),
+        layer_norms=LayerNorms(
+            _norms([layer.attention.output.LayerNorm for layer in layers]),
+            _norms([layer.output.LayerNorm for layer in layers]),
+            embedding=_norm(embeddings.LayerNorm),
+        ),
+        activation=body.config.hidden_act,
         **_bert_head(model, w_e),
     )
 
@@ -202,15 +168,12 @@ def minigpt(model: MiniGPT) -> TransformerWeights:
     """MiniGPT: Linear weights are [out, in]; no layer norm, no feed-forward layer, biases of zero."""
     config, layers = model.config, [block.attn for block in model.blocks]
     n_layers, n_heads, d_model = len(layers), config.n_heads, config.d_model
-    d_head = d_model // n_heads
 
     def stack(name: str) -> Tensor:
         return torch.stack([_plain(getattr(layer, name).weight).T for layer in layers])
 
     w_e = _plain(model.embed.weight)
-    zeros = w_e.new_zeros(n_layers, n_heads, d_head)
-    feed_forward = ("W_in", "b_in", "W_out", "b_out")
-    layer_norms = ("ln1_w", "ln1_b", "ln2_w", "ln2_b")
+    zeros = w_e.new_zeros(n_layers, n_heads, d_model // n_heads)
     return TransformerWeights(
         W_E=w_e,
         W_pos=_plain(model.positions.weight),
@@ -219,38 +182,34 @@ def minigpt(model: MiniGPT) -> TransformerWeights:
         W_Q=_heads_of_columns(stack("query"), n_heads),
         W_K=_heads_of_columns(stack("key"), n_heads),
         W_V=_heads_of_columns(stack("value"), n_heads),
-        W_O=stack("output").unflatten(1, (n_heads, d_head)),
+        W_O=stack("output").unflatten(1, (n_heads, -1)),
         b_Q=zeros,
         b_K=zeros,
         b_V=zeros,
         b_O=w_e.new_zeros(n_layers, d_model),
-        **dict.fromkeys((*feed_forward, *layer_norms, "activation", "layer_norm_epsilon")),
-        attention_scale=torch.tensor([layer.scaling for layer in layers], device=w_e.device),
-        architecture="minigpt",
-        n_layers=n_layers,
-        n_heads=n_heads,
-        d_model=d_model,
-        d_head=d_head,
-        d_mlp=0,
-        d_vocab=config.vocab_size,
-        causal=True,
+        attention_scale=w_e.new_tensor([layer.scaling for layer in layers]),
         positions="queries_keys",
     )
 
 
-def _bert_head(model: BertForMaskedLM | BertModel, w_e: Tensor) -> dict[str, Tensor | None]:
-    """BERT's unembedding and the transform before it; for a model without a head, its embedding turned round."""
-    if not isinstance(model, BertForMaskedLM):
-        return {"W_U": w_e.T, "b_U": torch.zeros(w_e.shape[0], device=w_e.device)}
-    head = model.cls.predictions
-    return {
-        "W_U": _plain(head.decoder.weight).T,
-        "b_U": _plain(head.decoder.bias),
-        "W_head": _plain(head.transform.dense.weight).T,
-        "b_head": _plain(head.transform.dense.bias),
-        "ln_head_w": _plain(head.transform.LayerNorm.weight),
-        "ln_head_b": _plain(head.transform.LayerNorm.bias),
-    }
+def _bert_head(model: PreTrainedModel, w_e: Tensor) -> dict:
+    """BERT's unembedding and the transform before it; for a model without such a head, its embedding transposed."""
+    head = getattr(getattr(model, "cls", None), "predictions", None)
+    if head is None:
+        return {"W_U": w_e.T, "b_U": w_e.new_zeros(len(w_e))}
+    transform = head.transform
+    masked = MaskedHead(_plain(transform.dense.weight).T, _plain(transform.dense.bias), _norm(transform.LayerNorm))
+    return {"W_U": _plain(head.decoder.weight).T, "b_U": _plain(head.decoder.bias), "mlm_head": masked}
+
+
+def _norm(module: nn.LayerNorm) -> LayerNorm:
+    return LayerNorm(_plain(module.weight), _plain(module.bias), module.eps)
+
+
+def _norms(modules: Sequence[nn.LayerNorm]) -> LayerNorm:
+    """The norms of one place in all layers."""
+    weight, bias = (torch.stack([_plain(getattr(module, name)) for module in modules]) for name in ("weight", "bias"))
+    return LayerNorm(weight, bias, modules[0].eps)
 
 
 def _plain(parameter: Tensor) -> Tensor:

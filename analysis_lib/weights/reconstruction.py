@@ -45,7 +45,8 @@ class AttentionErrors:
     Attributes
     ----------
     pattern : array [layer, head]
-        Of attention weights, which lie between 0 and 1.
+        Of attention weights, which lie between 0 and 1; NaN for a model with rotary positions, whose patterns do not follow from
+        W_Q and W_K alone. Its outputs are rebuilt with its own patterns.
     output : array [layer]
         Of the attention module's output, summed over heads.
     output_scale : array [layer]
@@ -60,7 +61,9 @@ class AttentionErrors:
     n_tokens: int
 
 
-def rebuild_attention(weights: TransformerWeights, layer: int, states: Tensor, mask: Tensor | None = None) -> RebuiltAttention:
+def rebuild_attention(
+    weights: TransformerWeights, layer: int, states: Tensor, mask: Tensor | None = None, patterns: Tensor | None = None
+) -> RebuiltAttention:
     r"""Compute one layer's attention from its per-head weights.
 
     $$A_h = \mathrm{softmax}\bigl(s\,(x W_Q^h + b_Q^h)(x W_K^h + b_K^h)^\top\bigr), \qquad
@@ -72,11 +75,12 @@ def rebuild_attention(weights: TransformerWeights, layer: int, states: Tensor, m
     layer : int
         From 0.
     states : Tensor [batch, token, d_model]
-        What the layer's attention reads: for GPT-2 the output of ln_1 (with folded weights, the normalised
-        states without gain and bias), for BERT and MiniGPT the residual stream itself. Positions that a model adds to
-        queries and keys alone are added here.
+        What the layer's attention reads, `weights.read(layer, stream)`. Positions that a model adds to queries and keys alone are added
+        here.
     mask : Tensor [batch, token], optional
         True, or 1, where there is a token and not padding.
+    patterns : Tensor [batch, head, query, key], optional
+        Taken as they are in the place of those computed from W_Q and W_K.
 
     Returns
     -------
@@ -85,7 +89,7 @@ def rebuild_attention(weights: TransformerWeights, layer: int, states: Tensor, m
     Raises
     ------
     ValueError
-        A layer or a shape that does not fit the weights.
+        A layer or a shape that does not fit the weights; rotary positions and no patterns.
 
     Notes
     -----
@@ -97,13 +101,8 @@ def rebuild_attention(weights: TransformerWeights, layer: int, states: Tensor, m
         raise ValueError(f"states: expected [batch, token, {weights.d_model}], found {tuple(states.shape)}")
     if mask is not None and mask.shape != states.shape[:2]:
         raise ValueError(f"mask: expected {tuple(states.shape[:2])}, found {tuple(mask.shape)}")
-    placed = states + weights.W_pos[: states.shape[1]] if weights.positions == "queries_keys" else states
-    read = {"Q": placed, "K": placed, "V": states}  # (batch, 1, token, d_model) against (head, d_model, d_head)
-    queries, keys, values = (
-        x[:, None] @ getattr(weights, f"W_{name}")[layer] + getattr(weights, f"b_{name}")[layer][:, None] for name, x in read.items()
-    )
-    scores = queries @ keys.transpose(-1, -2) * weights.attention_scale[layer]  # (batch, head, query, key)
-    patterns = scores.masked_fill(~_allowed(weights, states, mask), float("-inf")).softmax(dim=-1)
+    patterns = _patterns(weights, layer, states, mask) if patterns is None else patterns
+    values = states[:, None] @ weights.W_V[layer] + weights.b_V[layer][:, None]  # (batch, head, token, d_head)
     head_outputs = patterns @ values @ weights.W_O[layer]
     return RebuiltAttention(patterns, head_outputs, head_outputs.sum(dim=1) + weights.b_O[layer])
 
@@ -149,13 +148,15 @@ def attention_errors(
             network(input_ids=ids, attention_mask=kept)
         for layer in range(weights.n_layers):
             read, patterns, attended = (record[name, layer] for name in ("read", "patterns", "attention"))
-            rebuilt = rebuild_attention(weights, layer, read, kept)
+            rebuilt = rebuild_attention(weights, layer, read, kept, patterns if weights.positions == "rotary" else None)
             wrong = (rebuilt.patterns - patterns).abs().amax(dim=-1)  # (batch, head, query)
             wrong = wrong.masked_fill(~kept.bool()[:, None], 0).amax(dim=(0, 2))
             real = kept.bool()[..., None]
             pattern[layer] = np.maximum(pattern[layer], wrong.cpu().numpy())
             output[layer] = max(output[layer], float(((rebuilt.output - attended) * real).abs().max()))
             scale[layer] = max(scale[layer], float((attended * real).abs().max()))
+    if weights.positions == "rotary":
+        pattern[:] = np.nan
     return AttentionErrors(pattern, output, scale, tokens)
 
 
@@ -178,6 +179,21 @@ def split_outputs_wrongly(weights: TransformerWeights) -> TransformerWeights:
     joined = weights.W_O.flatten(1, 2)  # [layer, d_model, d_model]: BERT's output.dense.weight.T
     wrong = joined.unflatten(2, (weights.n_heads, weights.d_head)).permute(0, 2, 3, 1)
     return replace(weights, W_O=wrong)
+
+
+def _patterns(weights: TransformerWeights, layer: int, states: Tensor, mask: Tensor | None) -> Tensor:
+    """Patterns [batch, head, query, key] from W_Q and W_K."""
+    if weights.positions == "rotary":
+        raise ValueError(
+            "patterns: expected the model's own, since its rotary positions turn queries and keys by an angle that depends on where they"
+            " stand, so that W_Q and W_K alone do not give scores; found None"
+        )
+    read = (states + weights.W_pos[: states.shape[1]] if weights.positions == "queries_keys" else states)[:, None]
+    queries, keys = (
+        read @ getattr(weights, f"W_{name}")[layer] + getattr(weights, f"b_{name}")[layer][:, None] for name in "QK"
+    )  # (batch, head, token, d_head)
+    scores = queries @ keys.transpose(-1, -2) * weights.attention_scale[layer]
+    return scores.masked_fill(~_allowed(weights, states, mask), float("-inf")).softmax(dim=-1)
 
 
 def _allowed(weights: TransformerWeights, states: Tensor, mask: Tensor | None) -> Tensor:

@@ -8,7 +8,6 @@ import torch
 
 from analysis_lib import circuits
 from analysis_lib.circuits import composition_scores, composition_z, copying_scores
-from analysis_lib.circuits.composition import virtual_ov
 from tests.support import tiny_circuits
 
 KINDS = ("Q", "K", "V")
@@ -196,19 +195,10 @@ def test_composition_agrees_with_transformer_lens(weights, kind):
         assert composition_scores(weights, kind)[0, a, 1, b] == pytest.approx(float(expected), abs=1e-4)
 
 
-def test_virtual_output_circuit(weights):
-    left, right = virtual_ov(weights, (0, 2), (1, 0))
-    assert left.shape == (12, 5)
-    assert right.shape == (5, 12)
-    dense_product = (weights.W_V[0, 2] @ weights.W_O[0, 2]).double() @ (weights.W_V[1, 0] @ weights.W_O[1, 0]).double()
-    torch.testing.assert_close((left @ right).double(), dense_product, rtol=1e-4, atol=1e-4)
-
-
 def test_measures_leave_the_weights_alone(weights):
     before = {name: getattr(weights, name).clone() for name in ("W_E", "W_U", "W_V", "W_O", "W_Q", "W_K")}
     copying_scores(weights, centre=True)
     composition_z(weights, "V", n_draws=5)
-    virtual_ov(weights, (0, 0), (1, 1))
     assert all(torch.equal(getattr(weights, name), value) for name, value in before.items())
 
 
@@ -217,10 +207,6 @@ def test_bad_arguments_are_named(weights):
         composition_scores(weights, "k")
     with pytest.raises(ValueError, match="n_draws: expected 2 or more, found 1"):
         composition_z(weights, "K", n_draws=1)
-    with pytest.raises(ValueError, match=r"second: expected a head of 2 x 3, found \(1, 3\)"):
-        virtual_ov(weights, (0, 0), (1, 3))
-    with pytest.raises(ValueError, match="expected a head of an earlier layer first"):
-        virtual_ov(weights, (1, 0), (1, 1))
 
 
 def test_all_names_of_the_study_are_here():

@@ -1,4 +1,4 @@
-"""Logits as sums over heads and over paths, against the model's own logits and against dense products."""
+"""Logits as sums over paths, against the model's own logits and against dense products."""
 
 import numpy as np
 import pytest
@@ -6,47 +6,18 @@ import torch
 
 from analysis_lib import activations, weights
 from analysis_lib.circuits import repeated_random_tokens, virtual_heads, virtual_patterns
-from analysis_lib.circuits.paths import logit_attribution
 from analysis_lib.circuits.scoreboard import duplicate_token_scores
 from tests.support import tiny, tiny_circuits
-from tests.support.tiny_minigpt import build, logits_by_paths
+from tests.support.tiny_minigpt import build
 
 IDS = np.random.default_rng(1).integers(0, 40, size=(4, 9))
 
 
-def next_logits(model, centre):
+def centred_next_logits(model):
     with torch.no_grad():
         logits = model(input_ids=torch.as_tensor(IDS)).logits.double()
-    logits = logits - logits.mean(dim=-1, keepdim=True) if centre else logits
+    logits = logits - logits.mean(dim=-1, keepdim=True)
     return logits[:, :-1].gather(-1, torch.as_tensor(IDS)[:, 1:, None]).squeeze(-1).numpy()
-
-
-@pytest.mark.parametrize("centre", [True, False])
-@pytest.mark.parametrize("kind", ["gpt2", "minigpt", "tied"])
-def test_attribution_sums_to_the_models_logits(kind, centre):
-    model = tiny.gpt2(vocab=40, layers=3, heads=4, width=24) if kind == "gpt2" else build(layers=3, tie_word_embeddings=kind == "tied")
-    found = logit_attribution(tiny_circuits.loaded(model), IDS, centre=centre, batch_size=3)
-    expected = next_logits(model, centre)
-    scale = np.abs(expected).max()
-    assert found.heads.shape == (3, 4, 4, 8)
-    np.testing.assert_allclose(found.total, expected, atol=1e-5 * scale)  # the model's own float32 rounding
-    parts = found.embedding + found.heads.sum(axis=(0, 1)) + found.feed_forward.sum(axis=0) + found.biases
-    np.testing.assert_allclose(parts, found.total, atol=1e-5 * scale)
-    assert len(found.feed_forward) == (3 if kind == "gpt2" else 0)
-
-
-def test_attribution_of_a_minigpt_is_its_heads_through_the_unembedding():
-    model = build()
-    extracted = weights.extract(model)
-    paths = logits_by_paths(extracted, torch.as_tensor(IDS))
-
-    def of_next(logits):
-        return logits[:, :-1].gather(-1, torch.as_tensor(IDS)[:, 1:, None]).squeeze(-1).numpy()
-
-    found = logit_attribution(tiny_circuits.loaded(model), IDS, centre=False)
-    np.testing.assert_allclose(found.embedding, of_next(paths["direct"]), atol=1e-4)
-    np.testing.assert_allclose(found.heads[0].sum(axis=0), of_next(paths["layer 0"]), atol=1e-4)
-    np.testing.assert_allclose(found.heads[1].sum(axis=0), of_next(paths["layer 1"] + paths["virtual"]), atol=1e-4)
 
 
 def dense_paths(extracted, patterns):
@@ -87,7 +58,7 @@ def test_shares_sum_to_one_and_targets_to_the_logit():
     model = build()
     found = virtual_heads(tiny_circuits.loaded(model), IDS)
     np.testing.assert_allclose(found.groupby("sequence")["share"].sum(), 1, atol=1e-5)
-    np.testing.assert_allclose(found.groupby("sequence")["target"].sum(), next_logits(model, centre=True).mean(axis=1), atol=1e-3)
+    np.testing.assert_allclose(found.groupby("sequence")["target"].sum(), centred_next_logits(model).mean(axis=1), atol=1e-3)
 
 
 def test_the_hand_built_circuit_has_one_path():
@@ -100,8 +71,6 @@ def test_the_hand_built_circuit_has_one_path():
     np.testing.assert_allclose(found.loc[path, "share"], 1, atol=1e-5)
     np.testing.assert_allclose(found.loc[path, "target"], 12 * 11 / 12, atol=1e-4)  # one of twelve logits is 12
     assert found.loc[~path, ["norm", "share", "target"]].abs().max().max() < 1e-4
-    parts = logit_attribution(loaded, probe.ids)
-    np.testing.assert_allclose(parts.heads[1, 0], parts.total, atol=1e-5)
 
 
 def test_virtual_patterns_multiply():
@@ -125,6 +94,6 @@ def test_models_and_rows_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match="with a place in every sequence"):
         virtual_heads(tiny_circuits.loaded(build()), IDS, np.eye(8, dtype=bool)[:4] & False)
     with pytest.raises(ValueError, match="found BertForMaskedLM"):
-        logit_attribution(tiny_circuits.loaded(tiny.bert()), IDS)
+        virtual_heads(tiny_circuits.loaded(tiny.bert()), IDS)
     with pytest.raises(ValueError, match="pattern: expected .* layers 0 < 1, found shape"):
         virtual_patterns(np.ones((1, 2, 3, 3)) / 3)

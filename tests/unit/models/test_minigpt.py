@@ -128,7 +128,7 @@ def test_extracted_weights():
     assert found.W_O.shape == (3, 4, 6, 24)
     assert (found.architecture, found.positions, found.d_mlp, found.causal) == ("minigpt", "queries_keys", 0, True)
     assert torch.equal(found.W_K[2, 1], model.blocks[2].attn.key.weight[6:12].T)
-    assert found.W_in is found.ln1_w is found.ln_final_w is None
+    assert found.W_in is found.layer_norms is found.norm is None
     assert not any(bias.any() for bias in (found.b_Q, found.b_K, found.b_V, found.b_O, found.b_U))
     names = found.named()
     assert {"embed.W_E", "pos_embed.W_pos", "unembed.W_U", "blocks.2.attn.W_O"} <= set(names)

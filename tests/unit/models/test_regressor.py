@@ -4,7 +4,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn.functional import layer_norm
 from transformers.activations import ACT2FN
 
 from analysis_lib import models, weights
@@ -152,17 +151,16 @@ def test_predictions_are_rebuilt_from_the_extracted_weights(layout, heads, d_hea
     mask = answers.expand(4, -1) if layout == "stacked" else None  # what others may attend to
     places = torch.arange(12) // 2 if layout == "stacked" else torch.arange(12)
     for found in (weights.extract(model), weights.extract(model, fold_layer_norm=True)):
-        epsilon, shape = found.layer_norm_epsilon, (found.d_model,)
         states = tokens @ found.W_E + found.W_pos[places]
         for layer in range(found.n_layers):
-            read = layer_norm(states, shape, found.ln1_w[layer], found.ln1_b[layer], epsilon)
+            read = found.read(layer, states)
             rebuilt = weights.rebuild_attention(found, layer, read, mask)
             torch.testing.assert_close(rebuilt.patterns, full.attentions[layer], rtol=0, atol=1e-4)
             states = states + rebuilt.output
-            read = layer_norm(states, shape, found.ln2_w[layer], found.ln2_b[layer], epsilon)
+            read = found.layer_norms.mlp[layer](states)
             neurons = ACT2FN[found.activation](read @ found.W_in[layer] + found.b_in[layer])
             states = states + neurons @ found.W_out[layer] + found.b_out[layer]
-        final = layer_norm(states, shape, found.ln_final_w, found.ln_final_b, epsilon)
+        final = found.final(states)
         predictions = (final @ found.W_U + found.b_U)[:, ::2, 0]
         torch.testing.assert_close(predictions, full.predictions, rtol=1e-3, atol=1e-3)
 
@@ -175,7 +173,7 @@ def test_read_in_and_read_out_take_the_places_of_the_embeddings(layout):
     assert found.W_E.shape == (width, 16)
     assert found.W_U.shape == (16, 1)
     assert found.b_U.shape == (1,)
-    assert (found.architecture, found.d_vocab, found.n_layers, found.n_heads) == ("gpt2", width, 2, 2)
+    assert (found.architecture, found.d_vocab, found.n_layers, found.n_heads) == ("regressor", width, 2, 2)
     assert torch.equal(found.W_E, model.read_in.weight.T)
     unused = model.backbone.wte.weight.detach()
     assert not any(t.shape == unused.shape and torch.equal(t, unused) for t in found.named().values())

@@ -1,7 +1,6 @@
 """Factors, top tokens, neurons and set measures against dense products and counted answers."""
 
 import dataclasses
-from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -25,7 +24,7 @@ from analysis_lib.projections import (
     vo_factors,
 )
 from analysis_lib.projections.overlap import paired_overlap, topk_recall
-from tests.support import tiny
+from tests.support import tiny, tiny_minigpt
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +99,7 @@ def test_wrong_heads_and_readings_are_named(gpt2, arguments, message):
 
 
 def test_a_model_without_layer_norms_says_so():
-    bare = SimpleNamespace(architecture="minigpt", n_layers=1, n_heads=1, W_E=torch.ones(2, 2), ln1_w=None, ln1_b=None)
+    bare = weights.extract(tiny_minigpt.build())
     with pytest.raises(ValueError, match="embedding: 'layer_norm' was asked of a model without"):
         qk_factors(bare, 0, 0, embedding="layer_norm")
 
@@ -129,10 +128,10 @@ def test_layer_normed_keys_see_the_residual_stream_as_it_is(gpt2):
         truth = gpt2.transformer.h[2].ln_2(stream) @ w.W_in[2]
     keys, _ = feed_forward_keys_values(w, 2, reading="layer_norm")
     torch.testing.assert_close(keys, weights.extract(gpt2, fold_layer_norm=True).W_in[2].T)
-    spread = (stream.var(dim=1, unbiased=False, keepdim=True) + w.layer_norm_epsilon).sqrt()
-    rebuilt = stream @ keys.T / spread + w.ln2_b[2] @ w.W_in[2]
+    spread = (stream.var(dim=1, unbiased=False, keepdim=True) + w.layer_norms.mlp.epsilon).sqrt()
+    rebuilt = stream @ keys.T / spread + w.layer_norms.mlp.bias[2] @ w.W_in[2]
     torch.testing.assert_close(rebuilt, truth, rtol=1e-4, atol=1e-4)
-    raw = stream @ feed_forward_keys_values(w, 2)[0].T / spread + w.ln2_b[2] @ w.W_in[2]
+    raw = stream @ feed_forward_keys_values(w, 2)[0].T / spread + w.layer_norms.mlp.bias[2] @ w.W_in[2]
     assert (raw - truth).abs().max() > 1
 
 
@@ -141,7 +140,7 @@ def test_wrong_neurons_are_named(gpt2, bert):
         feed_forward_keys_values(weights.extract(gpt2), 3)
     with pytest.raises(ValueError, match="reading: expected one of"):
         feed_forward_keys_values(weights.extract(gpt2), 0, reading="unit")
-    with pytest.raises(ValueError, match="reading: 'layer_norm' was asked of BERT"):
+    with pytest.raises(ValueError, match="reading: 'layer_norm' was asked of .*bert"):
         feed_forward_keys_values(weights.extract(bert), 0, reading="layer_norm")
 
 

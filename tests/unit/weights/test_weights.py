@@ -93,10 +93,11 @@ def test_shapes_and_sizes_gpt2():
     assert sizes == (3, 4, 24, 6, 40, 400)
     assert found.architecture == "gpt2"
     assert found.causal
+    assert found.norm == "pre"
     assert found.W_Q.shape == found.W_K.shape == found.W_V.shape == (3, 4, 24, 6)
     assert found.W_O.shape == (3, 4, 6, 24)
     assert found.b_Q.shape == (3, 4, 6)
-    assert found.b_O.shape == found.b_out.shape == found.ln1_w.shape == (3, 24)
+    assert found.b_O.shape == found.b_out.shape == found.layer_norms.attention.gain.shape == (3, 24)
     assert found.W_in.shape == (3, 24, 40)
     assert found.W_out.shape == (3, 40, 24)
     assert found.b_in.shape == (3, 40)
@@ -113,8 +114,9 @@ def test_shapes_and_sizes_bert():
     assert found.W_O.shape == (3, 4, 6, 24)
     assert found.W_in.shape == (3, 24, 72)
     assert found.W_type.shape == (2, 24)
-    assert found.ln_embed_w.shape == found.ln_head_w.shape == (24,)
-    assert found.ln_final_w is None
+    assert found.layer_norms.embedding.gain.shape == found.mlm_head.norm.bias.shape == (24,)
+    assert found.layer_norms.final is None
+    assert found.norm == "post"
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "bert"])
@@ -169,34 +171,32 @@ def test_named_gives_transformer_lens_keys():
 def gpt2_logits(found, ids):
     """GPT-2 from its extracted weights alone, with the layer norms that the weights say are left."""
 
-    def norm(states, gain, bias):
-        return layer_norm(states, (found.d_model,), gain, bias, found.layer_norm_epsilon)
-
+    norms = found.layer_norms
     states = found.W_E[ids] + found.W_pos[: ids.shape[1]]
     for layer in range(found.n_layers):
-        read = norm(states, found.ln1_w[layer], found.ln1_b[layer])
+        read = layer_norm(states, (found.d_model,), norms.attention.gain[layer], norms.attention.bias[layer], norms.attention.epsilon)
+        torch.testing.assert_close(found.read(layer, states), read, rtol=0, atol=0)
         states = states + weights.rebuild_attention(found, layer, read).output
-        read = norm(states, found.ln2_w[layer], found.ln2_b[layer])
+        read = norms.mlp[layer](states)
         inner = ACT2FN[found.activation](read @ found.W_in[layer] + found.b_in[layer])
         states = states + inner @ found.W_out[layer] + found.b_out[layer]
-    return norm(states, found.ln_final_w, found.ln_final_b) @ found.W_U + found.b_U
+    return found.final(states) @ found.W_U + found.b_U
 
 
 def bert_logits(found, ids):
     """BERT from its extracted weights alone."""
 
-    def norm(states, gain, bias):
-        return layer_norm(states, (found.d_model,), gain, bias, found.layer_norm_epsilon)
-
+    norms = found.layer_norms
     states = found.W_E[ids] + found.W_pos[: ids.shape[1]] + found.W_type[0]
-    states = norm(states, found.ln_embed_w, found.ln_embed_b)
+    states = norms.embedding(states)
     for layer in range(found.n_layers):
         attended = weights.rebuild_attention(found, layer, states).output
-        states = norm(states + attended, found.ln1_w[layer], found.ln1_b[layer])
+        assert found.read(layer, states) is states
+        states = norms.attention[layer](states + attended)
         inner = ACT2FN[found.activation](states @ found.W_in[layer] + found.b_in[layer])
-        states = norm(states + inner @ found.W_out[layer] + found.b_out[layer], found.ln2_w[layer], found.ln2_b[layer])
-    head = ACT2FN[found.activation](states @ found.W_head + found.b_head)
-    return norm(head, found.ln_head_w, found.ln_head_b) @ found.W_U + found.b_U
+        states = norms.mlp[layer](states + inner @ found.W_out[layer] + found.b_out[layer])
+    head = ACT2FN[found.activation](states @ found.mlm_head.W + found.mlm_head.b)
+    return found.mlm_head.norm(head) @ found.W_U + found.b_U
 
 
 @pytest.mark.parametrize("folded", [False, True])
@@ -221,8 +221,8 @@ def test_berts_logits_come_out_of_its_weights():
 def test_folding_leaves_gains_of_one_and_reading_weights_without_mean():
     found = weights.extract(tiny.gpt2(), fold_layer_norm=True)
     assert found.folded
-    assert (found.ln1_w == 1).all()
-    assert (found.ln_final_b == 0).all()
+    assert (found.layer_norms.attention.gain == 1).all()
+    assert (found.layer_norms.final.bias == 0).all()
     for reading in (found.W_Q, found.W_K, found.W_V, found.W_in, found.W_U):
         assert reading.mean(dim=-2).abs().max() < 1e-6
     raw = weights.extract(tiny.gpt2())
@@ -232,7 +232,7 @@ def test_folding_leaves_gains_of_one_and_reading_weights_without_mean():
 
 
 def test_folding_is_refused_for_bert_and_for_folded_weights():
-    with pytest.raises(ValueError, match="BERT is a post-norm model"):
+    with pytest.raises(ValueError, match="BertForMaskedLM is a post-norm model"):
         weights.extract(tiny.bert(), fold_layer_norm=True)
     with pytest.raises(ValueError, match="raw weights"):
         weights.fold(weights.extract(tiny.gpt2(), fold_layer_norm=True))
@@ -241,7 +241,7 @@ def test_folding_is_refused_for_bert_and_for_folded_weights():
 def test_unknown_architectures_list_the_known():
     config = OPTConfig(vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, ffn_dim=16)
     config.word_embed_proj_dim = 16
-    with pytest.raises(TypeError, match="GPT2LMHeadModel, GPT2Model, BertForMaskedLM, BertModel, .*found OPTForCausalLM"):
+    with pytest.raises(ValueError, match="unknown architecture 'opt' .OPTForCausalLM.; expected one of bert, gpt2, minigpt, regressor"):
         weights.extract(OPTForCausalLM(config))
     with pytest.raises(TypeError, match="found str"):
         weights.extract("gpt2")
