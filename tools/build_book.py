@@ -1,4 +1,4 @@
-"""Build the book: warnings are errors, and old results never pass for new ones.
+"""Build the book. Warnings are errors, and outdated results are never reused.
 
 Jupyter Book decides what to execute by the source of the cells alone. A chapter also depends on the library, the embedded
 checkpoints, the pinned packages and on ``ANALYSIS_MODELS``; when one of these changes, the cached results are thrown away here.
@@ -17,6 +17,8 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+
+from whole_files import write_whole
 
 SPARE = {"__pycache__", ".ipynb_checkpoints"}
 
@@ -53,16 +55,8 @@ def read(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that a build that is killed leaves the old one or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
-
-
 def forget_stale(root: Path) -> list[str]:
-    """Delete what an earlier build left and this one must not use; say what and why."""
+    """Delete what an earlier build left and this one must not use; return lines that say what and why."""
     build, said = root / "_build", []
     if read(build / "results.key") != results_key(root):
         for folder in (".jupyter_cache", ".doctrees", "jupyter_execute"):
@@ -104,7 +98,7 @@ def forget_chapter(root: Path, name: str) -> None:
 
 def build(root: Path) -> int:
     """Run Jupyter Book. Returns its exit status, or 1 when it left no page to open."""
-    mark, key = root / "_build" / "building", site_key(root)  # the key of what is read now, not of what it is afterwards
+    mark, key = root / "_build" / "building", site_key(root)  # computed before the build, of the sources that it reads
     write_whole(mark, "")
     program = "from jupyter_book.cli.main import main; main()"  # there is no `python -m jupyter_book`
     command = [sys.executable, "-c", program, "build", str(root), "-n", "-W", "--keep-going"]

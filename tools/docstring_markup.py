@@ -1,7 +1,7 @@
-"""Sphinx extension: docstrings may be written as the chapters are, with ``$x W$`` for formulas and single backticks for code.
+"""Sphinx extension that lets docstrings use the chapters' markup: ``$x W$`` for formulas and single backticks for code.
 
-Backticks need the setting ``default_role: code``, and to open and close on one line; formulas become math roles. Both are
-arranged here before napoleon, which takes sections apart line by line.
+Backticks need the setting ``default_role: code`` and must open and close on one line; formulas become math roles. Both are
+prepared here before napoleon, which parses sections line by line, sees the docstring.
 """
 
 import re
@@ -18,7 +18,7 @@ def formulas(line: str) -> str:
 
 
 def whole_spans(lines: list[str]) -> list[str]:
-    """The lines, with those joined between which a backtick is open."""
+    """The lines, where a span of backticks that runs over several lines is joined into one."""
     joined: list[str] = []
     for line in lines:
         if joined and joined[-1].replace("``", "").count("`") % 2:
@@ -29,7 +29,7 @@ def whole_spans(lines: list[str]) -> list[str]:
 
 
 def free_returns(lines: list[str]) -> list[str]:
-    """The lines, with a ``Returns`` section that is a paragraph made a field: napoleon takes each line for a type."""
+    """The lines, where a ``Returns`` section that is one paragraph becomes a field; napoleon would take each of its lines for a type."""
     for start in range(len(lines) - 2):
         if lines[start].strip() in {"Returns", "Yields"} and set(lines[start + 1].strip()) == {"-"}:
             end = start + 2
@@ -55,5 +55,5 @@ def rewrite(app, what, name, obj, options, lines):
 
 
 def setup(app):
-    app.connect("autodoc-process-docstring", rewrite, priority=400)  # napoleon has 500
+    app.connect("autodoc-process-docstring", rewrite, priority=400)  # before napoleon, which has 500
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

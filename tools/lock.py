@@ -5,10 +5,11 @@ Usage: ``python tools/lock.py requirements.lock``
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib.metadata import distributions
 from pathlib import Path
+
+from whole_files import write_whole
 
 # pip installs itself with every environment; the package itself comes from the checkout.
 LEFT_OUT = {"pip", "analysis-lib"}
@@ -17,7 +18,7 @@ HEADER = "# Written by `make lock`. What the book was built and tested with; loo
 
 
 def pins() -> list[str]:
-    """One ``name==version`` a package, without the local part that names a build (``2.13.0+cpu``)."""
+    """``name==version`` for every package, without the local part that names a build (``2.13.0+cpu``)."""
     found = {}
     for distribution in distributions():
         name = distribution.metadata["Name"].lower().replace("_", "-").replace(".", "-")
@@ -28,9 +29,7 @@ def pins() -> list[str]:
 
 
 def main(target: Path) -> None:
-    part = target.with_name(target.name + ".part")
-    part.write_text(HEADER + "\n".join(pins()) + "\n", encoding="utf-8")
-    os.replace(part, target)
+    write_whole(target, HEADER + "\n".join(pins()) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Chapters as pairs: ``book/name.py`` is edited, ``book/name.ipynb`` is generated from it.
 
-The notebook is a function of the script alone: no outputs, and cell ids computed from what the cells say, so that the same
-script gives the same bytes on every machine and an edited cell changes its own id only.
+The notebook depends on the script alone. It has no outputs, and cell ids are computed from the contents of the cells, so the same
+script gives the same bytes on every machine, and editing a cell changes only its own id.
 
 Usage: ``python tools/pairs.py write|check [folder]``
 """
@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 from collections import Counter
 from pathlib import Path
 
 import jupytext
 import nbformat
+from whole_files import write_whole
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
@@ -43,7 +43,7 @@ def scripts(folder: Path) -> list[Path]:
 
 
 def problems(folder: Path) -> list[str]:
-    """What keeps the pairs of a folder from agreeing, one line a file."""
+    """Why the pairs of a folder do not agree, one line for each file."""
     found = []
     for script in scripts(folder):
         notebook = script.with_suffix(".ipynb")
@@ -65,7 +65,7 @@ def _why(notebook: Path, script: Path) -> str:
     if any(cell.get("outputs") or cell.get("execution_count") for cell in cells):
         return "holds outputs"
     if [_source(cell) for cell in cells] != [_source(cell) for cell in json.loads(notebook_text(script))["cells"]]:
-        return f"says something else than {script.name}"
+        return f"differs from {script.name}"
     return "has other metadata or cell ids than the generated one"
 
 
@@ -74,15 +74,13 @@ def _source(cell: dict) -> str:
 
 
 def write(folder: Path) -> list[Path]:
-    """Generate the notebooks that differ from their scripts; the others keep their time stamps, so Sphinx leaves them alone."""
+    """Generate the notebooks that differ from their scripts; the others keep their time stamps, so Sphinx does not read them again."""
     written = []
     for script in scripts(folder):
         notebook, text = script.with_suffix(".ipynb"), notebook_text(script)
         if notebook.exists() and notebook.read_text(encoding="utf-8") == text:
             continue
-        part = notebook.with_suffix(".ipynb.part")
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, notebook)
+        write_whole(notebook, text)
         written.append(notebook)
     return written
 

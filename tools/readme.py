@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import ast
 import base64
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 from jupyter_cache import get_cache
+from whole_files import write_whole
 
 CACHE = Path("_build/.jupyter_cache")
 FIGURE = ("induction", "fig-induction-scores", Path("book/_static/findings.png"))
@@ -108,20 +108,13 @@ def figure(chapter: str, name: str) -> bytes:
     raise SystemExit(f"{chapter} draws no figure {name}")
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that an interruption leaves the old one or the new one."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    os.replace(part, path)
-
-
 def main() -> None:
     """Fill README.md and the picture."""
     readme = Path("README.md")
     block = findings(Path("book/index.py").read_text(encoding="utf-8"), of_last_build())
     text = fill(readme.read_text(encoding="utf-8"), block)
     write_whole(FIGURE[2], figure(*FIGURE[:2]))
-    write_whole(readme, text.encode())
+    write_whole(readme, text)
 
 
 if __name__ == "__main__":

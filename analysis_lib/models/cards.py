@@ -108,7 +108,7 @@ def comparison(names: Sequence[str], rows: Mapping[str, str]) -> pd.DataFrame:
 
 
 def masked_accuracy(name: str) -> dict[str, Interval]:
-    """How often a masked model's first guesses hold the hidden token, beside guessing by frequency and untrained.
+    """How often the hidden token is among a masked model's first guesses, beside guessing by frequency and an untrained model.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def masked_accuracy(name: str) -> dict[str, Interval]:
     -------
     dict
         Label to share. The model's intervals are bootstraps over windows of text; those of guessing by frequency
-        are Wilson's over hidden tokens; an untrained model stands without one.
+        are Wilson's over hidden tokens; the untrained model has none.
     """
     found = figures(name)
     tokens = found["masked_tokens"]
@@ -155,7 +155,7 @@ def corpus_summary() -> dict[str, int]:
 
 
 def published_model(name: str) -> PreTrainedModel:
-    """The published model of a study as shapes without values (torch's `meta` device): to count, not to run.
+    """The published model of a study without its weights (on torch's `meta` device), for counting parameters.
 
     Parameters
     ----------

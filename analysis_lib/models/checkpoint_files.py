@@ -113,7 +113,7 @@ def shard_names(index: Path) -> tuple[str, ...]:
 
 
 def no_safetensors(place: str, names: Sequence[str], found: str) -> str:
-    """The message for a place without safetensors; names the pickle or other format that is there instead."""
+    """The error message for a place without safetensors; it names the pickle or other format that is there instead."""
     pickles = sorted(name for name in names if name in PICKLES or name.endswith((".bin", ".pkl", ".pth", ".pt", ".ckpt")))
     others = sorted(set(names) & set(OTHER_FORMATS))
     message = f"{place}: expected weights in {WEIGHTS}, found {found}."
@@ -189,7 +189,7 @@ def sha256(files: Sequence[Path]) -> str:
 
 
 def read_with_transformers(folder: Path, what: str, reader: Callable, **options):
-    """Call a transformers reader on a folder without network, its failures put in this library's words."""
+    """Call a transformers reader on a folder without network, and raise its failures as `CheckpointError`."""
     try:
         return reader(folder, local_files_only=True, **options)
     except CheckpointError:
@@ -201,7 +201,7 @@ def read_with_transformers(folder: Path, what: str, reader: Callable, **options)
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Silence progress bars and load reports for the time of a load; what matters in them is raised above."""
+    """Silence progress bars and load reports during a load; what matters in the reports is raised as an error."""
     verbosity = transformers_logging.get_verbosity()
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()

@@ -1,7 +1,7 @@
 """What a language model writes: seeded continuations of a prompt, and guesses for a masked word.
 
-Samples show a reader what the losses mean. They prove nothing by themselves: give several, by a stated rule, and
-hold what you say of them against an untrained model.
+Samples show a reader what the losses mean. They prove nothing by themselves: show several, chosen by a stated rule, and
+compare what you say about them with an untrained model.
 """
 
 import re
@@ -33,7 +33,7 @@ def continue_text(
         A GPT-2.
     prompt : str
     n_samples, new_tokens : int
-        How many continuations, and how many tokens each may have; a text's end ends one earlier.
+        How many continuations, and how many tokens each may have; generation stops early at the end-of-text token.
     temperature, top_k : float, int
         Logits are divided by `temperature`, and only the `top_k` most likely tokens are drawn from.
     seed : int
@@ -79,14 +79,14 @@ def fill_in(loaded: LoadedModel, text: str, k: int = 5) -> list[tuple[str, float
     loaded : LoadedModel
         A BERT.
     text : str
-        With the tokenizer's mask token (HerBERT: `<mask>`) once.
+        Contains the tokenizer's mask token (HerBERT: `<mask>`) exactly once.
     k : int
-        How many.
+        How many tokens to return.
 
     Returns
     -------
     list of (str, float)
-        Labels (see `Vocabulary.labels`: `nie`, or `nie-` for a piece that a word goes on after) and
+        Labels (see `Vocabulary.labels`: `nie`, or `nie-` for a piece after which the word goes on) and
         probabilities, most likely first.
 
     Raises

@@ -1,9 +1,10 @@
 """Fetch a checkpoint from the Hugging Face hub, without pickles and without code.
 
-Files are asked for one by one, all from the commit that `config.json` came from, so
-that a repository which changes meanwhile cannot be mixed. They land in the cache
-of `huggingface_hub`, which writes a file under its name only when it is whole. With no
-network, what the cache holds is used.
+Files are requested one by one, all from the commit that `config.json` came from, so
+a repository that changes during the download cannot yield a mixture of two versions. They
+are kept in the cache of `huggingface_hub`, which gives a file its name only when it is complete.
+Without a network, the files in the cache are used. (`huggingface_hub.snapshot_download` would fetch
+a repository in one call, but offline it also returns a folder that lacks some of its files.)
 """
 
 from dataclasses import dataclass
@@ -67,8 +68,8 @@ def fetch(repository: str) -> Snapshot:
     HubError
         No network, or no such repository or revision; the message says how to fall back.
     CheckpointError
-        The repository has no configuration or no safetensors weights; nothing of its weights
-        has then been fetched.
+        The repository has no configuration or no safetensors weights; no weights have been fetched
+        then.
     """
     repository, _, revision = repository.partition("@")
     folder, online = _commit_folder(repository, revision or "main")
@@ -97,7 +98,7 @@ class _Wanted:
     def optional(self, name: str) -> Path | None:
         """A file, or None where the hub says, now or when the cache was filled, that there is none.
 
-        A network that fails in between is an error, or a tokenizer could be put together from half of its files.
+        A network that fails halfway is an error; otherwise a tokenizer could be built from half of its files.
         """
         try:
             return Path(hf_hub_download(self.repository, name, revision=self.commit, local_files_only=not self.online))
@@ -112,7 +113,7 @@ class _Wanted:
             raise _unreachable(self.repository, error) from error
 
     def holds(self, name: str) -> bool:
-        """Whether the hub has a file, asked without fetching it; False where the question cannot be put."""
+        """Whether the hub has a file, without fetching it; False if the hub does not answer."""
         try:
             get_hf_file_metadata(hf_hub_url(self.repository, name, revision=self.commit))
         except Exception:

@@ -3,7 +3,7 @@
 A chapter asks for a study name (`polish-gpt2`, `herbert`). By default it gets the
 checkpoint embedded in this package, which needs no network; with `source="hub"`, or
 `ANALYSIS_MODELS=hub` in the environment, it gets the published model. A folder written by
-`save_pretrained`, or a hub id, can be put in the place of either.
+`save_pretrained`, or a hub id, can replace either.
 """
 
 import copy
@@ -48,7 +48,7 @@ STUDIES = {
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model ready to be looked into, and where it came from.
+    """A model that is ready to be studied, and where it came from.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class _Place:
-    """A folder to load, and what to call it; `revision` is None where the weights file's hash serves."""
+    """A folder to load, and what to call it; `revision` is None where the hash of the weights file is used."""
 
     folder: Path
     name: str
@@ -163,7 +163,7 @@ def load(name: str | os.PathLike, source: str | None = None, device: str | torch
 
 
 def untrained_like(loaded: LoadedModel, seed: int) -> LoadedModel:
-    """The same configuration with fresh weights: the null that a claim about training is held against.
+    """The same configuration with fresh weights: the null model for claims about training.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def untrained_like(loaded: LoadedModel, seed: int) -> LoadedModel:
 
     Notes
     -----
-    The initialisation is the architecture's own in transformers, whatever the training recipe began from.
+    Weights are initialised as the architecture does it in transformers, even if the training recipe started from others.
     """
     if not isinstance(loaded, LoadedModel):
         raise TypeError(f"loaded: expected a LoadedModel, found {type(loaded).__name__}")
@@ -200,7 +200,7 @@ def untrained_like(loaded: LoadedModel, seed: int) -> LoadedModel:
 
 
 def _choose_source(source: str | None) -> str:
-    """The source in force: the argument, else the environment, else embedded."""
+    """The source: the argument, else the environment variable, else embedded."""
     chosen = os.environ.get(SOURCE_VARIABLE, "").strip() or "embedded" if source is None else source
     if chosen not in SOURCES:
         where = "source" if source is not None else f"environment variable {SOURCE_VARIABLE}"
@@ -209,7 +209,7 @@ def _choose_source(source: str | None) -> str:
 
 
 def _check_device(device: str | torch.device) -> torch.device:
-    """The device, refused here rather than after the weights are read."""
+    """The device, checked before the weights are read."""
     try:
         target = torch.device(device)
     except (RuntimeError, TypeError) as error:
@@ -268,7 +268,7 @@ def _what_exists() -> str:
 
 
 def _load_folder(place: _Place, device: torch.device) -> LoadedModel:
-    """Check a checkpoint from its cheapest file to its dearest, then build the model."""
+    """Check a checkpoint, cheap files first, then build the model."""
     model_type = checkpoint_files.read_config(place.folder)["model_type"]
     architecture = ARCHITECTURES.get(model_type)
     if architecture is None:

@@ -29,7 +29,7 @@ class MiniGPTConfig(PretrainedConfig):
     vocab_size, n_positions, d_model, n_heads, n_layers : int
         `n_heads` divides `d_model`.
     tie_word_embeddings : bool
-        Whether the unembedding is the embedding turned round.
+        Whether the unembedding is the transposed embedding.
     embedding_std, position_std : float
         Standard deviations of fresh embeddings. Those of all other matrices are `1 / sqrt(d_model)`.
     """
@@ -116,7 +116,7 @@ class MiniGPT(PreTrainedModel):
     """Attention-only language model with `embed`, `positions`, `blocks[i].attn` and `unembed`."""
 
     config_class = MiniGPTConfig
-    base_model_prefix = ""  # it has no body apart from itself
+    base_model_prefix = ""  # the model has no separate body
     _tied_weights_keys = {"unembed.weight": "embed.weight"}
 
     def __init__(self, config: MiniGPTConfig):
@@ -185,13 +185,13 @@ class MiniGPT(PreTrainedModel):
             Usually `input_ids` itself: `loss` is then the mean cross entropy of each next label, in nats; -100
             is left out.
         output_attentions, output_hidden_states : bool, optional
-            Give `attentions`, per layer [batch, head, query, key], and `hidden_states`, layers + 1 times
+            Return `attentions`, per layer [batch, head, query, key], and `hidden_states`, layers + 1 times
             [batch, token, d_model].
 
         Returns
         -------
         CausalLMOutput
-            `logits` [batch, token, vocab] and what was asked for.
+            `logits` [batch, token, vocab] and the requested outputs.
         """
         states, patterns = self.residual_stream(input_ids, attention_mask)
         logits = self.unembed(states[-1])

@@ -1,14 +1,14 @@
 r"""A GPT-2 that reads points of real numbers instead of words, and predicts each answer from the points before it.
 
 A prompt is $x_1, y_1, \dots, x_n, y_n$. Every point becomes two tokens, a question that knows $x_i$ and an answer
-that knows $y_i$; a linear read-in takes them to the width of the backbone, and a linear read-out takes what the
-backbone says at question $i$ to the prediction of $y_i$. There are two layouts:
+that knows $y_i$; a linear read-in takes them to the width of the backbone, and a linear read-out takes the
+output of the backbone at question $i$ to the prediction of $y_i$. There are two layouts:
 
 - `interleaved` (Garg et al. 2022): the question is $x_i$, the answer $(y_i, 0, \dots, 0)$, 2n tokens in a row.
 - `stacked` (notebook 003 of the project): a point is one token $(x_i, y_i)$, and the last $y$ is hidden, $(x_n, 0)$.
   Such a prompt asks about its last point only. Here it asks about every point at once: question $i$, $(x_i, 0)$,
-  stands at the position of answer $i$, $(x_i, y_i)$, and nothing but itself attends to it. Prediction $i$ is
-  therefore just what the notebook's prompt of the first $i$ points gives.
+  has the position of answer $i$, $(x_i, y_i)$, and no other token attends to it. Prediction $i$ is
+  therefore exactly what the notebook's prompt of the first $i$ points gives.
 
 Sources: Garg, Tsipras, Liang and Valiant 2022, *What Can Transformers Learn In-Context?* (arXiv 2208.01066).
 """
@@ -129,7 +129,7 @@ class Regressor(PreTrainedModel):
         ----------
         xs : Tensor [batch, point, n_dims]
         ys : Tensor [batch, point]
-            The last one is read by nothing, and may be any number.
+            The last one is never read, and may be any number.
         output_attentions, output_hidden_states : bool
             Patterns need `attn_implementation="eager"`.
 

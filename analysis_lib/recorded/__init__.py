@@ -1,6 +1,6 @@
-"""Figures recorded in the original notebooks, as printed there: to be quoted, and compared only where comparable.
+"""Figures recorded in the original notebooks, as printed there. They can be quoted; each says what it can be compared with.
 
-One file a notebook, `notebook_<number>.json`:
+There is one file for each notebook, `notebook_<number>.json`:
 
 `notebook`
     Its number, as in the file's name.

@@ -1,6 +1,6 @@
-"""Polish written for this book, none of it taken from elsewhere; the text is under CC BY 4.0.
+"""Polish texts written for this book; they are under CC BY 4.0.
 
-Four plain UTF-8 files, edited by hand; the loaders of the last two check every line and name the one that is wrong.
+There are four plain UTF-8 files, edited by hand. The loaders of the last two check every line and name the one that is wrong.
 
 `sentences.txt`
     One plain sentence a line.
@@ -10,13 +10,13 @@ Four plain UTF-8 files, edited by hand; the loaders of the last two check every 
     Ambiguous words in context. A heading `# lemma | sense | gloss` opens a sense (`sense` is a short English
     label, unique within the lemma; `gloss` says it in a few more words). Every line below it is one sentence,
     in which the ambiguous word stands once between brackets: `Z pociągu widać [zamek] na wzgórzu.`
-    Brackets stand for nothing else, and the loader takes them out. Offsets are not written down, so they cannot go stale.
-    The senses of a lemma are alike in what should not give them away: most sentences show a form that another sense
-    shows too, their mean places in the sentence differ by less than two words, and the word is never the first.
+    Brackets have no other use, and the loader removes them. Offsets are computed, so they cannot become wrong.
+    The senses of a lemma are made hard to tell apart by form or place: most sentences contain a form that another sense
+    has too, the mean places of the word differ by less than two words, and the word is never the first.
 `paragraphs.txt`
     Running text. A heading `# id | kind` opens a paragraph, which is the one line below it; `kind` is one of `KINDS`.
 
-Blank lines are for the eye only; a heading with nothing below it adds nothing.
+Blank lines are ignored, and so is a heading without lines below it.
 """
 
 import re

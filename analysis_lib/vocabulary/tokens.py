@@ -12,8 +12,8 @@ marker        says                                    leaves open
 `##`          this piece continues a word             whether the word ends here
 ============  ======================================  =====================================================
 
-`starts_word` and `ends_word` are therefore *can*: false where the marker rules it out, true where it says so
-or leaves it open. A token that can do both can stand as a whole word (`whole_words`).
+`starts_word` and `ends_word` therefore say what a token *can* do: they are false where the marker rules it out, and true where
+the marker says so or leaves it open. A token that can do both can be a whole word (`whole_words`).
 """
 
 import json
@@ -73,8 +73,8 @@ class Vocabulary:
     is_token : array of bool [vocab]
         False for rows that pad the embedding to a round number.
     form_groups : array of int [vocab]
-        Equal where lower-cased texts are equal; the exclusion of "same token" pairs. Rows without a token,
-        and tokens with a broken character, are each alone.
+        Equal where lower-cased texts are equal, to exclude pairs of the same word. Every row without a token,
+        and every token with a broken character, is a group of its own.
     tokenizer : PreTrainedTokenizerBase
         What the vocabulary was read from; `word_id` asks it.
     """
@@ -150,25 +150,25 @@ class Vocabulary:
         Parameters
         ----------
         words : bool
-            Letters only, of any alphabet; no special tokens. Pieces of words pass.
+            Tokens of letters only, of any alphabet; no special tokens. Pieces of words pass.
         whole_words : bool
-            Can stand as a whole word: `Ġnie`, `nie</w>`. The piece of a longer word may pass too where the
-            marker cannot tell (see the module's table); a lexicon can.
+            Tokens that can be a whole word: `Ġnie`, `nie</w>`. A piece of a longer word passes too where the
+            marker cannot tell (see the table of the module); a lexicon can tell.
         min_length : int
             Least number of characters of the text.
         ascii_only : bool
-            The filter of the original notebooks, on the tokenizer's own spelling: byte-level `Ġnie` passes and
-            `ĠjeÅĽli` (jeśli) does not. It throws away whatever has a Polish letter.
+            The filter of the original notebooks, applied to the tokenizer's own spelling: byte-level `Ġnie` passes and
+            `ĠjeÅĽli` (jeśli) does not. It removes every token with a Polish letter.
 
         Returns
         -------
         array of bool [vocab]
-            A fresh array; always false for rows without a token.
+            A new array; always false for rows without a token.
 
         Raises
         ------
         ValueError
-            `min_length` is no whole number from 0.
+            `min_length` is not a whole number of at least 0.
         """
         kept = np.ones(len(self), dtype=bool)
         for _, passed in self._filters(words, whole_words, min_length, ascii_only):
@@ -213,7 +213,7 @@ class Vocabulary:
         Raises
         ------
         ValueError
-            Not one word, or not one token; the message shows the pieces.
+            `word` is not one word, or not one token; the message shows its pieces.
         """
         if not isinstance(word, str) or not word or any(character.isspace() for character in word):
             raise ValueError(f"word: expected one word without spaces, found {word!r}")
@@ -317,7 +317,7 @@ _READERS = {"byte-level": _read_byte_level, "end-of-word": _read_end_of_word, "w
 
 
 def _form_groups(text: np.ndarray, is_token: np.ndarray) -> np.ndarray:
-    """Numbers equal where stripped, lower-cased texts are equal; alone where a text says too little."""
+    """Equal numbers for equal texts, stripped and lower-cased; a row without a token or with a broken text is a group of its own."""
     groups: dict[object, int] = {}
     numbers = np.empty(len(text), dtype=np.int64)
     for index, surface in enumerate(text):

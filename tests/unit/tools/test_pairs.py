@@ -74,7 +74,7 @@ def test_what_is_wrong_is_named(folder):
 
     output = {"output_type": "stream", "name": "stdout", "text": ["1\n"]}
     assert said(lambda nb: nb["cells"][2]["outputs"].append(output)) == "holds outputs"
-    assert said(lambda nb: nb["cells"][1].update(source=["one = 2"])) == "says something else than chapter.py"
+    assert said(lambda nb: nb["cells"][1].update(source=["one = 2"])) == "differs from chapter.py"
     assert said(lambda nb: nb["metadata"].pop("kernelspec")).startswith("has other metadata")
     notebook.write_text("half a noteb", encoding="utf-8")
     assert pairs.problems(folder)[0].endswith("is no notebook")
