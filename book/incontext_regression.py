@@ -209,7 +209,7 @@ depth = {
 plots.layer_lines(depth, "variance explained ($R^2$)");
 
 # %% [markdown]
-# After two examples or nine, the answer is absent from layer 1, half there in layer 2 and almost complete in layer 3. The weights cannot be read linearly at the question. At the answer token before it, where all nine points are known, a probe of the
+# With two examples as with nine, the answer is absent after one layer, half there after two and almost complete after three. The weights cannot be read linearly at the question. At the answer token before it, where all nine points are known, a probe of the
 # best layer explains {glue:text}`ctx-weights-best` of their variance (the layer was chosen on half of the prompts and measured on the others). {cite:t}`akyurek2023` could read weights from larger models. A model need not have
 # them: $\hat y = \sum_i \alpha_i (x_i \cdot x)\, y_i$ is a regression too, and attention can weigh answers by products of x without ever forming $w$.
 
