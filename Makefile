@@ -50,9 +50,13 @@ chapter: $(READY)
 	$(PY) tools/pairs.py write
 	$(PY) tools/build_book.py --chapter $(NAME)
 
+# Every chapter is executed, too, unless the book was just built and so has executed them.
 test: $(READY)
 	$(PY) tools/pairs.py check
-	$(PY) -m pytest -q -n $(WORKERS) --nbmake --nbmake-timeout=300 tests book
+	@if $(PY) tools/build_book.py --is-current; then \
+	  echo "the book in _build is current: its chapters are not executed again, its pages are tested"; \
+	  $(PY) -m pytest -q -n $(WORKERS) tests; \
+	else $(PY) -m pytest -q -n $(WORKERS) --nbmake --nbmake-timeout=300 tests book; fi
 
 site-test: $(READY)
 	$(PY) -m pytest -q -m site tests/book

@@ -3,7 +3,7 @@
 Jupyter Book decides what to execute by the source of the cells alone. A chapter also depends on the library, the embedded
 checkpoints, the pinned packages and on ``ANALYSIS_MODELS``; when one of these changes, the cached results are thrown away here.
 
-Usage: ``python tools/build_book.py [--chapter NAME]``, in the folder of ``_config.yml``.
+Usage: ``python tools/build_book.py [--chapter NAME | --is-current]``, in the folder of ``_config.yml``.
 """
 
 from __future__ import annotations
@@ -49,6 +49,11 @@ def site_key(root: Path) -> str:
     """What the whole site depends on: the tests of the built pages use it to tell a current site from an old one."""
     pages = [path for path in files_under(root / "book") if path.suffix != ".py"]
     return digest([*pages, *(root / name for name in ("_config.yml", "_toc.yml", "references.bib"))], root, results_key(root))
+
+
+def is_current(root: Path) -> bool:
+    """Whether the site in ``_build`` was made, without errors, of the sources as they are: all its chapters were executed then."""
+    return read(root / "_build" / "site.key") == site_key(root)
 
 
 def read(path: Path) -> str:
@@ -115,8 +120,11 @@ def build(root: Path) -> int:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--chapter", help="execute this chapter again, whether it changed or not")
+    parser.add_argument("--is-current", action="store_true", help="build nothing; exit with 0 if the site is that of the sources, else with 1")
     chosen = parser.parse_args(arguments)
     root = Path.cwd()
+    if chosen.is_current:
+        return 0 if is_current(root) else 1
     for line in forget_stale(root):
         print(line)
     if chosen.chapter:

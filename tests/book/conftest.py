@@ -45,6 +45,6 @@ def site(root) -> Site:
     build = root / "_build"
     if not (build / "html").exists():
         pytest.skip("the book is not built: run `make book` first")
-    if build_book.read(build / "site.key") != build_book.site_key(root):
+    if not build_book.is_current(root):
         pytest.skip("the built book is older than its sources: run `make book` first")
     return Site(build / "html")

@@ -116,6 +116,19 @@ def test_results_are_used_again_until_what_they_depend_on_changes(toy):
     assert toy.executions() == ["index"]
 
 
+def test_chapters_are_executed_once_by_the_book_or_by_the_tests(toy):
+    toy.succeeds("notebooks")
+    toy.succeeds("test")
+    assert toy.executions() == ["chapter", "index"]
+    toy.succeeds("book")
+    assert toy.executions() == ["chapter", "index"]
+    toy.succeeds("test")
+    assert toy.executions() == []
+    toy.write("analysis_lib/__init__.py", "NUMBER = 2.75\n")
+    toy.succeeds("test")
+    assert toy.executions() == ["chapter", "index"]
+
+
 def test_a_failing_cell_fails_the_book_every_time(toy):
     toy.write("book/chapter.py", CHAPTER + '\n# %%\nraise ValueError("planted")\n')
     toy.fails("book", saying="planted")
