@@ -120,7 +120,7 @@ def build(root: Path) -> int:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--chapter", help="execute this chapter again, whether it changed or not")
-    parser.add_argument("--is-current", action="store_true", help="build nothing; exit with 0 if the site is that of the sources, else with 1")
+    parser.add_argument("--is-current", action="store_true", help="build nothing; exit with 0 if the site is current, else with 1")
     chosen = parser.parse_args(arguments)
     root = Path.cwd()
     if chosen.is_current:
