@@ -1,4 +1,4 @@
-"""What the models read: texts that fit every context, and random tokens in place of texts."""
+"""What the models read: texts that fit every context, what they are made of, and random tokens in place of texts."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -60,3 +60,29 @@ def random_tokens(loaded: LoadedModel, tokens: pd.DataFrame, seed: int = 0) -> l
     drawn = np.random.default_rng(seed).choice(pool, len(tokens))
     ids = np.where(tokens["special"], tokens["token_id"], drawn)
     return [ids[rows].tolist() for rows in tokens.groupby("text", sort=False).indices.values()]
+
+
+def summary(tokens: pd.DataFrame) -> pd.Series:
+    """What texts are made of, special tokens not counted.
+
+    Parameters
+    ----------
+    tokens : DataFrame [token]
+        Of `update_norms`.
+
+    Returns
+    -------
+    Series
+        `texts`, `tokens`, `median tokens in a text`, `tokens that continue a word [%]`, `punctuation [%]`; whole numbers.
+    """
+    content = tokens[~tokens["special"]]
+    lengths = content.groupby("text").size()
+    return pd.Series(
+        {
+            "texts": len(lengths),
+            "tokens": len(content),
+            "median tokens in a text": int(lengths.median()),
+            "tokens that continue a word [%]": round(100 * content["word_internal"].mean()),
+            "punctuation [%]": round(100 * content["no_word"].mean()),
+        }
+    )

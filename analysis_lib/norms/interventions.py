@@ -151,10 +151,8 @@ def elasticity(effects: pd.DataFrame, level: float = 0.95, n_resamples: int = 20
     ----------
     effects : DataFrame
         Of `replace_updates` with a `scale`.
-    level : float
-        Of the intervals; 1 - 0.05 / n where n of them should hold simultaneously.
-    n_resamples, seed : int
-        Of the bootstrap over texts.
+    level, n_resamples, seed
+        As in `next_and_further`.
 
     Returns
     -------

@@ -151,6 +151,17 @@ def mean_by_position(norms: np.ndarray, tokens: pd.DataFrame, least: int = 20) -
     return by_position.mean()[count >= least].T.to_numpy()
 
 
+def position_slopes(means: np.ndarray) -> np.ndarray:
+    """Slope of each layer's mean log norm on the log of 1 + position, [layer]; of an average of independent vectors it would be -0.5.
+
+    Parameters
+    ----------
+    means : array [layer, position]
+        Of `mean_by_position`.
+    """
+    return np.polyfit(np.log1p(np.arange(means.shape[1])), means.T, 1)[0]
+
+
 def described(loaded: LoadedModel, tokens: pd.DataFrame) -> pd.DataFrame:
     """The columns of `UpdateNorms.tokens`, for texts and for sequences of ids."""
     ids, text = tokens["token_id"].to_numpy(), tokens["text"].to_numpy()

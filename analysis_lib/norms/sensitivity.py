@@ -1,14 +1,14 @@
-"""How the coefficient one token back depends on choices that could have been made otherwise."""
+"""How coefficients depend on choices that could have been made otherwise: on the text, the specification, the kind of update."""
 
 from dataclasses import replace
 
 import pandas as pd
 
 from analysis_lib.models import LoadedModel
-from analysis_lib.norms.design import IDENTITY, Specification
+from analysis_lib.norms.design import IDENTITY, ORIGINAL, Specification
 from analysis_lib.norms.inputs import random_tokens
 from analysis_lib.norms.measure import UpdateNorms, update_norms
-from analysis_lib.norms.regression import lagged_regression, neighbours
+from analysis_lib.norms.regression import lagged_regression, marked, neighbours
 
 _WITHOUT_WORDS = {"lagged_covariates": IDENTITY, "word_starts": False}
 CHOICES = {
@@ -47,4 +47,25 @@ def other_choices(loaded: LoadedModel, measured: UpdateNorms, specification: Spe
     for choice, (norms, tokens, changes) in runs.items():
         table = lagged_regression(norms, tokens, replace(specification, **changes))
         tables.append(neighbours(table, 1)[["layer", "estimate", "low", "high"]].assign(choice=choice))
+    return pd.concat(tables, ignore_index=True)
+
+
+def each_text(measured: UpdateNorms, specification: Specification = ORIGINAL) -> pd.DataFrame:
+    """The regression of each text by itself, as the original notebook made it of one.
+
+    Parameters
+    ----------
+    measured : UpdateNorms
+    specification : Specification
+        Without anything that needs several texts.
+
+    Returns
+    -------
+    DataFrame
+        Lags and leads as of `lagged_regression`, with `text`, and `filled` where the uncorrected p is below 0.05.
+    """
+    tables = []
+    for text, rows in measured.tokens.groupby("text", sort=False).indices.items():
+        table = lagged_regression(measured.attention[:, rows], measured.tokens.iloc[rows], specification)
+        tables.append(marked(table, corrected=False).assign(text=text))
     return pd.concat(tables, ignore_index=True)

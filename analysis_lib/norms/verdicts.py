@@ -65,6 +65,27 @@ class Examination:
         tables = {"untrained": self.untrained, "shuffled": self.shuffled}
         return pd.concat([table.assign(null=null, filled=self.verdicts["starred"]) for null, table in tables.items()])
 
+    def beside_effects(self, effects: pd.DataFrame) -> pd.DataFrame:
+        """Coefficients one token back beside the effect that scaling an update has on the next token's, one layer on.
+
+        Parameters
+        ----------
+        effects : DataFrame
+            Of `interventions.elasticity`; `layer` is the one whose update was scaled.
+
+        Returns
+        -------
+        DataFrame
+            `layer` (the one that both are measured in), `estimate low high null_low null_high` of the regression, with simultaneous
+            intervals and those of untrained models, `effect effect_low effect_high`.
+        """
+        rows = neighbours(self.untrained, 1)[["layer", "estimate", "low_all", "high_all", "null_low", "null_high"]]
+        rows = rows.rename(columns={"low_all": "low", "high_all": "high"})
+        caused = effects.assign(layer=effects["layer"] + 1).rename(
+            columns={"estimate": "effect", "low": "effect_low", "high": "effect_high"}
+        )  # fmt: skip
+        return rows.merge(caused, on="layer")
+
     def starred(self) -> pd.DataFrame:
         """The starred coefficients: `layer lag coefficient untrained shuffled ordered exact p_exact`.
 

@@ -28,9 +28,11 @@ from analysis_lib.plots.norms import (
     change_by_distance,
     coefficient_steps,
     coefficients_against_nulls,
+    coefficients_by_choice,
     explained_by_layer,
     norm_distributions,
     position_trends,
+    regression_beside_effect,
     sources_and_coefficients,
 )
 from analysis_lib.plots.style import CYCLE, FAINT, INK, MODEL_COLOURS, STYLE, use_style
@@ -47,6 +49,7 @@ __all__ = [
     "change_by_distance",
     "coefficient_steps",
     "coefficients_against_nulls",
+    "coefficients_by_choice",
     "composition_maps",
     "curve_panels",
     "curves",
@@ -74,6 +77,7 @@ __all__ = [
     "points_by_layer",
     "position_trends",
     "readings_by_row",
+    "regression_beside_effect",
     "score_maps",
     "sources_and_coefficients",
     "strips",

@@ -1,6 +1,7 @@
 """Texts that fit, and random tokens."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis_lib import norms
@@ -35,3 +36,11 @@ def test_random_tokens_keep_lengths_and_special_tokens(bert):
     assert not set(flat[~special]) & set(bert.tokenizer.all_special_ids)
     assert (flat[~special] != tokens.loc[~special, "token_id"]).mean() > 0.9
     assert inputs.random_tokens(bert, tokens, seed=3) == drawn
+
+
+def test_a_summary_leaves_special_tokens_out():
+    tokens = pd.DataFrame(
+        {"text": [0, 0, 0, 0, 1, 1], "special": [True, False, False, False, False, False],
+         "word_internal": [False, False, True, False, False, False], "no_word": [True, False, False, True, False, True]}
+    )  # fmt: skip
+    assert inputs.summary(tokens).tolist() == [2, 5, 2, 20, 40]

@@ -100,3 +100,8 @@ def test_mean_by_position_is_the_mean_of_logs_of_those_who_get_there():
     np.testing.assert_allclose(measure.mean_by_position(values, tokens, least=1), [[3, 4, 3], [10, 11, 10]])
     with pytest.raises(ValueError, match="least: expected 1 to 2, the texts, got 3"):
         measure.mean_by_position(values, tokens, least=3)
+
+
+def test_slopes_are_those_of_the_log_of_position():
+    logs = np.log1p(np.arange(30))
+    np.testing.assert_allclose(measure.position_slopes(np.stack([1 - 0.5 * logs, 2 + 0 * logs])), [-0.5, 0], atol=1e-12)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from analysis_lib import norms
-from analysis_lib.norms import FULL, neighbours, sensitivity
+from analysis_lib.norms import FULL, ORIGINAL, UpdateNorms, neighbours, sensitivity
 from tests.support import tiny
+from tests.support.panels import panel
 
 
 def test_each_choice_is_the_regression_it_names(bert):
@@ -25,3 +26,14 @@ def test_each_choice_is_the_regression_it_names(bert):
     np.testing.assert_allclose(table.loc[table["choice"] == "one lag", "estimate"], one["estimate"])
     mlp = neighbours(norms.lagged_regression(measured.mlp, measured.tokens, base), 1)
     np.testing.assert_allclose(table.loc[table["choice"] == "feed-forward updates", "estimate"], mlp["estimate"])
+
+
+def test_each_text_is_regressed_by_itself():
+    values, tokens = panel(n_texts=3, n_layers=2)
+    table = sensitivity.each_text(UpdateNorms(values, values, tokens))
+    assert table.groupby("text").size().tolist() == [4, 4, 4]  # two lags in two layers
+    own = (tokens["text"] == 1).to_numpy()
+    alone = norms.lagged_regression(values[:, own], tokens[own], ORIGINAL)
+    part = table[table["text"] == 1]
+    np.testing.assert_allclose(part["estimate"], alone["estimate"])
+    assert part["filled"].tolist() == (alone["p"] < 0.05).tolist()

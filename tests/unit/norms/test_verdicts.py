@@ -72,3 +72,11 @@ def test_starred_coefficients_carry_their_intervals():
     assert starred.loc[0, "coefficient"] == (0.5, 0.4, 0.6)
     assert starred.loc[0, "untrained"] == starred.loc[0, "shuffled"] == (0.0, -0.1, 0.1)
     assert starred.loc[0, "p_exact"] == 0.001
+
+
+def test_effects_stand_beside_the_coefficients_of_the_layer_they_are_measured_in():
+    table = coefficients([0.5, 0.1, 0.2], 0.01).assign(low_all=0.0, high_all=1.0, null_low=-0.1, null_high=0.1)
+    effects = pd.DataFrame({"layer": [0, 1], "estimate": [-0.3, 0.05], "low": [-0.4, 0.0], "high": [-0.2, 0.1]})
+    both = verdicts.Examination(None, table, table, table, table, []).beside_effects(effects)
+    assert both[["layer", "estimate", "effect", "effect_low"]].to_numpy().tolist() == [[1, 0.1, -0.3, -0.4], [2, 0.2, 0.05, 0.0]]
+    assert (both["high"] == 1.0).all()
