@@ -28,7 +28,7 @@ examined = {name: norms.examine(model, paragraphs, SPECIFICATION[name]) for name
 doubled = {name: norms.replace_updates(model, paragraphs[::2], n_places=1, reach=1, scale=2.0) for name, model in loaded.items()}
 print(*(model.label for model in loaded.values()), sep="\n")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Does a large update predict the next one, and does enlarging it enlarge the next one? Circles: coefficient one token back under all controls, in the layer on the axis. Grey bars: where that coefficient lies in 95 % of untrained models. Diamonds: change of the next token's log norm in that layer when the update in the layer below is doubled, per unit of log norm. Lines: intervals that hold for all coefficients of a model, and for all effects of both models, simultaneously. Each model has a scale of its own.", "name": "fig-norms-key"}, "image": {"alt": "Two panels by layer. In GPT-2 the circles lie near one half, the grey bars of untrained models above them near 0.85, and the diamonds at or below zero. In HerBERT the circles lie slightly above the grey bars, and the diamonds at zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Does a large update predict the next one, and does enlarging it enlarge the next one? Circles: coefficient one token back under all controls, in the layer on the axis. Grey bars: where that coefficient lies in 95 % of untrained models. Diamonds: change of the next token's log norm in that layer when the update in the layer below is doubled, per unit of log norm. Lines: intervals that hold for all coefficients of a model, and for all effects of both models, simultaneously. Each model has a scale of its own.", "name": "fig-norms-key"}, "image": {"alt": "Two panels by layer. In GPT-2 the circles lie near one half, the grey bars of untrained models above them near 0.85, and the diamonds near or below zero. In HerBERT the circles lie slightly above the grey bars, and the diamonds at zero."}}
 n_effects = sum(table["layer"].nunique() for table in doubled.values())
 effects = {name: interventions.elasticity(table, level=1 - 0.05 / n_effects) for name, table in doubled.items()}
 beside = {name: examined[name].beside_effects(effects[name]) for name in NAMES}
@@ -40,7 +40,8 @@ plots.regression_beside_effect(pd.concat([table.assign(model=name) for name, tab
 # - A large update predicts a large next one, but does not make it large: where GPT-2's coefficients are {glue:text}`norms-polish-gpt2-beside`, enlarging an update changes the next one
 #   by {glue:text}`norms-polish-gpt2-acts` in the same unit.
 # - Prediction needs no learning. Untrained GPT-2s have *larger* coefficients than the trained one, {glue:text}`norms-polish-gpt2-mean-untrained` on average, because their updates are running means of what came before.
-# - In HerBERT, {glue:text}`norms-herbert-starred` of {glue:text}`norms-herbert-tested` coefficients survive every control, but together the neighbours explain at most {glue:text}`norms-herbert-heldout-most` of the variance in texts held out.
+# - In HerBERT, {glue:text}`norms-herbert-starred` of {glue:text}`norms-herbert-tested` coefficients are significant and larger than in untrained models, but together the neighbours explain at most
+#   {glue:text}`norms-herbert-heldout-most` of the variance in texts held out.
 #
 # ## What is measured
 #
@@ -89,17 +90,17 @@ plots.change_by_distance(pd.concat(by_distance), NAMES);
 
 # %% tags=["hide-input"]
 moved = pd.concat(
-    [
-        interventions.next_and_further(table, level=1 - 0.05 / n_effects).assign(model=NAMES[name], weights=weights)
-        for (name, weights), table in changes.items()
-    ]
+    interventions.next_and_further(changes[name, weights], level=1 - 0.05 / n_effects).assign(model=NAMES[name], weights=weights)
+    for name in NAMES
+    for weights in ("trained", "untrained")
 )
-difference = [report.interval(*row, digits=5) for row in moved[["estimate", "low", "high"]].to_numpy()]
+difference = [report.interval(*row, scale=1000) for row in moved[["estimate", "low", "high"]].to_numpy()]
+thousandths = dict.fromkeys(("next", "further"), lambda x: report.number(x, scale=1000))
 report.table(
     moved.assign(difference=difference)[["model", "weights", "layer", "next", "further", "difference"]],
-    f"Mean |change of log norm| one layer after the one replaced: the next token, tokens 2 to {REACH} on, and the difference, with intervals over texts that hold for all"
-    " six layers at once",
-    digits=5,
+    f"Mean |change of log norm| in thousandths, one layer after the one replaced: the next token, tokens 2 to {REACH} on, and the difference, with intervals over texts that"
+    " hold for all six layers at once",
+    formats=thousandths,
 )
 
 # %% [markdown]
@@ -145,7 +146,7 @@ report.table(
 # 4. what the tokens are: only outcomes that begin a word (the pieces of one word share its level), and as covariates log frequency in these texts, log rank in the
 #    tokenizer's merges and punctuation, of the outcome's token *and* of the tokens at the lags, for which it also counts whether they continue a word.
 #
-# The jackknife estimates the levels of positions again in each of the fits that leave one text out. Projecting them out once, as is usual, would make the errors a few per cent too small.
+# The jackknife estimates the levels of positions again in each of the fits that leave one text out. Projecting them out once, as is usual, would make the errors 3 % too small in these texts.
 
 # %%
 no_levels = replace(norms.ORIGINAL, errors="cluster")
@@ -167,8 +168,8 @@ steps["the same, untrained model"] = {
 plots.coefficient_steps(steps, NAMES);
 
 # %% [markdown]
-# Run on each text by itself, the original specification marks {glue:text}`norms-polish-gpt2-original-share` of GPT-2's coefficients one token back. The controls change them little.
-# But a filled point has not yet been compared with a null, and in the bottom row an untrained GPT-2 has the largest coefficients of all.
+# Run on each text by itself, the original specification marks {glue:text}`norms-polish-gpt2-original-share` of GPT-2's coefficients one token back, and the controls change these coefficients
+# little. But a filled point has not yet been compared with a null, and in the bottom row an untrained GPT-2 has the largest coefficients of all.
 #
 # ## What each specification reports where there is nothing
 #
@@ -243,7 +244,7 @@ report.table(
 # {numref}`fig-norms-choices` shows how much the coefficient one token back depends on other choices: other lags, a later first position, all tokens and not only those that begin a word, covariates for the
 # position in place of levels, the feed-forward updates, and random tokens, which are drawn evenly from the vocabulary and have no words.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The coefficient one token back under other choices, with 95 % intervals (not corrected for the number of choices). Random tokens compare with the row of all tokens, since they have no words.", "name": "fig-norms-choices"}, "image": {"alt": "Two panels with a row for each of eight choices and a point for each layer. In GPT-2 the points of most rows lie between 0.3 and 0.7, those of the feed-forward updates near zero; in HerBERT most lie between 0 and 0.15."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The coefficient one token back under other choices, with 95 % intervals (not corrected for the number of choices). Random tokens compare with the row of all tokens, since they have no words.", "name": "fig-norms-choices"}, "image": {"alt": "Two panels with a row for each of eight choices and a point for each layer. In GPT-2 the points of most rows lie between 0.3 and 0.7, those of the feed-forward updates between 0 and 0.25; in HerBERT most lie between 0 and 0.15."}}
 choices = [sensitivity.other_choices(loaded[n], measured[n], SPECIFICATION[n]).assign(model=n) for n in NAMES]
 plots.coefficients_by_choice(pd.concat(choices), NAMES);
 

@@ -7,7 +7,7 @@ $$\hat V = \frac{G-1}{G} \sum_g (\hat\beta_{(g)} - \hat\beta)(\hat\beta_{(g)} - 
 
 A level of a text concerns that text alone, so projecting text levels out once serves all these fits. Levels of positions are shared
 by the texts and have to be estimated again without text g. Projecting them out once, as statsmodels' `cluster-crv3` would on what is left
-of the regressors, makes the errors too small: by 3.5 % with 45 texts of 95 tokens and levels for all positions.
+of the regressors, makes the errors too small: by 3 % in the 51 texts of this book, by 6 to 18 % in twelve texts of 20 to 31 tokens.
 """
 
 import numpy as np

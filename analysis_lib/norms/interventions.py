@@ -1,9 +1,9 @@
-"""Does a token's attention update change the updates of its neighbours? Replace it, and look.
+"""Does a token's attention update change the updates of its neighbours? Replace it and measure.
 
 Within a layer it cannot: all tokens are computed at once. So the update of one token in one layer is replaced by the mean update of
-that layer, or made larger, and the norms of the attention updates around it are measured in the layers after. The same intervention
-at other distances is the control: if order mattered in the way a regression on the token before suggests, the next token would be
-moved more than those further on.
+that layer, or made larger, and the norms of the attention updates around it are measured in later layers. Greater distances are the
+control: if order mattered in the way a regression on the token before suggests, the next token would be moved more than those further
+on.
 """
 
 from collections.abc import Sequence
@@ -33,18 +33,19 @@ def replace_updates(
     n_places : int
         Tokens replaced in each text, one at a time, drawn at random.
     reach : int
-        Distances from 1 (the next token) to `reach`; for BERT also from -1 to -`reach`.
+        Distances from 1 (the next token) to `reach`; where tokens see what follows, also from -1 to -`reach`.
     first : int
         First position, from 0, that may be replaced or counts in the mean update.
     scale : float, optional
-        Multiply the update by this, above 0 and not 1: its size changes and its direction does not. Otherwise the mean takes its place.
+        Multiply the update by this, above 0 and not 1, so that its size changes and its direction does not. Without it, the mean takes
+        the update's place.
     seed : int
 
     Returns
     -------
     DataFrame
         A row for each replaced layer, place, later layer and distance: `layer measured text place distance`, `replaced` (log norm of the
-        new update less that of the old), `change` (log norm of the update at that distance, with less without).
+        new update minus that of the old), `change` (log norm of the update at that distance with the replacement, minus without).
 
     Raises
     ------
@@ -52,16 +53,16 @@ def replace_updates(
         One layer only, counts below 1, texts too short (the first is named); and as `activations.run`.
     """
     if n_places < 1 or reach < 1:
-        raise ValueError(f"n_places, reach: expected at least 1, found {n_places} and {reach}")
+        raise ValueError(f"n_places, reach: expected at least 1, got {n_places} and {reach}")
     if scale is not None and (not 0 < scale < np.inf or scale == 1):
-        raise ValueError(f"scale: expected a positive number other than 1, or None for the mean, found {scale}")
+        raise ValueError(f"scale: expected a positive number other than 1, or None for the mean, got {scale}")
     n_layers = activations.sites_of(loaded.model).n_layers
     if n_layers < 2:
-        raise ValueError("loaded: expected two layers or more, since an update acts on later layers only; found 1")
+        raise ValueError("loaded: expected two layers or more, since an update acts on later layers only; got 1")
     ran = activations.run(loaded, texts, outputs=("attention",), states=False)
     both = not is_causal(loaded.model)
     distances = np.r_[-reach:0, 1 : reach + 1] if both else np.arange(1, reach + 1)
-    rows = [np.asarray(found) for found in ran.tokens.groupby("text", sort=False).indices.values()]
+    rows = [np.asarray(own) for own in ran.tokens.groupby("text", sort=False).indices.values()]
     rows.sort(key=len)  # one batch, in the order in which `run_ids` puts it
     special, sequences = ran.tokens["special"].to_numpy(), [ran.tokens["token_id"].to_numpy()[r] for r in rows]
     means = ran.attention[:, ~special & (ran.tokens["position"].to_numpy() >= first)].mean(axis=1)

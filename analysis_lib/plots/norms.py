@@ -36,6 +36,7 @@ def regression_beside_effect(table: pd.DataFrame, names: Mapping[str, str]) -> F
         axis.plot(layers, part["estimate"], "o", color=MODEL_COLOURS[model], label="regression, one back")
         axis.vlines(layers - 0.2, part["effect_low"], part["effect_high"], color=_EFFECT, lw=1.6)
         axis.plot(layers - 0.2, part["effect"], "D", color=_EFFECT, label="effect of a larger update")
+        axis.axhline(0, color=INK, lw=0.8)
         _finish(axis, title, "layer")
         axis.margins(x=0.15)
     axes[0, 0].set_ylabel("change of log norm\nper unit of log norm")
