@@ -34,17 +34,14 @@ class UpdateNorms:
         `text position token_id special`, and what a token is without its context: `word_internal` (it continues a word),
         `no_word` (punctuation), `log_frequency` (log of its count in these texts), `log_rank` (log of 1 + its id: byte-pair tokenizers
         number their merges from frequent to rare, so the id ranks it by its training text). Texts, not ids, also have `form`.
-    norm_based : list of float32 [layer, query, key], or None
-        Norm-based attention of each text; see `norm_based_attention`.
     """
 
     attention: np.ndarray
     mlp: np.ndarray
     tokens: pd.DataFrame
-    norm_based: list[np.ndarray] | None = None
 
 
-def update_norms(loaded: LoadedModel, texts: Sequence, norm_based: bool = False) -> UpdateNorms:
+def update_norms(loaded: LoadedModel, texts: Sequence) -> UpdateNorms:
     """Norms of the updates of every block for every token.
 
     Parameters
@@ -54,8 +51,6 @@ def update_norms(loaded: LoadedModel, texts: Sequence, norm_based: bool = False)
     texts : sequence of str, or of sequences of token ids
         None longer than the context, since the first token of a second window would have no token before it. Ids are run as they are;
         they are not grouped into words, so none of them continues one.
-    norm_based : bool
-        Also compute norm-based attention.
 
     Returns
     -------
@@ -68,11 +63,9 @@ def update_norms(loaded: LoadedModel, texts: Sequence, norm_based: bool = False)
     """
     texts = list(texts)
     run = activations.run if texts and isinstance(texts[0], str) else activations.run_ids
-    outputs = ("attention", "mlp", "patterns") if norm_based else ("attention", "mlp")
-    ran = run(loaded, texts, outputs=outputs, states=norm_based)
+    ran = run(loaded, texts, outputs=("attention", "mlp"), states=False)
     attention, mlp = (np.linalg.norm(values, axis=-1).astype(float) for values in (ran.attention, ran.mlp))
-    pairs = _norm_based(loaded, ran, per_head=False) if norm_based else None
-    return UpdateNorms(attention, mlp, described(loaded, ran.tokens), pairs)
+    return UpdateNorms(attention, mlp, described(loaded, ran.tokens))
 
 
 def norm_based_attention(loaded: LoadedModel, texts: Sequence[str], per_head: bool = False) -> list[np.ndarray]:
