@@ -1,17 +1,17 @@
 """What to put in the place of what a model computes: zeros, a mean, a tensor, a multiple, the same value of another run.
 
 `edited` makes passes with changes at named sites (`Sites`); the changes are `zero`, `mean`, `put`, `scale` and `patch`.
-`frozen_patterns` makes passes with attention patterns that are given beforehand. Two examples:
+`frozen_patterns` makes passes with attention patterns that are given beforehand.
 
+>>> import torch
 >>> from analysis_lib import activations, models
 >>> from analysis_lib.activations.interventions import edited, scale, zero
->>> import torch
->>> model = models.load("minigpt").model
+>>> model, ids = models.load("minigpt").model, torch.tensor([[1, 2, 3]])
 >>> with edited(model, {("heads", 0): zero(heads=[2, 3]), ("attention", 1): scale(0.5)}):
-...     logits = model(input_ids=ids).logits                           # doctest: +SKIP
+...     logits = model(input_ids=ids).logits
 >>> with edited(model, {("heads", 0): zero()}), activations.recording(model) as record:
-...     _ = model(input_ids=torch.tensor([[1, 2, 3]]))
->>> bool((record["states", 1] == record["states", 0]).all())           # no head of layer 0 wrote anything
+...     _ = model(input_ids=ids)
+>>> bool((record["states", 1] == record["states", 0]).all())  # no head of layer 0 wrote anything
 True
 
 Blocks nest: the inner change works on what the outer one left. A recording made inside sees the changed values. When a block ends,

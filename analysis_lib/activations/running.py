@@ -1,14 +1,12 @@
 """What a model computes on texts: hidden states of every layer, attention patterns, module outputs.
 
-One forward pass per batch serves all layers and everything asked for. Values are read by `hooks` on
-the blocks themselves, because what transformers calls `hidden_states[-1]` of a GPT-2 has already
-been through ln_f: here the last block's output is layer "L", and what ln_f makes of it "L+ln_f".
-(`output_hidden_states=True` would also leave hooks of its own on the model; these are removed.)
+One forward pass for each batch serves all layers and everything that is asked for. Values are recorded at the blocks themselves
+(`hooks.recording`), because what transformers calls `hidden_states[-1]` of a GPT-2 has already been through ln_f: here the last block's
+output is layer "L", and what ln_f makes of it is "L+ln_f". (`output_hidden_states=True` also leaves hooks of transformers on the model,
+and recording does not.)
 
-Batches are padded on the right with an explicit attention mask, so no tokenizer needs a padding
-token, positions count from the first token, and no padded position is ever returned.
-
-Words and windows: `text_windows`.
+Batches are padded on the right with an attention mask, so that no tokenizer needs a padding token, positions count from the first token,
+and no padded position is ever returned. `text_windows` says what a word is and how a long text is cut.
 """
 
 from collections.abc import Sequence

@@ -10,8 +10,10 @@ window that gives it most left context, which is the first that holds it.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 import pandas as pd
@@ -21,7 +23,7 @@ WORD = re.compile(rf"{_LETTERS}(?:[-'’]{_LETTERS})*")
 
 
 def checked_texts(texts: Iterable[str]) -> list[str]:
-    """The texts as a list; an empty one, or what is no text, raises with its index."""
+    """The texts as a list. An empty text, or something that is not a text, raises an error that gives its index."""
     if isinstance(texts, str):
         raise TypeError(f"texts is the string {texts[:40]!r}; expected a sequence of strings")
     texts = list(texts)
@@ -37,7 +39,7 @@ def checked_texts(texts: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A text's token sequence: `n_prefix` special tokens, content, `n_suffix` special tokens."""
+    """A text as tokens: `n_prefix` special tokens, then the content, then `n_suffix` special tokens."""
 
     index: int
     text: str
@@ -150,9 +152,6 @@ def _without_space(text: str, start: int, end: int) -> tuple[int, int]:
 
 def _word_of(span: tuple[int, int], words: list[tuple[int, int]]) -> int:
     """Index of the first word that the span overlaps, -1 for none."""
-    low, high = 0, len(words)
-    while low < high:  # first word that ends after the span starts
-        middle = (low + high) // 2
-        low, high = (middle + 1, high) if words[middle][1] <= span[0] else (low, middle)
-    overlaps = low < len(words) and words[low][0] < span[1] and span[1] > span[0]
-    return low if overlaps else -1
+    first = bisect_right(words, span[0], key=itemgetter(1))  # the first word that ends after the span starts
+    overlaps = first < len(words) and words[first][0] < span[1] and span[1] > span[0]
+    return first if overlaps else -1

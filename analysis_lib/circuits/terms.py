@@ -345,11 +345,11 @@ def _mean_over_rows(products: Tensor) -> Tensor:
 
 def _checked_ids(weights: TransformerWeights, ids: Tensor) -> Tensor:
     """Ids as a Tensor of int64, or an error that says which argument will not do."""
-    if weights.positions != "queries_keys":
+    if weights.positions != "queries_keys" or weights.norm is not None:
         raise ValueError(
-            f"weights: expected a model whose positions only queries and keys read (MiniGPT), found {weights!r}. Its positions enter the"
-            " residual stream, where layer norms rescale the sum of all that was written and values carry positions on, so that its scores"
-            " are no sum of token and position terms."
+            "weights: expected a model whose positions only queries and keys read (MiniGPT) and which has no layer norms, found"
+            f" {weights!r}. Positions in the residual stream are carried on by values, and layer norms rescale the sum of all that was"
+            " written, so that scores are no sum of token and position terms."
         )
     ids = torch.as_tensor(ids)
     if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:

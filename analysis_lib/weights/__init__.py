@@ -1,4 +1,4 @@
-"""The weights of every architecture in one notation, and the proof that they are read rightly.
+"""The weights of every architecture in one notation, and the proof that they are extracted correctly.
 
 `extract` gives `TransformerWeights` with TransformerLens's names and shapes, one head of which is a `Head` with its matrices factored;
 `attention_errors` compares attention rebuilt from the weights with what the model itself computed. `models.architectures` says how to add

@@ -6,8 +6,8 @@ $$\mathrm{pattern} = \mathrm{softmax}\bigl((x W_Q + b_Q)(x W_K + b_K)^\top / \sq
 \mathrm{output} = \sum_{head} \mathrm{pattern}\,(x W_V + b_V)\, W_O + b_O .$$
 
 `reconstruction.rebuild_attention` computes just this from the extracted tensors, and `reconstruction.attention_errors` compares it with
-what the model itself computed. That comparison tells a right reading of a weight from a wrong one: HerBERT's output matrix split along the
-wrong axis, as a notebook once did, passes every check of shapes and fails this one.
+what the model itself computed. That comparison tells a correct reading of a weight from a wrong one: HerBERT's output matrix split along
+the wrong axis, as a notebook once did it, passes every check of shapes and fails this one.
 
 With `activations.sites`, the only module that knows how GPT-2, BERT and the two architectures of this book are built. A function of this
 module takes a model and gives its `TransformerWeights`; `models.register` adds further ones.

@@ -1,8 +1,8 @@
-"""The proof that extracted weights are read rightly: attention rebuilt from them equals the model's own.
+"""The proof that weights are extracted correctly: attention rebuilt from them equals the model's own.
 
-Patterns and per-head outputs are computed from `TransformerWeights` alone, then compared with what the
-model's attention modules computed for the same inputs. Both should agree to rounding: about 1e-6 relative
-for float32. A matrix read transposed, or split into heads along the wrong axis, is off by its own size.
+Patterns and the output of every head are computed from `TransformerWeights` alone and compared with what the model's attention modules
+computed for the same inputs. They agree to rounding, about 1e-6 of their size in float32. A matrix that is read transposed, or split
+into heads along the wrong axis, is off by its own size.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from analysis_lib.weights.transformer_weights import TransformerWeights
 
 @dataclass(frozen=True)
 class RebuiltAttention:
-    """One layer's attention from its weights, head by head.
+    """One layer's attention, computed from its weights head by head.
 
     Attributes
     ----------
@@ -117,14 +117,14 @@ def attention_errors(
 
     Parameters
     ----------
-    model : LoadedModel, or a torch model that `extraction.extract` knows
-        With eager attention. Its hooks are removed whatever happens.
+    model : LoadedModel, or a model of a registered architecture
+        With eager attention. No hook is left on it, whatever happens.
     texts : sequence of str, or Tensor [batch, token] of token ids
         Strings need a LoadedModel's tokenizer and go through the model one by one.
     mask : Tensor [batch, token], optional
         With token ids: 1 where there is a token and not padding.
     weights : TransformerWeights, optional
-        Compared instead of the model's own, raw ones: to see that a wrong reading fails.
+        Raw weights to compare in the place of the model's own, to see that a wrong reading fails.
 
     Returns
     -------
@@ -161,15 +161,15 @@ def attention_errors(
 
 
 def split_outputs_wrongly(weights: TransformerWeights) -> TransformerWeights:
-    r"""The same weights with W_O split into heads along its *output* axis, as notebook 000 split HerBERT's.
+    r"""The same weights with W_O split into heads along its *output* axis, which is how notebook 000 split HerBERT's.
 
-    Heads lie one after the other on the *input* axis of the output matrix, since attention concatenates what they
-    read. Split along the other axis, every slice has the right shape and mixes all heads.
+    The heads lie one after the other on the *input* axis of the output matrix, because attention concatenates their results. When the
+    matrix is split along the other axis, every slice has the right shape and mixes all heads.
 
     Parameters
     ----------
     weights : TransformerWeights
-        Rightly split; left as it is.
+        Split correctly; left as they are.
 
     Returns
     -------
