@@ -28,7 +28,7 @@ examined = {name: norms.examine(model, paragraphs, SPECIFICATION[name]) for name
 doubled = {name: norms.replace_updates(model, paragraphs[::2], n_places=1, reach=1, scale=2.0) for name, model in loaded.items()}
 print(*(model.label for model in loaded.values()), sep="\n")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Does a large update predict the next one, and does enlarging it enlarge the next one? Circles: coefficient one token back under all controls, in the layer on the axis. Grey bars: where that coefficient lies in 95 % of untrained models. Diamonds: change of the next token's log norm in that layer when the update in the layer below is doubled, per unit of log norm. Lines: intervals that hold for all coefficients of a model, and for all effects of both models, simultaneously. Each model has a scale of its own.", "name": "fig-norms-key"}, "image": {"alt": "Two panels by layer. In GPT-2 the circles lie near one half, the grey bars of untrained models above them near 0.85, and the diamonds near or below zero. In HerBERT the circles lie slightly above the grey bars, and the diamonds at zero."}}
+# %% mystnb={"figure": {"caption": "Does a large update predict the next one, and does enlarging it enlarge the next one? Circles: coefficient one token back under all controls, in the layer on the axis. Grey bars: where that coefficient lies in 95 % of untrained models. Diamonds: change of the next token's log norm in that layer when the update in the layer below is doubled, per unit of log norm. Lines: intervals that hold for all coefficients of a model, and for all effects of both models, simultaneously. Each model has a scale of its own.", "name": "fig-norms-key"}, "image": {"alt": "Two panels by layer. In GPT-2 the circles lie near one half, the grey bars of untrained models above them near 0.85, and the diamonds near or below zero. In HerBERT the circles lie slightly above the grey bars, and the diamonds at zero."}}
 n_effects = sum(table["layer"].nunique() for table in doubled.values())
 effects = {name: interventions.elasticity(table, level=1 - 0.05 / n_effects) for name, table in doubled.items()}
 beside = {name: examined[name].beside_effects(effects[name]) for name in NAMES}
@@ -210,7 +210,7 @@ report.table(
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients with all controls, with intervals that hold for all layers and neighbours at once. Filled, a star: significant after Holm's correction by clustered and by HAC errors, and farther from zero than in untrained models. Bars: where 95 % of draws of a null are expected. Each model has a scale of its own.", "name": "fig-norms-nulls"}, "image": {"alt": "Panels for one and two tokens back and, in HerBERT, ahead; points of the trained model beside grey bars for untrained models and violet bars for shuffled tokens. In GPT-2 one token back the grey bars stand above the points; in HerBERT they lie around zero."}}
 plots.coefficients_against_nulls(pd.concat([examined[name].beside_nulls().assign(model=name) for name in NAMES]), NAMES);
 
-# %% tags=["hide-input"]
+# %%
 counts = pd.DataFrame({name: examination.counts() for name, examination in examined.items()})
 report.table(
     counts.rename(columns=NAMES, index=norms.verdicts.CONTROLS).rename_axis("coefficients").reset_index(),

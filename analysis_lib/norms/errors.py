@@ -57,12 +57,10 @@ def jackknife(fit, design: Design) -> np.ndarray:
     float64 [term, term]
     """
     x, y = fit.model.exog, fit.model.endog
-    products, with_y = x.T @ x, x.T @ y
-    without = []
-    for rows, leverage in zip(design.rows, design.leverage, strict=True):
-        weighted = x[rows].T @ leverage
-        # The pseudo-inverse gives 0 to a covariate that varies in no other text.
-        inverse = np.linalg.pinv(products - weighted @ x[rows], rcond=1e-12, hermitian=True)
-        without.append(inverse @ (with_y - weighted @ y[rows]))
-    changes = np.array(without) - fit.params
+    weighted = [x[rows].T @ leverage for rows, leverage in zip(design.rows, design.leverage, strict=True)]
+    products = x.T @ x - np.stack([own @ x[rows] for own, rows in zip(weighted, design.rows, strict=True)])
+    with_y = x.T @ y - np.stack([own @ y[rows] for own, rows in zip(weighted, design.rows, strict=True)])
+    # The pseudo-inverse gives 0 to a covariate that varies in no other text.
+    without = np.linalg.pinv(products, rcond=1e-12, hermitian=True) @ with_y[:, :, None]
+    changes = without[:, :, 0] - fit.params
     return (design.n_texts - 1) / design.n_texts * changes.T @ changes
