@@ -26,7 +26,7 @@
 # 5. **Sizes that predict one another need not act on one another.** In the GPT-2 the size of an attention update rises with that of the token before it, with coefficients of {glue:text}`attention_norms.ipynb::norms-polish-gpt2-beside`. But
 #    when one update is enlarged, the next one changes by {glue:text}`attention_norms.ipynb::norms-polish-gpt2-acts` in the same unit. ({doc}`attention_norms`)
 #
-# Square brackets hold 95 % intervals throughout the book.
+# Square brackets hold 95% intervals throughout the book.
 #
 # ## The chapters
 #

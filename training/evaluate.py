@@ -119,6 +119,7 @@ def evaluate_gpt2(model, untrained, train_ids, heldout_ids, text):
     return {
         "heldout_loss": loss,
         "heldout_loss_by_position": [float(x) for x in losses.mean(0)],
+        "context_gain": context_gain(losses),
         **per_word_and_character(loss["mean"], len(heldout_ids), text),
         "unigram_entropy": base["entropy"],
         "unigram_heldout_loss": base["heldout_cross_entropy"],
@@ -126,6 +127,12 @@ def evaluate_gpt2(model, untrained, train_ids, heldout_ids, text):
         "under_unigram_entropy": base["entropy"] - loss["mean"],
         "heldout_tokens": int(losses.size),
     }
+
+
+def context_gain(losses, first=8):
+    """Mean loss in the second half of a window minus that of its first tokens, with its interval over windows."""
+    gains = losses[:, losses.shape[1] // 2 :].mean(1) - losses[:, :first].mean(1)
+    return bootstrap_ratio(gains, np.ones(len(gains)))
 
 
 def per_word_and_character(loss, n_tokens, text):
@@ -137,21 +144,30 @@ def per_word_and_character(loss, n_tokens, text):
     }
 
 
+def over_windows(found, values, keep=None):
+    """Mean of one value a hidden token, with its interval over windows: hidden tokens of one window are not independent."""
+    keep = np.ones(len(values), bool) if keep is None else keep
+    n_windows = int(found["window"].max()) + 1
+    sums = np.bincount(found["window"][keep], np.asarray(values)[keep].astype(float), n_windows)
+    return bootstrap_ratio(sums, np.bincount(found["window"][keep], minlength=n_windows))
+
+
 def summarise_ranks(found):
     """Loss and accuracies of ``masked_ranks`` with intervals over windows."""
-    n_windows = int(found["window"].max()) + 1
-
-    def over_windows(values, keep):
-        sums = np.bincount(found["window"][keep], values[keep].astype(float), n_windows)
-        return bootstrap_ratio(sums, np.bincount(found["window"][keep], minlength=n_windows))
-
-    every, whole = np.ones(len(found["rank"]), bool), found["whole"]
     return {
-        "heldout_loss": over_windows(found["loss"], every),
-        "top1": over_windows(found["rank"] < 1, every),
-        "top10": over_windows(found["rank"] < 10, every),
-        "top10_whole_words": over_windows(found["rank"] < 10, whole),
+        "heldout_loss": over_windows(found, found["loss"]),
+        "top1": over_windows(found, found["rank"] < 1),
+        "top10": over_windows(found, found["rank"] < 10),
+        "top10_whole_words": over_windows(found, found["rank"] < 10, found["whole"]),
         "masked_tokens": len(found["rank"]),
+    }
+
+
+def summarise_frequency(found, most_frequent):
+    """How often the one token, or one of the ten, that is most frequent in the training text is the hidden one, over windows."""
+    return {
+        "unigram_top1": over_windows(found, found["token"] == most_frequent[0]),
+        "unigram_top10": over_windows(found, np.isin(found["token"], most_frequent[:10])),
     }
 
 
@@ -167,8 +183,7 @@ def evaluate_herbert(model, untrained, tokenizer, train_ids, heldout_ids, text):
         **per_word_and_character(loss, len(heldout_ids), text),
         "unigram_entropy": base["entropy"],
         "unigram_heldout_loss": base["heldout_cross_entropy"],
-        "unigram_top1": float((found["token"] == base["most_frequent"][0]).mean()),
-        "unigram_top10": float(np.isin(found["token"], base["most_frequent"]).mean()),
+        **summarise_frequency(found, base["most_frequent"]),
         "untrained_heldout_loss": fresh["heldout_loss"]["mean"],
         "untrained_top10": fresh["top10"]["mean"],
         "under_unigram_entropy": base["entropy"] - loss,

@@ -90,9 +90,10 @@ def card(name, model, figures, run):
     ]
     if "top10" in figures:
         lines += [
-            f"| masked token is the first guess | {interval(figures['top1'], 100, 1)} %; unigram {100 * figures['unigram_top1']:.1f} % |",
+            f"| masked token is the first guess | {interval(figures['top1'], 100, 1)} %; "
+            f"unigram {interval(figures['unigram_top1'], 100, 1)} % |",
             f"| masked token among the first ten | {interval(figures['top10'], 100, 1)} %; "
-            f"unigram {100 * figures['unigram_top10']:.1f} %; untrained {100 * figures['untrained_top10']:.1f} % |",
+            f"unigram {interval(figures['unigram_top10'], 100, 1)} %; untrained {100 * figures['untrained_top10']:.1f} % |",
         ]
     lines += [
         f"| device, wall time | {run['device']}; {run['seconds'] / 3600:.2f} hours |",

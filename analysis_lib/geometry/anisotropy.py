@@ -80,7 +80,9 @@ def anisotropy(
 
 
 def within_texts(states: ArrayLike, texts: ArrayLike) -> Measure:
-    """Mean cosine over all pairs of different vectors of one text, for each text: what a sample of one text gives.
+    """Mean cosine over all pairs of different vectors of one text, for each text.
+
+    Words of one text share its topic, so that this is no estimate of `anisotropy`, which compares different texts.
 
     Parameters
     ----------
@@ -91,7 +93,7 @@ def within_texts(states: ArrayLike, texts: ArrayLike) -> Measure:
     Returns
     -------
     Measure
-        A unit is a text; `counts` are its vectors; `adjusted` is less `anisotropy`.
+        A unit is a text; `counts` are its vectors; `adjusted` is `raw` minus `anisotropy`.
     """
     means, counts = _text_means(states, texts)
     kept = counts > 1

@@ -46,7 +46,7 @@ class SenseTest:
     @property
     def pvalues(self) -> np.ndarray:
         """One-sided p-values [layer] of the mean over lemmas."""
-        return np.array([permutation_pvalue(found, null) for found, null in zip(self.measure.raw.mean(axis=1), self.null.T, strict=True)])
+        return np.array([permutation_pvalue(mean, null) for mean, null in zip(self.measure.raw.mean(axis=1), self.null.T, strict=True)])
 
 
 def holm_over_all(tests: Mapping[str, SenseTest]) -> dict[str, np.ndarray]:
@@ -131,7 +131,7 @@ def cosine_gap(
     -------
     SenseTest
     """
-    found = []
+    figures = []
     for _, units, labels, permuted in _by_lemma(states, lemmas, senses, strata, n_permutations, seed):
         inner = np.einsum("lid,ljd->lij", units, units)
         flat = inner[:, ~np.eye(len(labels), dtype=bool)]
@@ -143,8 +143,8 @@ def cosine_gap(
             in_same = same @ flat.T
             return in_same / n_same - (flat.sum(axis=1) - in_same) / (flat.shape[1] - n_same)
 
-        found.append((gap(labels[None])[0], gap(permuted)))
-    return _collected(lemmas, found)
+        figures.append((gap(labels[None])[0], gap(permuted)))
+    return _collected(lemmas, figures)
 
 
 def neighbour_accuracy(
@@ -172,7 +172,7 @@ def neighbour_accuracy(
     SenseTest
     """
     keys = None if apart is None else checked_labels(states, apart=apart)[0]
-    found = []
+    figures = []
     for rows, units, labels, permuted in _by_lemma(states, lemmas, senses, strata, n_permutations, seed):
         allowed = ~np.eye(len(rows), dtype=bool) if keys is None else keys[rows][:, None] != keys[rows]
         asked = np.flatnonzero(allowed.any(axis=1))
@@ -180,8 +180,8 @@ def neighbour_accuracy(
         nearest = cosines.argmax(axis=2)[:, asked]
         drawn = np.concatenate([labels[None], permuted])
         right = (drawn[:, nearest] == drawn[:, None, asked]).mean(axis=2) if len(asked) else np.full((len(drawn), len(units)), np.nan)
-        found.append((right[0], right[1:]))
-    return _collected(lemmas, found)
+        figures.append((right[0], right[1:]))
+    return _collected(lemmas, figures)
 
 
 def form_accuracy(lemmas: ArrayLike, senses: ArrayLike, forms: ArrayLike) -> dict[str, float]:
@@ -225,11 +225,11 @@ def _by_lemma(
         yield rows, unit_vectors(states[:, rows]), labels, permuted
 
 
-def _collected(lemmas: ArrayLike, found: list[tuple[np.ndarray, np.ndarray]]) -> SenseTest:
+def _collected(lemmas: ArrayLike, figures: list[tuple[np.ndarray, np.ndarray]]) -> SenseTest:
     """Figures [layer] and permuted figures [permutation, layer] of all lemmas; those that are NaN are left out."""
     names, counts = np.unique(np.asarray(lemmas), return_counts=True)
-    values = np.stack([value for value, _ in found], axis=1).astype(np.float64)
-    null = np.stack([draws for _, draws in found], axis=2).astype(np.float64)
+    values = np.stack([value for value, _ in figures], axis=1).astype(np.float64)
+    null = np.stack([draws for _, draws in figures], axis=2).astype(np.float64)
     kept = ~np.isnan(values).any(axis=0)
     if not kept.any():
         raise ValueError("apart is the same for all occurrences of each lemma; expected neighbours that differ in it")

@@ -30,11 +30,11 @@ class WordStates:
     firsts: np.ndarray
 
     @classmethod
-    def of(cls, found: Activations) -> "WordStates":
+    def of(cls, run: Activations) -> "WordStates":
         """The words of a run; the first of each text, which has no words before it, is kept apart."""
-        states, table = found.words()
+        states, table = run.words()
         kept = ((table["word"] > 0) & ~table["first"]).to_numpy()
-        return cls(found.layers, states[:, kept], table[kept].reset_index(drop=True), states[:, (table["word"] == 0).to_numpy()])
+        return cls(run.layers, states[:, kept], table[kept].reset_index(drop=True), states[:, (table["word"] == 0).to_numpy()])
 
     @property
     def texts(self) -> np.ndarray:

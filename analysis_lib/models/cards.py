@@ -9,11 +9,11 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
-from analysis_lib import statistics
 from analysis_lib.models.loading import EMBEDDED_FOLDER, STUDIES
 from analysis_lib.statistics import Interval
 
@@ -83,7 +83,7 @@ def training_log(name: str) -> pd.DataFrame:
 
 
 def comparison(names: Sequence[str], rows: Mapping[str, str]) -> pd.DataFrame:
-    """Figures of several embedded models side by side, as text for a table.
+    """Figures of several embedded models side by side.
 
     Parameters
     ----------
@@ -95,16 +95,31 @@ def comparison(names: Sequence[str], rows: Mapping[str, str]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Two decimals; intervals as `3.20 (3.10 to 3.30)`.
+        Numbers and intervals.
     """
+    stored = {name: figures(name) for name in names}
+    return pd.DataFrame({name: [stored[name][key] for key in rows.values()] for name in names}, index=list(rows))
 
-    def shown(value: float | Interval) -> str:
-        if isinstance(value, Interval):
-            return f"{value.estimate:.2f} ({value.low:.2f} to {value.high:.2f})"
-        return f"{value:.2f}"
 
-    found = {name: figures(name) for name in names}
-    return pd.DataFrame({name: [shown(found[name][key]) for key in rows.values()] for name in names}, index=list(rows))
+def loss_by_position(name: str) -> pd.DataFrame:
+    """A causal model's held-out loss by position in the window, averaged from each power of two to the next.
+
+    A last group that would be less than half full joins the one before it.
+
+    Parameters
+    ----------
+    name : str
+        The study name of a causal model.
+
+    Returns
+    -------
+    DataFrame
+        `first`, the first position of a group, counted from 1, and `loss` [nats a token].
+    """
+    losses = np.array(figures(name)["heldout_loss_by_position"])
+    firsts = 2 ** np.arange(int(np.log2(len(losses) / 1.5)) + 1)
+    sums = np.add.reduceat(losses, firsts - 1)
+    return pd.DataFrame({"first": firsts, "loss": sums / np.diff([*firsts, len(losses) + 1])})
 
 
 def masked_accuracy(name: str) -> dict[str, Interval]:
@@ -118,20 +133,22 @@ def masked_accuracy(name: str) -> dict[str, Interval]:
     Returns
     -------
     dict
-        Label to share. The model's intervals are bootstraps over windows of text; those of guessing by frequency
-        are Wilson's over hidden tokens; the untrained model has none.
+        Label to share. All intervals are bootstraps over windows of text, because the hidden tokens of one window are not
+        independent. The untrained model has none.
+
+    Raises
+    ------
+    ValueError
+        A share that is stored without its interval over windows, by an older version of `training/evaluate.py`.
     """
-    found = figures(name)
-    tokens = found["masked_tokens"]
-    frequent = [statistics.wilson_interval(round(found[f"unigram_top{k}"] * tokens), tokens) for k in (1, 10)]
-    untrained = found["untrained_top10"]
-    return {
-        "model, 1 guess": found["top1"],
-        "by frequency, 1 guess": frequent[0],
-        "model, 10 guesses": found["top10"],
-        "by frequency, 10 guesses": frequent[1],
-        "untrained, 10 guesses": Interval(untrained, untrained, untrained),
-    }
+    stored = figures(name)
+    keys = {"model, 1 guess": "top1", "by frequency, 1 guess": "unigram_top1", "model, 10 guesses": "top10"}
+    keys["by frequency, 10 guesses"] = "unigram_top10"
+    bare = next((key for key in keys.values() if not isinstance(stored[key], Interval)), None)
+    if bare is not None:
+        raise ValueError(f"{name}: expected {bare} with an interval over windows, found {stored[bare]}; export the checkpoint anew")
+    untrained = stored["untrained_top10"]
+    return {label: stored[key] for label, key in keys.items()} | {"untrained, 10 guesses": Interval(untrained, untrained, untrained)}
 
 
 def corpus() -> dict:
@@ -141,16 +158,16 @@ def corpus() -> dict:
 
 def corpus_summary() -> dict[str, int]:
     """The corpus in a few numbers, by label: documents and words for training and held out, and what was left out."""
-    found = corpus()
-    reasons = list(found["novels_left_out"].values())
+    report = corpus()
+    reasons = list(report["novels_left_out"].values())
     return {
-        "novels": found["novels"],
+        "novels": report["novels"],
         "novels left out for old spelling": sum(reason.startswith("old spelling") for reason in reasons),
         "novels left out for scanning faults": sum(reason.startswith("scanning faults") for reason in reasons),
-        "textbook modules": found["modules"],
-        "documents held out": len(found["heldout_documents"]),
-        "words for training": found["train_words"],
-        "words held out": found["heldout_words"],
+        "textbook modules": report["modules"],
+        "documents held out": len(report["heldout_documents"]),
+        "words for training": report["train_words"],
+        "words held out": report["heldout_words"],
     }
 
 

@@ -23,7 +23,7 @@ from analysis_lib.plots.induction import (
     patterns_with_targets,
     score_maps,
 )
-from analysis_lib.plots.models import draw_strips, draw_training
+from analysis_lib.plots.models import error_strips, guess_shares, loss_by_position, norm_histograms, training_curves
 from analysis_lib.plots.norms import (
     change_by_distance,
     coefficient_steps,
@@ -55,18 +55,20 @@ __all__ = [
     "curves",
     "depth_profiles",
     "draw_induction",
-    "draw_strips",
-    "draw_training",
     "emergence",
+    "error_strips",
     "explained_by_layer",
     "forest",
+    "guess_shares",
     "head_maps",
     "intervals",
     "labelled_points",
     "layer_lines",
     "layer_panels",
+    "loss_by_position",
     "losses_by_place",
     "norm_distributions",
+    "norm_histograms",
     "offset_profiles",
     "overlaps_by_layer",
     "pair_bias",
@@ -84,6 +86,7 @@ __all__ = [
     "survival",
     "term_maps",
     "terms_by_head",
+    "training_curves",
     "use_style",
     "weights_by_odds",
 ]

@@ -9,7 +9,7 @@ from analysis_lib.plots.style import INK
 
 
 def layer_panels(rows, layers, styles, marked=None, zero=False) -> plt.Figure:
-    """Lines by layer with their intervals: a column a model, a row a measure, one vertical scale a row.
+    """Lines by layer with their intervals: columns are models, rows are measures, and each row has one vertical scale.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def layer_panels(rows, layers, styles, marked=None, zero=False) -> plt.Figure:
 
 
 def pair_bias(samples, colours, xlabel, ylabel) -> plt.Figure:
-    """A bias against the number of vectors, a point a text, both axes logarithmic.
+    """A bias against the number of vectors, one point for each text, both axes logarithmic.
 
     Parameters
     ----------

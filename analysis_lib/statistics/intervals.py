@@ -249,7 +249,7 @@ def _members(clusters: ArrayLike, values: np.ndarray) -> list[np.ndarray]:
     """The values of each cluster."""
     labels = np.asarray(clusters)
     if labels.shape != values.shape:
-        raise ValueError(f"clusters: expected one label a value, shape {values.shape}, found {labels.shape}")
+        raise ValueError(f"clusters: expected one label for each value, shape {values.shape}, found {labels.shape}")
     which = np.unique(labels, return_inverse=True)[1]
     order = np.argsort(which, kind="stable")
     return np.split(values[order], np.flatnonzero(np.diff(which[order])) + 1)

@@ -64,14 +64,30 @@ def test_published_models_have_their_published_sizes():
 def test_tables(folder):
     stored = {"heldout_loss": {"mean": 5.0, "low": 4.9, "high": 5.1}, "unigram_entropy": 7.444, "masked_tokens": 1000}
     stored |= {"top1": {"mean": 0.3, "low": 0.2, "high": 0.4}, "top10": {"mean": 0.5, "low": 0.4, "high": 0.6}}
-    stored |= {"unigram_top1": 0.05, "unigram_top10": 0.2, "untrained_top10": 0.001}
+    stored |= {"unigram_top1": {"mean": 0.05, "low": 0.04, "high": 0.06}, "unigram_top10": {"mean": 0.2, "low": 0.1, "high": 0.25}}
+    stored |= {"untrained_top10": 0.001}
     (folder / "evaluation.json").write_text(json.dumps(stored))
     table = cards.comparison(["herbert"], {"loss": "heldout_loss", "entropy": "unigram_entropy"})
-    assert table["herbert"].tolist() == ["5.00 (4.90 to 5.10)", "7.44"]
+    assert table["herbert"].tolist() == [Interval(5.0, 4.9, 5.1), 7.444]
     shares = cards.masked_accuracy("herbert")
     assert shares["model, 1 guess"] == Interval(0.3, 0.2, 0.4)
-    assert shares["by frequency, 10 guesses"].estimate == 0.2
-    assert shares["by frequency, 10 guesses"].low < 0.2 < shares["by frequency, 10 guesses"].high
+    assert shares["by frequency, 10 guesses"] == Interval(0.2, 0.1, 0.25)  # over windows, as stored
+    assert shares["untrained, 10 guesses"] == Interval(0.001, 0.001, 0.001)
+    stored["unigram_top10"] = 0.2
+    (folder / "evaluation.json").write_text(json.dumps(stored))
+    with pytest.raises(ValueError, match="unigram_top10 with an interval over windows, found 0.2"):
+        cards.masked_accuracy("herbert")
+
+
+@pytest.mark.parametrize(
+    ("n", "firsts", "losses"),
+    [(1, [1], [0]), (8, [1, 2, 4], [0, 1.5, 5]), (12, [1, 2, 4, 8], [0, 1.5, 4.5, 9])],
+)
+def test_loss_by_position_is_averaged_over_powers_of_two(folder, n, firsts, losses):
+    (folder / "evaluation.json").write_text(json.dumps({"heldout_loss_by_position": list(range(n))}))
+    table = cards.loss_by_position("herbert")
+    assert table["first"].tolist() == firsts
+    assert table["loss"].tolist() == losses
 
 
 def test_corpus_summary(folder):

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
 import training.__main__ as everything
+from analysis_lib.statistics import wilson_interval
 from tests.support import tiny
 from training import attention, development, evaluate, export, herbert, loop, muon, polish_gpt2, tokens
 
@@ -675,6 +676,30 @@ def test_shares_of_first_guesses():
     assert figures["top10_whole_words"]["mean"] == 3 / 5
     for name in ("heldout_loss", "top1", "top10", "top10_whole_words"):
         assert figures[name]["low"] <= figures[name]["mean"] <= figures[name]["high"]
+
+
+def test_windows_are_the_units_of_the_gain_by_context():
+    """All tokens of a window are easy or hard together, which cancels in the gain; the step from 5 to 3 nats stays."""
+    rng = np.random.default_rng(0)
+    losses = rng.normal(size=(50, 1)) * 2 + np.where(np.arange(256) < 8, 5.0, 3.0) + rng.normal(size=(50, 256))
+    gain = evaluate.context_gain(losses)
+    each = losses[:, 128:].mean(axis=1) - losses[:, :8].mean(axis=1)
+    assert gain["mean"] == pytest.approx(each.mean()) == pytest.approx(-2, abs=4 * 0.36 / 50**0.5)  # noise of eight and of 128 tokens
+    # the normal interval over windows, to a tenth; see the test of ratios above
+    assert gain["high"] - gain["low"] == pytest.approx(2 * 1.96 * each.std() / 50**0.5, rel=0.2)
+
+
+def test_windows_are_the_units_of_guessing_by_frequency_too():
+    """Each of 40 windows hides one token 20 times: an interval over the 800 tokens is too narrow by the root of 20."""
+    rng = np.random.default_rng(0)
+    window = np.repeat(np.arange(40), 20)
+    found = {"token": rng.integers(0, 5, 40)[window], "window": window}
+    figures = evaluate.summarise_frequency(found, np.array([3, 1]))
+    assert figures["unigram_top1"]["mean"] == np.mean(found["token"] == 3)
+    share = figures["unigram_top10"]
+    assert share["mean"] == np.mean(np.isin(found["token"], [1, 3]))
+    tokens = wilson_interval(int(np.isin(found["token"], [1, 3]).sum()), 800)
+    assert share["high"] - share["low"] > 3 * (tokens.high - tokens.low)
 
 
 # --- export ---
