@@ -58,8 +58,8 @@ def past_explains(
         held = _heldout(within(y[:, None])[:, 0], columns, fold, (columns.shape[1], columns.shape[1] - design.n_past))
         with_past, without = (np.bincount(design.text, errors**2) for errors in held)  # sums of squares of each text
         left = ratio_interval(with_past, without, level=level, n_resamples=n_resamples, seed=seed)
-        y, x = design.effects.taken_out(y), design.effects.taken_out(x)
-        inside = 1 - _left(y, x) / _left(y, x[:, design.n_past :])
+        outcome, terms = design.effects.taken_out(y), design.effects.taken_out(x)
+        inside = 1 - _left(outcome, terms) / _left(outcome, terms[:, design.n_past :])
         rows.append((layer, inside, 1 - left.estimate, 1 - left.high, 1 - left.low, len(y), design.n_texts))
     return pd.DataFrame(rows, columns=["layer", "partial_r2", "heldout_r2", "low", "high", "n", "n_texts"])
 

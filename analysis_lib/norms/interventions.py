@@ -176,7 +176,7 @@ def _over_texts(values: pd.Series, level: float, n_resamples: int, seed: int) ->
     """Means over the last level of the index, the texts, with their intervals; a row for each combination of the other levels."""
     names = list(values.index.names[:-1])
     interval = partial(bootstrap_interval, level=level, n_resamples=n_resamples, seed=seed)
-    return interval_table({key: sample for key, sample in values.groupby(level=names)}, names, interval)
+    return interval_table(dict(iter(values.groupby(level=names))), names, interval)
 
 
 def _next_layer(effects: pd.DataFrame) -> pd.DataFrame:

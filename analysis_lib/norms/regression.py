@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 import statsmodels.api as sm
+from statsmodels.regression.linear_model import RegressionResults
 from threadpoolctl import threadpool_limits
 
 from analysis_lib.norms.bias import bias_of
@@ -156,7 +157,7 @@ def _check_columns(left: np.ndarray, design: Design, layer: int) -> None:
         )
 
 
-def _breusch_godfrey(fit, bias: np.ndarray, design: Design) -> float:
+def _breusch_godfrey(fit: RegressionResults, bias: np.ndarray, design: Design) -> float:
     """P-value of the test of Breusch (1978) and Godfrey (1978): n R² of residuals on the last four and all regressors.
 
     Lagged outcomes draw Durbin and Watson's statistic to 2, but not this one. A missing earlier residual counts as 0. Text levels

@@ -89,9 +89,8 @@ def position_trends(trends: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
     for axis, (title, lines) in zip(axes[0], trends.items(), strict=True):
         for (name, values), style in zip(lines.items(), ("-", ":"), strict=False):
             for layer, (colour, label) in enumerate(_layer_styles(len(values))):
-                label = label if style == "-" else (name if layer == 0 else None)
-                colour = colour if style == "-" else INK
-                axis.plot(np.arange(values.shape[1]) + 1, values[layer] - values[layer].mean(), style, color=colour, lw=1.5, label=label)
+                look = {"color": colour, "label": label} if style == "-" else {"color": INK, "label": None if layer else name}
+                axis.plot(np.arange(values.shape[1]) + 1, values[layer] - values[layer].mean(), style, lw=1.5, **look)
         axis.set(title=title, xscale="log", xlabel="position + 1 [tokens]")
         axis.yaxis.grid(True)
     axes[0, 0].set_ylabel("mean log norm, centred")
