@@ -1,512 +1,328 @@
 # %% [markdown]
 # # Attention heads in vocabulary space
 #
-# **Question.** A head has two matrices. $W_{VO}$ says what attending to a token promotes, $W_{QK}$ says which tokens look for
-# which. Both can be written as tables over the vocabulary {cite}`dar2022`. Do those tables of a Polish GPT-2 and of a
-# HerBERT-like model say more than chance would: do heads copy, relate forms of a word, mark grammar, and where in depth?
+# **Question.** A head has two matrices. $W_{VO}$ says which tokens become more likely when the head attends to a token, and $W_{QK}$ says which tokens look for which. Both can be
+# written as tables over the vocabulary {cite}`dar2022`. Do those tables relate words by grammar or meaning, and is that the work of the head?
+#
+# **What was found**
+#
+# - Of the {glue:text}`heads-tested` tables of each model, {glue:text}`heads-polish-gpt2-any` of GPT-2 and {glue:text}`heads-herbert-any` of HerBERT pair words by grammar or meaning more often than
+#   chance does. Random heads on the same embeddings reach {glue:text}`heads-random-gpt2-any` and {glue:text}`heads-random-herbert-any`, so a table of this kind is no evidence of what a head has
+#   learned unless it beats that null as well.
+# - The words in one column of a table are alike, in trained heads only a little more than in random ones ({numref}`fig-heads-excess`). A trained embedding groups words by itself.
+# - A table predicts little of what its head writes on text: recall exceeds that of permuted places by {glue:text}`heads-polish-gpt2-recall-excess` in GPT-2 and
+#   {glue:text}`heads-herbert-recall-excess` in HerBERT.
+#
+# Square brackets hold 95% intervals.
 
 # %% tags=["hide-input"]
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
-import torch
-from IPython.display import Markdown, display
-from myst_nb import glue
+from IPython.display import Markdown
 
-from analysis_lib import circuits, models, plots, projections, statistics, weights
-from analysis_lib.projections import recall, relations
+from analysis_lib import circuits, models, plots, projections, report, statistics, weights
+from analysis_lib.projections import head_lists, recall
+from analysis_lib.projections.readers import Reader
+from analysis_lib.projections.relations import correct_together
 from analysis_lib.texts import glossary, sentences
-from analysis_lib.vocabulary import Lexicon, Vocabulary
 
 plots.use_style()
-K = 200  # pairs in a list
-NAMES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
+TITLES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
+COLOURS = {title: plots.MODEL_COLOURS[name] for name, title in TITLES.items()}
 
 # %% [markdown]
-# **What was found**, computed by the cells below:
-#
-# - Of {glue:text}`heads-tested` lists of top pairs per model ({glue:text}`heads-count` heads, two matrices), the pairing beats
-#   permuted pairs in at least one relation, after correction over the lists, in {glue:text}`heads-polish-gpt2-any` for
-#   GPT-2 and {glue:text}`heads-herbert-any` for HerBERT; for random heads on the trained embeddings in {glue:text}`heads-random-gpt2-any` and
-#   {glue:text}`heads-random-herbert-any`, in untrained models of the same shape in {glue:text}`heads-untrained-gpt2-any` and
-#   {glue:text}`heads-untrained-herbert-any`.
-#   A pairing that random heads show as often says nothing of what heads learned.
-# - What a column *holds* differs more: the tokens on the right of a trained head's list are more alike than those of random heads by a cosine of
-#   {glue:text}`heads-polish-gpt2-right_similarity-gain` in GPT-2 and {glue:text}`heads-herbert-right_similarity-gain` in HerBERT; on the left
-#   {glue:text}`heads-polish-gpt2-left_similarity-gain` and {glue:text}`heads-herbert-left_similarity-gain`.
-# - The relation found most often is *{glue:text}`heads-polish-gpt2-most`* in GPT-2
-#   ({glue:text}`heads-polish-gpt2-most-count` lists) and *{glue:text}`heads-herbert-most`* in HerBERT
-#   ({glue:text}`heads-herbert-most-count`).
-# - A reading matters: a list of {glue:text}`heads-k` pairs holds a median of
-#   {glue:text}`heads-polish-gpt2-distinct-raw:.0f` distinct tokens on the left in GPT-2 read raw, and
-#   {glue:text}`heads-polish-gpt2-distinct-unit:.0f` with layer-normed embeddings and unit unembeddings
-#   (HerBERT: {glue:text}`heads-herbert-distinct-raw:.0f` and {glue:text}`heads-herbert-distinct-unit:.0f`).
-# - Does a head's table predict what the head writes? Recall of its top 50 tokens on text is
-#   {glue:text}`heads-polish-gpt2-recall:.3f` against {glue:text}`heads-polish-gpt2-control:.3f` for permuted places in GPT-2,
-#   {glue:text}`heads-herbert-recall:.3f` against {glue:text}`heads-herbert-control:.3f` in HerBERT (means over the
-#   {glue:text}`heads-polish-gpt2-recall-n:d` and {glue:text}`heads-herbert-recall-n:d` heads that can be tested).
-
-# %% tags=["hide-input"]
-def random_heads(trained):
-    """The trained embeddings with head matrices drawn from a normal distribution."""
-    generator = torch.Generator().manual_seed(0)
-    drawn = {name: torch.randn(getattr(trained, name).shape, generator=generator) for name in ("W_Q", "W_K", "W_V", "W_O")}
-    return replace(trained, **drawn)
-
-
-# %% tags=["hide-input"]
-class Reader:
-    """A model with all that reads it: weights, vocabulary, lexicon, the tokens kept, and its two nulls."""
-
-    def __init__(self, name):
-        self.name, self.title = name, NAMES[name]
-        self.loaded = models.load(name)
-        self.weights = weights.extract(self.loaded)
-        self.untrained = weights.extract(models.untrained_like(self.loaded, seed=0))
-        self.random = random_heads(self.weights)
-        self.vocabulary = Vocabulary.from_tokenizer(self.loaded.tokenizer, self.weights.d_vocab)
-        self.lexicon = Lexicon.from_forms(self.vocabulary.text)
-        self.whole = self.vocabulary.keep(words=True, whole_words=True)
-        self.keep = self.whole & self.lexicon.known
-
-
-readers = {name: Reader(name) for name in NAMES}
-
-# %% tags=["remove-cell"]
-for name, reader in readers.items():
-    glue(f"heads-{name}-label", reader.loaded.label, display=False)
-    glue(f"heads-{name}-kept", f"{reader.keep.sum():,}", display=False)
-    glue(f"heads-{name}-vocab", f"{reader.weights.d_vocab:,}", display=False)
-glue("heads-k", K, display=False)
-
-# %% [markdown]
-# All figures of this page come from {glue:text}`heads-polish-gpt2-label` and {glue:text}`heads-herbert-label`; each list is
-# decoded by its own model's tokenizer.
-#
 # ## The two tables of a head
 #
 # With rows as vectors, $W_E$ the embedding and $W_U$ the unembedding,
 #
 # $$\mathrm{VO} = W_E\, W_V W_O\, W_U, \qquad \mathrm{QK} = W_E\, W_Q W_K^\top\, W_E^\top .$$
 #
-# Entry $(a, b)$ of VO is the logit that attending to token $a$ gives to token $b$; of QK, the score of query $a$ for key $b$.
-# A table has as many entries as the vocabulary squared, and none is ever formed: `projections.top_pairs` finds the best pairs exactly
-# from two thin factors. Only tokens that can stand as whole words and that the dictionary of Morfeusz {cite}`kieras2017` knows are kept:
-# {glue:text}`heads-polish-gpt2-kept` of {glue:text}`heads-polish-gpt2-vocab` in GPT-2, {glue:text}`heads-herbert-kept` of
-# {glue:text}`heads-herbert-vocab` in HerBERT. Pairs of one form (*Dom*, *dom*) are left out, except where copying is the question.
-
-# %%
-def pairs_of(reader, factors, matrices=None, k=K, grouped=True, **reading):
-    """Top pairs of every head, {(layer, head): TopPairs}."""
-    matrices = matrices or reader.weights
-    groups = reader.vocabulary.form_groups if grouped else None
-
-    def search(layer, head):
-        return projections.top_pairs(*factors(matrices, layer, head, **reading), k, reader.keep, reader.keep, groups)
-
-    found = projections.map_heads(search, matrices.n_layers, matrices.n_heads)
-    return {(layer, head): pairs for layer, row in enumerate(found) for head, pairs in enumerate(row)}
-
-
-# %% [markdown]
-# Three readings stand side by side: **raw** weights, as in the literature; embeddings **layer-normed** as the layer reads them; and,
-# for VO, **unit** unembeddings besides, so that a token of large norm cannot own a list.
-
-# %%
-VO, QK = projections.vo_factors, projections.qk_factors
-READINGS = {
-    ("VO", "raw"): (VO, {}),
-    ("VO", "layer-normed"): (VO, {"embedding": "layer_norm"}),
-    ("VO", "unit"): (VO, {"embedding": "layer_norm", "unembedding": "unit"}),
-    ("QK", "raw"): (QK, {}),
-    ("QK", "layer-normed"): (QK, {"embedding": "layer_norm"}),
-}
-pairs = {
-    (name, *key): pairs_of(reader, factors, **reading)
-    for name, reader in readers.items()
-    for key, (factors, reading) in READINGS.items()
-}
-
-# %% [markdown]
-# ## Every head of a layer
+# Entry $(a, b)$ of VO is the logit that attending to token $a$ gives to token $b$; entry $(a, b)$ of QK is the score of query $a$ for key $b$. Such a table has as many entries as the
+# vocabulary squared, and none is ever formed: `top_pairs` finds its largest entries exactly from two thin factors.
 #
-# The best pairs of every head of the first and of the last layer, unit reading for VO and layer-normed for QK. The original notebooks showed six of
-# sixteen heads and let columns slide to the left when a head returned nothing; here a column is a head, always. `a → b` reads
-# "attending to *a* promotes *b*" (VO) or "query *a* looks for key *b*" (QK). Under each table stand glosses of its frequent words.
-
-# %% tags=["hide-input"]
-GLOSS = glossary()
-
-
-def pair_table(reader, found, layer, rows=8):
-    """Best pairs of a layer's heads as text, a column a head, and the words among them."""
-    text = reader.vocabulary.text
-    columns = {
-        f"head {head}": [f"{text[a]} → {text[b]}" for a, b in zip(p.left_ids[:rows], p.right_ids[:rows], strict=True)]
-        for (where, head), p in found.items()
-        if where == layer
-    }
-    table = pd.DataFrame({head: pd.Series(cells, dtype=object) for head, cells in columns.items()}).fillna("")
-    return table, sorted({word for cells in columns.values() for cell in cells for word in cell.split(" → ")})
-
-
-def show(name, matrix, reading, layer):
-    """A pair table under its caption, and glosses of the words that the glossary has."""
-    reader = readers[name]
-    caption = f"{reader.title} ({reader.loaded.identifier} and its tokenizer), {matrix}, {reading} reading, layer {layer + 1}"
-    table, words = pair_table(reader, pairs[name, matrix, reading], layer)
-    display(table.style.hide(axis="index").set_caption(caption))
-    display(Markdown("; ".join(f"*{w}* {GLOSS[w.lower()]}" for w in words if w.lower() in GLOSS)))
-
+# Only tokens that can stand as whole words and that the dictionary of Morfeusz {cite}`kieras2017` knows are kept: {glue:text}`heads-polish-gpt2-kept` of
+# {glue:text}`heads-polish-gpt2-vocab` in GPT-2, {glue:text}`heads-herbert-kept` of {glue:text}`heads-herbert-vocab` in HerBERT. Pairs of one form (*Dom*, *dom*) are left out. Layers and
+# heads count from 0, so that L0H3 is the fourth head of the first layer. The figures of this page come from {glue:text}`heads-polish-gpt2-label` and {glue:text}`heads-herbert-label`, each
+# decoded by its own tokenizer.
 
 # %%
-show("polish-gpt2", "VO", "unit", 0)
-
-# %%
-show("polish-gpt2", "QK", "layer-normed", 0)
-
-# %%
-show("herbert", "VO", "unit", 0)
-
-# %%
-show("herbert", "QK", "layer-normed", 0)
-
-# %%
-show("polish-gpt2", "VO", "unit", readers["polish-gpt2"].weights.n_layers - 1)
-
-# %%
-show("polish-gpt2", "QK", "layer-normed", readers["polish-gpt2"].weights.n_layers - 1)
-
-# %%
-show("herbert", "VO", "unit", readers["herbert"].weights.n_layers - 1)
-
-# %%
-show("herbert", "QK", "layer-normed", readers["herbert"].weights.n_layers - 1)
-
-# %% [markdown]
-# Reading such tables by eye finds whatever one looks for. The next sections count.
-#
-# ## Who owns the lists
-#
-# A list of 200 pairs can hold 400 tokens or 30. {numref}`fig-heads-distinct` counts distinct left tokens; few mean that hubs, tokens of large norm or close to the mean of
-# all embeddings, fill the list whatever the head does. The recipes bound the norms of embeddings while training ({doc}`models`), because without a bound word beginnings
-# owned every raw list; a published model was trained without such a bound.
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Distinct tokens on the left of each head's list of 200 pairs, a point a head, the bar at the median. Few distinct tokens mean that the list belongs to hubs.", "name": "fig-heads-distinct"}, "image": {"alt": "Rows of points for GPT-2 and HerBERT, each matrix in its readings; raw readings hold the fewest distinct tokens where norms rule."}}
-distinct = {
-    key: np.array([projections.distinct_tokens(p)[0] for p in found.values()]) for key, found in pairs.items()
-}
-labels = {f"{NAMES[name]} {matrix} {reading}": values for (name, matrix, reading), values in distinct.items()}
-colours = {f"{NAMES[n]} {m} {r}": plots.MODEL_COLOURS[n] for n, m, r in distinct}
-plots.strips(labels, "distinct left tokens in a list of 200 pairs", colours);
+readers = {title: Reader.of(models.load(name)) for name, title in TITLES.items()}
+gpt2 = readers["GPT-2"]
+factors = projections.vo_factors(gpt2.weights, layer=0, head=3, embedding="layer_norm", unembedding="unit")
+found = projections.top_pairs(*factors, 6, gpt2.keep, gpt2.keep, gpt2.vocabulary.form_groups)
+report.table(found.to_frame(gpt2.vocabulary)[["left", "right", "score"]], "GPT-2, VO of L0H3: the six best pairs (left token → right token)")
 
 # %% tags=["remove-cell"]
-for (name, matrix, reading), values in distinct.items():
-    if matrix == "VO":
-        glue(f"heads-{name}-distinct-{reading}", float(np.median(values)), display=False)
+for name, title in TITLES.items():
+    reader = readers[title]
+    about = {"label": reader.loaded.label, "kept": report.number(int(reader.keep.sum())), "vocab": report.number(reader.weights.d_vocab)}
+    report.glue_frame(pd.Series(about), f"heads-{name}")
 
 # %% [markdown]
-# ## Folding the layer norm
-#
-# GPT-2 reads the residual stream through a layer norm whose gain and centring can be folded into the weights (for HerBERT, whose norms stand on the
-# stream itself, `weights.extract` refuses and says why). How many of a head's top 50 pairs survive the folding?
+# Each table is read in two ways: from the **raw** weights, as in the literature, and from embeddings **layer-normed** as the layer reads them. For VO the second reading has **unit** unembeddings besides,
+# so that a token of large norm cannot own a list. For every head the 200 best pairs are listed in both readings. Tests use the second one, which was chosen beforehand.
 
 # %%
-gpt2 = readers["polish-gpt2"]
-folded = weights.extract(gpt2.loaded, fold_layer_norm=True)
-jaccard = {}
-for matrix, factors in (("VO", VO), ("QK", QK)):
-    raw = {head: projections.TopPairs(*(part[:50] for part in p)) for head, p in pairs["polish-gpt2", matrix, "raw"].items()}
-    new = pairs_of(gpt2, factors, matrices=folded, k=50)
-    jaccard[matrix] = [projections.pairs_jaccard(raw[head], new[head]) for head in raw]
-
-# %% tags=["remove-cell"]
-for matrix, values in jaccard.items():
-    interval = statistics.bootstrap_interval(values)
-    glue(f"heads-fold-{matrix}", f"{interval.estimate:.2f} (95 % interval {interval.low:.2f} to {interval.high:.2f})", display=False)
+TESTED = {"VO": "unit", "QK": "layer-normed"}
+READINGS = [("VO", "raw"), ("VO", "unit"), ("QK", "raw"), ("QK", "layer-normed")]
+lists = {
+    (title, *reading): head_lists.head_pairs(reader, *reading, k=200, n_jobs=2)
+    for title, reader in readers.items()
+    for reading in READINGS
+}
 
 # %% [markdown]
-# The Jaccard index of raw and folded lists, mean over heads, is {glue:text}`heads-fold-VO` for VO and {glue:text}`heads-fold-QK` for QK: raw and
-# folded weights are different readings, and a table has to say which it shows.
-#
 # ## What the pairs are
 #
-# Each list is now described by shares: pairs of **one lemma** (dictionary form) in different forms, of one **part of speech**, agreeing in **case**, **number** or
-# **person**, a **preposition with a noun**, a preposition with a noun in a **case it governs**; and by the mean cosine of embeddings **within the left and
-# within the right column**. Out of context Polish forms are ambiguous, so two words agree when some reading of one fits some reading of the other. Chance
-# agreement is therefore common, and the null matters: the right column is permuted within the list 1,500 times, which keeps both columns; the
-# similarities are held against random tokens of like frequency. P-values are corrected by Holm over all lists of a model, relation by relation. A list in which the same few
-# tokens return gives a permutation little to change, so hubs make the test weak rather than wrong.
+# Each list is described by shares: pairs of **one lemma** (dictionary form) in different forms, of one **part of speech**, agreeing in **case**, **number** or **person**, or a **preposition with a
+# noun**. Two more figures are the mean cosine of embeddings **within the left** and **within the right column**. Out of context Polish forms are ambiguous, so two words agree when some
+# reading of one fits some reading of the other. Chance agreement is therefore common, and each figure needs its null:
 #
-# Two models without learned heads go through the same mill: an **untrained** model, embeddings and all, and **random heads**, matrices drawn from a normal distribution
-# between the *trained* embeddings. The second is the harder null: a trained embedding groups words by itself, and whatever direction one looks in, alike words come out together.
+# - The right column is permuted within the list, which keeps both columns. Where a few tokens fill a list, permuting changes little; the test then loses power but stays valid.
+# - The similarity of a column is compared with that of random tokens of like frequency.
+#
+# A test goes on until chance has done as well 20 times {cite}`besag1991`, at most for 20,000 permutations (2,000 draws for similarities). Beyond that the tail of the null is extrapolated as an exponential, which errs
+# on the large side for counts and sums ({cite:t}`knijnenburg2009` fit a generalised Pareto tail). All p-values of the page form one family: both models, all lists, all eight figures. Holm's method
+# bounds the chance of one false finding or more among these {glue:text}`heads-family` tests by 5%.
+#
+# Two controls without learned heads are analysed in the same way, each as a family of its own. An **untrained** model has fresh embeddings too. **Random heads** are matrices drawn from a normal
+# distribution between the *trained* embeddings.
 
 # %%
-RELATIONS = {
+PAIRINGS = {
     "same_lemma": "one lemma",
     "same_pos": "part of speech",
     "same_case": "case",
     "same_number": "number",
     "same_person": "person",
     "preposition_noun": "preposition, noun",
-    "left_similarity": "similar left tokens",
-    "right_similarity": "similar right tokens",
 }
-BEST = {"VO": "unit", "QK": "layer-normed"}
+SIMILARITIES = {"left_similarity": "similar left tokens", "right_similarity": "similar right tokens"}
+
+
+def family(source, **other):
+    """What all lists of both models relate, corrected together; `other` weights in place of the trained ones."""
+    tables = {}
+    for title, reader in readers.items():
+        found = {
+            m: head_lists.head_pairs(reader, m, r, other[title], n_jobs=2) if other else lists[title, m, r] for m, r in TESTED.items()
+        }
+        tables[title] = head_lists.describe_lists(reader, found, names=list(PAIRINGS), n_jobs=2)
+    return correct_together(tables).assign(source=source)
 
 
 # %%
-def describe(reader, found, similarity=True):
-    """Relations of all lists beside their nulls, with the excess over the null."""
-    embedding = reader.weights.W_E.numpy() if similarity else None
-    groups, keep = reader.vocabulary.form_groups, reader.keep
-    table = relations.head_relations(found, reader.lexicon, groups, embedding=embedding, keep=keep, n_permutations=1500)
-    return table[table["relation"].isin(RELATIONS)].assign(excess=lambda t: t["share"] - t["null_mean"])
+trained = family("trained")
+random = family("random heads", **{title: reader.random_heads(seed=0) for title, reader in readers.items()})
+untrained = family("untrained", **{title: reader.untrained(seed=0) for title, reader in readers.items()})
 
-
-def corrected(tables):
-    """Tables of several matrices in one, Holm-corrected p over all lists within each relation."""
-    whole = pd.concat([table.assign(matrix=matrix) for matrix, table in tables.items()], ignore_index=True)
-    return whole.assign(p_holm=whole.groupby("relation")["p"].transform(lambda p: statistics.holm(p.fillna(1.0))))
-
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Excess over the null of every list: share of pairs, or mean cosine for the last two rows. One point for each head and matrix, filled where it passes after correction over all lists and figures; bars are medians. A row where the trained points do not lie to the right of those of random heads shows nothing that the heads have learned.", "name": "fig-heads-excess"}, "image": {"alt": "Two panels, GPT-2 and HerBERT, with eight rows each. In the six rows of pairings most points of trained heads, random heads and untrained models lie around zero. In the two rows of similar tokens the points of trained and of random heads lie to the right of zero and those of untrained models at zero."}}
+everything = pd.concat([trained, random, untrained])
+shades = {
+    title: {"trained": COLOURS[title], "random heads": plots.MODEL_COLOURS["permuted"], "untrained": plots.MODEL_COLOURS["untrained"]}
+    for title in readers
+}
+plots.excesses({title: everything[everything["model"] == title] for title in readers}, PAIRINGS | SIMILARITIES, shades, "excess over the null");
 
 # %%
-trained = {
-    name: corrected({m: describe(reader, pairs[name, m, r]) for m, r in BEST.items()}) for name, reader in readers.items()
-}
-
-
-def null_model(reader, matrices):
-    """The same table for matrices that learned nothing."""
-    searches = {m: READINGS[m, reading] for m, reading in BEST.items()}
-    return corrected({m: describe(reader, pairs_of(reader, f, matrices, **options)) for m, (f, options) in searches.items()})
-
-
-fresh = {name: null_model(reader, reader.untrained) for name, reader in readers.items()}
-drawn = {name: null_model(reader, reader.random) for name, reader in readers.items()}
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "VO: excess share of pairs (or excess cosine) over the null, for every head; a dot where the corrected p-value is below 0.05. The colour scale is the same along a row.", "name": "fig-heads-vo"}, "image": {"alt": "Heat maps of layers by heads for GPT-2 on the left and HerBERT on the right, one row for each relation."}}
-vo = {NAMES[n]: t[t["matrix"] == "VO"] for n, t in trained.items()}
-plots.head_maps(vo, RELATIONS);
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "QK: the same for the pairs that look for each other.", "name": "fig-heads-qk"}, "image": {"alt": "Heat maps of layers by heads for GPT-2 on the left and HerBERT on the right, one row for each relation."}}
-qk = {NAMES[n]: t[t["matrix"] == "QK"] for n, t in trained.items()}
-plots.head_maps(qk, RELATIONS);
-
-# %% tags=["hide-input"]
-def passing(table):
-    """Lists below 0.05 after correction, by relation."""
-    hits = table[table["p_holm"] < 0.05]
-    return hits.groupby("relation").size().reindex(RELATIONS, fill_value=0)
-
-
-counts = pd.DataFrame(
-    {f"{NAMES[n]}, {kind}": passing(t[n]) for n in NAMES for kind, t in (("trained", trained), ("random heads", drawn), ("untrained", fresh))}
-)
-counts.rename(index=RELATIONS).rename_axis("lists that beat the null").style.set_caption(
-    "Lists (heads times two matrices) below 0.05 after Holm's correction: trained, random heads on trained embeddings, untrained"
-)
+sources = {"trained": trained, "random heads": random, "untrained": untrained}
+counts = pd.concat({source: head_lists.passing_lists(table, PAIRINGS) for source, table in sources.items()}, axis=1).swaplevel(axis=1)
+counts = counts.sort_index(axis=1, level=0, sort_remaining=False)
+counts.columns = [", ".join(label) for label in counts.columns]
+report.table(counts, "Lists that pass, by relation, model and source", index=True)
 
 # %% tags=["remove-cell"]
-SIMILAR = [r for r in RELATIONS if "similarity" in r]
-PAIRING = [r for r in RELATIONS if r not in SIMILAR]
-for name in NAMES:
-    for kind, table in (("", trained[name]), ("untrained-", fresh[name]), ("random-", drawn[name])):
-        hits = table[(table["p_holm"] < 0.05) & table["relation"].isin(PAIRING)]
-        n_lists = len(hits[["matrix", "layer", "head"]].drop_duplicates())
-        glue(f"heads-{kind}{name.removeprefix('polish-') if kind else name}-any", n_lists, display=False)
-        if kind != "untrained-":
-            alike = table[table["relation"].isin(SIMILAR) & (table["p_holm"] < 0.05)]
-            glue(f"heads-{kind}{name}-similar", len(alike[["matrix", "layer", "head"]].drop_duplicates()), display=False)
-    most = passing(trained[name])[PAIRING]
-    glue(f"heads-{name}-most", RELATIONS[most.idxmax()] if most.max() else "none", display=False)
-    glue(f"heads-{name}-most-count", int(most.max()), display=False)
-for name in NAMES:
-    for relation in SIMILAR:
-        values = [t[name].loc[t[name]["relation"] == relation, "excess"].dropna() for t in (trained, drawn)]
+any_of = {source: head_lists.passing_lists(table, PAIRINGS).loc["any of these"] for source, table in sources.items()}
+for name, title in TITLES.items():
+    short = name.removeprefix("polish-")
+    report.glue(f"heads-{name}-any", any_of["trained"][title])
+    report.glue(f"heads-random-{short}-any", any_of["random heads"][title])
+    report.glue(f"heads-untrained-{short}-any", any_of["untrained"][title])
+    for relation in SIMILARITIES:
+        values = [table.loc[(table["model"] == title) & (table["relation"] == relation), "excess"].dropna() for table in (trained, random)]
         gain = statistics.difference_interval(*values)
-        text = f"{gain.estimate:+.3f} (95 % interval over lists {gain.low:+.3f} to {gain.high:+.3f})"
-        glue(f"heads-{name}-{relation}-gain", text, display=False)
-n_heads = gpt2.weights.n_layers * gpt2.weights.n_heads
-glue("heads-count", n_heads, display=False)
-glue("heads-tested", 2 * n_heads, display=False)
+        report.glue(f"heads-{name}-{relation}-gain", report.interval(*gain, digits=3, signed=True))
+report.glue("heads-family", len(trained))
+report.glue("heads-tested", len(trained) // len(readers) // len(PAIRINGS | SIMILARITIES))
 
 # %% [markdown]
+# The lists that pass, with their first pairs, are these. The column *raw excess* says what the same head shows when the weights are read raw: a claim such as "this head relates forms of a word"
+# should not depend on the reading.
+
+# %%
+tested = {title: {m: lists[title, m, r] for m, r in TESTED.items()} for title in readers}
+raw = {title: {m: lists[title, m, "raw"] for m in TESTED} for title in readers}
+passing = head_lists.passing_table(trained, readers, tested, raw, list(PAIRINGS))
+passing["relation"] = passing["relation"].map(PAIRINGS)
+report.table(
+    passing.rename(columns={"other excess": "raw excess"}),
+    "Lists that pair words more often than permuted lists do (p corrected over all lists and figures of both models)",
+    formats={"p": lambda p: report.p_value(p, bare=True)},
+)
+
+# %% tags=["hide-input"]
+GLOSSES = glossary()
+words = sorted({word for cell in passing["pairs"] for word in cell.lower().replace(" → ", " ").replace(", ", " ").split()} & set(GLOSSES))
+Markdown("In these pairs: " + "; ".join(f"*{word}* {GLOSSES[word]}" for word in words))
+
+# %% [markdown]
+# What a *column* holds departs from chance more clearly than how it is paired, but most of that is the embedding's. Tokens on the right of a trained head's list are more alike than those of random heads by a cosine of
+# {glue:text}`heads-polish-gpt2-right_similarity-gain` in GPT-2 and {glue:text}`heads-herbert-right_similarity-gain` in HerBERT; on the left the differences are
+# {glue:text}`heads-polish-gpt2-left_similarity-gain` and {glue:text}`heads-herbert-left_similarity-gain` (means over lists).
+#
 # ## Where in depth
 #
-# Means over the heads of a layer, with bootstrap intervals over heads, on one axis for both models and beside random heads on their embeddings. Layers are placed by relative depth, because
-# the models a reader puts in may have different numbers of them.
+# A layer has few heads, so the bands are Student's t intervals over them. Layers are placed by relative depth, because the models a reader puts in may have different numbers of them.
 
-# %%
-def profile(table, model):
-    """Mean excess by layer with a bootstrap interval over heads."""
-    rows = []
-    for (relation, layer), part in table.groupby(["relation", "layer"]):
-        values = part["excess"].dropna()
-        if len(values) > 1:
-            mean, low, high = statistics.bootstrap_interval(values, n_resamples=1000)
-            rows.append((relation, model, layer / max(1, table["layer"].max()), mean, low, high))
-    return pd.DataFrame(rows, columns=["relation", "model", "depth", "mean", "low", "high"])
-
-
-LINES = {
-    "GPT-2": (plots.MODEL_COLOURS["polish-gpt2"], "-"),
-    "HerBERT": (plots.MODEL_COLOURS["herbert"], "-"),
-    "GPT-2, random heads": (plots.MODEL_COLOURS["untrained"], ":"),
-    "HerBERT, random heads": (plots.MODEL_COLOURS["permuted"], ":"),
-}
-
-# %% tags=["hide-input"]
-def profiles(matrix):
-    """Profiles of trained and random heads for one matrix."""
-    tables = {NAMES[n]: trained[n] for n in NAMES} | {f"{NAMES[n]}, random heads": drawn[n] for n in NAMES}
-    return pd.concat([profile(t[t["matrix"] == matrix], title) for title, t in tables.items()])
-
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "VO: excess over the null by depth; bands are 95 % bootstrap intervals over the heads of a layer.", "name": "fig-heads-depth-vo"}, "image": {"alt": "Eight panels of lines from the first to the last layer, trained models in colour and random heads dotted."}}
-plots.depth_profiles(profiles("VO"), RELATIONS, LINES, "excess");
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "QK: excess over the null by depth; bands are 95 % bootstrap intervals over the heads of a layer.", "name": "fig-heads-depth-qk"}, "image": {"alt": "Eight panels of lines from the first to the last layer, trained models in colour and random heads dotted."}}
-plots.depth_profiles(profiles("QK"), RELATIONS, LINES, "excess");
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Excess cosine within the left and the right column by depth: trained heads and random heads. Bands are 95% t intervals over the heads of a layer.", "name": "fig-heads-depth"}, "image": {"alt": "Four panels, VO and QK, left and right column. Lines from the first to the last layer for GPT-2 and HerBERT, random heads dotted."}}
+profiles = pd.concat(
+    [
+        head_lists.layer_means(table[table["model"] == title]).assign(model=title + suffix)
+        for table, suffix in ((trained, ""), (random, ", random heads"))
+        for title in readers
+    ]
+)
+profiles["panel"] = profiles["matrix"] + " " + profiles["relation"]
+panels = {f"{m} {r}": f"{m}, {label}" for m in TESTED for r, label in SIMILARITIES.items()}
+lines = {title + suffix: (colour, style) for suffix, style in (("", "-"), (", random heads", ":")) for title, colour in COLOURS.items()}
+plots.depth_profiles(profiles, panels, lines, "excess cosine");
 
 # %% [markdown]
+# ## Hubs, and what the layer norm changes
+#
+# A list of 200 pairs can hold 400 tokens or 30. Few distinct tokens mean that hubs, tokens of large norm or close to the mean of all embeddings, fill the list whatever the head does. The recipes bound
+# the norms of embeddings while training ({doc}`models`), because without a bound word beginnings owned every raw list; a published model was trained without such a bound.
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Distinct tokens on the left of each head's list of 200 pairs: one point for each head, the bar at the median. Few distinct tokens mean that the list belongs to hubs.", "name": "fig-heads-distinct"}, "image": {"alt": "Rows of points for GPT-2 and HerBERT, each matrix in its readings. Points spread from a few tokens to two hundred in every row."}}
+distinct = {" ".join(key): head_lists.distinct_left(found) for key, found in lists.items()}
+plots.strips(distinct, "distinct left tokens in a list of 200 pairs", {label: COLOURS[label.split()[0]] for label in distinct});
+
+# %% [markdown]
+# GPT-2 reads the residual stream through a layer norm whose gain and centring can be folded into the weights. (For HerBERT, whose norms stand on the stream itself, `weights.extract` refuses and says
+# why.) The Jaccard index of a head's 50 best pairs before and after folding, mean over heads:
+
+# %%
+folded = weights.extract(gpt2.loaded, fold_layer_norm=True)
+kept = {}
+for matrix in TESTED:
+    new = head_lists.head_pairs(gpt2, matrix, "raw", folded, k=50, n_jobs=2)
+    old = {head: projections.TopPairs(*(part[:50] for part in pairs)) for head, pairs in lists["GPT-2", matrix, "raw"].items()}
+    kept[matrix] = statistics.bootstrap_interval([projections.pairs_jaccard(old[head], new[head]) for head in old])
+report.table(pd.Series(kept, name="Jaccard index").rename_axis("matrix").reset_index(), "GPT-2: raw and folded lists, intervals over heads")
+
+# %% [markdown]
+# Raw and folded weights are different readings, and a table has to say which one it shows.
+#
 # ## Copying
 #
-# A head copies when attending to a token promotes that token. Two measures: the share of a list, same forms allowed, in which both tokens are one form; and
-# the copying score of {cite:t}`elhage2021`, $\sum_i \mathrm{Re}\,\lambda_i / \sum_i |\lambda_i|$ over the eigenvalues of VO, which needs only a
-# $d_\mathrm{head} \times d_\mathrm{head}$ matrix. Positive eigenvalues do not prove copying; an untrained model says how far they stray by chance. And the raw
-# score has a trap: trained embeddings share a mean, and one eigenvalue along it can outweigh all others. Removing the mean over the vocabulary from the unembedding
-# changes no probability, since softmax does not see a constant; the figure shows the score with the means removed, and the text says what the raw score would have claimed.
+# A head copies when attending to a token promotes that token. The copying score of {cite:t}`elhage2021`, $\sum_i \mathrm{Re}\,\lambda_i / \sum_i |\lambda_i|$ over the eigenvalues of VO, needs only a
+# $d_\mathrm{head} \times d_\mathrm{head}$ matrix. Positive eigenvalues do not prove copying, and an untrained model says how far they stray by chance. The raw score has a trap: trained embeddings
+# share a mean, and one eigenvalue along it can outweigh all others. Removing the mean over the vocabulary from the unembedding changes no probability, since softmax does not see a constant.
 
 # %%
-def copying(reader, matrices, model):
-    """Both measures for every head."""
-    lists = pairs_of(reader, VO, matrices, grouped=False, **READINGS["VO", "unit"][1])
-    groups = reader.vocabulary.form_groups
-    share = [float((groups[p.left_ids] == groups[p.right_ids]).mean()) for p in lists.values()]
-    where = pd.DataFrame(list(lists), columns=["layer", "head"])
-    raw, centred = (circuits.copying_scores(matrices, centre=c).ravel() for c in (False, True))
-    return where.assign(model=model, same_form=share, raw=raw, centred=centred)
+def copying(matrices, title):
+    """Copying scores of every head, with the means over the vocabulary removed and with them left in."""
+    centred, raw = (circuits.copying_scores(matrices, centre=centre) for centre in (True, False))
+    layer, head = np.indices(centred.shape)
+    return pd.DataFrame({"model": title, "layer": layer.ravel(), "head": head.ravel(), "centred": centred.ravel(), "raw": raw.ravel()})
 
 
-copies = pd.concat([copying(r, r.weights, r.title) for r in readers.values()])
-copies_fresh = pd.concat([copying(r, r.untrained, r.title) for r in readers.values()])
+copies = pd.concat([copying(reader.weights, title) for title, reader in readers.items()])
+copies_fresh = pd.concat([copying(reader.untrained(seed=0), title) for title, reader in readers.items()])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Copying score by eigenvalues, means over the vocabulary removed: a column of points a layer, one point a head; crosses are untrained models of the same shape.", "name": "fig-heads-copying"}, "image": {"alt": "Points between minus one and one for each layer of GPT-2 and HerBERT, crosses of untrained models around zero."}}
-plots.points_by_layer(copies, copies_fresh, "centred", "copying score", {t: plots.MODEL_COLOURS[n] for n, t in NAMES.items()});
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Copying score by eigenvalues, means over the vocabulary removed: one point for each head above its layer; crosses are untrained models of the same shape.", "name": "fig-heads-copying"}, "image": {"alt": "Points between minus one and one for each layer of GPT-2 and HerBERT, crosses of untrained models around zero."}}
+plots.points_by_layer(copies, copies_fresh, "centred", "copying score", COLOURS);
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of same-form pairs among a head's 200 best VO pairs when such pairs are allowed; crosses are untrained models.", "name": "fig-heads-sameform"}, "image": {"alt": "Points from zero to one for each layer of GPT-2 and HerBERT."}}
-plots.points_by_layer(copies, copies_fresh, "same_form", "share of same-form pairs", {t: plots.MODEL_COLOURS[n] for n, t in NAMES.items()});
-
-# %% tags=["remove-cell"]
-for name, title in NAMES.items():
-    part, none = copies[copies["model"] == title], copies_fresh[copies_fresh["model"] == title]
-    best = part.loc[part["same_form"].idxmax()]
-    glue(f"heads-{name}-copy-head", f"layer {int(best['layer']) + 1}, head {int(best['head'])}", display=False)
-    glue(f"heads-{name}-copy-share", float(best["same_form"]), display=False)
-    glue(f"heads-{name}-copy-beyond", int((part["centred"] > none["centred"].max()).sum()), display=False)
-    glue(f"heads-{name}-copy-below", int((part["centred"] < none["centred"].min()).sum()), display=False)
-    glue(f"heads-{name}-copy-raw", f"{part['raw'].mean():.2f}", display=False)
-    glue(f"heads-{name}-copy-centred", f"{part['centred'].mean():.2f}", display=False)
-
-# %% [markdown]
-# In GPT-2, {glue:text}`heads-polish-gpt2-copy-beyond` of {glue:text}`heads-count` heads score above every head of the untrained model and
-# {glue:text}`heads-polish-gpt2-copy-below` below every one (they lower what they attend to); in HerBERT {glue:text}`heads-herbert-copy-beyond` and
-# {glue:text}`heads-herbert-copy-below`. Mean scores over heads are {glue:text}`heads-polish-gpt2-copy-centred` and {glue:text}`heads-herbert-copy-centred`; raw, with the
-# common means left in, {glue:text}`heads-polish-gpt2-copy-raw` and {glue:text}`heads-herbert-copy-raw`. The list with the most same-form pairs is that of
-# {glue:text}`heads-polish-gpt2-copy-head` in GPT-2 ({glue:text}`heads-polish-gpt2-copy-share:.0%`) and of
-# {glue:text}`heads-herbert-copy-head` in HerBERT ({glue:text}`heads-herbert-copy-share:.0%`).
-#
-# ## Does one reading say what another says?
-#
-# A claim such as "this head relates forms of a word" should hold on every reading. The table counts, for each reading of VO, the heads whose lists beat the null
-# after correction over heads, and the heads that do so on all three.
-
-# %%
-def lemma_heads(name, reading):
-    """Heads whose VO pairs share a lemma more often than permuted ones, corrected over heads."""
-    table = corrected({"VO": describe(readers[name], pairs[name, "VO", reading], similarity=False)})
-    hits = table[(table["relation"] == "same_lemma") & (table["p_holm"] < 0.05)]
-    return {(int(layer) + 1, int(head)) for layer, head in zip(hits["layer"], hits["head"], strict=True)}
-
-
+# %% tags=["hide-input"]
+fresh_range = copies_fresh.groupby("model")["centred"].agg(["min", "max"])
 rows = {}
-for name in NAMES:
-    sets = {reading: lemma_heads(name, reading) for reading in ("raw", "layer-normed", "unit")}
-    rows[NAMES[name]] = {k: len(v) for k, v in sets.items()} | {"all three": len(set.intersection(*sets.values()))}
-pd.DataFrame(rows).T.style.set_caption("Heads whose VO lists relate forms of a lemma, by reading")
+for title, part in copies.groupby("model", sort=False):
+    low, high = fresh_range.loc[title]
+    rows[title] = {
+        "heads": len(part),
+        "above every untrained head": int((part["centred"] > high).sum()),
+        "below every untrained head": int((part["centred"] < low).sum()),
+        "mean score": report.number(part["centred"].mean()),
+        "with the common means left in": report.number(part["raw"].mean()),
+    }
+report.table(pd.DataFrame.from_dict(rows, orient="index", dtype=object).rename_axis("model").reset_index(), "Copying scores of all heads")
 
 # %% [markdown]
+# Heads below every untrained head lower the logit of what they attend to. The last column shows how much the common means alone would move the score.
+#
 # ## What the original filter throws away
 #
-# The original notebooks kept ASCII tokens only. Polish has nine letters outside ASCII (ą ć ę ł ń ó ś ź ż), and a byte-level tokenizer writes even more of
-# its tokens with non-ASCII signs. Share of tokens that the filter removes, and share of our top pairs that it would have hidden:
+# The original notebooks kept ASCII tokens only. Polish has nine letters outside ASCII (ą ć ę ł ń ó ś ź ż), and a byte-level tokenizer writes even more of its tokens with non-ASCII signs.
 
 # %%
-lost = {}
-for name, reader in readers.items():
-    ascii_only = reader.vocabulary.keep(words=True, whole_words=True, ascii_only=True)
-    found = pairs[name, "VO", "unit"].values()
-    hidden = np.mean([~(ascii_only[p.left_ids] & ascii_only[p.right_ids]) for p in found])
-    lost[reader.title] = {"whole-word tokens removed": 1 - ascii_only.sum() / reader.whole.sum(), "top VO pairs hidden": hidden}
-    glue(f"heads-{name}-ascii", float(hidden), display=False)
-pd.DataFrame(lost).T.style.format("{:.1%}").set_caption("What an ASCII filter removes")
+rows = {}
+for title, reader in readers.items():
+    whole, plain = (reader.vocabulary.keep(words=True, whole_words=True, ascii_only=ascii_only) for ascii_only in (False, True))
+    hidden = head_lists.hidden_share(lists[title, "VO", "unit"], plain)
+    rows[title] = {"whole-word tokens removed": report.percent(1 - plain.sum() / whole.sum()), "top VO pairs hidden": report.percent(hidden)}
+report.table(pd.DataFrame(rows).T.rename_axis("model").reset_index(), "What an ASCII filter removes")
 
 # %% [markdown]
 # ## Do the tables predict what heads write?
 #
-# A table is a claim about weights. The test on text: at every place of {glue:text}`heads-n-sentences` sentences written for this book, take the token that a head attends to most;
-# its row of VO predicts 50 tokens. How many of them are among the 50 tokens that the head's actual output raises most? The control gives each place the prediction of
-# another place, so lists that always hold the same tokens gain nothing. Reading: layer-normed embeddings, raw unembedding, since that is what the output is projected with.
+# A table is a claim about weights, and text can test it. At every place of {glue:text}`heads-n-sentences` sentences written for this book, take the token that a head attends to most; its row of VO
+# predicts 50 tokens. How many of them are among the 50 tokens that the head's actual output raises most? The controls give each place the prediction of another place, so lists that always hold the same
+# tokens gain nothing: a place anywhere, or a place of the same sentence. Only the second also keeps the sentence's topic, and the excess is taken over it. The reading is layer-normed
+# embeddings with the raw unembedding, since that is what the output is projected with.
 
 # %%
-def normed(matrices, layer, head):
+def layer_normed(matrices, layer, head):
     """VO factors in the layer-normed reading."""
-    return VO(matrices, layer, head, embedding="layer_norm")
+    return projections.vo_factors(matrices, layer, head, embedding="layer_norm")
 
 
 texts = sentences()
-recalled = pd.concat(
-    [recall.head_recall(r.loaded, texts, normed).assign(model=r.title) for r in readers.values()], ignore_index=True
-)
-glue("heads-n-sentences", len(texts), display=False)
+recalled = pd.concat([recall.head_recall(r.loaded, texts, layer_normed).assign(model=title) for title, r in readers.items()])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Recall of a head's predicted tokens among those its output raises most, against the permuted control; a point a head, bars are 95 % bootstrap intervals over sentences. On the line, the table says nothing about the place.", "name": "fig-heads-recall"}, "image": {"alt": "Scatter of recall against control for the heads of GPT-2 and HerBERT, with the diagonal."}}
-by_title = {t: plots.MODEL_COLOURS[n] for n, t in NAMES.items()}
-plots.against_control(recalled, by_title, "recall with permuted places (share of 50)", "recall (share of 50)");
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Recall of a head's predicted tokens among those its output raises most, against two permuted controls: one point for each head, bars are 95% bootstrap intervals over sentences. On the line, the table says nothing about the place.", "name": "fig-heads-recall"}, "image": {"alt": "Two scatter plots of recall against control for the heads of GPT-2 and HerBERT, with the diagonal. Left: places permuted within sentences. Right: places permuted across all sentences."}}
+controls = {"control": "recall, places permuted\nwithin sentences", "control_anywhere": "recall, places permuted\nacross sentences"}
+plots.against_control(recalled, COLOURS, controls, "recall (share of 50)");
+
+# %% tags=["hide-input"]
+tests = recalled.dropna(subset="recall").assign(excess_anywhere=lambda t: t["recall"] - t["control_anywhere"])
+columns = {"recall": "recall", "control": "within sentences", "control_anywhere": "anywhere"}
+means = tests.groupby("model", sort=False)[list(columns)].mean().rename(columns=columns)
+for column, label in (("excess", "excess over within"), ("excess_anywhere", "excess over anywhere")):
+    means[label] = [statistics.t_interval(part[column]) for _, part in tests.groupby("model", sort=False)]
+means["heads"] = tests.groupby("model", sort=False).size()
+report.table(means.reset_index(), "Recall and its two controls, means over the heads that can be tested, t intervals over heads", digits=3)
 
 # %% tags=["remove-cell"]
-for name, title in NAMES.items():
-    part = recalled[recalled["model"] == title]
-    glue(f"heads-{name}-recall", float(part["recall"].mean()), display=False)
-    glue(f"heads-{name}-recall-n", int(part["recall"].notna().sum()), display=False)
-    glue(f"heads-{name}-control", float(part["control"].mean()), display=False)
-    interval = statistics.bootstrap_interval(part["excess"].dropna())
-    glue(f"heads-{name}-recall-excess", f"{interval.estimate:.3f} (95 % interval over heads {interval.low:.3f} to {interval.high:.3f})", display=False)
+report.glue("heads-n-sentences", len(texts))
+for name, title in TITLES.items():
+    report.glue(f"heads-{name}-recall-excess", report.interval(*means.loc[title, "excess over within"], digits=3))
 
 # %% [markdown]
-# The excess over the control is {glue:text}`heads-polish-gpt2-recall-excess` in GPT-2 and {glue:text}`heads-herbert-recall-excess` in HerBERT. A row of a table knows the attended
-# *token*; a head reads the attended *state*, and the deeper the layer the more the two differ. Places whose most attended token is special are left out, which takes away
-# heads of HerBERT that rest on `<s>` or `</s>`.
+# A row of a table knows the attended *token*, whereas a head reads the attended *state*, and the deeper the layer the more the two differ. Places whose most attended token is special are left out, which
+# takes away heads of HerBERT that rest on `<s>` or `</s>`.
 #
 # The same question for feed-forward values, as {cite:t}`dar2022` put it: the most active value of each place against the hidden state after its block.
 
 # %%
-values = pd.concat([recall.value_recall(r.loaded, texts).assign(model=r.title) for r in readers.values()])
-shown = values.assign(layer=values["layer"] + 1)[["model", "layer", "recall", "low", "high", "control", "n_places"]]
-shown.style.hide(axis="index").format(precision=3).set_caption("Recall of the most active value among the hidden state's top 50 tokens")
+values = pd.concat([recall.value_recall(r.loaded, texts).assign(model=title) for title, r in readers.items()])
+values["recall, interval over sentences"] = [statistics.Interval(*row) for row in values[["recall", "low", "high"]].to_numpy()]
+shown = values.rename(columns={"control": "within sentences", "control_anywhere": "anywhere", "n_places": "places"})
+report.table(
+    shown[["model", "layer", "recall, interval over sentences", "within sentences", "anywhere", "places"]],
+    "Recall of the most active value among the hidden state's top 50 tokens, beside permuted places",
+    digits=3,
+)
 
 # %% [markdown]
 # ## What the original notebooks did, and where this differs
 #
 # - HerBERT's $W_O$ was cut into heads along the wrong axis, so its VO tables belong to no head; {doc}`models` shows the error, and a test keeps it.
 # - GPT-2's QK tables were decoded with HerBERT's tokenizer. Here a list carries its model and tokenizer.
-# - A threshold search returned between none and hundreds of thousands of pairs, filtered afterwards; `top_pairs` filters first and is exact.
-# - Six of sixteen heads, ASCII tokens, raw weights, no null. Here all heads, all Polish letters, three readings, permuted and untrained nulls.
+# - A threshold search returned between none and hundreds of thousands of pairs, which were filtered afterwards; `top_pairs` filters first and is exact.
+# - Six of sixteen heads were shown, with ASCII tokens, raw weights and no null. Here all heads are analysed, with all Polish letters, two readings of each table, and permuted, random and untrained nulls.
 #
 # ## Limits
 #
-# The embedded models are small and briefly trained on old prose and textbooks; `ANALYSIS_MODELS=hub make book` asks the same of the published ones. Readings of
-# Morfeusz are out of context, so agreement is an upper bound. Permuting within a list cannot see that a list is all nouns: that is what the similarity of columns is for.
-# Heads of one layer are not independent samples, so the bands by depth describe this model, not models in general. Biases and positions are left out of all tables.
+# The embedded models are small and were trained briefly on old prose and textbooks; `ANALYSIS_MODELS=hub make book` asks the same of the published ones. Readings of Morfeusz are out of context, so
+# agreement is an upper bound. Permuting within a list cannot see that a list is all nouns, which is what the similarity of columns is for. One draw of random heads stands for all. Heads of one layer are
+# not independent samples, so the bands by depth describe this model and not models in general. Biases and positions are left out of all tables.

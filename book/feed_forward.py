@@ -1,551 +1,329 @@
 # %% [markdown]
 # # Feed-forward layers in vocabulary space
 #
-# **Question.** Every neuron of a feed-forward layer has a *key*, which says what makes it active, and a *value*, which says what it then adds
-# to the residual stream. Both are vectors of the model's width, so both can be read as lists of tokens {cite}`geva2021,dar2022`. Do these lists
-# mean anything in a Polish GPT-2 and a HerBERT-like model: more than lists of shuffled pairs, of an untrained model, of vectors drawn at random?
+# **Question.** Every neuron of a feed-forward layer has a *key*, which says what makes it active, and a *value*, which says what it then adds to the residual stream. Both are vectors of the model's
+# width, so both can be read as lists of tokens {cite}`geva2021,dar2022`. Do these lists mean anything in a Polish GPT-2 and a HerBERT-like model, beyond what shuffled pairs, an untrained model and
+# random vectors show?
 #
-# **What was found**, computed by the cells below (in brackets: 95% intervals over neurons):
+# **What was found**
 #
-# | | GPT-2 | HerBERT |
-# |---|---|---|
-# | top tokens of key and value: Jaccard index above that of shuffled pairs | {glue:text}`ff-polish-gpt2-kv-excess` | {glue:text}`ff-herbert-kv-excess` |
-# | top tokens of key and *negated* value: the same | {glue:text}`ff-polish-gpt2-kn-excess` | {glue:text}`ff-herbert-kn-excess` |
-# | key and value of an untrained model: the same | {glue:text}`ff-polish-gpt2-untrained-excess` | {glue:text}`ff-herbert-untrained-excess` |
-# | keys whose top tokens are alike (case, part of speech, ending …) beyond chance | {glue:text}`ff-polish-gpt2-K-passing` | {glue:text}`ff-herbert-K-passing` |
-# | values of which this is true | {glue:text}`ff-polish-gpt2-V-passing` | {glue:text}`ff-herbert-V-passing` |
-# | random vectors, read through the trained embedding | {glue:text}`ff-polish-gpt2-random-passing` | {glue:text}`ff-herbert-random-passing` |
-# | keys and values of the untrained model | {glue:text}`ff-polish-gpt2-untrained-passing` | {glue:text}`ff-herbert-untrained-passing` |
-# | word tokens that the ASCII filter of the original notebooks removes | {glue:text}`ff-polish-gpt2-ascii:.0%` | {glue:text}`ff-herbert-ascii:.0%` |
+# - Some neurons collect words of one kind: an ending, a participle, a case, the forms of one verb ({numref}`fig-ff-key`).
+# - Such lists are more frequent than among random vectors read through the same embedding: among keys by {glue:text}`ff-polish-gpt2-K-gain` percentage points in GPT-2 and
+#   {glue:text}`ff-herbert-K-gain` in HerBERT, among values by {glue:text}`ff-polish-gpt2-V-gain` and {glue:text}`ff-herbert-V-gain`. An untrained model has none.
+# - A neuron's key and value share few tokens, but more than those of two different neurons do. In GPT-2 the overlap is larger for the key and the *negated* value: such neurons take away what they match.
 #
-# The random vectors are the control to watch: a trained embedding groups words, and any direction in it may look meaningful. More of the lists are alike than among random vectors, by
-# intervals that exclude zero, for GPT-2's keys in layers: {glue:text}`ff-polish-gpt2-K-above`; for its values in layers: {glue:text}`ff-polish-gpt2-V-above`; for HerBERT's
-# keys in layers: {glue:text}`ff-herbert-K-above`; for its values in layers: {glue:text}`ff-herbert-V-above`.
+# Square brackets hold 95% intervals.
 
 # %% tags=["hide-input"]
 import numpy as np
 import pandas as pd
-import torch
-from myst_nb import glue
+from IPython.display import display
 
-from analysis_lib import models, plots, statistics, weights
-from analysis_lib.projections import feed_forward_keys_values, shared_features, shuffled_overlap, top_overlap, top_tokens
-from analysis_lib.vocabulary import Lexicon, Vocabulary
+from analysis_lib import models, plots, report, statistics
+from analysis_lib.projections import neurons, shared_features, shuffled_overlap, top_overlap, top_tokens
+from analysis_lib.projections.readers import Reader
 
 plots.use_style()
-NAMES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
+TITLES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
+COLOURS = {title: plots.MODEL_COLOURS[name] for name, title in TITLES.items()}
 
 # %% [markdown]
 # ## Keys and values
 #
-# With $x$ the vector a layer reads, a feed-forward layer is a sum over its neurons $i$,
+# With $x$ the vector that a layer reads, a feed-forward layer is a sum over its neurons $i$,
 #
 # $$\mathrm{FF}(x) = \sum_i f(x \cdot k_i + b_i)\, v_i + b ,$$
 #
-# where key $k_i$ is column $i$ of $W_{in}$, value $v_i$ row $i$ of $W_{out}$, and $f$ is a GELU: close to zero where its argument is negative. So $k_i$ is a pattern and $v_i$ what is written when it matches. In
-# embedding space the neuron's two lists are the tokens with the largest entries of
+# where key $k_i$ is column $i$ of $W_{in}$, value $v_i$ is row $i$ of $W_{out}$, and $f$ is a GELU, which is close to zero where its argument is negative. So $k_i$ is a pattern, and $v_i$ is what is
+# written when the pattern matches. In embedding space the neuron's two lists are the tokens with the largest entries of
 #
 # $$k_i W_U \qquad \text{and} \qquad v_i W_U ,$$
 #
-# and, for the tokens that both point *away* from, of $-k_i W_U$ and $-v_i W_U$. (Both models tie $W_U = W_E^\top$, so that one matrix
-# serves for reading and writing.) A score is an inner product and has no unit; scores are compared within a list only.
+# and, for the tokens that both point *away* from, of $-k_i W_U$ and $-v_i W_U$. (Both models tie $W_U = W_E^\top$, so that one matrix serves for reading and writing.) A score is an inner product and
+# has no unit; scores are compared within a list only.
+#
+# Most tokens of such a vocabulary are pieces of words. Lists here hold whole words that the Polish dictionary Morfeusz {cite}`kieras2017` knows, and numbers. Word beginnings such as *szczeg-* have large
+# norms and would fill every list. The filter is applied before the search, so every list has its full length.
 
 # %%
-loaded = {name: models.load(name) for name in NAMES}
-model = {name: weights.extract(one) for name, one in loaded.items()}
-untrained = {name: weights.extract(models.untrained_like(one, seed=0)) for name, one in loaded.items()}
-vocabulary = {name: Vocabulary.from_tokenizer(loaded[name].tokenizer, model[name].d_vocab) for name in NAMES}
-lexicon = {name: Lexicon.from_forms(vocabulary[name].text) for name in NAMES}
-keep = {name: shared_features.word_tokens(vocabulary[name], lexicon[name]) for name in NAMES}
-
-
-# %% tags=["remove-cell"]
-def signed(interval, digits=4, scale=1):
-    """A difference with its interval, as the page shows it."""
-    numbers = [f"{scale * x:+.{digits}f}".replace("-", "−") for x in interval]
-    return f"{numbers[0]} [{numbers[1]}, {numbers[2]}]"
-
-
-def verdict(interval):
-    """What an interval of a difference says."""
-    return "above" if interval.low > 0 else "below" if interval.high < 0 else "not told apart from"
-
-
-def glue_all(prefix, **values):
-    """Glue several values, numbers as Python floats."""
-    for key, value in values.items():
-        glue(f"ff-{prefix}-{key}", value if isinstance(value, str) else float(value), display=False)
-
-
-# %% tags=["remove-cell"]
-for name, one in loaded.items():
-    w = model[name]
-    glue(f"ff-{name}-label", one.label, display=False)
-    glue(f"ff-{name}-shape", f"{w.n_layers} layers of {w.d_mlp:,} neurons, each key and value of {w.d_model} numbers", display=False)
-    glue(f"ff-{name}-neurons", f"{w.n_layers * w.d_mlp:,}", display=False)
-    glue(f"ff-{name}-kept", f"{keep[name].sum():,}", display=False)
-    glue(f"ff-{name}-vocab", f"{w.d_vocab:,}", display=False)
-
-# %% [markdown]
-# The models are {glue:text}`ff-polish-gpt2-label`: {glue:text}`ff-polish-gpt2-shape`; and {glue:text}`ff-herbert-label`:
-# {glue:text}`ff-herbert-shape`. Each list is decoded by its own model's tokenizer.
-#
-# ### Which tokens may stand in a list
-#
-# Most tokens of such a vocabulary are pieces of words. Lists here hold whole words that the Polish dictionary Morfeusz {cite}`kieras2017` knows, and numbers:
-# {glue:text}`ff-polish-gpt2-kept` of {glue:text}`ff-polish-gpt2-vocab` tokens in GPT-2, {glue:text}`ff-herbert-kept` of {glue:text}`ff-herbert-vocab` in
-# HerBERT. Word beginnings such as *szczeg-* have large norms and would fill every list. The filter is applied before the search, so every list has its full length.
-#
-# The original notebooks kept only tokens that the tokenizer spells in ASCII. GPT-2's tokenizer spells *że* ("that") as `ĠÅ¼e`, so every word with
-# a Polish letter was gone. What that filter takes from the word tokens:
+readers = {title: Reader.of(models.load(name), numbers=True) for name, title in TITLES.items()}
+untrained = {title: reader.untrained(seed=0) for title, reader in readers.items()}
 
 # %% tags=["hide-input"]
-filtered = pd.DataFrame(
-    {
-        NAMES[name]: {
-            "word tokens": (steps := vocabulary[name].filter_report(words=True, ascii_only=True))[-2].left,
-            "removed as not ASCII": steps[-1].removed,
-            "share": f"{steps[-1].removed / steps[-2].left:.0%}",
-        }
-        for name in NAMES
+rows = {}
+for title, reader in readers.items():
+    w, steps = reader.weights, reader.vocabulary.filter_report(words=True, ascii_only=True)
+    rows[title] = {
+        "checkpoint and tokenizer": reader.loaded.identifier,
+        "revision": reader.loaded.revision[:12],
+        "layers": w.n_layers,
+        "neurons of a layer": w.d_mlp,
+        "width": w.d_model,
+        "tokens": w.d_vocab,
+        "words and numbers kept": int(reader.keep.sum()),
+        "word tokens that an ASCII filter removes": report.percent(steps[-1].removed / steps[-2].left),
     }
-)
-for name in NAMES:
-    counts = filtered[NAMES[name]]
-    glue(f"ff-{name}-ascii", float(counts.iloc[1] / counts.iloc[0]), display=False)
-filtered.style.set_caption("Tokens that the ASCII filter of the original notebooks removes").set_uuid("ascii")
-
+report.table(pd.DataFrame(rows, dtype=object), "Two models, their neurons and their tokens", index=True)
 
 # %% [markdown]
+# The last row is what the original notebooks lost by keeping only tokens that the tokenizer spells in ASCII. GPT-2's tokenizer spells *że* ("that") as `ĠÅ¼e`, so every word with a Polish letter was gone.
+#
 # ### The lists of all neurons
 #
-# `feed_forward_keys_values` gives a layer's keys and values, `top_tokens` the best tokens of all of them in one blocked product. Neurons are
-# numbered through the model, layer after layer.
-
-
-# %%
-def keys_values(one, reading="raw"):
-    """Keys and values of all layers, [layers * d_mlp, d_model] each."""
-    layers = [feed_forward_keys_values(one, layer, reading) for layer in range(one.n_layers)]
-    return [torch.cat(side) for side in zip(*layers, strict=True)]
-
-
-vectors = {name: dict(zip("KV", keys_values(model[name]), strict=True)) for name in NAMES}
-
+# `all_keys_values` gives the keys and values of a model, and `top_tokens` finds the best tokens of all of them in one blocked product. Neurons are numbered layer after layer; layers and neurons count from
+# 0, so that L2N17 is neuron 17 of the third layer.
 
 # %%
-def best(name, rows, k=100, one=None):
-    """Top tokens of vectors under a model's unembedding, trained unless said otherwise."""
-    return top_tokens(rows, (one or model[name]).W_U, k, keep[name]).ids
+def best(title, vectors, k=100, weights=None):
+    """Top tokens of vectors under a model's unembedding, trained unless other weights are given."""
+    reader = readers[title]
+    return top_tokens(vectors, (weights or reader.weights).W_U, k, reader.keep).ids
 
 
-top = {(name, side): best(name, rows) for name in NAMES for side, rows in vectors[name].items()}
-top |= {(name, "-V"): best(name, -vectors[name]["V"]) for name in NAMES}
+top = {}
+for title, reader in readers.items():
+    keys, values = neurons.all_keys_values(reader.weights)
+    top |= {(title, "K"): best(title, keys), (title, "V"): best(title, values), (title, "-V"): best(title, -values)}
 
 # %% [markdown]
-# Two controls are read in the same way. The **untrained** model has the same configuration and fresh weights, embeddings too. The **random
-# vectors** are as many as there are keys and values, drawn from a normal distribution and read through the *trained* embedding: what
-# any direction of this embedding space would show.
+# Two controls are read in the same way. The **untrained** model has the same configuration and fresh weights, embeddings included. The **random vectors** are as many as there are keys and values, drawn
+# from a normal distribution and read through the *trained* embedding: they show what any direction of this embedding space would show.
 
 # %%
-fresh = {name: dict(zip("KV", keys_values(untrained[name]), strict=True)) for name in NAMES}
-top |= {(name, f"untrained {side}"): best(name, rows, one=untrained[name]) for name in NAMES for side, rows in fresh[name].items()}
-generator = torch.Generator().manual_seed(0)
-for name in NAMES:
-    drawn = torch.randn(torch.cat([*vectors[name].values()]).shape, generator=generator)
-    top[name, "random"] = best(name, drawn, k=20)
-
-# %% [markdown]
-# ## Do a neuron's key and value speak of the same tokens?
-#
-# Dar et al. {cite}`dar2022` compare paired parameters: for every neuron the Jaccard index of the top 100 tokens of its key and of its value
-# (0: no token in common, 1: the same tokens), against keys with the value of another neuron of the layer, every value used once, ten times over. The third
-# comparison is with the negated value: such a neuron takes away what it matches.
-
-# %%
-PAIRS = {"key, value": ("K", "V"), "key, −value": ("K", "-V"), "untrained": ("untrained K", "untrained V")}
-
-
-def layer_overlaps(name, pair, layer):
-    """Overlaps of one layer's neurons and of shuffled pairs."""
-    rows = slice(layer * model[name].d_mlp, (layer + 1) * model[name].d_mlp)
-    return shuffled_overlap(*(top[name, side][rows] for side in PAIRS[pair]), seed=layer)
-
-
-overlaps = {
-    (name, pair, layer): layer_overlaps(name, pair, layer) for name in NAMES for pair in PAIRS for layer in range(model[name].n_layers)
-}
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean Jaccard index of the top 100 tokens of paired lists, by layer. Points: a neuron's own pair, with 95% bootstrap intervals over the layer's neurons. Dashes of the same colour: shuffled pairs. A point above its dash is an overlap that belongs to the neuron; the higher dashes of trained models say that all lists of a layer favour some tokens.", "name": "fig-ff-overlap"}, "image": {"alt": "Two panels, GPT-2 and HerBERT. Horizontal axis: layers, first to last. Vertical axis: mean Jaccard index. For each layer three points with intervals, key with value, key with negated value and untrained, each beside a dash for shuffled pairs."}}
-rows = []
-for (name, pair, layer), found in overlaps.items():
-    estimate = statistics.bootstrap_interval(found.real, n_resamples=1000)
-    rows.append((name, pair, layer, *estimate, found.shuffled.mean()))
-by_layer = pd.DataFrame(rows, columns=["model", "pair", "layer", "estimate", "low", "high", "shuffled"])
-colours = dict(zip(PAIRS, [plots.CYCLE[0], plots.CYCLE[1], plots.MODEL_COLOURS["untrained"]], strict=True))
-figure = plots.overlaps_by_layer(by_layer, colours, NAMES)
-
-
-# %% tags=["remove-cell"]
-def excess(name, pair):
-    """Real minus shuffled, neuron by neuron, over all layers."""
-    found = [overlaps[name, pair, layer] for layer in range(model[name].n_layers)]
-    return np.concatenate([one.real - one.shuffled.mean(axis=0) for one in found])
-
-
-def pooled(name, pair, which):
-    """All overlaps of a kind, over all layers."""
-    return np.concatenate([np.ravel(getattr(overlaps[name, pair, layer], which)) for layer in range(model[name].n_layers)])
-
-
-# %% tags=["remove-cell"]
-SHORT = {"key, value": "kv", "key, −value": "kn", "untrained": "untrained"}
-for name in NAMES:
-    for pair, short in SHORT.items():
-        found = statistics.bootstrap_interval(excess(name, pair), n_resamples=1000)
-        real, shuffled = (pooled(name, pair, which) for which in ("real", "shuffled"))
-        beyond = (real > np.quantile(shuffled, 0.999)).mean()
-        numbers = {"excess": signed(found), "verdict": verdict(found), "real": real.mean(), "shuffled": shuffled.mean(), "beyond": beyond}
-        glue_all(f"{name}-{short}", **numbers)
-
-
-# %% tags=["remove-cell"]
-def cosines(one):
-    """Cosine of every neuron's key and value."""
-    return torch.nn.functional.cosine_similarity(*keys_values(one)).double().numpy()
-
-
-for name in NAMES:
-    found = statistics.bootstrap_interval(cosines(model[name]), n_resamples=1000)
-    fresh_found = statistics.bootstrap_interval(cosines(untrained[name]), n_resamples=1000)
-    glue_all(name, cosine=signed(found, 3), **{"untrained-cosine": signed(fresh_found, 3)})
-
-# %% [markdown]
-# Over all layers of GPT-2 the overlap of key and value is {glue:text}`ff-polish-gpt2-kv-verdict` that of shuffled pairs (Jaccard index
-# {glue:text}`ff-polish-gpt2-kv-real:.4f`, shuffled {glue:text}`ff-polish-gpt2-kv-shuffled:.4f`, difference {glue:text}`ff-polish-gpt2-kv-excess`); the overlap of
-# key and negated value is {glue:text}`ff-polish-gpt2-kn-verdict` it ({glue:text}`ff-polish-gpt2-kn-excess`). In HerBERT key and value are
-# {glue:text}`ff-herbert-kv-verdict` shuffled pairs ({glue:text}`ff-herbert-kv-excess`), key and negated value {glue:text}`ff-herbert-kn-verdict` them
-# ({glue:text}`ff-herbert-kn-excess`). Untrained, a key and its value are {glue:text}`ff-polish-gpt2-untrained-verdict` shuffled pairs in GPT-2's shape
-# ({glue:text}`ff-polish-gpt2-untrained-excess`) and {glue:text}`ff-herbert-untrained-verdict` them in HerBERT's ({glue:text}`ff-herbert-untrained-excess`).
-#
-# The sign can be seen without any tokens: the cosine of a neuron's key and value is {glue:text}`ff-polish-gpt2-cosine` on average in GPT-2,
-# {glue:text}`ff-herbert-cosine` in HerBERT, and {glue:text}`ff-polish-gpt2-untrained-cosine` and {glue:text}`ff-herbert-untrained-cosine` untrained. Where it is negative, a neuron
-# takes away some of what it matches.
-#
-# Is it a few neurons or all of them? {numref}`fig-ff-survival` has the whole distribution: a Jaccard index of 0.1 is 18 of 100 tokens in common. One shuffled
-# pair in a thousand overlaps beyond its 99.9% point; of GPT-2's neurons {glue:text}`ff-polish-gpt2-kv-beyond:.2%` do with their value and
-# {glue:text}`ff-polish-gpt2-kn-beyond:.2%` with their negated value, of HerBERT's {glue:text}`ff-herbert-kv-beyond:.2%` and {glue:text}`ff-herbert-kn-beyond:.2%`.
-
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of neurons whose overlap reaches x, on a logarithmic axis. Full lines: a neuron's own pair; dashed: shuffled pairs (ten for every neuron). Where a full line leaves its dashed one, neurons overlap as no shuffled pair does.", "name": "fig-ff-survival"}, "image": {"alt": "Two panels, GPT-2 and HerBERT. Horizontal axis: Jaccard index of top 100 tokens. Vertical axis, logarithmic: share of neurons that reach it. Falling full lines for key with value and key with negated value, and falling dashed lines for their shuffled pairs."}}
-def falling(name, pair):
-    """Lines of a pair and of its shuffled pairs."""
-    samples = {"real": (pair, "-"), "shuffled": (f"{pair}, shuffled", "--")}
-    return {label: (pooled(name, pair, which), colours[pair], style) for which, (label, style) in samples.items()}
-
-
-lines = {NAMES[name]: falling(name, "key, value") | falling(name, "key, −value") for name in NAMES}
-figure = plots.survival(lines, "Jaccard index", "share of neurons that reach it")
-
-
-# %% [markdown]
-# ## One neuron at a time
-#
-# Which neurons to show is decided by three rules, the same for both models: the neuron whose **key and value** overlap most, the one whose **key and
-# negated value** overlap most, and one drawn **at random** (seed 0), which shows what most neurons look like. Columns as in the original notebook.
-
-
-# %% tags=["hide-input"]
-def four_columns(name, neuron, rows=10):
-    """The top tokens of K, V, -K and -V with their scores."""
-    key, value = vectors[name]["K"][neuron], vectors[name]["V"][neuron]
-    found = top_tokens(torch.stack([key, value, -key, -value]), model[name].W_U, rows, keep[name])
-    text = vocabulary[name].text
-    cells = [[f"{text[i]} {score:.2f}" for i, score in zip(*column, strict=True)] for column in zip(*found, strict=True)]
-    return pd.DataFrame(dict(zip(["K", "V", "−K", "−V"], cells, strict=True)))
-
-
-def chosen(name, rule):
-    """The neuron that a rule picks: the largest overlap of a pair of lists, or one drawn by lot."""
-    if rule == "random":
-        return int(np.random.default_rng(0).integers(model[name].n_layers * model[name].d_mlp))
-    return int(np.argmax(pooled(name, rule, "real")))
-
-
-def show(name, rule):
-    """The four columns under a caption that names model, tokenizer and neuron."""
-    neuron, why = chosen(name, rule), "drawn at random" if rule == "random" else f"largest overlap of {rule.replace(', ', ' and ')}"
-    layer, index = divmod(neuron, model[name].d_mlp)
-    caption = f"{NAMES[name]} ({loaded[name].identifier} and its tokenizer), layer {layer + 1}, neuron {index}: {why}. Token and score."
-    return four_columns(name, neuron).style.hide(axis="index").set_caption(caption).set_uuid(f"{name}-{neuron}")
-
-
-# %%
-show("polish-gpt2", "key, value")
-
-# %%
-show("polish-gpt2", "key, −value")
-
-# %%
-show("polish-gpt2", "random")
-
-# %%
-show("herbert", "key, value")
-
-# %%
-show("herbert", "key, −value")
-
-# %%
-show("herbert", "random")
-
-# %% [markdown]
-# **A reading aid.** Polish inflects: a noun has seven cases in two numbers, a verb marks person, number and in the past gender, and endings show it.
-# Endings that often come up: *-ami* instrumental plural ("with, by …s"), *-ach* locative plural ("in, on …s"), *-ego* genitive singular of adjectives, *-ych*
-# genitive or locative plural of adjectives, *-ość* nouns like English *-ness*, *-nie* verbal nouns and adverbs, *-ł*, *-ła*, *-li* the past tense of
-# he, she and they, *-ąc* "while …ing", *-ć* infinitives. A capital letter marks a name or the beginning of a sentence. What the dictionary says of the first
-# four tokens of K and of V in the first table of each model (lemma: the form under which a dictionary lists the word):
-
-# %% tags=["hide-input"]
-aids = []
-for name in NAMES:
-    neuron = chosen(name, "key, value")
-    for side in "KV":
-        aid = shared_features.readings(lexicon[name], top[name, side][neuron][:4])
-        aids.append(aid.assign(list=f"{NAMES[name]}, {side}")[["list", "form", "lemma", "can be"]])
-pd.concat(aids).style.hide(axis="index").set_caption("Out of context a form can be several things").set_uuid("aid")
-
+for title, fresh in untrained.items():
+    keys, values = neurons.all_keys_values(fresh)
+    top |= {(title, "untrained K"): best(title, keys, weights=fresh), (title, "untrained V"): best(title, values, weights=fresh)}
+    top[title, "random"] = best(title, neurons.random_vectors(2 * len(keys), fresh.d_model, seed=0), k=20)
 
 # %% [markdown]
 # ## Which lists are alike, and in what
 #
-# Now every list is judged by a rule. For the twenty top tokens of a key or value we count how many share a lemma, an ending of two or three letters, a
-# part of speech, a case, a person; how many are numbers, names (words whose every lemma is capitalised), or capitalised. Two spellings of one form (*Dom*, *dom*) count once.
-# Common features must count for less: most words are nouns. So chance is a list in which each token is replaced by a random one of similar frequency
-# (within 200 ranks of its id, since byte-pair ids are in the order of merging). With $p_j$ the share of tokens around token $j$ that have the feature, the chance of a
-# count $c$ or more is the tail of a sum of independent draws,
+# Every list is judged by a rule. For the twenty top tokens of a key or value we count how many share a lemma (the form under which a dictionary lists a word), an ending of two or three letters, a part of
+# speech, a case, a person; how many are numbers, names (words whose every lemma is capitalised), or capitalised. Two spellings of one form (*Dom*, *dom*) count once. Common features must count for less,
+# since most words are nouns. So chance is a list in which each token is replaced by a random one of similar frequency (within 200 ranks of its id, since byte-pair ids are in the order of merging). With
+# $p_j$ the share of tokens around token $j$ that have the feature, the chance of a count of $c$ or more is the tail of a sum of independent draws,
 #
 # $$P\Bigl(\sum_{j=1}^{20} B_j \ge c\Bigr), \qquad B_j \sim \mathrm{Bernoulli}(p_j),$$
 #
-# which `projections.shared_features.alike_lists` computes exactly for every feature of every list. It is corrected over the features of a kind (Bonferroni) and over all
-# lists and kinds of the model (Holm {cite}`holm1979`); a list *passes* where the result is below 0.05.
+# which `shared_features.alike_lists` computes exactly for every feature of every list. It is corrected over the features of a kind (Bonferroni) and over all lists and kinds of the model (Holm
+# {cite}`holm1979`); a list *passes* where the result is below 0.05.
 
 # %%
-kinds = {name: shared_features.token_kinds(lexicon[name], keep[name]) for name in NAMES}
-
-
-def alike(name, *sides):
-    """Best feature of every list and kind; the lists of several sides one after the other."""
-    lists = np.concatenate([top[name, side][:, :20] for side in sides])
-    return shared_features.alike_lists(lists, kinds[name], keep[name], vocabulary[name].form_groups)
-
-
-SOURCES = {"trained": ("K", "V"), "untrained": ("untrained K", "untrained V"), "random": ("random",)}
-judged = {(name, source): alike(name, *sides) for name in NAMES for source, sides in SOURCES.items()}
-
-
-# %% tags=["remove-cell"]
+SOURCES = {"trained": ["K", "V"], "untrained": ["untrained K", "untrained V"], "random": ["random"]}
+judged = {}
+for title, reader in readers.items():
+    kinds = shared_features.token_kinds(reader.lexicon, reader.keep)
+    for source, sides in SOURCES.items():
+        ids = np.concatenate([top[title, side][:, :20] for side in sides])
+        judged[title, source] = shared_features.alike_lists(ids, kinds, reader.keep, reader.vocabulary.form_groups)
 passed = {key: shared_features.passing(table) for key, table in judged.items()}
 
-
-def of_side(name, side):
-    """Passing lists of the keys or of the values."""
-    half = model[name].n_layers * model[name].d_mlp
-    return passed[name, "trained"].iloc[:half] if side == "K" else passed[name, "trained"].iloc[half:]
-
-
-def percent(lists):
-    """Per cent of lists that pass in any kind, with Wilson's interval."""
-    interval = statistics.wilson_interval(int(lists.any(axis=1).sum()), len(lists))
-    return "{:.1f}% [{:.1f}, {:.1f}]".format(*(100 * x for x in interval))
-
-
-# %% tags=["remove-cell"]
-for name in NAMES:
-    for source in ("untrained", "random"):
-        glue(f"ff-{name}-{source}-passing", percent(passed[name, source]), display=False)
-    for side in "KV":
-        hits = [lists.any(axis=1).to_numpy(dtype=float) for lists in (of_side(name, side), passed[name, "random"])]
-        gain = statistics.difference_interval(*hits, n_resamples=1000)
-        numbers = {"passing": percent(of_side(name, side)), "gain": signed(gain, 1, 100), "gain-verdict": verdict(gain)}
-        glue_all(f"{name}-{side}", **numbers, share=hits[0].mean(), random=hits[1].mean())
-
-
-# %% tags=["remove-cell"]
-def gains_by_layer(name, side):
-    """By what share the lists of each layer pass more often than random vectors."""
-    control = passed[name, "random"].any(axis=1).to_numpy(dtype=float)
-    layers = of_side(name, side).any(axis=1).to_numpy(dtype=float).reshape(model[name].n_layers, -1)
-    return [statistics.difference_interval(hits, control, n_resamples=1000) for hits in layers]
-
-
-gains = {(name, side): gains_by_layer(name, side) for name in NAMES for side in "KV"}
-for (name, side), found in gains.items():
-    above = [str(i + 1) for i, gain in enumerate(found) if gain.low > 0]
-    glue(f"ff-{name}-{side}-above", ", ".join(above) or "none", display=False)
-
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Per cent of lists that pass, by kind (rows) and by layer (columns: keys K and values V of layers 1 to last, then random vectors read through the trained embedding, then the untrained model). A list can pass in several kinds; the first row counts it once. Corrected over all lists and kinds by Holm's method, level 0.05.", "name": "fig-ff-alike"}, "image": {"alt": "Two coloured tables of percentages, GPT-2 above and HerBERT below. Rows: any kind, lemma, ending, part of speech, case, person, number, name, capital. Columns: keys by layer, values by layer, random vectors, untrained model."}}
-def shares(lists):
-    """Share of lists that pass, in any kind and in each."""
-    return pd.concat([pd.Series({"any kind": lists.any(axis=1).mean()}), lists.mean()])
-
-
-maps = {}
-for name in NAMES:
-    d_mlp = model[name].d_mlp
-    blocks = [
-        (f"{side}{i + 1}", of_side(name, side).iloc[i * d_mlp : (i + 1) * d_mlp]) for side in "KV" for i in range(model[name].n_layers)
-    ]
-    blocks += [("rand.", passed[name, "random"]), ("untr.", passed[name, "untrained"])]
-    maps[NAMES[name]] = pd.DataFrame({label: shares(lists) for label, lists in blocks})
-figure = plots.percent_maps(maps)
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The two most alike lists of three kinds: how many of a list's different forms share the feature (points), and how many would by chance (crosses). Below each feature stand the first words of the list. *-ąc* ends present participles, *-go* genitive adjectives and pronouns, *-ym* their instrumental and locative.", "name": "fig-ff-key"}, "image": {"alt": "Two panels, GPT-2 and HerBERT, with six lists each: two endings, two cases and the forms of two words. Points lie between six and twenty forms, crosses between zero and three."}}
+alike = {
+    title: neurons.most_alike(judged[title, "trained"], np.concatenate([top[title, "K"], top[title, "V"]]), r.weights.d_mlp, r.vocabulary)
+    for title, r in readers.items()
+}
+shown = {title: table[table["shared"].str.match("ending|case|lemma")].sort_values("shared") for title, table in alike.items()}
+plots.counts_against_chance(shown, COLOURS);
 
 # %% [markdown]
-# The untrained model shows that the rule does not find things in noise: {glue:text}`ff-polish-gpt2-untrained-passing` and
-# {glue:text}`ff-herbert-untrained-passing` of its lists pass. Random vectors show something else: a trained embedding already groups words, so that whatever
-# direction one looks in, alike words come out together ({glue:text}`ff-polish-gpt2-random-passing` of the lists in GPT-2,
-# {glue:text}`ff-herbert-random-passing` in HerBERT). Beside that, the share of GPT-2's keys that pass is {glue:text}`ff-polish-gpt2-K-gain-verdict` that of random vectors
-# (difference {glue:text}`ff-polish-gpt2-K-gain` percentage points) and that of its values {glue:text}`ff-polish-gpt2-V-gain-verdict` it
-# ({glue:text}`ff-polish-gpt2-V-gain`); for HerBERT's keys it is {glue:text}`ff-herbert-K-gain-verdict` ({glue:text}`ff-herbert-K-gain`), for its values
-# {glue:text}`ff-herbert-V-gain-verdict` ({glue:text}`ff-herbert-V-gain`).
-#
-# Layers may differ. Percentage points by which lists pass more often than random vectors, with 95% bootstrap intervals:
+# The rule does not find things in noise: no list of an untrained model passes. Random vectors are the harder control. A trained embedding already groups words, so that alike words come out together in
+# whatever direction one looks.
 
 # %% tags=["hide-input"]
-columns = {
-    f"{NAMES[name]}, {word}": [signed(gain, 1, 100) for gain in gains[name, side]]
-    for name in NAMES
-    for side, word in zip("KV", ("keys", "values"), strict=True)
-}
-by_depth = pd.DataFrame({label: pd.Series(cells) for label, cells in columns.items()}).fillna("")
-by_depth.index = [f"layer {i + 1}" for i in by_depth.index]
-by_depth.style.set_caption("Beside random vectors [percentage points]").set_uuid("gains")
+def wilson(hits):
+    """Share of lists that pass, with Wilson's interval."""
+    return report.interval(*statistics.wilson_interval(int(hits.sum()), len(hits)), digits=1, scale=100, unit="%")
+
+
+hits = {}
+for title in readers:
+    hits |= {(title, side): lists.any(axis=1) for side, lists in neurons.by_side(passed[title, "trained"]).items()}
+    hits |= {(title, source): passed[title, source].any(axis=1) for source in ("random", "untrained")}
+labels = {"K": "keys", "V": "values", "random": "random vectors", "untrained": "keys and values of the untrained model"}
+rows = {label: {title: wilson(hits[title, side]) for title in readers} for side, label in labels.items()}
+for side in "KV":
+    gains = {title: statistics.difference_interval(hits[title, side], hits[title, "random"], n_resamples=1000) for title in readers}
+    worded = {title: report.interval(*gain, digits=1, signed=True, scale=100) for title, gain in gains.items()}
+    rows[f"{labels[side]} less random vectors [percentage points]"] = worded
+    report.glue_frame(pd.Series({f"{name}-{side}-gain": worded[title] for name, title in TITLES.items()}), "ff")
+report.table(pd.DataFrame(rows).T.rename_axis("lists that pass").reset_index(), "Share of lists with alike top tokens, in any kind")
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Per cent of lists that pass, by kind (rows) and by layer (columns: keys K and values V of each layer, then random vectors read through the trained embedding, then the untrained model). A list can pass in several kinds; the first row counts it once.", "name": "fig-ff-alike"}, "image": {"alt": "Two coloured tables of percentages, GPT-2 above and HerBERT below. Rows: any kind, lemma, ending, part of speech, case, person, number, name, capital. Columns: keys by layer, values by layer, random vectors, untrained model."}}
+maps = {}
+for title, reader in readers.items():
+    maps[title] = neurons.shares_by_layer(neurons.by_side(passed[title, "trained"]), reader.weights.n_layers)
+    maps[title]["rand."], maps[title]["untr."] = (neurons.kind_shares(passed[title, source]) for source in ("random", "untrained"))
+plots.percent_maps(maps);
+
+# %% [markdown]
+# Layers differ. The table has the percentage points by which the lists of each layer pass more often than random vectors.
+
+# %%
+columns = {}
+for title, reader in readers.items():
+    for side in "KV":
+        gains = neurons.gains_by_layer(hits[title, side], hits[title, "random"], reader.weights.n_layers)
+        words = [report.interval(*gain, digits=1, signed=True, scale=100) for gain in gains[["estimate", "low", "high"]].to_numpy()]
+        columns[f"{title}, {labels[side]}"] = pd.Series(words)
+report.table(pd.DataFrame(columns).rename_axis("layer").reset_index(), "Beside random vectors [percentage points]")
 
 # %% [markdown]
 # ### The most alike lists of each kind
 #
-# For every kind, the two lists with the smallest corrected probability among those that pass: what the tokens share, how many of the counted forms have it, how many
-# chance would give.
+# For every kind, the tables have the two lists with the smallest corrected probability among those that pass: what the tokens share, how many of the counted forms have it, and how many would by chance.
 
+# %%
+CAPTION = "{} ({} and its tokenizer): the most alike lists of each kind"
+for title, reader in readers.items():
+    display(report.table(alike[title].rename(columns={"expected": "by chance"}), CAPTION.format(title, reader.loaded.identifier), digits=1))
+
+# %% [markdown]
+# **A reading aid.** Polish inflects: a noun has seven cases in two numbers, a verb marks person, number and in the past gender, and endings show it. Endings that often come up: *-ami* instrumental plural
+# ("with, by …s"), *-ach* locative plural ("in, on …s"), *-ego* genitive singular of adjectives, *-ych* genitive or locative plural of adjectives, *-ość* nouns like English *-ness*, *-nie* verbal nouns and
+# adverbs, *-ł*, *-ła*, *-li* the past tense of he, she and they, *-ąc* "while …ing", *-ć* infinitives. A capital letter marks a name or the beginning of a sentence.
+#
+# ## Do a neuron's key and value speak of the same tokens?
+#
+# Dar et al. {cite}`dar2022` compare paired parameters: for every neuron the Jaccard index of the top 100 tokens of its key and of its value (0: no token in common, 1: the same tokens). The null pairs keys
+# with the value of another neuron of the layer, every value used once, ten times over. The third comparison is with the negated value: such a neuron takes away what it matches.
+
+# %%
+PAIRS = {"key, value": ("K", "V"), "key, −value": ("K", "-V"), "untrained": ("untrained K", "untrained V")}
+overlaps = {
+    (title, pair): shuffled_overlap(top[title, left], top[title, right], n_layers=reader.weights.n_layers, seed=0)
+    for title, reader in readers.items()
+    for pair, (left, right) in PAIRS.items()
+}
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean Jaccard index of the top 100 tokens of paired lists, by layer. Points: a neuron's own pair, with 95% bootstrap intervals over the layer's neurons. Dashes of the same colour: shuffled pairs. A point above its dash is an overlap that belongs to the neuron; the higher dashes of trained models say that all lists of a layer favour some tokens.", "name": "fig-ff-overlap"}, "image": {"alt": "Two panels, GPT-2 and HerBERT. Horizontal axis: layers, first to last. Vertical axis: mean Jaccard index. For each layer three points with intervals, key with value, key with negated value and untrained, each beside a dash for shuffled pairs."}}
+by_layer = pd.concat(
+    [overlap.by_layer(readers[title].weights.n_layers).assign(model=title, pair=pair) for (title, pair), overlap in overlaps.items()]
+)
+colours = dict(zip(PAIRS, [plots.CYCLE[0], plots.CYCLE[1], plots.MODEL_COLOURS["untrained"]], strict=True))
+plots.overlaps_by_layer(by_layer, colours, {title: title for title in readers});
+
+# %%
+rows = []
+for (title, pair), overlap in overlaps.items():
+    excess = statistics.bootstrap_interval(overlap.excess, n_resamples=1000)
+    shares = {"own pair": overlap.real.mean(), "shuffled pairs": overlap.shuffled.mean()}
+    difference = report.interval(*excess, digits=4, signed=True)
+    rows.append({"model": title, "pair": pair, **shares, "difference": difference, "beyond": report.percent(overlap.beyond(0.999), 2)})
+report.table(
+    pd.DataFrame(rows),
+    "Jaccard index over all layers; beyond: share of neurons above the 99.9% point of shuffled pairs, where chance has 0.1%",
+    digits=4,
+)
+
+# %% [markdown]
+# The sign can be seen without any tokens, in the cosine of a neuron's key and value; the table has its mean over neurons. Is the overlap due to a few neurons or to all of them? {numref}`fig-ff-survival`
+# has the whole distribution: a Jaccard index of 0.1 is 18 of 100 tokens in common. The means are small, and the tail is where the neurons are that can be read.
 
 # %% tags=["hide-input"]
-def most_alike(name, rows=2, words=8):
-    """The lists with the smallest p of each kind, among those that pass."""
-    table = judged[name, "trained"]
-    table = table[table["p_holm"] < 0.05].sort_values(["p", "list"]).groupby("kind", sort=False).head(rows)
-    half = model[name].n_layers * model[name].d_mlp
-    lists = np.concatenate([top[name, "K"], top[name, "V"]])
-    place = [f"{'KV'[i // half]}, layer {i % half // model[name].d_mlp + 1}, {i % model[name].d_mlp}" for i in table["list"]]
-    shared = [f"{row.kind}: {row.feature}" if row.kind != row.feature else row.kind for row in table.itertuples()]
-    tokens = [" ".join(vocabulary[name].text[lists[i, :words]]) for i in table["list"]]
-    counts = [f"{n} of {size}" for n, size in zip(table["count"], table["size"], strict=True)]
-    chance = [f"{expected:.1f}" for expected in table["expected"]]
-    return pd.DataFrame({"neuron": place, "what is shared": shared, "forms": counts, "by chance": chance, "top tokens": tokens})
+rows = {
+    title: {
+        label: report.interval(*statistics.bootstrap_interval(neurons.key_value_cosines(w), n_resamples=1000), digits=3, signed=True)
+        for label, w in (("trained", reader.weights), ("untrained", untrained[title]))
+    }
+    for title, reader in readers.items()
+}
+report.table(pd.DataFrame(rows).T.rename_axis("model").reset_index(), "Mean cosine of a neuron's key and value")
 
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of neurons whose overlap reaches x, on a logarithmic axis. Full lines: a neuron's own pair; dashed: shuffled pairs (ten for every neuron). Where a full line leaves its dashed one, neurons overlap as no shuffled pair does.", "name": "fig-ff-survival"}, "image": {"alt": "Two panels, GPT-2 and HerBERT. Horizontal axis: Jaccard index of top 100 tokens. Vertical axis, logarithmic: share of neurons that reach it. Falling full lines for key with value and key with negated value, and falling dashed lines for their shuffled pairs."}}
+falling = {title: {} for title in readers}
+for (title, pair), overlap in overlaps.items():
+    if pair != "untrained":
+        falling[title] |= {pair: (overlap.real, colours[pair], "-"), f"{pair}, shuffled": (overlap.shuffled, colours[pair], "--")}
+plots.survival(falling, "Jaccard index", "share of neurons that reach it");
 
-def show_most_alike(name):
-    """The table under a caption that names model and tokenizer."""
-    caption = f"{NAMES[name]} ({loaded[name].identifier} and its tokenizer): the most alike lists of each kind"
-    return most_alike(name).style.hide(axis="index").set_caption(caption).set_uuid(f"alike-{name}")
-
+# %% [markdown]
+# ### One neuron at a time
+#
+# Three rules decide which neurons to show, the same for both models: the neuron whose **key and value** overlap most, the one whose **key and negated value** overlap most, and one drawn **at random**
+# (seed 0), which shows what most neurons look like. The columns are those of the original notebook.
 
 # %%
-show_most_alike("polish-gpt2")
+for title, reader in readers.items():
+    keys, values = neurons.all_keys_values(reader.weights)
+    rules = {f"largest overlap of {pair.replace(', ', ' and ')}": overlaps[title, pair].real for pair in ("key, value", "key, −value")}
+    for rule, neuron in neurons.choose_neurons(rules, seed=0).items():
+        columns = {"K": keys[neuron], "V": values[neuron], "−K": -keys[neuron], "−V": -values[neuron]}
+        table = neurons.token_columns(columns, reader.weights.W_U, reader.vocabulary, reader.keep)
+        name = neurons.neuron_name(neuron, reader.weights.d_mlp)
+        display(report.table(table, f"{title}, {name}: {rule}. Token and score", name=f"{title}-{name}-{rule[:14]}".replace(" ", "-")))
+
+# %% [markdown]
+# What the dictionary says of the first four tokens of K and of V in the first table of each model:
 
 # %%
-show_most_alike("herbert")
+aids = []
+for title, reader in readers.items():
+    neuron = int(np.argmax(overlaps[title, "key, value"].real))
+    for side in "KV":
+        aid = shared_features.readings(reader.lexicon, top[title, side][neuron][:4])
+        aids.append(aid.assign(list=f"{title}, {side}")[["list", "form", "lemma", "can be"]])
+report.table(pd.concat(aids), "Out of context a form can be several things")
 
 # %% [markdown]
 # ## Norms and layer norms
 #
-# **Do a few tokens own all lists?** Embeddings of large norm have large inner products with everything. The lists of all neurons, twenty tokens each, hold
-# this many different tokens, and the hundred most frequent of them fill this share of the places:
-
-
-# %% tags=["hide-input"]
-def hubs(name, sides):
-    """Different tokens in lists of twenty, and the share of places of the hundred most frequent."""
-    ids = np.concatenate([top[name, side][:, :20] for side in sides])
-    counts = np.sort(np.bincount(ids.ravel()))[::-1]
-    return {
-        "lists": f"{len(ids):,}",
-        "different tokens": f"{(counts > 0).sum():,}",
-        "share of 100": f"{counts[:100].sum() / counts.sum():.1%}",
-    }
-
-
-sources = {"keys": ["K"], "values": ["V"], "random vectors": ["random"], "untrained": ["untrained K", "untrained V"]}
-hub_table = pd.DataFrame({(NAMES[name], label): hubs(name, sides) for name in NAMES for label, sides in sources.items()}).T
-hub_table.style.set_caption("Tokens that fill the lists").set_uuid("hubs")
-
-# %% [markdown]
-# **What does leaving out the layer norm do?** GPT-2's keys do not read the residual stream but what `ln_2` makes of it. The gain $\gamma$ and the centring of that norm can be folded into
-# the key, $k' = (I - \mathbf{1}\mathbf{1}^\top/d)\,\mathrm{diag}(\gamma)\,k$, and that is what the neuron responds to. The original notebook read $k$. The lists of $k$ and $k'$
-# have this in common:
+# **Do a few tokens own all lists?** Embeddings of large norm have large inner products with everything. The table says how many different tokens the lists of all neurons hold, twenty in each, and what
+# share of the places the hundred most frequent of them fill.
 
 # %%
-folded = best("polish-gpt2", keys_values(model["polish-gpt2"], "layer_norm")[0])
-agreement = top_overlap(top["polish-gpt2", "K"], folded)
-per_layer = agreement.reshape(model["polish-gpt2"].n_layers, -1)
-
-# %% tags=["hide-input"]
-rows = [statistics.bootstrap_interval(layer, n_resamples=1000) for layer in per_layer]
-table = pd.DataFrame(rows, index=[f"layer {i + 1}" for i in range(len(rows))]).map("{:.3f}".format)
-table.columns = ["mean Jaccard", "95% from", "to"]
-table.style.set_caption("GPT-2: top 100 tokens of raw keys and of keys with ln_2 folded in").set_uuid("folded")
-
-# %% tags=["remove-cell"]
-found = statistics.bootstrap_interval(agreement, n_resamples=1000)
-glue("ff-polish-gpt2-folded", "{:.3f} [{:.3f}, {:.3f}]".format(*found), display=False)
-change = statistics.bootstrap_interval(
-    top_overlap(folded, top["polish-gpt2", "-V"]) - pooled("polish-gpt2", "key, −value", "real"), n_resamples=1000
-)
-glue("ff-polish-gpt2-folded-kn", signed(change), display=False)
+sources = {"keys": ["K"], "values": ["V"], "random vectors": ["random"], "untrained": ["untrained K", "untrained V"]}
+rows = [
+    {"model": title, "vectors": label} | neurons.hubs(np.concatenate([top[title, side][:, :20] for side in sides]))
+    for title in readers
+    for label, sides in sources.items()
+]
+report.table(pd.DataFrame(rows), "Tokens that fill the lists", formats={"share of 100": ".1%"})
 
 # %% [markdown]
-# Over the model the Jaccard index is {glue:text}`ff-polish-gpt2-folded`, so what the page says of GPT-2's keys depends little or much on the reading as this number is
-# near 1 or not; the overlap with the negated value changes by {glue:text}`ff-polish-gpt2-folded-kn`. BERT normalises after each sum; its norms stand on the residual
-# stream itself and cannot be folded into keys, so HerBERT is read raw.
+# **What does leaving out the layer norm do?** GPT-2's keys do not read the residual stream but what `ln_2` makes of it. The gain $\gamma$ and the centring of that norm can be folded into the key,
+# $k' = (I - \mathbf{1}\mathbf{1}^\top/d)\,\mathrm{diag}(\gamma)\,k$, and that is what the neuron responds to. The original notebook read $k$. The lists of $k$ and $k'$ have this in common:
+
+# %%
+n_layers = readers["GPT-2"].weights.n_layers
+folded = best("GPT-2", neurons.all_keys_values(readers["GPT-2"].weights, "layer_norm")[0])
+agreement = top_overlap(top["GPT-2", "K"], folded)
+parts = {f"layer {layer}": part for layer, part in enumerate(np.split(agreement, n_layers))} | {"all layers": agreement}
+mean = {label: statistics.bootstrap_interval(part, n_resamples=1000) for label, part in parts.items()}
+mean = pd.Series(mean, name="mean Jaccard index").rename_axis("neurons").reset_index()
+report.table(mean, "GPT-2: top 100 tokens of raw keys and of keys with ln_2 folded in", digits=3)
+
+# %% tags=["remove-cell"]
+report.glue("ff-polish-gpt2-folded-shared", round(float((200 * agreement / (1 + agreement)).mean())))
+change = top_overlap(folded, top["GPT-2", "-V"]) - overlaps["GPT-2", "key, −value"].real
+report.glue("ff-polish-gpt2-folded-kn", report.interval(*statistics.bootstrap_interval(change, n_resamples=1000), digits=4, signed=True))
+
+# %% [markdown]
+# About {glue:text}`ff-polish-gpt2-folded-shared` of 100 tokens agree, so the reading matters little: the overlap with the negated value changes by {glue:text}`ff-polish-gpt2-folded-kn`. BERT normalises after each sum; its norms stand on the
+# residual stream itself and cannot be folded into keys, so HerBERT is read raw.
 #
 # ## The original notebook and this chapter
 #
-# The notebook showed four columns for ten neurons of a 24-layer Polish GPT-2 {cite}`dadas_gpt2`. Some of them are striking: in layer 19, neuron 0, both K and V list *imiona*
-# (first names), *nazwisko* (surname), *pseudonim*, *przydomek* (nickname). Where we differ:
+# The notebook showed four columns for ten neurons of a 24-layer Polish GPT-2 {cite}`dadas_gpt2`. Some of them are striking: in layer 19, neuron 0, both K and V list *imiona* (first names), *nazwisko*
+# (surname), *pseudonim*, *przydomek* (nickname). This chapter differs in the following.
 #
-# - *Choice.* Its neurons were picked by eye and given titles; the last, drawn at random, was shown under the title "places". Here rules pick, one neuron is random, and every
-#   list of the model is counted.
-# - *Control.* It had none. Lists of random vectors read through a trained embedding can look meaningful too, as {numref}`fig-ff-alike` shows.
+# - *Choice.* The notebook's neurons were picked by eye and given titles; the last, drawn at random, was shown under the title "places". Here rules pick, one neuron is random, and every list is counted.
+# - *Control.* The notebook had none. Lists of random vectors read through a trained embedding can look meaningful too, as {numref}`fig-ff-alike` shows.
 # - *Letters.* Only ASCII spellings passed, so that in its stored lists not one word has a Polish letter. Here all letters pass.
 # - *Layer norm.* Keys were read without `ln_2`. Here both readings stand side by side.
 # - *HerBERT* had no such tables there.
 #
-# ## Findings
-#
-# - Paired parameters: {glue:text}`ff-polish-gpt2-kv-excess` (GPT-2) and {glue:text}`ff-herbert-kv-excess` (HerBERT) of Jaccard index above shuffled pairs for key and value,
-#   {glue:text}`ff-polish-gpt2-kn-excess` and {glue:text}`ff-herbert-kn-excess` for key and negated value. An index of 0.01 is two tokens of a hundred: the means are small, the tail in
-#   {numref}`fig-ff-survival` is where the neurons are that can be read.
-# - {glue:text}`ff-polish-gpt2-K-passing` of GPT-2's keys, {glue:text}`ff-polish-gpt2-V-passing` of its values, {glue:text}`ff-herbert-K-passing` of HerBERT's keys and
-#   {glue:text}`ff-herbert-V-passing` of its values have alike top tokens; random vectors {glue:text}`ff-polish-gpt2-random-passing` and
-#   {glue:text}`ff-herbert-random-passing`. The kinds they pass in most are *{glue:text}`ff-polish-gpt2-commonest`* in GPT-2 and
-#   *{glue:text}`ff-herbert-commonest`* in HerBERT.
-#
 # ## Limits
 #
 # - The models are small; a neuron of a larger one may be cleaner. Set `ANALYSIS_MODELS=hub` to see.
-# - Reading a vector through $W_U$ leaves out biases, positions and whatever later layers do. HerBERT puts one more dense layer between its last state and the
-#   vocabulary, which is left out here as in the literature.
+# - Reading a vector through $W_U$ leaves out biases, positions and whatever later layers do. HerBERT puts one more dense layer between its last state and the vocabulary, which is left out here as in the
+#   literature.
 # - Chance draws tokens independently and takes id rank for frequency; tokens are read out of context, all dictionary readings at once.
 # - The random vectors are isotropic. Neurons have directions in common, which raises the overlap of shuffled pairs and may raise the count of alike lists.
-# - Overlap can come from frequency alone: a key that favours rare words and a value that points away from rare words share a list with opposite sign. Shuffled
-#   pairs control only for what the neurons of a layer have in common.
+# - Overlap can come from frequency alone: a key that favours rare words and a value that points away from rare words share a list with opposite sign. Shuffled pairs control only for what the neurons of
+#   a layer have in common.
 # - A list that is alike says what a vector points at, not what the neuron does in a text; activations are needed for that.
 #
 # ## References
 #
-# Key-value memories: {cite:t}`geva2021`. Embedding space and paired parameters: {cite:t}`dar2022`. Dictionary: {cite:t}`kieras2017`. Bootstrap: {cite:t}`efron1993`.
-# Multiple testing: {cite:t}`holm1979`.
-
-# %% tags=["remove-cell"]
-for name in NAMES:
-    hits = passed[name, "trained"].sum().sort_values(ascending=False)
-    glue(f"ff-{name}-commonest", str(hits.index[0]) if hits.iloc[0] else "none", display=False)
+# Key-value memories: {cite:t}`geva2021`. Embedding space and paired parameters: {cite:t}`dar2022`. Dictionary: {cite:t}`kieras2017`. Bootstrap: {cite:t}`efron1993`. Multiple testing: {cite:t}`holm1979`.

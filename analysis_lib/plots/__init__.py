@@ -1,9 +1,9 @@
 """Every figure style of the book, in one place: `plots.name` for all chapters; a file here is one chapter's figures."""
 
 from analysis_lib.plots.attention_terms import TERM_COLOURS, offset_profiles, part_maps, readings_by_row, term_maps, terms_by_head
-from analysis_lib.plots.feed_forward import overlaps_by_layer, percent_maps, survival
+from analysis_lib.plots.feed_forward import counts_against_chance, overlaps_by_layer, percent_maps, survival
 from analysis_lib.plots.geometry import layer_panels, pair_bias
-from analysis_lib.plots.heads import against_control, depth_profiles, head_maps, points_by_layer, strips
+from analysis_lib.plots.heads import against_control, depth_profiles, excesses, points_by_layer, strips
 from analysis_lib.plots.incontext import (
     attention_grid,
     curve_panels,
@@ -51,16 +51,17 @@ __all__ = [
     "coefficients_against_nulls",
     "coefficients_by_choice",
     "composition_maps",
+    "counts_against_chance",
     "curve_panels",
     "curves",
     "depth_profiles",
     "draw_induction",
     "emergence",
     "error_strips",
+    "excesses",
     "explained_by_layer",
     "forest",
     "guess_shares",
-    "head_maps",
     "intervals",
     "labelled_points",
     "layer_lines",

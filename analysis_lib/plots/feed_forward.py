@@ -6,11 +6,11 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 
-from analysis_lib.plots.style import INK
+from analysis_lib.plots.style import INK, MODEL_COLOURS
 
 
 def overlaps_by_layer(table, colours: dict[str, str], titles: dict[str, str]) -> plt.Figure:
-    """A panel a model: overlap of paired lists by layer with intervals, shuffled pairs as dashes of the same colour.
+    """A panel for each model: overlap of paired lists by layer with intervals, shuffled pairs as dashes of the same colour.
 
     Parameters
     ----------
@@ -25,11 +25,12 @@ def overlaps_by_layer(table, colours: dict[str, str], titles: dict[str, str]) ->
     for axis, (model, title) in zip(axes[0], titles.items(), strict=True):
         for place, (pair, colour) in enumerate(colours.items()):
             part = table[(table["model"] == model) & (table["pair"] == pair)]
-            layers = part["layer"] + 1 + 0.16 * (place - (len(colours) - 1) / 2)
+            layers = part["layer"] + 0.16 * (place - (len(colours) - 1) / 2)
             ends = [part["estimate"] - part["low"], part["high"] - part["estimate"]]
             axis.errorbar(layers, part["estimate"], yerr=ends, fmt="o", color=colour, ms=5, lw=1.6, label=pair)
             axis.hlines(part["shuffled"], layers - 0.13, layers + 0.13, color=colour, lw=1.6, alpha=0.65)
-        axis.set(title=title, xlabel="layer", xticks=sorted(table["layer"].unique() + 1), ylim=(0, None))
+        every = sorted(table["layer"].unique())
+        axis.set(title=title, xlabel="layer", xticks=every[:: 1 + len(every) // 12], ylim=(0, None))
         axis.yaxis.grid(True)
     axes[0, 0].set_ylabel("mean Jaccard index, 0 to 1")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(colours))
@@ -37,7 +38,7 @@ def overlaps_by_layer(table, colours: dict[str, str], titles: dict[str, str]) ->
 
 
 def survival(groups: dict[str, dict[str, tuple[np.ndarray, str, str]]], xlabel: str, ylabel: str) -> plt.Figure:
-    """A panel a group: the share of values that reach x, one line a sample, the share on a logarithmic axis.
+    """A panel for each group: the share of values that reach x, one line for each sample, the share on a logarithmic axis.
 
     Parameters
     ----------
@@ -57,8 +58,47 @@ def survival(groups: dict[str, dict[str, tuple[np.ndarray, str, str]]], xlabel: 
     return figure
 
 
+def counts_against_chance(tables: dict, colours: dict[str, str], words: int = 40) -> plt.Figure:
+    """A panel for each model and a row for each list: how many of its forms share a feature, and how many would by chance.
+
+    Parameters
+    ----------
+    tables : dict of str to DataFrame
+        Title to `shared count size expected tokens`, as `neurons.most_alike` gives them.
+    colours : dict of str to str
+        By title.
+    words : int
+        Letters of `tokens` written under the feature, at most.
+    """
+    rows = [len(table) for table in tables.values()]
+    figure, axes = plt.subplots(
+        len(tables), 1, figsize=(6.2, 0.52 * sum(rows) + 0.9 * len(rows)), height_ratios=rows, sharex=True, squeeze=False
+    )
+    for axis, (title, table) in zip(axes[:, 0], tables.items(), strict=True):
+        heights = np.arange(len(table))
+        axis.hlines(heights, table["expected"], table["count"], color=colours[title], lw=2, alpha=0.5)
+        axis.plot(table["expected"], heights, "x", color=MODEL_COLOURS["untrained"], ms=7, mew=2)
+        axis.plot(table["count"], heights, "o", color=colours[title], ms=8)
+        labels = [f"{shared}\n{_shortened(tokens, words)}" for shared, tokens in zip(table["shared"], table["tokens"], strict=True)]
+        axis.set_yticks(heights, labels, fontsize=10)
+        axis.set(title=title, ylim=(len(table) - 0.4, -0.6), xlim=(0, None))
+        axis.xaxis.grid(True)
+    axes[-1, 0].set_xlabel("forms that share it")
+    handles = [plt.Line2D([], [], marker="o", ls="none", color=colour, label=f"{title}'s list") for title, colour in colours.items()]
+    handles.append(plt.Line2D([], [], marker="x", ls="none", mew=2, color=MODEL_COLOURS["untrained"], label="by chance"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), handletextpad=0.2)
+    return figure
+
+
+def _shortened(tokens: str, letters: int) -> str:
+    """Whole words of at most so many letters."""
+    if len(tokens) <= letters:
+        return tokens
+    return tokens[: letters + 1].rsplit(" ", 1)[0] + " …"
+
+
 def percent_maps(tables: dict) -> plt.Figure:
-    """Tables of shares as coloured cells on one scale, one above the other, per cent written in where columns are few.
+    """Tables of shares as coloured cells on one scale, one above the other, with the per cent written in where columns are few.
 
     Parameters
     ----------

@@ -1,13 +1,13 @@
-"""How alike lists of tokens are, and lists of pairs: set measures over ids."""
+"""How alike two lists of tokens, or of pairs of tokens, are: measures of sets of ids."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
-from torch import Tensor
 
 from analysis_lib.projections.pair_search import TopPairs, count_argument
-from analysis_lib.projections.token_search import top_tokens
+from analysis_lib.statistics import bootstrap_interval
 
 
 def top_overlap(ids_a: ArrayLike, ids_b: ArrayLike) -> np.ndarray:
@@ -23,40 +23,16 @@ def top_overlap(ids_a: ArrayLike, ids_b: ArrayLike) -> np.ndarray:
     numpy.ndarray [n]
         Share of the union that both have, from 0 to 1.
     """
-    shared, size_a, size_b = _shared(ids_a, ids_b)
-    return shared / (size_a + size_b - shared)
-
-
-def topk_recall(param_ids: ArrayLike, hidden_ids: ArrayLike) -> np.ndarray:
-    """How many of a parameter's top tokens are among a hidden state's: Dar et al. 2022, section 4.
-
-    Parameters
-    ----------
-    param_ids, hidden_ids : int array [n, k]
-        Top tokens of parameters and of the hidden states they acted in, row by row.
-
-    Returns
-    -------
-    numpy.ndarray [n]
-        Size of the intersection, as a share of k.
-    """
-    shared, size, hidden_size = _shared(param_ids, hidden_ids)
-    if size != hidden_size:
-        raise ValueError(f"param_ids and hidden_ids: expected equally many ids a row, found {size} and {hidden_size}")
-    return shared / size
-
-
-def _shared(ids_a: ArrayLike, ids_b: ArrayLike) -> tuple[np.ndarray, int, int]:
-    """Number of ids that two rows share [n], and how many ids each row has."""
     ids_a, ids_b = np.asarray(ids_a), np.asarray(ids_b)
     if ids_a.ndim != 2 or ids_b.ndim != 2 or len(ids_a) != len(ids_b) or 0 in (ids_a.shape[1], ids_b.shape[1]):
-        raise ValueError(f"sets of ids: expected two arrays [n, k] with as many rows, found shapes {ids_a.shape} and {ids_b.shape}")
+        raise ValueError(f"sets of ids: expected two arrays [n, k] with as many rows, got shapes {ids_a.shape} and {ids_b.shape}")
     for ids in (ids_a, ids_b):
         ordered = np.sort(ids, axis=1)
         if (ordered[:, 1:] == ordered[:, :-1]).any():
-            raise ValueError("sets of ids: expected distinct ids in each row, found one twice")
+            raise ValueError("sets of ids: expected distinct ids in each row, got one twice")
     both = np.sort(np.concatenate([ids_a, ids_b], axis=1), axis=1)
-    return (both[:, 1:] == both[:, :-1]).sum(axis=1), ids_a.shape[1], ids_b.shape[1]
+    shared = (both[:, 1:] == both[:, :-1]).sum(axis=1)
+    return shared / (ids_a.shape[1] + ids_b.shape[1] - shared)
 
 
 def distinct_tokens(pairs: TopPairs) -> tuple[int, int]:
@@ -73,85 +49,94 @@ def pairs_jaccard(a: TopPairs, b: TopPairs) -> float:
     return len(first & second) / len(first | second) if first or second else 1.0
 
 
-class PairedOverlap(NamedTuple):
-    """How alike the top tokens of each neuron's key and value are, and those of shuffled pairs.
+@dataclass(frozen=True, eq=False)
+class PairedOverlap:
+    """How alike the top tokens of each neuron's key and value are, beside those of shuffled pairs.
 
     Attributes
     ----------
     real : numpy.ndarray [neuron]
-        Jaccard index of a neuron's two sets.
+        Jaccard index of a neuron's two lists.
     shuffled : numpy.ndarray [shuffle, neuron]
-        The same for each key with the value of another neuron of the layer.
+        The same for each key with the value of another neuron of its layer.
     """
 
     real: np.ndarray
     shuffled: np.ndarray
 
+    @property
+    def excess(self) -> np.ndarray:
+        """Real less the mean over shuffles, [neuron]."""
+        return self.real - self.shuffled.mean(axis=0)
 
-def paired_overlap(
-    keys: ArrayLike | Tensor,
-    values: ArrayLike | Tensor,
-    W_U: ArrayLike | Tensor,
-    k: int = 100,
-    keep: ArrayLike | None = None,
-    seed: int = 0,
-    n_shuffles: int = 10,
-) -> PairedOverlap:
-    """Paired parameters speak of the same tokens: Dar et al. 2022, section 4, with shuffled pairs as the null.
+    def beyond(self, quantile: float = 0.999) -> float:
+        """Share of neurons whose overlap exceeds this quantile of all shuffled pairs."""
+        return float((self.real > np.quantile(self.shuffled, quantile)).mean())
+
+    def by_layer(self, n_layers: int, n_resamples: int = 1000) -> pd.DataFrame:
+        """Means over the neurons of each layer.
+
+        Parameters
+        ----------
+        n_layers : int
+            Neurons are numbered layer after layer, equally many in each.
+        n_resamples : int
+            Resamples of the bootstrap over a layer's neurons.
+
+        Returns
+        -------
+        DataFrame
+            `layer estimate low high shuffled`: the mean Jaccard index with its 95% interval, and the mean over shuffled pairs.
+        """
+        rows = [
+            (layer, *bootstrap_interval(real, n_resamples=n_resamples), shuffled.mean())
+            for layer, (real, shuffled) in enumerate(
+                zip(np.split(self.real, n_layers), np.split(self.shuffled, n_layers, axis=1), strict=True)
+            )
+        ]
+        return pd.DataFrame(rows, columns=["layer", "estimate", "low", "high", "shuffled"])
+
+
+def shuffled_overlap(key_ids: ArrayLike, value_ids: ArrayLike, n_layers: int = 1, seed: int = 0, n_shuffles: int = 10) -> PairedOverlap:
+    """Do paired parameters point at the same tokens? Dar et al. 2022, section 4, with shuffled pairs as the null.
 
     Parameters
     ----------
-    keys, values : array or tensor [d_mlp, d_model]
-        Of one layer; row i of both is neuron i. At least two neurons.
-    W_U : array or tensor [d_model, vocab]
-    k : int
-        Top tokens a side.
-    keep : bool array [vocab], optional
-        Tokens that may appear.
+    key_ids, value_ids : int array [neuron, k]
+        Top tokens of keys and values, or of whatever else is paired row by row; layer after layer.
+    n_layers : int
+        Keys get the value of another neuron of their own layer; each layer has two neurons or more.
     seed : int
-        Of the shuffles.
+        Seed of the shuffles of layer 0; layer i has `seed + i`.
     n_shuffles : int
         Each gives every key the value of another neuron, every value once.
 
     Returns
     -------
     PairedOverlap
-        `real` [d_mlp] and `shuffled` [n_shuffles, d_mlp].
 
     Raises
     ------
     ValueError
-        Keys and values of different shapes, fewer than two neurons, no tokens kept.
-    """
-    if np.shape(keys) != np.shape(values) or len(keys) < 2:
-        raise ValueError(
-            f"keys and values: expected the same shape and two neurons or more, found {tuple(np.shape(keys))} and {tuple(np.shape(values))}"
-        )
-    key_ids = top_tokens(keys, W_U, k, keep).ids
-    value_ids = top_tokens(values, W_U, k, keep).ids
-    return shuffled_overlap(key_ids, value_ids, seed, n_shuffles)
-
-
-def shuffled_overlap(key_ids: ArrayLike, value_ids: ArrayLike, seed: int = 0, n_shuffles: int = 10) -> PairedOverlap:
-    """`paired_overlap` of lists that are found already.
-
-    Parameters
-    ----------
-    key_ids, value_ids : int array [neuron, k]
-        Top tokens of one layer's keys and values, or of whatever else is paired row by row.
-    seed, n_shuffles : int
-        As in `paired_overlap`.
-
-    Returns
-    -------
-    PairedOverlap
+        Lists that do not pair up, or neurons that do not fill the layers.
     """
     key_ids, value_ids = np.asarray(key_ids), np.asarray(value_ids)
-    rng = np.random.default_rng(seed)
-    shuffled = np.empty((count_argument("n_shuffles", n_shuffles), len(key_ids)))
-    for row in shuffled:
-        circle = rng.permutation(len(key_ids))
-        partner = np.empty_like(circle)
-        partner[circle] = np.roll(circle, 1)  # the neighbour on a random circle: never oneself
-        row[:] = top_overlap(key_ids, value_ids[partner])
-    return PairedOverlap(top_overlap(key_ids, value_ids), shuffled)
+    n_layers, n_shuffles = count_argument("n_layers", n_layers), count_argument("n_shuffles", n_shuffles)
+    if len(key_ids) != len(value_ids) or len(key_ids) % n_layers or len(key_ids) < 2 * n_layers:
+        raise ValueError(
+            f"key_ids and value_ids: expected {n_layers} layers of equally many neurons, two at least,"
+            f" found {len(key_ids)} and {len(value_ids)} lists"
+        )
+    shuffled = []
+    for layer, (keys, values) in enumerate(zip(np.split(key_ids, n_layers), np.split(value_ids, n_layers), strict=True)):
+        rng = np.random.default_rng(seed + layer)
+        shuffled.append([top_overlap(keys, values[_others(len(keys), rng)]) for _ in range(n_shuffles)])
+    return PairedOverlap(top_overlap(key_ids, value_ids), np.concatenate(shuffled, axis=1))
+
+
+def _others(n: int, rng: np.random.Generator) -> np.ndarray:
+    """A permutation of n that leaves nothing in its place: each goes to its neighbour on a random circle."""
+    circle = rng.permutation(n)
+    partner = np.empty_like(circle)
+    partner[circle] = np.roll(circle, 1)
+    return partner

@@ -2,7 +2,7 @@
 
 A head's matrix in embedding space is `left @ right.T` with two factors of shape
 `[vocab, d_head]`. At a vocabulary of 51,200 the product has 2.6 billion entries;
-its best fifty are found here without computing most of them.
+its best fifty are obtained here without computing most of them.
 
 The problem is retrieval of large entries in a matrix product, and the bound is
 Cauchy and Schwarz's: `a . b <= |a| |b|`. LEMP (Teflioudi, Gemulla and Mykytiuk,

@@ -1,4 +1,4 @@
-r"""Do projected parameters say what the model writes? Top-token recall on text, beside a permuted control.
+r"""Do projected parameters say what the model writes? Top-token recall on text, beside permuted controls.
 
 Dar et al. 2022 (arXiv 2209.02535, section 4) compare the top tokens of a parameter with those of the hidden
 states it acted in: $R_k(\theta, h) = |\mathrm{top}_k(\theta) \cap \mathrm{top}_k(h)| / k$. Here:
@@ -8,8 +8,9 @@ states it acted in: $R_k(\theta, h) = |\mathrm{top}_k(\theta) \cap \mathrm{top}_
 - `value_recall`: the neuron that moves the residual stream most, projected by W_U; compared with the hidden state
   after its block.
 
-The control gives each place the prediction of another place, so it keeps which predictions are made and how often:
-a few tokens that stand in every list raise the control as much as the recall.
+Two controls give each place the prediction of another place, so they keep which predictions are made and how often: a few tokens that
+stand in every list raise a control as much as the recall. The stricter one takes the other place from the same text, so that a topic
+which a whole text shares raises it too; the other takes it from anywhere.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,11 +18,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 import torch
+from scipy.sparse import csr_array
 
 from analysis_lib import activations
 from analysis_lib.models import LoadedModel
-from analysis_lib.projections.overlap import topk_recall
-from analysis_lib.statistics import bootstrap_interval
+from analysis_lib.statistics import Interval, bootstrap_interval, permutation_pvalue, t_interval
 from analysis_lib.weights import TransformerWeights, extract, rebuild_attention
 
 
@@ -30,7 +31,7 @@ def head_recall(
     texts: Sequence[str],
     factors: Callable,
     k: int = 50,
-    n_permutations: int = 20,
+    n_permutations: int = 200,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Recall of W_VO rows against what heads write, for every head.
@@ -45,14 +46,16 @@ def head_recall(
     k : int
         Tokens in a list.
     n_permutations, seed : int
-        Of the control, in which the attended tokens of a head change places.
+        Number and seed of the permutations behind p, in which predictions change places within their texts.
 
     Returns
     -------
     DataFrame
-        A row a head: `layer head recall low high control excess p n_places`. Shares of k from 0 to 1; `low` and `high`
-        are a 95 % bootstrap over texts of the recall; p is one-sided, uncorrected. Places whose most attended token is
-        special are left out.
+        A row for each head: `layer head recall low high control control_anywhere excess p n_places n_texts`. Recalls are shares of k from
+        0 to 1; `low` and `high` are a 95% interval over texts of the recall (Student's t over the texts' means below ten texts, else a
+        bootstrap). `control` is the mean over all permutations of places within their texts, `control_anywhere` over those across texts;
+        `excess` is the recall less `control`, and p one-sided against it, uncorrected. Places whose most attended token is special are
+        left out.
     """
     _check(texts, k, n_permutations)
     weights = extract(loaded)
@@ -72,7 +75,7 @@ def head_recall(
     return pd.DataFrame(rows)
 
 
-def value_recall(loaded: LoadedModel, texts: Sequence[str], k: int = 50, n_permutations: int = 20, seed: int = 0) -> pd.DataFrame:
+def value_recall(loaded: LoadedModel, texts: Sequence[str], k: int = 50, n_permutations: int = 200, seed: int = 0) -> pd.DataFrame:
     """Recall of the most active feed-forward value against the hidden state after its block, for every layer.
 
     The most active neuron of a place is the one with the largest activation times norm of its value; where the
@@ -83,7 +86,7 @@ def value_recall(loaded: LoadedModel, texts: Sequence[str], k: int = 50, n_permu
     Returns
     -------
     DataFrame
-        A row a layer: `layer recall low high control excess p n_places`.
+        A row for each layer: `layer recall low high control control_anywhere excess p n_places n_texts`, as in `head_recall`.
     """
     _check(texts, k, n_permutations)
     weights = extract(loaded)
@@ -122,23 +125,60 @@ def _top_ids(scores: torch.Tensor, k: int) -> np.ndarray:
 
 
 def _against_permuted(predicted: np.ndarray, actual: np.ndarray, text: np.ndarray, n_permutations: int, seed) -> dict:
-    """Mean recall with its interval over texts, beside predictions that changed places."""
-    if len(predicted) == 0 or len(np.unique(text)) < 2:
-        return dict.fromkeys(("recall", "low", "high", "control", "excess", "p"), np.nan) | {"n_places": len(predicted)}
+    """Mean recall with its interval over texts, beside predictions that changed places within and across texts."""
+    sizes = {"n_places": len(predicted), "n_texts": len(np.unique(text))}
+    if sizes["n_texts"] < 2:
+        return dict.fromkeys(("recall", "low", "high", "control", "control_anywhere", "excess", "p"), np.nan) | sizes
+    shared = shared_tokens(predicted, actual)
+    k, n, same_text = predicted.shape[1], len(text), text[:, None] == text
+    control = (shared * same_text / same_text.sum(axis=1)).sum(dtype=np.float64) / (n * k)
     rng = np.random.default_rng(seed)
-    each = topk_recall(predicted, actual)
-    null = np.array([topk_recall(predicted[rng.permutation(len(predicted))], actual).mean() for _ in range(n_permutations)])
-    recall, low, high = bootstrap_interval(each, clusters=text, n_resamples=500, seed=0)
-    p = (1 + (null >= recall).sum()) / (1 + n_permutations)
-    return {
-        "recall": recall,
-        "low": low,
-        "high": high,
-        "control": null.mean(),
-        "excess": recall - null.mean(),
-        "p": p,
-        "n_places": len(each),
-    }
+    null = [shared[permuted_within(text, rng), np.arange(n)].sum(dtype=np.float64) for _ in range(n_permutations)]
+    recall, low, high = _interval_over_texts(np.diagonal(shared).astype(float) / k, text)
+    anywhere = shared.mean(dtype=np.float64) / k
+    found = {"recall": recall, "low": low, "high": high, "control": control, "control_anywhere": anywhere, "excess": recall - control}
+    return found | {"p": permutation_pvalue(np.trace(shared, dtype=np.float64), null)} | sizes
+
+
+def shared_tokens(predicted: np.ndarray, actual: np.ndarray) -> np.ndarray:
+    """How many tokens the prediction for each place shares with what is written at each, float32 [predicted for, written at].
+
+    Dar et al.'s recall of a place is the entry on the diagonal, as a share of k; the other entries are its controls.
+
+    Parameters
+    ----------
+    predicted, actual : int array [place, k]
+        Distinct ids in each row.
+
+    Raises
+    ------
+    ValueError
+        Lists of different shapes.
+    """
+    if predicted.ndim != 2 or predicted.shape != actual.shape:
+        raise ValueError(f"predicted and actual: expected lists of one shape [place, k], got {predicted.shape} and {actual.shape}")
+    n, k = predicted.shape
+    width = int(max(predicted.max(), actual.max())) + 1
+    rows = np.repeat(np.arange(n), k)
+    sets = [csr_array((np.ones(n * k, dtype=np.float32), (rows, ids.ravel())), shape=(n, width)) for ids in (predicted, actual)]
+    return (sets[0] @ sets[1].T).toarray()
+
+
+def permuted_within(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A random order of places, int [place], in which each place gets another, or itself, of the same group."""
+    order = np.empty(len(groups), dtype=np.int64)
+    order[np.argsort(groups, kind="stable")] = np.lexsort((rng.random(len(groups)), groups))
+    return order
+
+
+def _interval_over_texts(values: np.ndarray, text: np.ndarray) -> Interval:
+    """The mean over places with an interval over texts: Student's t over the texts' means where they are fewer than ten."""
+    if len(np.unique(text)) >= 10:
+        return bootstrap_interval(values, clusters=text, n_resamples=500, seed=0)
+    means = pd.Series(values).groupby(text).mean()
+    few = t_interval(means)
+    mean = float(values.mean())  # over places: texts of different lengths count by their length
+    return Interval(mean, mean - few.estimate + few.low, mean - few.estimate + few.high)
 
 
 def _check(texts: Sequence[str], k: int, n_permutations: int) -> None:

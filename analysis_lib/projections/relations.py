@@ -1,34 +1,35 @@
 """What a list of token pairs relates: forms of a lemma, agreeing categories, prepositions with nouns.
 
-A head's top pairs (a, b) in embedding space are a list of left and right tokens. Each relation is a
-share of those pairs, and the same share is taken with the right column permuted within the list. The
-permutation keeps how often each token stands on each side, so a token that fills the list (a hub)
-raises the null as much as the list; what remains is the pairing itself. Two limits to read it by:
+A head's top pairs (a, b) in embedding space are a list of left and right tokens. Each relation is a share of those pairs, and the null
+is the same share with the right column permuted within the list. The permutation keeps how often each token stands on each side, so a
+token that fills the list (a hub) raises the null as much as the list; what remains is the pairing itself. It has two limits:
 
-- a permutation cannot tell a list of nouns from chance: if all tokens are nouns, every permuted pair
-  agrees too. What the *columns* hold is measured by embedding similarity within each column, against
-  random tokens of similar frequency;
-- with one distinct token on a side every permutation is the same list: null and share coincide, and
-  p is 1. `n_distinct_left` and `n_distinct_right` stand beside every row for that reason.
+- A permutation cannot tell a list of nouns from chance: if all tokens are nouns, every permuted pair agrees too. What the *columns*
+  hold is measured by the similarity of embeddings within each column, against random tokens of similar frequency.
+- With one distinct token on a side every permutation is the same list: null and share coincide, and p is 1. Every row therefore has
+  `n_distinct_left` and `n_distinct_right`.
 
-Categories are sets of readings out of context, and two tokens agree when their sets intersect (see
-`lexicon`). Categories that not every word has (case, number, person, government) are shares among
-the pairs in which both tokens have one; `n` is the number of such pairs. A form agrees with itself in
-everything, so two tokens of one form (`dom`, `Dom`) count for `same_form` alone; a pair search leaves
-such pairs out, and permuted lists may not profit from them. All p-values are one-sided,
-(1 + #{null >= observed}) / (1 + draws), uncorrected: correct them over the heads they are read from.
+Categories are sets of readings out of context, and two tokens agree when their sets intersect (see `lexicon`). Categories that not
+every word has (case, number, person, government) are shares among the pairs in which both tokens have one; `n` is the number of such
+pairs. A form agrees with itself in everything, so two tokens of one form (`dom`, `Dom`) count for `same_form` alone; a pair search leaves
+such pairs out, and permuted lists may not profit from them.
 
-Source: pairs of W_VO and W_QK after Dar et al. 2022 (arXiv 2209.02535), whose published notebooks
-judge them by eye; permutation p-values with the observed list counted after Phipson and Smyth 2010.
+P-values are one-sided and come from as many permutations as each test needs (`statistics.monte_carlo`). `head_relations` does not
+correct them; `correct_together` does, over everything that was looked at: all lists of all models times all relations.
+
+Source: pairs of W_VO and W_QK after Dar et al. 2022 (arXiv 2209.02535), whose published notebooks judge them by eye.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import joblib
 import numpy as np
 import pandas as pd
 
-from analysis_lib.projections.similarity import TokenSpace, against_null, check_settings
+from analysis_lib.projections.similarity import TokenSpace
+from analysis_lib.statistics import holm
+from analysis_lib.statistics.monte_carlo import adaptive_null
 from analysis_lib.vocabulary import Lexicon
 
 RELATIONS = (
@@ -44,81 +45,59 @@ RELATIONS = (
 SIMILARITIES = ("left_similarity", "right_similarity")
 
 
-def pair_relations(left_ids, right_ids, lexicon: Lexicon, groups) -> pd.DataFrame:
-    """Every relation for every pair.
-
-    Parameters
-    ----------
-    left_ids, right_ids : int [n_pairs]
-        Token ids, e.g. `TopPairs.left_ids` and `.right_ids`.
-    lexicon : Lexicon
-        Readings of the vocabulary, row = token id.
-    groups : int [vocab]
-        Equal where lower-cased forms agree (`Vocabulary.form_groups`).
-
-    Returns
-    -------
-    DataFrame [n_pairs, len(RELATIONS)] of nullable booleans
-        `same_form`; `same_lemma` (a lemma in common); `same_pos`; `same_case`, `same_number`,
-        `same_person`; `preposition_noun` (one token can be a preposition, the other a noun); `governed_case` (of
-        those, the preposition governs a case that the noun can have). NA where the relation does not apply: a
-        token unknown to the lexicon or without the category, or both tokens of one form (all but `same_form`).
-    """
-    pairs = _PairList.build(left_ids, right_ids, lexicon, groups)
-    columns = {}
-    for name in RELATIONS:
-        holds, applies = (table[pairs.left, pairs.right] for table in pairs.tables[name])
-        columns[name] = pd.arrays.BooleanArray(holds & applies, ~applies)
-    return pd.DataFrame(columns)
-
-
-def relation_shares(left_ids, right_ids, lexicon: Lexicon, groups) -> pd.DataFrame:
-    """Share of pairs in which each relation holds, among the `n` pairs it applies to.
-
-    Parameters as in `pair_relations`.
-
-    Returns
-    -------
-    DataFrame, index `relation`, columns `share` (0 to 1; NaN where n is 0) and `n` (pairs).
-    """
-    pairs = _PairList.build(left_ids, right_ids, lexicon, groups)
-    rows = {name: pairs.share(name) for name in RELATIONS}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["share", "n"]).rename_axis("relation")
-
-
 def permuted_null(
-    left_ids, right_ids, lexicon: Lexicon, groups, *, n_permutations: int = 1000, seed=0, interval: float = 0.95
+    left_ids,
+    right_ids,
+    lexicon: Lexicon,
+    groups,
+    *,
+    names: Sequence[str] = RELATIONS,
+    max_draws: int = 20_000,
+    seed: int | Sequence[int] = 0,
 ) -> pd.DataFrame:
-    """Shares beside those of the same list with its right column permuted.
+    """Shares of one list beside those of the same list with its right column permuted.
 
     Parameters
     ----------
-    left_ids, right_ids, lexicon, groups
-        As in `pair_relations`.
-    n_permutations : int
-        Permutations of the right column, drawn uniformly (the identity among them); one set serves all relations.
+    left_ids, right_ids : int array [pair]
+        Token ids, for example `TopPairs.left_ids` and `.right_ids`.
+    lexicon : Lexicon
+        Readings of the vocabulary; row = token id.
+    groups : int array [vocab]
+        Equal where lower-cased forms agree (`Vocabulary.form_groups`).
+    names : sequence of str
+        Some of `RELATIONS`.
+    max_draws : int
+        Permutations of the right column at most, drawn uniformly; one set serves all relations that still need it.
     seed : int or sequence of int
         Seed of `numpy.random.default_rng`.
-    interval : float
-        Central mass of the null between `null_low` and `null_high`, in (0, 1).
 
     Returns
     -------
-    DataFrame, index `relation`, columns `share n null_mean null_low null_high p n_pairs n_distinct_left
-    n_distinct_right`. Null and p are NaN where the relation applies to no pair. A permutation that leaves no
-    applicable pair is left out of the null.
+    DataFrame, index `relation`
+        `share` (0 to 1) of the `n` pairs that the relation applies to, `null_mean` and one-sided `p` (NaN where it applies to no pair),
+        `n_draws` (permutations made), and the sizes of the list: `n_pairs`, `n_distinct_left`, `n_distinct_right`.
+
+    Raises
+    ------
+    ValueError
+        Ids that are no rows of the lexicon, columns of different lengths, groups that do not fit, unknown names.
     """
-    check_settings(n_permutations, interval, "n_permutations")
+    unknown = [name for name in names if name not in RELATIONS]
+    if unknown:
+        raise ValueError(f"names: expected some of {', '.join(RELATIONS)}, found {unknown[0]!r}")
     pairs = _PairList.build(left_ids, right_ids, lexicon, groups)
+    shares = [pairs.share(name) for name in names]
     rng = np.random.default_rng(seed)
-    order = rng.permuted(np.tile(np.arange(len(pairs.left)), (n_permutations, 1)), axis=1)
-    permuted = pairs.right[order]  # [n_permutations, n_pairs]
-    rows = []
-    for name in RELATIONS:
-        share, n = pairs.share(name)
-        null = pairs.share_of_each(name, permuted)
-        rows.append({"relation": name, "share": share, "n": n} | against_null(share, null, interval))
-    return pd.DataFrame(rows).set_index("relation").assign(**pairs.sizes())
+
+    def draw(n_draws: int, tests: np.ndarray) -> np.ndarray:
+        order = rng.permuted(np.tile(np.arange(len(pairs.left), dtype=np.int32), (n_draws, 1)), axis=1)
+        return np.stack([pairs.shares_of_permuted(names[test], order) for test in tests], axis=1)
+
+    spans = [1 / n if n else 0.0 for _, n in shares]
+    nulls = adaptive_null([share for share, _ in shares], draw, max_draws=max_draws, spans=spans)
+    rows = [(name, share, n, null.mean, null.p, null.n_draws) for name, (share, n), null in zip(names, shares, nulls, strict=True)]
+    return pd.DataFrame(rows, columns=["relation", *_MEASURED]).set_index("relation").assign(**pairs.sizes())
 
 
 def head_relations(
@@ -128,59 +107,98 @@ def head_relations(
     *,
     embedding=None,
     keep=None,
-    n_permutations: int = 1000,
+    names: Sequence[str] = RELATIONS,
+    max_draws: int = 20_000,
+    max_similarity_draws: int = 2_000,
     seed: int = 0,
-    interval: float = 0.95,
     rank_window: int = 200,
+    n_jobs: int = 1,
 ) -> pd.DataFrame:
-    """All relations of all heads, each beside its null.
+    """Relations of all heads, each beside its null.
 
     Parameters
     ----------
     pairs_by_head : mapping {(layer, head): pairs}
         `pairs` has `left_ids` and `right_ids` (a `TopPairs`). Each head has random numbers of its own, drawn from
-        (seed, layer, head): its rows do not depend on which other heads are there.
-    lexicon, groups
-        As in `pair_relations`.
-    embedding, keep, rank_window
-        As in `similarity.similarity_null`; without `embedding` the rows of `SIMILARITIES` are left out.
-    n_permutations, seed, interval
-        As in `permuted_null`; also the number of random draws for the similarities.
+        (seed, layer, head), so its rows do not depend on which other heads are there.
+    lexicon, groups, names, max_draws
+        As in `permuted_null`.
+    max_similarity_draws : int
+        Random draws for a similarity at most. They cost more than permutations and their tail is smooth, so fewer will do.
+    embedding : float array [vocab, d_model], optional
+        Token embeddings. With them a head has two rows more, `SIMILARITIES`: the mean cosine between the distinct tokens of each column
+        (`share`) beside that of random kept tokens (see `similarity`).
+    keep : bool array [vocab], optional
+        The tokens that lists were chosen from; all by default.
+    seed : int
+    rank_window : int
+        How many ranks away the random tokens of the similarities may come from.
+    n_jobs : int
+        Threads, as joblib counts them; results do not depend on it.
 
     Returns
     -------
-    DataFrame, tidy: `layer head relation share n null_mean null_low null_high p n_pairs n_distinct_left
-    n_distinct_right`, a row for each head and relation, in the order of the mapping.
+    DataFrame
+        A row for each head and relation, in the order of the mapping: `layer head relation share n null_mean p n_draws n_pairs
+        n_distinct_left n_distinct_right`, and `excess`, the share less the null's mean. P-values are not corrected.
+
+    Raises
+    ------
+    ValueError
+        No heads; see also `permuted_null` and `TokenSpace`.
     """
-    check_settings(n_permutations, interval, "n_permutations")
-    space = None if embedding is None else TokenSpace.build(embedding, keep)
-    frames = []
-    for (layer, head), pairs in pairs_by_head.items():
-        table = permuted_null(
-            pairs.left_ids,
-            pairs.right_ids,
-            lexicon,
-            groups,
-            n_permutations=n_permutations,
-            seed=[seed, layer, head],
-            interval=interval,
-        ).reset_index()
-        if space is not None:
-            rows = []
-            for side, name in enumerate(("left_ids", "right_ids")):
-                rng = np.random.default_rng([seed, layer, head, side])
-                ranks = space.ranks(getattr(pairs, name), name)
-                found = space.against_random(ranks, n_permutations, rng, rank_window, interval)
-                rows.append({"relation": SIMILARITIES[side]} | found | table.iloc[0][_SIZES].to_dict())
-            table = pd.concat([table, pd.DataFrame(rows)], ignore_index=True)
-        table.insert(0, "layer", layer)
-        table.insert(1, "head", head)
-        frames.append(table)
-    if not frames:
+    if not pairs_by_head:
         raise ValueError("pairs_by_head is empty; expected at least one (layer, head)")
-    return pd.concat(frames, ignore_index=True)
+    space = None if embedding is None else TokenSpace.build(embedding, keep)
+
+    def table_of(layer: int, head: int, pairs) -> pd.DataFrame:
+        key = [seed, layer, head]
+        table = permuted_null(pairs.left_ids, pairs.right_ids, lexicon, groups, names=names, max_draws=max_draws, seed=key).reset_index()
+        if space is not None:
+            table = pd.concat([table, _similarity_rows(pairs, space, key, max_similarity_draws, rank_window)], ignore_index=True)
+        return table.assign(layer=layer, head=head)
+
+    with joblib.parallel_config(backend="threading"):
+        frames = joblib.Parallel(n_jobs)(joblib.delayed(table_of)(*head, pairs) for head, pairs in pairs_by_head.items())
+    whole = pd.concat(frames, ignore_index=True)
+    return whole[["layer", "head", *frames[0].columns[:-2]]].assign(excess=whole["share"] - whole["null_mean"])
 
 
+def _similarity_rows(pairs, space: TokenSpace, key: list[int], max_draws: int, rank_window: int) -> pd.DataFrame:
+    """The rows of `SIMILARITIES` of one head."""
+    ranks = [space.ranks(getattr(pairs, side), side) for side in ("left_ids", "right_ids")]
+    sizes = dict(zip(_SIZES, (len(pairs.left_ids), *map(len, ranks)), strict=True))
+    rows = []
+    for side, (name, places) in enumerate(zip(SIMILARITIES, ranks, strict=True)):
+        share, null = space.against_random(places, np.random.default_rng([*key, side]), max_draws, rank_window)
+        rows.append((name, share, len(places), null.mean, null.p, null.n_draws))
+    return pd.DataFrame(rows, columns=["relation", *_MEASURED]).assign(**sizes)
+
+
+def correct_together(tables: Mapping[str, pd.DataFrame], label: str = "model", level: float = 0.05) -> pd.DataFrame:
+    """Several tables of relations as one family of tests.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        Each with a column `p`, as `head_relations` gives it: every list and every relation that was looked at. NaN, where there was
+        nothing to test, counts as a test without effect.
+    label : str
+        Name of the column for the mapping's keys.
+    level : float
+        Chance of one false finding or more in the whole family.
+
+    Returns
+    -------
+    DataFrame
+        All rows, with `label`, `p_holm` (corrected over all of them by Holm's method) and `passes` (`p_holm` below the level).
+    """
+    whole = pd.concat([table.assign(**{label: key}) for key, table in tables.items()], ignore_index=True)
+    whole["p_holm"] = holm(whole["p"].fillna(1.0))
+    return whole.assign(passes=whole["p_holm"] < level)
+
+
+_MEASURED = ["share", "n", "null_mean", "p", "n_draws"]
 _SIZES = ["n_pairs", "n_distinct_left", "n_distinct_right"]
 
 
@@ -210,15 +228,15 @@ class _PairList:
         n = int(applies[self.left, self.right].sum())
         return (float((holds & applies)[self.left, self.right].sum() / n) if n else np.nan), n
 
-    def share_of_each(self, name: str, permuted: np.ndarray) -> np.ndarray:
-        """Share for each row of `permuted` [n_permutations, n_pairs]; NaN where it applies to no pair."""
-        holds, applies = self.tables[name]
-        if holds.size == 0:
-            return np.full(len(permuted), np.nan)
-        place = self.left * holds.shape[1] + permuted
-        hits = (holds & applies).ravel()[place].sum(axis=1)
-        n = np.full(len(permuted), place.shape[1]) if applies.all() else applies.ravel()[place].sum(axis=1)
-        return np.divide(hits, n, out=np.full(len(permuted), np.nan), where=n > 0)
+    def shares_of_permuted(self, name: str, order: np.ndarray) -> np.ndarray:
+        """Share for each order of the right column, [draw, pair]; NaN where the relation applies to no pair."""
+        if not len(self.left):
+            return np.full(len(order), np.nan)
+        holds, applies = (table[self.left][:, self.right].astype(np.uint8) for table in self.tables[name])  # [pair, pair]
+        place = order + np.arange(len(self.left), dtype=np.int32) * len(self.left)
+        hits = np.take(holds * applies, place).sum(axis=1)
+        n = np.full(len(order), len(self.left)) if applies.all() else np.take(applies, place).sum(axis=1)
+        return np.divide(hits, n, out=np.full(len(order), np.nan), where=n > 0)
 
     def sizes(self) -> dict[str, int]:
         shape = self.tables["same_form"][0].shape

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy.stats
 from scipy.sparse import csr_array
 
 from analysis_lib.statistics import holm
@@ -142,7 +143,7 @@ def passing(table: pd.DataFrame, level: float = 0.05) -> pd.DataFrame:
     table : DataFrame
         From `alike_lists`.
     level : float
-        Of `p_holm`.
+        Bound of `p_holm` for a list to pass.
 
     Returns
     -------
@@ -232,7 +233,7 @@ class _Lists:
         return cls(ids, _first_of_form(form_groups[ids]), kept, low, width)
 
     def score(self, kind: TokenKind) -> pd.DataFrame:
-        """One row a list: the best feature of the kind."""
+        """The best feature of the kind, one row for each list."""
         blocks = [self._score_block(kind, start) for start in range(0, len(self.ids), LISTS_AT_ONCE)]
         found = pd.concat(blocks, ignore_index=True).sort_values(["list", "p", "feature"], kind="stable")
         best = found.drop_duplicates("list").set_index("list").reindex(range(len(self.ids)))
@@ -288,18 +289,13 @@ def count_tail(chances: np.ndarray, counts: np.ndarray) -> np.ndarray:
     -------
     float array [n]
     """
-    n, k = chances.shape
-    weight = np.zeros((n, k + 1))  # P(sum = j) after the draws so far
-    weight[:, 0] = 1
-    for chance in chances.T[:, :, None]:
-        weight[:, 1:] = weight[:, 1:] * (1 - chance) + weight[:, :-1] * chance
-        weight[:, :1] *= 1 - chance
-    reached = np.arange(k + 1) >= np.asarray(counts)[:, None]
-    return np.minimum(1, (weight * reached).sum(axis=1))
+    chances = np.asarray(chances, dtype=float)
+    # As many or more hits are as few or fewer misses: the lower tail has no cancellation, however small it is.
+    return np.minimum(1, scipy.stats.poisson_binom.cdf(chances.shape[1] - np.asarray(counts), 1 - chances))
 
 
 def _first_of_form(forms: np.ndarray) -> np.ndarray:
-    """True where a row holds a number for the first time."""
+    """True at the first place where a row holds a number."""
     order = np.argsort(forms, axis=1, kind="stable")
     ordered = np.take_along_axis(forms, order, axis=1)
     first = np.ones(forms.shape, dtype=bool)

@@ -76,7 +76,7 @@ def top_tokens(vectors: ArrayLike | Tensor, W_U: ArrayLike | Tensor, k: int = 30
     vectors : array or tensor [n, d_model]
         For example every key and value of a model.
     W_U : array or tensor [d_model, vocab]
-        Unembedding, or an embedding turned round.
+        Unembedding, or a transposed embedding.
     k : int
         Tokens a vector; at most as many as are kept come back.
     keep : bool array [vocab], optional

@@ -1,6 +1,7 @@
 """Intervals, p-values with their corrections, and figures by layer that carry their intervals with them.
 
-`intervals`, `pvalues` and `profiles` hold one of these each; `selection` measures on one draw what was chosen on another.
+`intervals`, `pvalues` and `profiles` hold one of these each; `monte_carlo` finds p-values small enough to survive a correction, and
+`selection` measures on one draw what was chosen on another.
 """
 
 from analysis_lib.statistics.intervals import (

@@ -23,7 +23,6 @@ from analysis_lib.projections import (
     top_tokens,
     vo_factors,
 )
-from analysis_lib.projections.overlap import paired_overlap, topk_recall
 from tests.support import tiny, tiny_minigpt
 
 
@@ -220,11 +219,10 @@ def test_wrong_top_tokens_are_named(arguments, message):
 # Sets
 
 
-def test_overlap_and_recall_by_counting():
+def test_overlap_by_counting():
     a = [[1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4]]
     b = [[4, 3, 2, 1], [3, 4, 5, 6], [5, 6, 7, 8]]
     np.testing.assert_allclose(top_overlap(a, b), [1, 2 / 6, 0])
-    np.testing.assert_allclose(topk_recall(a, b), [1, 0.5, 0])
     np.testing.assert_allclose(top_overlap([[1, 2]], [[2, 3, 4]]), [1 / 4])
 
 
@@ -233,44 +231,63 @@ def test_wrong_sets_are_named():
         top_overlap([[1, 1]], [[1, 2]])
     with pytest.raises(ValueError, match="as many rows"):
         top_overlap([[1, 2]], [[1, 2], [3, 4]])
-    with pytest.raises(ValueError, match="equally many ids a row, found 2 and 1"):
-        topk_recall([[1, 2]], [[1]])
+
+
+def lists_of(vectors, W_U, k):
+    return top_tokens(vectors, W_U, k).ids
 
 
 def test_paired_parameters_are_found_and_shuffled_ones_are_not():
     rng = np.random.default_rng(0)
-    keys = rng.normal(size=(40, 16))
-    found = paired_overlap(keys, keys + 0.3 * rng.normal(size=keys.shape), rng.normal(size=(16, 500)), k=50)
+    keys, W_U = rng.normal(size=(40, 16)), rng.normal(size=(16, 500))
+    found = shuffled_overlap(lists_of(keys, W_U, 50), lists_of(keys + 0.3 * rng.normal(size=keys.shape), W_U, 50))
     assert found.real.shape == (40,)
     assert found.shuffled.shape == (10, 40)
     assert found.real.min() > found.shuffled.mean() + 0.2
     assert found.shuffled.mean() == pytest.approx(50 / (2 * 500 - 50), abs=0.02)  # two random sets of 50
+    np.testing.assert_allclose(found.excess, found.real - found.shuffled.mean(axis=0))
+    assert found.beyond(0.999) == 1
+    assert shuffled_overlap(lists_of(keys, W_U, 50), lists_of(rng.normal(size=keys.shape), W_U, 50)).beyond(0.999) < 0.1
 
 
 def test_shuffles_never_pair_a_neuron_with_itself():
     """With identical keys and values a fixed point would score 1."""
-    rng = np.random.default_rng(0)
-    keys, W_U = 100 * np.eye(5), rng.normal(size=(5, 5)) + 100 * np.eye(5)
-    found = paired_overlap(keys, keys, W_U, k=1, n_shuffles=200)
+    ids = np.arange(5)[:, None]
+    found = shuffled_overlap(ids, ids, n_shuffles=200)
     assert (found.real == 1).all()
     assert (found.shuffled == 0).all()
-    again = paired_overlap(keys, keys, W_U, k=1, n_shuffles=200)
-    np.testing.assert_array_equal(found.shuffled, again.shuffled)
+    np.testing.assert_array_equal(found.shuffled, shuffled_overlap(ids, ids, n_shuffles=200).shuffled)
 
 
-def test_overlap_of_lists_found_already_is_the_same():
+def test_shuffles_stay_in_their_layer():
+    """Layers with tokens of their own: a value of another layer would share nothing."""
+    ids = np.arange(12).reshape(6, 2) // 6 * 10 + np.arange(2)  # neurons of a layer all have the same two tokens
+    assert (shuffled_overlap(ids, ids, n_layers=2).shuffled == 1).all()
+    assert (shuffled_overlap(ids, ids, n_layers=1).shuffled < 1).any()
+
+
+def test_each_layer_is_shuffled_as_if_it_were_alone():
     rng = np.random.default_rng(8)
-    keys, values, W_U = rng.normal(size=(9, 6)), rng.normal(size=(9, 6)), rng.normal(size=(6, 40))
-    lists = [top_tokens(vectors, W_U, k=7).ids for vectors in (keys, values)]
-    for ours, theirs in zip(shuffled_overlap(*lists, seed=3), paired_overlap(keys, values, W_U, k=7, seed=3), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    ids = [lists_of(rng.normal(size=(18, 6)), rng.normal(size=(6, 40)), 7) for _ in range(2)]
+    both = shuffled_overlap(*ids, n_layers=2, seed=3)
+    second = shuffled_overlap(*(side[9:] for side in ids), seed=4)
+    np.testing.assert_array_equal(both.real[9:], second.real)
+    np.testing.assert_array_equal(both.shuffled[:, 9:], second.shuffled)
+    table = both.by_layer(2, n_resamples=50)
+    assert table["layer"].tolist() == [0, 1]
+    np.testing.assert_allclose(table["estimate"], [both.real[:9].mean(), both.real[9:].mean()])
+    np.testing.assert_allclose(table["shuffled"], [both.shuffled[:, :9].mean(), both.shuffled[:, 9:].mean()])
+    assert (table["low"] <= table["estimate"]).all()
 
 
-def test_paired_overlap_of_unpaired_arguments():
-    with pytest.raises(ValueError, match=r"found \(3, 2\) and \(2, 2\)"):
-        paired_overlap(np.ones((3, 2)), np.ones((2, 2)), np.ones((2, 9)))
-    with pytest.raises(ValueError, match="two neurons"):
-        paired_overlap(np.ones((1, 2)), np.ones((1, 2)), np.ones((2, 9)))
+def test_overlap_of_unpaired_arguments():
+    ids = np.zeros((3, 1), int)
+    with pytest.raises(ValueError, match="found 3 and 2 lists"):
+        shuffled_overlap(ids, ids[:2])
+    with pytest.raises(ValueError, match="expected 2 layers .* found 3 and 3"):
+        shuffled_overlap(ids, ids, n_layers=2)
+    with pytest.raises(ValueError, match="two at least"):
+        shuffled_overlap(ids[:1], ids[:1])
 
 
 def test_a_hub_shows_in_the_number_of_distinct_tokens():

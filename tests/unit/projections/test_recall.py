@@ -1,7 +1,10 @@
 """Recall of projections on text: planted models where the prediction is exact, or where it says nothing."""
 
+import itertools
+
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 from analysis_lib import weights as weights_module
@@ -40,8 +43,9 @@ def test_head_recall_is_one_where_the_head_reads_one_token_and_nothing_else(toke
     found = recall.head_recall(loaded_with(model, tokenizer), single_tokens(tokenizer), layer_norm_factors, k=20)
     assert len(found) == 2
     np.testing.assert_allclose(found["recall"], 1.0)
-    assert (found["control"] < 0.9).all()
-    assert (found["p"] <= 1 / 21 + 1e-12).all()
+    assert (found["control_anywhere"] < 0.9).all()
+    assert (found["control"] == 1).all()  # texts of one token: there is no other place to compare with
+    assert (found["p"] == 1).all()
 
 
 def test_head_recall_of_another_models_weights_is_the_controls(tokenizer):
@@ -84,6 +88,61 @@ def test_value_recall_has_a_row_a_layer_and_its_interval_holds_the_mean(tokenize
     assert list(found["layer"]) == [0, 1, 2]
     assert (found["low"] <= found["recall"]).all()
     assert (found["recall"] <= found["high"]).all()
+
+
+def test_a_shared_topic_is_no_excess():
+    """Each text has a topic, from which both what is predicted and what is written are drawn: no place says anything of itself."""
+    rng = np.random.default_rng(0)
+    text = np.repeat(np.arange(30), 12)
+    topics = np.array([rng.choice(1000, 40, replace=False) for _ in range(30)])
+    predicted, written = (np.array([rng.choice(topics[t], 10, replace=False) for t in text]) for _ in range(2))
+    found = recall._against_permuted(predicted, written, text, n_permutations=50, seed=1)
+    assert found["recall"] - found["control_anywhere"] > 0.2  # what a permutation across texts takes for a finding
+    assert abs(found["excess"]) < 0.02
+    assert found["p"] > 0.05
+    predicted[:, :3] = written[:, :3] = 1000 + np.arange(3 * len(text)).reshape(-1, 3)  # three of ten tokens are the place's own
+    again = recall._against_permuted(predicted, written, text, n_permutations=50, seed=1)
+    assert again["excess"] > 0.1
+    assert again["p"] == 1 / 51
+
+
+def test_shared_tokens_by_counting():
+    predicted, written = np.array([[1, 2, 3], [7, 8, 9]]), np.array([[3, 2, 1], [1, 5, 9]])
+    np.testing.assert_array_equal(recall.shared_tokens(predicted, written), [[3, 1], [0, 1]])
+    with pytest.raises(ValueError, match=r"got \(2, 3\) and \(2, 2\)"):
+        recall.shared_tokens(predicted, written[:, :2])
+
+
+def test_controls_are_the_means_over_all_permutations():
+    rng = np.random.default_rng(2)
+    predicted, written = (np.array([rng.choice(12, 4, replace=False) for _ in range(5)]) for _ in range(2))
+    text = np.array([0, 0, 0, 1, 1])
+    found = recall._against_permuted(predicted, written, text, n_permutations=10, seed=0)
+    orders = [np.array(order) for order in itertools.permutations(range(5))]
+    means = [np.mean([len(set(predicted[o]) & set(written[i])) for i, o in enumerate(order)]) / 4 for order in orders]
+    within = [mean for mean, order in zip(means, orders, strict=True) if (text[order] == text).all()]
+    assert len(within) == 12
+    assert found["control"] == pytest.approx(np.mean(within))
+    assert found["control_anywhere"] == pytest.approx(np.mean(means))
+
+
+def test_places_stay_in_their_text():
+    rng = np.random.default_rng(0)
+    text = rng.integers(0, 5, 60)
+    order = recall.permuted_within(text, rng)
+    assert sorted(order) == list(range(60))
+    np.testing.assert_array_equal(text[order], text)
+    assert (order != np.arange(60)).any()
+
+
+def test_few_texts_have_a_t_interval():
+    """Five texts: the bootstrap over them covers too little, Student's t is wider."""
+    values, text = np.repeat([0.1, 0.2, 0.3, 0.4, 0.5], 3), np.repeat(np.arange(5), 3)
+    found = recall._interval_over_texts(values, text)
+    half = scipy.stats.t.ppf(0.975, 4) * np.std([0.1, 0.2, 0.3, 0.4, 0.5], ddof=1) / np.sqrt(5)
+    np.testing.assert_allclose(found, [0.3, 0.3 - half, 0.3 + half])
+    many = recall._interval_over_texts(np.tile(values, 4), np.repeat(np.arange(20), 3))
+    assert many.high - many.low < found.high - found.low
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,13 @@ def test_tail_of_unequal_chances_by_enumeration():
     np.testing.assert_allclose(shared_features.count_tail(np.tile(chances, (5, 1)), np.arange(5)), expected, atol=1e-15)
 
 
+def test_tails_keep_their_precision_far_out():
+    """Twenty draws that all hit: the product of their chances, which 1 - P(fewer) would round to zero."""
+    chances = np.linspace(0.001, 0.02, 20)[None]
+    assert shared_features.count_tail(chances, np.array([20]))[0] == pytest.approx(chances.prod(), rel=1e-9)
+    assert shared_features.count_tail(np.zeros((0, 20)), np.zeros(0, int)).shape == (0,)
+
+
 def test_random_lists_do_not_pass(small):
     rng = np.random.default_rng(1)
     lists = np.array([rng.choice(len(small.texts), 20, replace=False) for _ in range(2000)])

@@ -1,0 +1,65 @@
+"""A model beside everything that reads its weights as words, and the two models that learned nothing it is compared with."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from analysis_lib import models
+from analysis_lib.models import LoadedModel
+from analysis_lib.projections.shared_features import word_tokens
+from analysis_lib.vocabulary import Lexicon, Vocabulary
+from analysis_lib.weights import TransformerWeights, extract
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """A model's weights with its own vocabulary and what the dictionary says of each token.
+
+    Attributes
+    ----------
+    loaded : LoadedModel
+    weights : TransformerWeights
+    vocabulary : Vocabulary
+    lexicon : Lexicon
+        Row = token id.
+    keep : bool array [vocab]
+        Tokens that lists are made of: whole words that the dictionary knows, with or without numbers.
+    """
+
+    loaded: LoadedModel
+    weights: TransformerWeights
+    vocabulary: Vocabulary
+    lexicon: Lexicon
+    keep: np.ndarray
+
+    @classmethod
+    def of(cls, loaded: LoadedModel, numbers: bool = False) -> "Reader":
+        """Extract a model's weights and look up every token.
+
+        Parameters
+        ----------
+        loaded : LoadedModel
+            With a tokenizer.
+        numbers : bool
+            Keep numbers (*1863*, *XIX*) beside words.
+        """
+        weights = extract(loaded)
+        vocabulary = loaded.vocabulary
+        lexicon = Lexicon.from_forms(vocabulary.text)
+        words = vocabulary.keep(words=True, whole_words=True) & lexicon.known
+        return cls(loaded, weights, vocabulary, lexicon, word_tokens(vocabulary, lexicon) if numbers else words)
+
+    def untrained(self, seed: int = 0) -> TransformerWeights:
+        """Weights of the same configuration before training, embeddings included."""
+        return extract(models.untrained_like(self.loaded, seed=seed))
+
+    def random_heads(self, seed: int = 0) -> TransformerWeights:
+        """The trained embeddings with head matrices drawn from a normal distribution.
+
+        A trained embedding groups words by itself, so whatever direction one looks in, alike words come out together. What a head has
+        learned is what its lists show beyond those of such heads.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        drawn = {name: torch.randn(getattr(self.weights, name).shape, generator=generator) for name in ("W_Q", "W_K", "W_V", "W_O")}
+        return replace(self.weights, **drawn)

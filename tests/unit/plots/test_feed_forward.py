@@ -1,0 +1,44 @@
+"""Figures of neurons draw, are labelled, and take one layer as well as forty-eight."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis_lib import plots
+from tests.support.figures import texts_of
+
+
+@pytest.mark.parametrize("layers", [1, 48])
+def test_overlaps_by_layer(layers):
+    table = pd.DataFrame(
+        {"model": "gpt2", "pair": "key, value", "layer": range(layers), "estimate": 0.2, "low": 0.1, "high": 0.3, "shuffled": 0.1}
+    )
+    figure = plots.overlaps_by_layer(table, {"key, value": "black"}, {"gpt2": "GPT-2"})
+    assert all(word in texts_of(figure) for word in ("GPT-2", "layer", "mean Jaccard index", "key, value"))
+    assert figure.axes[0].get_xticks()[0] == 0
+    assert len(figure.axes[0].get_xticks()) <= 13
+
+
+@pytest.mark.parametrize("layers", [1, 48])
+def test_percent_maps(layers):
+    columns = [f"{side}{layer}" for side in "KV" for layer in range(layers)] + ["rand."]
+    table = pd.DataFrame(np.linspace(0, 0.2, 2 * len(columns)).reshape(2, -1), index=["any kind", "case"], columns=columns)
+    assert all(word in texts_of(plots.percent_maps({"GPT-2": table})) for word in ("GPT-2", "any kind", "case", "K0"))
+
+
+@pytest.mark.parametrize("rows", [1, 16])
+def test_counts_against_chance(rows):
+    tokens = "mego swego własnego twego dobrego twojego swojego ludzkiego"
+    table = pd.DataFrame({"shared": ["ending: -go"] * rows, "count": 16, "size": 20, "expected": 0.3, "tokens": tokens})
+    figure = plots.counts_against_chance({"GPT-2": table, "HerBERT": table}, {"GPT-2": "blue", "HerBERT": "red"}, words=20)
+    shown = texts_of(figure)
+    assert all(word in shown for word in ("GPT-2", "HerBERT", "ending: -go", "mego swego własnego …", "by chance", "GPT-2's list"))
+    assert "twojego" not in shown
+
+
+def test_survival():
+    samples = {"own": (np.array([0.0, 0.1, 0.2]), "blue", "-"), "shuffled": (np.zeros((10, 3)), "gray", "--")}
+    figure = plots.survival({"GPT-2": samples}, "Jaccard index", "share of neurons")
+    assert all(word in texts_of(figure) for word in ("GPT-2", "Jaccard index", "share of neurons", "own", "shuffled"))
+    first = figure.axes[0].lines[0]
+    np.testing.assert_allclose(first.get_ydata(), [1, 2 / 3, 1 / 3])

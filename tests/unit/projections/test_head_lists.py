@@ -1,0 +1,125 @@
+"""The lists of all heads: searched as one head is, counted by hand, and shown with what they are."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+pytest.importorskip("morfeusz2")
+
+from analysis_lib.models import LoadedModel
+from analysis_lib.projections import TopPairs, head_lists, qk_factors, top_pairs, vo_factors
+from analysis_lib.projections.readers import Reader
+from analysis_lib.projections.relations import correct_together
+from tests.support import tiny
+
+
+@pytest.fixture(scope="module")
+def reader():
+    tokenizer = tiny.byte_level_tokenizer()
+    model = tiny.gpt2(vocab=len(tokenizer), layers=2, heads=2)
+    return Reader.of(LoadedModel(model=model, tokenizer=tokenizer, name="tiny", source="folder", identifier="tiny", revision="0"))
+
+
+def pairs_of(left, right):
+    return TopPairs(np.array(left), np.array(right), np.zeros(len(left)))
+
+
+def test_a_reader_keeps_words_that_the_dictionary_knows(reader):
+    assert reader.keep.any()
+    assert (reader.lexicon.known | ~reader.keep).all()
+    assert reader.vocabulary.keep(words=True, whole_words=True)[reader.keep].all()
+    with_numbers = Reader.of(reader.loaded, numbers=True).keep
+    assert all(reader.vocabulary.text[i].isalnum() for i in np.flatnonzero(with_numbers))
+
+
+def test_controls_that_learned_nothing(reader):
+    random = reader.random_heads(seed=3)
+    torch.testing.assert_close(random.W_E, reader.weights.W_E)
+    assert not torch.allclose(random.W_V, reader.weights.W_V)
+    torch.testing.assert_close(random.W_V, reader.random_heads(seed=3).W_V)
+    assert (random.W_V != reader.random_heads(seed=4).W_V).any()
+    fresh = reader.untrained(seed=1)
+    assert fresh.W_E.shape == reader.weights.W_E.shape
+    assert not torch.allclose(fresh.W_E, reader.weights.W_E)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_every_head_is_searched_in_its_reading(reader, n_jobs):
+    found = head_lists.head_pairs(reader, "VO", "unit", k=7, n_jobs=n_jobs)
+    assert list(found) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    factors = vo_factors(reader.weights, 1, 0, embedding="layer_norm", unembedding="unit")
+    alone = top_pairs(*factors, 7, reader.keep, reader.keep, reader.vocabulary.form_groups)
+    np.testing.assert_array_equal(found[1, 0].left_ids, alone.left_ids)
+    random = reader.random_heads()
+    other = head_lists.head_pairs(reader, "QK", "raw", random, k=7)
+    alone = top_pairs(*qk_factors(random, 0, 1), 7, reader.keep, reader.keep, reader.vocabulary.form_groups)
+    np.testing.assert_array_equal(other[0, 1].scores, alone.scores)
+
+
+@pytest.mark.parametrize(("matrix", "reading", "message"), [("OV", "raw", "matrix: .* 'OV'"), ("QK", "unit", "reading: .* 'unit' for QK")])
+def test_unknown_readings_are_named(reader, matrix, reading, message):
+    with pytest.raises(ValueError, match=message):
+        head_lists.head_pairs(reader, matrix, reading)
+
+
+def test_lists_are_described_and_those_that_pass_are_shown(reader):
+    lists = {matrix: head_lists.head_pairs(reader, matrix, "raw", k=10) for matrix in ("VO", "QK")}
+    table = head_lists.describe_lists(reader, lists, names=["same_pos", "same_case"], max_draws=100, max_similarity_draws=100)
+    assert len(table) == 2 * 4 * 4  # matrices, heads, two relations and two similarities
+    family = correct_together({"tiny": table})
+    assert not head_lists.passing_lists(family, {"same_pos": "part of speech"}).to_numpy().any()
+    family["passes"] = (family["relation"] == "same_pos") & (family["layer"] == 1)
+    shown = head_lists.passing_table(family, {"tiny": reader}, {"tiny": lists}, {"tiny": lists}, ["same_pos", "same_case"], rows=2)
+    assert sorted(shown["list"]) == ["QK L1H0", "QK L1H1", "VO L1H0", "VO L1H1"]
+    row = shown[shown["list"] == "VO L1H0"].iloc[0]
+    pairs, text = lists["VO"][1, 0], reader.vocabulary.text
+    assert row["pairs"] == ", ".join(f"{text[pairs.left_ids[i]]} → {text[pairs.right_ids[i]]}" for i in range(2))
+    same = family.query("matrix == 'VO' and layer == 1 and head == 0 and relation == 'same_pos'").iloc[0]
+    assert row["share"] == same["share"]
+    assert (row["other excess"] == pytest.approx(same["excess"], abs=0.2)) or np.isnan(same["excess"])
+    assert head_lists.passing_table(family.assign(passes=False), {}, {}, {}, ["same_pos"]).empty
+
+
+def test_a_list_that_passes_twice_counts_once():
+    family = pd.DataFrame(
+        [
+            ("a", "VO", 0, 0, "case", True),
+            ("a", "VO", 0, 0, "lemma", True),
+            ("a", "QK", 0, 0, "lemma", True),
+            ("a", "QK", 0, 1, "other", True),
+            ("b", "QK", 0, 1, "case", False),
+        ],
+        columns=["model", "matrix", "layer", "head", "relation", "passes"],
+    )
+    counts = head_lists.passing_lists(family, {"case": "Case", "lemma": "Lemma"})
+    assert counts["a"].to_dict() == {"Case": 1, "Lemma": 2, "any of these": 2}
+    assert counts["b"].tolist() == [0, 0, 0]
+
+
+def test_distinct_and_hidden_tokens_are_counted():
+    found = {(0, 0): pairs_of([1, 1, 2, 3], [0, 4, 4, 4]), (0, 1): pairs_of([1, 1, 1, 1], [0, 2, 3, 4])}
+    assert head_lists.distinct_left(found).tolist() == [3, 1]
+    visible = np.array([True, True, True, True, False])
+    assert head_lists.hidden_share(found, visible) == pytest.approx((3 / 4 + 1 / 4) / 2)
+
+
+def test_shown_pairs():
+    vocabulary = SimpleNamespace(text=np.array(["a", "b"], dtype=object))
+    assert head_lists.shown_pairs(pairs_of([0, 1], [1, 0]), vocabulary, rows=1) == ["a → b"]
+
+
+def test_layers_have_t_intervals():
+    """Six heads: the half width is Student's, which a bootstrap over six values falls short of."""
+    values = [0.1, 0.2, 0.3, 0.4, 0.5, 0.9]
+    table = pd.DataFrame(
+        {"matrix": "VO", "relation": "case", "layer": [0] * 6 + [1] * 6 + [2], "head": 0, "excess": [*values, *values, 1.0]}
+    )
+    found = head_lists.layer_means(table)
+    assert found["layer"].tolist() == [0, 1]  # a single head has no interval
+    assert found["depth"].tolist() == [0, 0.5]
+    half = 2.570582 * np.std(values, ddof=1) / np.sqrt(6)  # t quantile for 5 degrees of freedom
+    assert (found["high"] - found["mean"]).tolist() == pytest.approx([half, half], rel=1e-5)
+    assert found["n"].tolist() == [6, 6]
