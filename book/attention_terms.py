@@ -207,10 +207,8 @@ plots.terms_by_head(losses, null["share"][:0], "rise of the loss [nats]", logari
 # over rows by distance from query to key, row means removed. The term depends on positions alone, so no sampling is involved.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The position-position term of the layer-0 heads by distance from query to key (0: the query itself), each row's mean removed. The head with the highest previous-token score of each model is drawn thick and named.", "name": "fig-terms-profiles"}, "image": {"alt": "Two panels of lines from distance 0 to 12; the thick line of each panel is the model's previous-token head."}}
-profiles = {
-    name: {report.head_name(0, head): line for head, line in enumerate(term_contrasts.by_distance(terms[name, 0][3, 0]).numpy())}
-    for name in ids
-}
+by_distance = {name: term_contrasts.mean_by_distance(attention_terms.row_centred(terms[name, 0][3, 0])).numpy() for name in ids}
+profiles = {name: {report.head_name(0, head): line for head, line in enumerate(lines)} for name, lines in by_distance.items()}
 marked = {name: report.head_name(0, previous[name]) for name in ids}
 plots.offset_profiles(profiles, marked, dict.fromkeys(ids, plots.CYCLE[1]), "position-position [nats]");
 

@@ -257,7 +257,7 @@ report.table(
 
 # %% [markdown]
 # The virtual head of the circuit's own pair adds nothing to the right symbol, and the mechanism says why. From the second occurrence the induction head goes to the place after the first, and the
-# previous-token head from there one place back, to the *same* token. Their virtual head finds duplicate tokens, which does not help to predict the next symbol: the circuit composes *patterns*, not values.
+# previous-token head from there one place back, to the *same* token. Their virtual head is a head of duplicate tokens (score {glue:text}`ind-pair-duplicate`), which does not help to predict the next symbol: the circuit composes *patterns*, not values.
 #
 # ## How it forms
 #
@@ -400,12 +400,15 @@ findings = {
 report.glue_frame(pd.Series(findings, dtype=object), "ind")
 
 # %% tags=["remove-cell"]
+virtual = [circuits.virtual_patterns(p)[None, first, [second]] for p in patterns["toy", "trained"][1]]
+duplicate = scoreboard.duplicate_token_scores(virtual, probe.ids, per_sequence=True, rows=probe.predictable)
 words = {
     "induction-head": report.head_name(*circuit.strongest),
     "induction-heads": report.listed(report.head_name(*head) for head in circuit.inductive),
     "shifting-heads": report.listed(report.head_name(*head) for head in circuit.shifting),
     "k-in-circuit": len(circuit.pairs), "k-in-top": int(compared.loc["K", "in top"]),
     "seeds-order": f"{sum(early < late for early, late in reached.values())} of {len(reached)}",
+    "pair-duplicate": statistics.bootstrap_interval(duplicate[:, 0, 0]),
     "toy-excess": statistics.bootstrap_interval(toy_excess[:, *circuit.strongest]),
 }
 report.glue_frame(pd.Series(words, dtype=object), "ind")

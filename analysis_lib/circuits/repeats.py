@@ -1,10 +1,9 @@
 r"""Sequences whose statistics are known, for the attention-only model: a Markov background and repeated blocks.
 
-Token 0 begins every sequence and stands nowhere else; tokens 1 to 31 are symbols. Half of the sequences that
-`sample_sequences` draws are a second-order Markov chain, whose entropy rate is computed and not estimated. In the other half
-a block of random symbols is written over the chain again and again. Blocks differ in length, and in every second
-sequence some of the chain is left between them, so no fixed offset leads from a token to its earlier occurrence: only what stands
-before it does.
+Token 0 begins every sequence and stands nowhere else; tokens 1 to 31 are symbols. Half of the sequences that `sample_sequences` draws come
+from a second-order Markov chain, whose entropy rate is computed exactly. In the other half a block of random symbols is written over
+the chain again and again. Blocks differ in length, and in every second of these sequences some of the chain is left between them. No fixed
+distance therefore leads from a token to its earlier occurrence; only the tokens before it do.
 
 Sources: Elhage et al. 2021 and Olsson et al. 2022 (arXiv 2209.11895) for repeated random tokens as the test of induction;
 Cover and Thomas 2006, *Elements of Information Theory*, section 4.2, for the entropy rate.
@@ -20,7 +19,7 @@ LENGTH = 64
 BEGIN = 0
 SHORTEST, LONGEST = 8, 31  # symbols in a block
 WIDEST = 12  # most tokens of background before a block
-SHARPNESS = 2.0  # of the chain's distributions: 1.67 nats a symbol, 2.43 for who sees the last symbol alone
+SHARPNESS = 2.0  # of the chain's distributions: 1.67 nats a symbol, or 2.43 given the last symbol alone
 BACKGROUND_SEED = 0
 
 
@@ -38,7 +37,7 @@ class MarkovBackground:
 
     @classmethod
     def log_additive(cls, symbols: int, sharpness: float, seed: int) -> "MarkovBackground":
-        r"""A chain to which either of the two last symbols contributes by itself.
+        r"""A chain to which each of the last two symbols contributes by itself.
 
         $$p(c \mid a, b) \propto \exp\bigl(s\,(F_{ac} + G_{bc})\bigr), \qquad F_{ac}, G_{bc} \sim N(0, 1)$$
 
@@ -63,7 +62,7 @@ class MarkovBackground:
 
     @cached_property
     def pairs(self) -> np.ndarray:
-        """Long-run probability of each two symbols in a row, [n, n]: the distribution that a step leaves as it is."""
+        """Long-run probability of every two symbols in a row, [n, n]: the distribution that does not change with a step."""
         n = len(self.table)
         found = np.full((n, n), 1 / n**2)
         for _ in range(10_000):
@@ -71,7 +70,7 @@ class MarkovBackground:
             change, found = np.abs(after - found).sum(), after
             if change < 1e-14:
                 return found
-        raise ValueError("table: expected a chain that forgets how it began, found one that has not settled after 10,000 steps")
+        raise ValueError("table: expected a chain with one long-run distribution, found one that has not settled after 10,000 steps")
 
     def entropies(self) -> dict[str, float]:
         r"""Entropy of the next symbol in nats, given none, one and two symbols before it.
@@ -115,10 +114,10 @@ class RepeatedBlocks:
     place: np.ndarray
 
     def repeated(self, known: int = 1) -> np.ndarray:
-        """Tokens of later occurrences after at least `known` tokens of the same occurrence: bool [sequence, token].
+        """Tokens of later occurrences that at least `known` tokens of the same occurrence precede: bool [sequence, token].
 
-        Nothing foretells the first token of an occurrence (`known=0`); after one token, an occurrence looks like a symbol that has
-        come twice by chance.
+        The first token of an occurrence cannot be predicted (`known=0`); after one token, an occurrence still looks like a symbol that
+        came twice by chance.
         """
         return (self.occurrence > 0) & (self.place >= known)
 
@@ -147,11 +146,11 @@ def repeated_blocks(n: int, rng: np.random.Generator, ids: np.ndarray | None = N
     n : int
         Sequences of `LENGTH` tokens.
     rng : numpy.random.Generator
-        Draws for each sequence the block's size (`SHORTEST` to `LONGEST`, evenly) and its symbols, and how much background
-        is left before its first occurrence (0 to `WIDEST` tokens, evenly). So it does before each later occurrence in sequences of
-        even index; in the others they follow at once.
+        Draws for each sequence the size of the block (`SHORTEST` to `LONGEST`, uniformly), its symbols, and how much background is left
+        before its first occurrence (0 to `WIDEST` tokens, uniformly). Sequences of even index have such a gap before each later occurrence
+        too; in the others later occurrences follow at once.
     ids : int64 [n, LENGTH], optional
-        What the blocks are written over, left as it is; by default `background_sequences`.
+        What the blocks are written over; not changed. By default `background_sequences`.
 
     Returns
     -------
@@ -173,7 +172,7 @@ def repeated_blocks(n: int, rng: np.random.Generator, ids: np.ndarray | None = N
 
 
 def sample_sequences(n: int, rng: np.random.Generator) -> np.ndarray:
-    """What `minigpt-induction` was trained on: background, with repeated blocks written over every second sequence.
+    """Sequences as `minigpt-induction` was trained on: background, with repeated blocks written over every second one.
 
     Parameters
     ----------

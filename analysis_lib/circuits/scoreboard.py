@@ -1,14 +1,14 @@
 r"""What attention heads attend to, as scores computed from their patterns.
 
-A score is the attention that a kind of key gets, averaged over the rows (queries) that have such a key at all, so
-that a head which always attends to it scores exactly 1 whatever the text. Dividing by all rows instead, as
-TransformerLens's `head_detector` does, gives a perfect induction head about one half.
+A score is the attention that a kind of key gets, averaged over the rows (queries) that have such a key at all. A head that always
+attends to it therefore scores exactly 1, whatever the text. TransformerLens's `head_detector` divides by all rows instead, which
+gives a perfect induction head about one half.
 
 The keys of query $i$, for tokens $x$:
 
 - previous token: $i - 1$; fixed offset: any other distance; first position: 0, for $i > 0$;
 - duplicate token: every $k < i$ with $x_k = x_i$;
-- induction: every $k + 1$ with $k < i$ and $x_k = x_i$, that is, what came after an earlier occurrence.
+- induction: every $k + 1$ with $k < i$ and $x_k = x_i$, which is what came after an earlier occurrence.
 
 Sources: Elhage et al. 2021, *A Mathematical Framework for Transformer Circuits*; Olsson et al. 2022, *In-context
 Learning and Induction Heads* (arXiv 2209.11895), whose prefix-matching score is the induction score here.
@@ -66,8 +66,9 @@ def induction_scores(patterns: Patterns, ids: Ids, per_sequence: bool = False, r
 def induction_excess(patterns: Patterns, ids: Ids, per_sequence: bool = False, rows: Rows | None = None, width: int = 4) -> np.ndarray:
     """Induction score less the attention to as many keys near its targets; parameters, result and errors as for `attention_to`.
 
-    A head that prefers near tokens, or early ones, gives the keys around a target nearly as much as the target itself. Keys `width` or
-    less from a target stand for it (`nearby_weights`), without other targets and earlier occurrences of the query's token.
+    A head that prefers near tokens, or early ones, gives the keys around a target nearly as much as the target itself. Each target is
+    compared with the keys at most `width` places from it (`nearby_weights`), except other targets and earlier occurrences of the query's
+    token.
     """
     patterns = checked_patterns(patterns)
     ids = checked_ids(ids, patterns)
@@ -88,7 +89,7 @@ SCORES: dict[str, Callable[..., np.ndarray]] = {
 def head_scores(
     patterns: Patterns, ids: Ids, per_sequence: bool = False, rows: Rows | None = None, names: Sequence[str] = tuple(SCORES)
 ) -> dict[str, np.ndarray]:
-    """The scores of `SCORES` that are named, each [layer, head], or [sequence, layer, head] where asked per sequence."""
+    """The named scores of `SCORES`, each [layer, head], or [sequence, layer, head] if `per_sequence`."""
     return {name: SCORES[name](patterns, ids, per_sequence, rows) for name in names}
 
 
@@ -98,14 +99,14 @@ def attention_to(patterns: Patterns, targets: Sequence[np.ndarray], per_sequence
     Parameters
     ----------
     patterns : list of float [layer, head, query, key], or array [sequence, layer, head, query, key]
-        One a sequence, as `Activations.patterns` gives them; a single pattern may stand without its list.
+        One array for each sequence, as `Activations.patterns` gives them; a single pattern needs no list.
     targets : list of bool or float [query, key]
-        Target keys, one array a sequence; with numbers in the place of True, attention is weighted with them. A row
-        of zeros has no target and does not count.
+        Target keys, one array for each sequence; if these are numbers, attention is weighted with them. A row of zeros has no
+        target and does not count.
     per_sequence : bool
-        A mean for every sequence, NaN for one without targets, in the place of one over all rows together.
+        Return a mean for every sequence, NaN if it has no target, instead of one mean over all rows.
     rows : list of bool [query], or array [sequence, query], optional
-        Rows that may count; all by default. A probe's own rows, say, and not repeats that chance brought.
+        Rows that may count, such as those of a probe's block but not repeats that came by chance; all by default.
 
     Returns
     -------
@@ -114,7 +115,7 @@ def attention_to(patterns: Patterns, targets: Sequence[np.ndarray], per_sequence
     Raises
     ------
     ValueError
-        Shapes that do not fit, numbers that are no attention weights, or no target in any sequence.
+        Shapes that do not fit, numbers that are not attention weights, or no target in any sequence.
     """
     patterns = checked_patterns(patterns)
     if len(targets) != len(patterns):
@@ -149,22 +150,22 @@ def induction_targets(ids: Sequence[int]) -> np.ndarray:
 
 
 def nearby_weights(targets: np.ndarray, width: int = 4, exclude: np.ndarray | None = None) -> np.ndarray:
-    """Weights that give the attention a row's targets would get if they were treated as the keys around them.
+    """Weights by which the keys around a row's targets stand for these targets.
 
-    Subtracting `attention_to(patterns, weights)` from the score removes what recency and position explain.
+    `attention_to(patterns, weights)` is the score that recency and position alone explain; the rest of the score is the excess.
 
     Parameters
     ----------
     targets : bool [query, key]
     width : int
-        Keys at most so far from a target count as near it; never targets themselves or later than the query.
+        Keys at most this far from a target count as near it, but not targets themselves and not keys later than the query.
     exclude : bool [query, key], optional
-        Keys that do not count as near either, such as the earlier occurrences.
+        Further keys that do not count as near, such as the earlier occurrences.
 
     Returns
     -------
     numpy.ndarray of float64 [query, key]
-        Number of targets / number of near keys, on the near keys; zero in rows that have no near key.
+        Number of targets divided by number of near keys, at the near keys; zero in rows that have no near key.
     """
     near = np.zeros_like(targets)
     for shift in range(1, width + 1):

@@ -23,15 +23,12 @@ class PreviousPosition(NamedTuple):
         In nats, above the other positions of the row.
     p : Tensor
         One-sided p-value against the positions in random order, uncorrected.
-    tops : Tensor
-        Share of rows in which the previous position has the highest score of all.
     peak : Tensor of bool
         Whether distance 1 has the highest mean score of all distances up to 12.
     """
 
     contrast: Tensor
     p: Tensor
-    tops: Tensor
     peak: Tensor
 
 
@@ -42,12 +39,13 @@ class SameToken(NamedTuple):
     p: Tensor
 
 
-def by_distance(scores: Tensor, reach: int = 12) -> Tensor:
-    """Mean row-centred score by distance from query to key.
+def mean_by_distance(values: Tensor, reach: int = 12) -> Tensor:
+    """Mean of scores or attention by distance from query to key.
 
     Parameters
     ----------
-    scores : Tensor [..., query, key]
+    values : Tensor [..., query, key]
+        Scores (row-centred, since what is constant along a row says nothing of distances) or a pattern.
     reach : int
         The largest distance; less than the number of keys.
 
@@ -61,32 +59,9 @@ def by_distance(scores: Tensor, reach: int = 12) -> Tensor:
     ValueError
         A reach that no row has.
     """
-    _check_reach(reach, scores.shape[-1])
-    centred = row_centred(scores)
-    return torch.stack([centred.diagonal(-d, -2, -1)[..., reach - d :].mean(-1) for d in range(reach + 1)], -1)
-
-
-def mean_by_distance(patterns: Tensor, reach: int = 12) -> Tensor:
-    """Mean attention by distance from query to key, over the rows that reach that far back.
-
-    Parameters
-    ----------
-    patterns : Tensor [..., query, key]
-    reach : int
-        The largest distance; less than the number of keys.
-
-    Returns
-    -------
-    Tensor [..., reach + 1]
-        Distance 0, the query itself, comes first.
-
-    Raises
-    ------
-    ValueError
-        A reach that no row has.
-    """
-    _check_reach(reach, patterns.shape[-1])
-    return torch.stack([patterns.diagonal(-distance, -2, -1).mean(-1) for distance in range(reach + 1)], -1)
+    if not 0 <= reach < values.shape[-1]:
+        raise ValueError(f"reach: expected 0 to {values.shape[-1] - 1}, found {reach}")
+    return torch.stack([values.diagonal(-d, -2, -1)[..., reach - d :].mean(-1) for d in range(reach + 1)], -1)
 
 
 def position_scores(weights: TransformerWeights, length: int) -> Tensor:
@@ -122,8 +97,8 @@ def previous_position_test(weights: TransformerWeights, length: int, n_permutati
     for _ in range(n_permutations):
         order = torch.as_tensor(rng.permutation(length))
         exceeded = exceeded + (row_contrasts(scores[..., order, :][..., order], target) >= contrast)
-    tops = row_centred(scores)[..., 1:, :].argmax(-1) == torch.arange(length - 1)
-    return PreviousPosition(contrast, (exceeded + 1) / (n_permutations + 1), tops.float().mean(-1), by_distance(scores).argmax(-1) == 1)
+    peak = mean_by_distance(row_centred(scores), reach=min(12, length - 1)).argmax(-1) == 1
+    return PreviousPosition(contrast, (exceeded + 1) / (n_permutations + 1), peak)
 
 
 def same_token_test(weights: TransformerWeights, ids: Tensor, n_permutations: int = 999, seed: int = 0) -> SameToken:
@@ -180,8 +155,3 @@ def same_token_contrasts(scores: Tensor, ids: Tensor, n_shuffles: int = 10, seed
         "own place": row_contrasts(scores, torch.eye(length).bool()),
         "earlier same token": row_contrasts(scores, earlier(ids)) - null,
     }
-
-
-def _check_reach(reach: int, keys: int) -> None:
-    if not 0 <= reach < keys:
-        raise ValueError(f"reach: expected 0 to {keys - 1}, found {reach}")

@@ -1,21 +1,21 @@
 r"""Token and position terms of attention scores, and what each of them does.
 
-Where queries and keys read the residual stream $x$ plus positions $p$, and values read $x$ alone (MiniGPT), the scores of a head are a
-sum of four terms, each of which belongs to what stands at query $i$ and key $j$ or to where they stand:
+In a model whose queries and keys read the residual stream $x$ plus positions $p$, and whose values read $x$ alone (MiniGPT), the scores
+of a head are a sum of four terms. A term reads, of query $i$ and of key $j$, what stands there or where it stands:
 
 $$s_{ij} = \underbrace{x_i M x_j^\top}_{\text{token-token}} + \underbrace{x_i M p_j^\top}_{\text{token-position}} +
 \underbrace{p_i M x_j^\top}_{\text{position-token}} + \underbrace{p_i M p_j^\top}_{\text{position-position}},
 \qquad M = W_Q W_K^\top / \sqrt{d_{head}} .$$
 
-After the first layer $x$ is a sum itself, of the embedding and of what each earlier head wrote, and the token part splits further. All
-scores are scaled, and $-\infty$ above the diagonal, so that any sum of terms can go straight into a softmax.
+After the first layer $x$ is itself a sum, of the embedding and of what each earlier head wrote, so the token part can be split further. All
+scores are scaled, and $-\infty$ above the diagonal, so that softmax can be applied to any sum of terms as it is.
 
 Softmax does not see what is constant along a row, so the size of a term is its variance *within rows*, over the keys that a query may
-attend to; the first row, which has one key, has none. Terms covary: their variances do not add up to that of the scores, their
+attend to; the first row, which has one key, has none. Terms covary, so their variances do not add up to the variance of the scores. Their
 covariances with the scores do, and shares are computed from these.
 
 The split is not unique: a vector $c$ moved from all tokens to all positions, $(x - c) + (p + c)$, changes terms and no score. `centre`
-makes the other natural choice, by which what tokens have in common counts as position.
+makes the other natural choice: what all tokens have in common counts as position.
 
 Sources: Elhage et al. 2021, *A Mathematical Framework for Transformer Circuits*; the four terms are notebook 002's, after MiniGPT in
 redwoodresearch/mlab (days/w3d2).
@@ -70,7 +70,7 @@ def score_terms(weights: TransformerWeights, ids: Tensor, layer: int, centre: bo
     layer : int
         Counted from 0.
     centre : bool
-        Move the tokens' mean (over all the tokens given) to the positions.
+        Move the mean of the tokens (over all tokens given) to the positions.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def total_variations(terms: Tensor) -> Tensor:
     Parameters
     ----------
     terms : Tensor [term, ..., query, key]
-        As `score_terms` gives them; what stands above the diagonal is not read.
+        As for `row_variances`.
 
     Returns
     -------
@@ -154,7 +154,7 @@ def total_variations(terms: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        No square matrices of two rows or more.
+        As `row_variances`.
     """
     _check_square("terms", terms)
     finite = terms.masked_fill(_future(terms), 0)
@@ -201,7 +201,7 @@ def row_centred(scores: Tensor) -> Tensor:
 
 
 def next_token_losses(weights: TransformerWeights, ids: Tensor, leave_out: LeaveOut | None = None) -> Tensor:
-    """Loss at each token, with a term left out if one is named: zero in its place, all later layers recomputed.
+    """Loss at each token, with a term set to zero if one is named and all later layers recomputed.
 
     Parameters
     ----------
@@ -233,7 +233,7 @@ def next_token_losses(weights: TransformerWeights, ids: Tensor, leave_out: Leave
 
 
 def loss_changes(weights: TransformerWeights, ids: Tensor, centre: bool = False) -> Tensor:
-    """By how much the loss grows at each token when a term is left out, for every term, layer and head.
+    """How much the loss grows at each token when a term is left out, for every term, layer and head.
 
     Parameters
     ----------
@@ -273,7 +273,7 @@ def _losses_from(weights: TransformerWeights, ids: Tensor, stream: Tensor, layer
 
 
 def _read_parts(weights: TransformerWeights, ids: Tensor, layer: int, split: bool, centre: bool) -> tuple[list[str], Tensor]:
-    """What queries and keys read, part by part, and the parts' labels: [part, batch, 1, token, d_model], positions last."""
+    """The parts of what queries and keys read, with their labels: [part, batch, 1, token, d_model], positions last."""
     ids = _checked_ids(weights, ids)
     _check_index("layer", layer, weights.n_layers)
     parts = _stream_parts(weights, ids, layer)
@@ -344,7 +344,7 @@ def _mean_over_rows(products: Tensor) -> Tensor:
 
 
 def _checked_ids(weights: TransformerWeights, ids: Tensor) -> Tensor:
-    """Ids as a Tensor of int64, or an error that says which argument will not do."""
+    """Ids as a Tensor of int64, or an error that names the argument that does not fit."""
     if weights.positions != "queries_keys" or weights.norm is not None:
         raise ValueError(
             "weights: expected a model whose positions only queries and keys read (MiniGPT) and which has no layer norms, found"

@@ -40,22 +40,22 @@ def seed_figures(name: str) -> dict[int, dict]:
 
 
 def snapshots() -> dict[int, LoadedModel]:
-    """The shipped model along its training, by steps taken: from 0, untrained, to the end."""
+    """The shipped model at several steps of its training, by step: from 0, untrained, to the last."""
     found = {int(path.stem.removeprefix("step-")): _with_weights(STUDY, path) for path in _weights_in(STUDY, "snapshots")}
     return found | {int(course()["step"].max()): loading.load(STUDY, "embedded")}
 
 
 def records() -> list[dict]:
-    """What was measured for each seed: `seed`, `seconds`, `device`, and `trained` and `untrained` as `training/minigpt.py` gives them.
+    """What was measured for each seed: `seed`, `seconds`, `device`, and the measures `trained` and `untrained` of `training/minigpt.py`.
 
-    In either, `previous_token` and `induction` are [layer][head], and `background`, `new`, `repeated` and `repeated_known_2` are losses
+    In both, `previous_token` and `induction` are [layer][head], and `background`, `new`, `repeated` and `repeated_known_2` are losses
     in nats a token on fresh sequences.
     """
     return [{key: value for key, value in run.items() if key != "log"} for run in _stored()["runs"]]
 
 
 def course() -> pd.DataFrame:
-    """All runs along their training, 64 fresh sequences a row.
+    """Measures of all runs at several steps, each on 64 fresh sequences.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def course() -> pd.DataFrame:
 
 
 def shipped_seed() -> int:
-    """The seed of the checkpoint itself: the median of all by induction score."""
+    """The seed of the checkpoint itself, which is the median of all seeds by induction score."""
     return _stored()["shipped"]
 
 

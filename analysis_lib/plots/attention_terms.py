@@ -17,7 +17,7 @@ TERM_COLOURS = {
 
 
 def term_maps(scores: dict[str, np.ndarray], pattern: np.ndarray, labels: list[str] | None = None) -> plt.Figure:
-    """Row-centred terms on one diverging scale, and the pattern they give: six panels, queries down, keys across.
+    """Row-centred terms on one diverging scale, and the pattern that they give, in six panels with queries down and keys across.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def term_maps(scores: dict[str, np.ndarray], pattern: np.ndarray, labels: list[s
 
 
 def terms_by_head(table, untrained, ylabel: str, logarithmic: float | None = None, colours: dict[str, str] | None = None) -> plt.Figure:
-    """A measure of the four terms in every head: a row of panels a layer, a column a model, a point a term with its interval.
+    """A measure of the four terms in every head, with intervals: one row of panels for each layer, one column for each model.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def terms_by_head(table, untrained, ylabel: str, logarithmic: float | None = Non
     logarithmic : float, optional
         Draw a symmetric logarithmic axis that is linear up to this value.
     colours : dict of str to str, optional
-        By what `term` holds; by default those of the four terms.
+        By the values of `term`; by default those of the four terms.
     """
     colours = colours or TERM_COLOURS
     models, layers = list(dict.fromkeys(table["model"])), sorted(table["layer"].unique())
@@ -94,7 +94,7 @@ def terms_by_head(table, untrained, ylabel: str, logarithmic: float | None = Non
 
 
 def offset_profiles(profiles: dict[str, dict[str, np.ndarray]], marked: dict[str, str], colours: dict[str, str], ylabel: str) -> plt.Figure:
-    """A measure by distance from the query, a panel a model, a line a head; one head of each is marked.
+    """A measure by distance from the query: one panel for each model, one line for each head, one head of each model marked.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def offset_profiles(profiles: dict[str, dict[str, np.ndarray]], marked: dict[str
 
 
 def part_maps(tables: dict, label: str, xlabel: str = "what the key reads") -> plt.Figure:
-    """Signed numbers as coloured cells, the numbers written in; a panel a table, one above the other, one scale.
+    """Signed numbers as coloured cells with the numbers written in, one panel for each table, all on one scale.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def part_maps(tables: dict, label: str, xlabel: str = "what the key reads") -> p
 
 
 def readings_by_row(panels: dict[str, dict[str, np.ndarray]], colours: dict[str, str]) -> plt.Figure:
-    """Lines over query positions, a panel a measure from 0 to 1, a line a reading.
+    """Measures from 0 to 1 by query position: one panel for each measure, one line for each reading.
 
     Parameters
     ----------

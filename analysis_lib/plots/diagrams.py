@@ -1,4 +1,4 @@
-"""Drawings that explain rather than measure: a block of each architecture, and how tokenizers cut a sentence."""
+"""Drawings that explain: a block of each architecture, and how tokenizers cut a sentence."""
 
 import textwrap
 
@@ -50,7 +50,7 @@ def draw_block(axes: plt.Axes, title: str, colour: str, pre_norm: bool, ends: tu
 
 
 def draw_pieces(rows: list[tuple[str, list[list[str]]]], colours: list[str], columns: int = 50) -> plt.Figure:
-    """Sentences cut into pieces, one box a piece, broken into lines like a text.
+    """Sentences cut into pieces, one box for each piece, broken into lines like a text.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def draw_pieces(rows: list[tuple[str, list[list[str]]]], colours: list[str], col
     colours : list of str
         One for each tokenizer.
     columns : int
-        Letters in a line.
+        Number of letters in a line.
 
     Returns
     -------

@@ -40,7 +40,7 @@ def draw_induction(tokens: list[str], earlier: int, now: int) -> plt.Figure:
 
 
 def score_maps(columns: dict[str, dict[str, np.ndarray]]) -> plt.Figure:
-    """Attention scores of all heads in per cent: a row of panels a score, a column a model, one scale for all.
+    """Attention scores of all heads in per cent: one row of panels for each score, one column for each model, all on one scale.
 
     Parameters
     ----------
@@ -88,12 +88,12 @@ def patterns_with_targets(panels: dict[str, tuple[np.ndarray, np.ndarray]]) -> p
 
 
 def intervals(table, xlabel: str, colours: dict[str, str], zero: bool = True, line: tuple[float, str] | None = None) -> plt.Figure:
-    """A row of points with intervals for every label, one point a series.
+    """Points with intervals: one row for each label, one point for each series.
 
     Parameters
     ----------
     table : DataFrame
-        `label series estimate low high`; labels from top to bottom as they come.
+        `label series estimate low high`; labels are drawn from top to bottom in their order.
     xlabel : str
         With its unit.
     colours : dict of str to str
@@ -101,7 +101,7 @@ def intervals(table, xlabel: str, colours: dict[str, str], zero: bool = True, li
     zero : bool
         Draw a line at 0.
     line : (float, str), optional
-        Another line, and what it is.
+        Value and label of another line.
     """
     labels = list(dict.fromkeys(table["label"]))
     step = min(0.3, 0.8 / len(colours))  # between the series of one label
@@ -123,7 +123,7 @@ def intervals(table, xlabel: str, colours: dict[str, str], zero: bool = True, li
 
 
 def losses_by_place(curves, colours: dict[str, str], floor: tuple[float, str], xlabel: str) -> plt.Figure:
-    """Loss along a block that comes twice, a line with its band for each occurrence and model.
+    """Loss along a block that comes twice: a line with its band for each occurrence and model.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def losses_by_place(curves, colours: dict[str, str], floor: tuple[float, str], x
     colours : dict of str to str
         By `series`.
     floor : (float, str)
-        A dashed line in nats, and what it is.
+        Value in nats and label of a dashed line.
     """
     figure, axis = plt.subplots(figsize=(5.6, 3.4))
     for series, colour in colours.items():
@@ -146,14 +146,14 @@ def losses_by_place(curves, colours: dict[str, str], floor: tuple[float, str], x
 
 
 def composition_maps(scores: dict[str, np.ndarray], expected: float, marked: dict[str, list[tuple[int, int]]]) -> plt.Figure:
-    """Composition of every earlier head (rows) with every later head (columns), a panel a kind, one scale.
+    """Composition of every earlier head (rows) with every later head (columns): one panel for each kind, all on one scale.
 
     Parameters
     ----------
     scores : dict of str to float [earlier head, later head]
         By panel title.
     expected : float
-        By chance: white.
+        What chance gives; drawn white.
     marked : dict of str to list of (earlier, later)
         Pairs outlined.
     """
@@ -170,7 +170,7 @@ def composition_maps(scores: dict[str, np.ndarray], expected: float, marked: dic
 
 
 def labelled_points(table, x: str, y: str, xlabel: str, ylabel: str, named: int = 4) -> plt.Figure:
-    """Heads as points of their layer's colour, crosses for the untrained model, the largest by `y` named.
+    """Heads as points in the colour of their layer, those of the untrained model as crosses; the largest by `y` are named.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def labelled_points(table, x: str, y: str, xlabel: str, ylabel: str, named: int 
 
 
 def emergence(panels: dict[str, dict], xlabel: str) -> plt.Figure:
-    """Measures along training, one panel above the other on one time axis, logarithmic after its first part.
+    """Measures along training, panels one above the other on one time axis, which is logarithmic after its first part.
 
     Parameters
     ----------
