@@ -66,7 +66,7 @@ plots.intervals(rises, "rise of the loss [nats]", plots.TERM_COLOURS);
 # - **The first layer needs positions.** Without position-position in layer 0 the loss of the *toy*, a model trained on repeated blocks, rises by {glue:text}`terms-toy-L0-pp-rise` nats at repeated tokens. In a model trained on
 #   Polish text it rises by {glue:text}`terms-Polish-L0-pp-rise`.
 # - **The toy's second layer needs tokens.** Without token-token in layer 1 its loss rises by {glue:text}`terms-toy-L1-tt-rise`: there its heads find earlier occurrences.
-# - **Size is not importance.** In the toy's layer 1, position-position makes up {glue:text}`terms-toy-L1-pp-share` of the variance of scores, the largest share of any term, and leaving it out
+# - **Size is not importance.** In the toy's layer 1, position-position makes up {glue:text}`terms-toy-L1-pp-share` of the variance of scores, and leaving it out
 #   changes the loss by {glue:text}`terms-toy-L1-pp-rise` nats.
 #
 # Square brackets hold 95 % intervals over sequences. L0H3 is head 3 of the first layer; layers and heads count from 0.

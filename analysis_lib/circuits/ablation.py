@@ -1,11 +1,10 @@
 r"""What removing an attention head does to a causal model's loss.
 
-A head's values, weighted by its pattern, meet the output matrix as a slice of d_head numbers at every position. An
-ablation puts something else in the place of that slice, in all positions: zeros, or the head's mean over positions
-and sequences, which leaves the layers above a head's constant part and takes what varies. The layers above then read another residual
-stream. Their patterns either follow (as the model would compute them) or are frozen to those of the whole
-model, so that only their values feel the change. A head that matters through others' patterns, as the
-previous-token head of an induction circuit does, matters in the first way and not in the second.
+A head's values, weighted by its pattern, reach the output matrix as a slice of d_head numbers at every position. An ablation replaces
+that slice at all positions, either by zeros or by the head's mean over positions and sequences. The mean keeps the head's constant part
+for the layers above and removes what varies. The layers above then read another residual stream. Their patterns are either computed anew,
+as the model would, or frozen to those of the whole model, so that only their values change. A head that works through the patterns of
+other heads, as the previous-token head of an induction circuit does, matters in the first case and not in the second.
 
 Sources: Elhage et al. 2021 and Olsson et al. 2022 for ablations with patterns frozen and not.
 """
@@ -27,7 +26,7 @@ KINDS = ("zero", "mean")
 
 
 def token_losses(loaded, ids: np.ndarray | Tensor, batch_size: int = 16) -> np.ndarray:
-    """Loss of each next token in a causal model, whole.
+    """Loss of each next token in a causal model without ablation.
 
     Parameters
     ----------
@@ -66,7 +65,7 @@ def ablated_losses(
         As in `token_losses`.
     heads : sequence of (layer, head)
     kind : {"zero", "mean"}
-        What stands in a head's place.
+        What replaces a head's slice.
     frozen : bool
         Keep all patterns as they are in the whole model.
     means : Tensor [layer, head, d_head], optional

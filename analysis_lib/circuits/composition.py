@@ -17,7 +17,7 @@ KINDS = ("Q", "K", "V")
 
 
 class Composition(NamedTuple):
-    """Composition scores beside chance, each float64 [layer, head, layer, head], zero where the first is not earlier.
+    """Composition scores beside chance, each float64 [layer, head, layer, head], zero where the first head is not in an earlier layer.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Composition(NamedTuple):
 
 
 def copying_scores(weights: TransformerWeights, centre: bool = False) -> np.ndarray:
-    r"""How far each head's output circuit raises the tokens it attends to.
+    r"""How much each head's output circuit raises the tokens that it attends to.
 
     With $\lambda$ the eigenvalues of $W_E W_V W_O W_U$ [vocab, vocab],
 
@@ -55,7 +55,7 @@ def copying_scores(weights: TransformerWeights, centre: bool = False) -> np.ndar
     Returns
     -------
     numpy.ndarray of float64 [layer, head]
-        1: all eigenvalues positive. 0: balanced, as random weights are about; also a head of zero weights.
+        1 if all eigenvalues are positive; about 0 for random weights; 0 for a head of zero weights.
 
     Notes
     -----
@@ -116,13 +116,13 @@ def composition_scores(weights: TransformerWeights, kind: str) -> np.ndarray:
 
 
 def composition_z(weights: TransformerWeights, kind: str, n_draws: int = 2000, seed: int = 0) -> Composition:
-    r"""Composition scores beside those of heads that keep their own matrices and are turned at random.
+    r"""Composition scores beside those of the same heads turned against each other at random.
 
     The null turns the space between the two heads, $\|W_{OV}^1 \Omega R^2\|_F$ with $\Omega$ uniform among rotations: each head keeps its
-    singular values, and only how the two lie to each other is left to chance. The mean of the squared score is then
-    exactly $1 / d_{model}$, whatever the heads; the spread depends on their singular values (a head that writes in one direction
-    strays more than one that writes in sixteen) and is sampled. Only the block of $\Omega$ between the two heads' singular vectors matters,
-    so that a draw costs d_head x d_head.
+    singular values, and only the orientation of one against the other is random. The mean of the squared score is then
+    exactly $1 / d_{model}$, whatever the heads; the spread depends on their singular values (it is larger for a head
+    that writes in one direction than for one that writes in sixteen) and is sampled. Only the block of $\Omega$ between the singular
+    vectors of the two heads matters, so a draw costs d_head x d_head.
 
     Parameters
     ----------
