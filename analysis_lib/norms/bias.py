@@ -57,7 +57,7 @@ def bias_of(y: np.ndarray, x: np.ndarray, params: np.ndarray, design: Design) ->
     others = np.zeros(x.shape[1] - len(past), dtype=bool)
     lags, no_lead = np.r_[past > 0, others], ~np.r_[past < 0, others]
     first = np.linalg.lstsq(x[:, no_lead], y, rcond=None)[0]
-    scale = np.mean((y - x[:, no_lead] @ first) ** 2)
+    scale = float(np.mean((y - x[:, no_lead] @ first) ** 2))
     inverse = np.linalg.inv(x.T @ x)
     distances = np.arange(1 - len(design.pairs), len(design.pairs))
     pairs = np.r_[design.pairs[:0:-1], design.pairs]

@@ -258,7 +258,7 @@ def _covariate(name: str, tokens: pd.DataFrame, values: np.ndarray, codes: np.nd
         return np.stack([_column(tokens, column) for column in by_layer])
     if name != "position_mean":
         return _column(tokens, name)
-    usable = _usable(tokens).astype(float)
+    usable: np.ndarray = _usable(tokens).astype(float)
     if len(np.unique(codes[usable > 0])) < 2:
         raise ValueError("covariates: 'position_mean' is the mean over the other texts; expected two texts or more, got 1")
     there = np.unique(position, return_inverse=True)[1]
@@ -276,7 +276,7 @@ def _usable(tokens: pd.DataFrame) -> np.ndarray:
 
 def _effects(text: np.ndarray, positions: np.ndarray, specification: Specification) -> Effects:
     """The levels that a specification asks for."""
-    levels = np.eye(text[-1] + 1)[text] if specification.text_effects else np.ones((len(text), 1))
+    levels = np.eye(int(text[-1]) + 1)[text] if specification.text_effects else np.ones((len(text), 1))
     dummies = scipy.sparse.csr_array(np.c_[levels, positions] if specification.position_effects else levels)
     values, vectors = scipy.linalg.eigh((dummies.T @ dummies).toarray())
     kept = values > 1e-10 * values[-1]  # the others belong to levels that further levels determine: rounding leaves 1e-14 of them

@@ -1,7 +1,9 @@
 """How coefficients depend on choices that could have been made otherwise: on the text, the specification, the kind of update."""
 
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis_lib.models import LoadedModel
@@ -10,8 +12,8 @@ from analysis_lib.norms.inputs import random_tokens
 from analysis_lib.norms.measure import UpdateNorms, update_norms
 from analysis_lib.norms.regression import lagged_regression, marked, neighbours
 
-_WITHOUT_WORDS = {"lagged_covariates": IDENTITY, "word_starts": False}
-CHOICES = {
+_WITHOUT_WORDS: dict[str, Any] = {"lagged_covariates": IDENTITY, "word_starts": False}
+CHOICES: dict[str, dict[str, Any]] = {
     "all controls": {},
     "one lag": {"lags": 1},
     "four lags": {"lags": 4},
@@ -40,7 +42,9 @@ def other_choices(loaded: LoadedModel, measured: UpdateNorms, specification: Spe
         `choice layer estimate low high` with the intervals of `lagged_regression`, not corrected for several choices.
     """
     noise = update_norms(loaded, random_tokens(loaded, measured.tokens, seed))
-    runs = {choice: (measured.attention, measured.tokens, changes) for choice, changes in CHOICES.items()}
+    runs: dict[str, tuple[np.ndarray, pd.DataFrame, dict[str, Any]]] = {
+        choice: (measured.attention, measured.tokens, changes) for choice, changes in CHOICES.items()
+    }
     runs["feed-forward updates"] = (measured.mlp, measured.tokens, {})
     runs["random tokens"] = (noise.attention, noise.tokens, _WITHOUT_WORDS)
     tables = []
