@@ -187,7 +187,7 @@ report.table(
 )
 
 # %% [markdown]
-# Of the circuit's {glue:text}`ind-k-in-circuit` pairs, {glue:text}`ind-k-in-top` are among as many of all 64 pairs that compose most through keys, by z-score. The z-score says how unlike a random
+# The circuit has {glue:text}`ind-k-in-circuit` of the model's 64 pairs, and {glue:text}`ind-k-in-top` of them are among the same number of pairs with the highest z-score of K-composition. The z-score says how unlike a random
 # orientation a pair is, not how much the pair matters: trained heads share what they read, and some pairs outside the circuit have large z-scores too. What matters is shown by removing heads.
 #
 # An induction head must also raise what it attends to. The copying score $\sum_i \mathrm{Re}\,\lambda_i / \sum_i |\lambda_i|$ over the eigenvalues of $W_E W_{OV} W_U$ is 1 if every eigenvalue is positive, and about 0 for
@@ -203,6 +203,8 @@ copies = pd.concat([
 plots.labelled_points(copies, "copying", "induction", "copying score, −1 to 1", "induction score, 0 to 1");
 
 # %% [markdown]
+# All induction heads have a copying score near one. The scores of the other heads lie on both sides of zero.
+#
 # ## Removing heads
 #
 # Weights suggest a mechanism; ablation tests it. Each head in turn is replaced by its mean over positions and sequences, which removes all that varies, and the loss in the second occurrence is compared with the whole model's. The layer above may
@@ -230,6 +232,8 @@ removed.insert(0, "heads", [len(heads) for heads in sets.values()])
 report.table(removed.rename_axis("without").reset_index(), "Added loss [nats a token] where the block comes again, with 95 % intervals over sequences")
 
 # %% [markdown]
+# Without the shift heads the loss rises about as much as without the induction heads, but only if the patterns of layer 1 may react: the shift heads decide where layer 1 looks. The other heads of either layer matter little.
+#
 # ## Virtual heads
 #
 # Between its patterns the toy is linear, so its logits are a sum over paths: directly from the embedding; through one head; and through a head of either layer, $h_2 \circ h_1$, with pattern

@@ -128,7 +128,7 @@ def part_maps(tables: dict, label: str, xlabel: str = "what the key reads") -> p
     tables : dict of str to DataFrame [row, column]
         The rows' axis label to its table; all have the same columns.
     label : str
-        Of the colours, with its unit.
+        Label of the colours, with its unit.
     """
     rows = [len(table) for table in tables.values()]
     figure, axes = plt.subplots(len(tables), 1, figsize=(5.8, 0.34 * sum(rows) + 2.2), height_ratios=rows, squeeze=False)
