@@ -13,15 +13,6 @@ from analysis_lib.plots import diagrams
 SIZES = [(1, 1), (48, 2)]  # layers and heads
 
 
-@pytest.fixture(autouse=True)
-def style():
-    """The book's style, and no figure left open."""
-    with mpl.rc_context():
-        plots.use_style()
-        yield
-        plt.close("all")
-
-
 def drawn(figure):
     """All words of a figure after it was drawn."""
     figure.canvas.draw()

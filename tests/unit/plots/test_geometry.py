@@ -1,6 +1,5 @@
 """Figures of geometry: drawn, labelled, for one layer and for forty-eight."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -14,12 +13,6 @@ def profile(n_layers):
     return Profile(np.linspace(0, 1, n_layers), np.random.default_rng(0).normal(size=(20, n_layers)))
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
-
-
 @pytest.mark.parametrize("n_layers", [1, 48])
 def test_panels_have_labels_lines_bands_and_filled_points(n_layers):
     names = ["embed", *map(str, range(1, n_layers))]
@@ -30,7 +23,12 @@ def test_panels_have_labels_lines_bands_and_filled_points(n_layers):
     )
     figure.canvas.draw()
     above, below = figure.axes
-    assert (above.get_title(), above.get_ylabel(), below.get_ylabel(), below.get_xlabel()) == ("GPT-2", "cosine", "IsoScore", "layer")
+    assert (above.get_title(loc="left"), above.get_ylabel(), below.get_ylabel(), below.get_xlabel()) == (
+        "GPT-2",
+        "cosine",
+        "IsoScore",
+        "layer",
+    )
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(STYLES)
     assert len(above.collections) == 2  # a band for each line
     drawn = [len(line.get_xdata()) for line in above.lines]  # two lines, the filled points of each, the zero line

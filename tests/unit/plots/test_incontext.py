@@ -1,20 +1,10 @@
 """Figures of regression in context: they draw what they are given, with labels, for one head and for forty-eight layers."""
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from analysis_lib import plots
-
-
-@pytest.fixture(autouse=True)
-def style():
-    with mpl.rc_context():
-        plots.use_style()
-        yield
-        plt.close("all")
 
 
 def curve(n_points):

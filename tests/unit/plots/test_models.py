@@ -23,7 +23,7 @@ def test_training_curves(names):
     logs = {name: log.assign(tokens=log["tokens"] * (i + 1)) for i, name in enumerate(names)}
     figure = plots.training_curves(logs, dict.fromkeys(names, 7.7), COLOURS)
     figure.canvas.draw()
-    assert [axis.get_title() for axis in figure.axes] == list(names)
+    assert [axis.get_title(loc="left") for axis in figure.axes] == list(names)
     assert figure.axes[-1].get_xlabel() == "tokens seen [million]"
     for i, axis in enumerate(figure.axes):
         assert axis.get_ylabel() == "loss [nats a token]"
