@@ -29,7 +29,7 @@ def training_curves(logs: Mapping[str, pd.DataFrame], unigram: Mapping[str, floa
         axis.plot(log.tokens / 1e6, log.heldout_loss, color=colours[name], label="held out")
         axis.axhline(unigram[name], color=INK, ls="--", lw=1.2, label="unigram, held out")
         axis.set(title=name, ylabel="loss [nats a token]")
-        axis.legend(loc="best")
+        axis.legend(loc="lower left")
     axes[-1, 0].set_xlabel("tokens seen [million]")
     axes[-1, 0].set_xlim(0, None)  # once all runs are drawn: a limit set before would cut the longer ones
     return figure
