@@ -88,7 +88,7 @@ report.table(first, "First words of texts, after the first block; intervals over
 anisotropy = each(lambda found: geometry.anisotropy(found.states, found.texts))
 isotropy = each(lambda found: geometry.isotropy(found.states, found.texts))
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean cosine of words of different texts (above) and IsoScore (below) by layer, with 95% intervals over texts. A high cosine and a low IsoScore are both called anisotropic, and are different things.", "name": "fig-geo-anisotropy"}, "image": {"alt": "Four panels of lines over layers, GPT-2 left, HerBERT right: the trained model in colour, an untrained one in grey; the lines of trained and untrained models differ in shape, and the two measures do not mirror each other."}}
+# %% mystnb={"figure": {"caption": "Mean cosine of words of different texts (above) and IsoScore (below) by layer, with 95% intervals over texts. A high cosine and a low IsoScore are both called anisotropic, and are different things.", "name": "fig-geo-anisotropy"}, "image": {"alt": "Four panels of lines over layers, GPT-2 left, HerBERT right: the trained model in colour, an untrained one in grey; the lines of trained and untrained models differ in shape, and the two measures do not mirror each other."}}
 LAYERS = {TITLES[name]: found.layers for name, found in trained.items()}
 
 
@@ -112,7 +112,7 @@ plots.layer_panels({"mean cosine": beside(anisotropy), "IsoScore": beside(isotro
 rogue = each(lambda found: geometry.rogue_dimensions(found.states, found.texts))
 
 
-# %% tags=["hide-input"]
+# %%
 def rogue_table(name):
     """Leading dimensions, their shares, and what is left without them, in the half of the texts that did not choose."""
     found, leading = trained[name], rogue["trained"][name]
@@ -188,7 +188,7 @@ report.table(pd.DataFrame(rows, columns=list(parts), index=list(TITLES.values())
 # The table shows why the null matters: words dealt at random to texts of the same lengths already make up most of the score, and anisotropy explains only a part of that. The next tables say what rises
 # with depth and what falls. An interval that holds 0 means that no change is established.
 
-# %% tags=["hide-input"]
+# %%
 def changes(name):
     """Change of each measure from the embedding to the first block, and from there to the last block."""
     layers, columns = trained[name].layers, {}
@@ -228,7 +228,7 @@ nearest = each(lambda found: word_senses.neighbour_accuracy(found.states[:, PLAC
 by_form = each(lambda found: word_senses.cosine_gap(found.states[:, PLACES], LEMMAS, FORMS, n_permutations=500))
 gap_p, nearest_p = ({key: word_senses.holm_over_all(tests) for key, tests in both.items()} for both in (gap, nearest))
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The gap, same sense minus different senses, beyond what permuting senses within forms gives, with 95% intervals over lemmas. Filled points pass Holm's correction at 0.05.", "name": "fig-geo-gap"}, "image": {"alt": "Two panels of lines over layers, one a model: the gap of the trained model in colour, of the untrained in grey near or below zero; filled points mark layers that pass the correction."}}
+# %% mystnb={"figure": {"caption": "The gap, same sense minus different senses, beyond what permuting senses within forms gives, with 95% intervals over lemmas. Filled points pass Holm's correction at 0.05.", "name": "fig-geo-gap"}, "image": {"alt": "Two panels of lines over layers, one a model: the gap of the trained model in colour, of the untrained in grey near or below zero; filled points mark layers that pass the correction."}}
 beyond_chance = {key: {name: test.measure.mean() for name, test in tests.items()} for key, tests in gap.items()}
 passing = {title: {title: gap_p["trained"][name] < 0.05, "untrained": gap_p["untrained"][name] < 0.05} for name, title in TITLES.items()}
 plots.layer_panels({"gap beyond chance": beside(beyond_chance)}, LAYERS, STYLES, passing, zero=True);
@@ -269,7 +269,7 @@ report.table(last, caption, formats={"p": bare, "untrained, p": bare})
 # In GPT-2, training adds {glue:text}`geo-polish-gpt2-rest-learned` to the accuracy of the rest of the sentence; in HerBERT it adds {glue:text}`geo-herbert-rest-learned`. Which words are told apart? The table lists the thirty lemmas. A
 # lemma has some eighteen sentences, so that single lemmas show little by themselves.
 
-# %% tags=["hide-input"]
+# %%
 senses = SENSES.groupby("lemma")["sense"].unique().str.join(" / ")
 by_lemma = pd.DataFrame({title: pd.Series(nearest["trained"][name].measure.raw[-1], nearest["trained"][name].measure.units) for name, title in TITLES.items()})
 by_lemma = by_lemma.assign(senses=senses)[["senses", *TITLES.values()]].sort_values("HerBERT", ascending=False)
@@ -287,7 +287,7 @@ for name, title in TITLES.items():
         for form, apart in (("any", None), ("another", FORMS)):
             checks[title, kind, form] = word_senses.neighbour_accuracy((states - mean)[:, PLACES], **MARKED, apart=apart)
 
-# %% tags=["hide-input"]
+# %%
 corrected = word_senses.holm_over_all(checks)
 rows = [(*key, test.profile.at(0), test.chance.at(0), corrected[key][0]) for key, test in checks.items()]
 variants = pd.DataFrame(rows, columns=["model", "states", "neighbour's form", "same sense", "permuted", "p"])
@@ -324,7 +324,7 @@ report.glue_frame(pd.Series({"form": report.number(own_form), "chance": report.n
 # **Self-pairs.** It drew two tokens at random with replacement, so that with probability $1/n$ a token met itself and gave 1. For $n$ tokens with a true mean cosine $s$ the expectation is
 # $s + (1 - s)/n$: the shorter the text and the smaller the mean cosine, the more is added ({numref}`fig-geo-pairs`). Models that cut a text into different numbers of tokens get different biases.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "What self-pairs add to the mean cosine of one text, in the last layer, by the number of its tokens; a point is a text. Both axes are logarithmic.", "name": "fig-geo-pairs"}, "image": {"alt": "Two falling clouds of points, GPT-2's above HerBERT's: single sentences of ten to forty tokens on the left, paragraphs of more than a hundred on the right."}}
+# %% mystnb={"figure": {"caption": "What self-pairs add to the mean cosine of one text, in the last layer, by the number of its tokens; a point is a text. Both axes are logarithmic.", "name": "fig-geo-pairs"}, "image": {"alt": "Two falling clouds of points, GPT-2's above HerBERT's: single sentences of ten to forty tokens on the left, paragraphs of more than a hundred on the right."}}
 within = {name: geometry.within_texts(run.states, run.tokens["text"].to_numpy()) for name, run in runs.items()}
 added = {title: (within[name].counts, self_pair_bias(within[name])[-1]) for name, title in TITLES.items()}
 plots.pair_bias(added, {title: STYLES[title][0] for title in TITLES.values()}, "tokens in the text", "added to the mean cosine");
@@ -333,7 +333,7 @@ plots.pair_bias(added, {title: STYLES[title][0] for title in TITLES.values()}, "
 # **A single text.** It measured anisotropy within one text. Words of one text share its topic and stand in one another's context, so their mean cosine is no sample of the language's, and every text gives another one. It also took
 # all tokens, with punctuation, the first position and special tokens. {numref}`fig-geo-single` takes the two apart.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean cosine by layer: words of different texts (95% interval over texts), words within one text, and all tokens within one text (lines: medians over texts; bands: the middle 95% of texts, what one text may give).", "name": "fig-geo-single"}, "image": {"alt": "Two panels of lines over layers, one a model: wide bands for single texts, of words and of tokens, and a thin line for words of different texts."}}
+# %% mystnb={"figure": {"caption": "Mean cosine by layer: words of different texts (95% interval over texts), words within one text, and all tokens within one text (lines: medians over texts; bands: the middle 95% of texts, what one text may give).", "name": "fig-geo-single"}, "image": {"alt": "Two panels of lines over layers, one a model: wide bands for single texts, of words and of tokens, and a thin line for words of different texts."}}
 single = {
     title: {
         "words, different texts": anisotropy["trained"][name],

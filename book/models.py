@@ -81,7 +81,7 @@ report.table(summary, "What the training text was made of")
 # from a context before some head looks at it. HerBERT-mini therefore begins with contexts of 16 tokens, which grow to 128. Its training
 # loss belongs to the context of the moment; its held-out loss is always measured at 128.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Loss in nats a token (lower is better) against tokens seen. For GPT-2 the next token, for HerBERT a masked one. The held-out loss of this figure is that of a fixed small sample, measured while training; the table below has the whole held-out set.", "name": "fig-models-training"}, "image": {"alt": "Two panels of loss curves, one for each model, with a dashed line at the unigram loss."}}
+# %% mystnb={"figure": {"caption": "Loss in nats a token (lower is better) against tokens seen. For GPT-2 the next token, for HerBERT a masked one. The held-out loss of this figure is that of a fixed small sample, measured while training; the table below has the whole held-out set.", "name": "fig-models-training"}, "image": {"alt": "Two panels of loss curves, one for each model, with a dashed line at the unigram loss."}}
 figures = {name: cards.figures(name) for name in COLOURS}
 unigram = {name: found["unigram_heldout_loss"] for name, found in figures.items()}
 plots.training_curves({name: cards.training_log(name) for name in COLOURS}, unigram, COLOURS);
@@ -123,7 +123,7 @@ report.table(losses, "Held-out losses with 95% intervals over windows, and the r
 # A model that only knew frequencies would do equally well everywhere. {numref}`fig-models-positions` shows the GPT-2's loss by the number of tokens that it has seen of a
 # window, and so how much of the text before a token it uses.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Loss of polish-gpt2-mini by position in the window, averaged over positions from each power of two to the next (lower is better). Dashed: the unigram loss.", "name": "fig-models-positions"}, "image": {"alt": "A line of held-out loss against the position in the window on a logarithmic axis, beside the dashed unigram loss."}}
+# %% mystnb={"figure": {"caption": "Loss of polish-gpt2-mini by position in the window, averaged over positions from each power of two to the next (lower is better). Dashed: the unigram loss.", "name": "fig-models-positions"}, "image": {"alt": "A line of held-out loss against the position in the window on a logarithmic axis, beside the dashed unigram loss."}}
 plots.loss_by_position(cards.loss_by_position("polish-gpt2"), unigram["polish-gpt2"], COLOURS["polish-gpt2"]);
 
 # %% [markdown]
@@ -135,7 +135,7 @@ plots.loss_by_position(cards.loss_by_position("polish-gpt2"), unigram["polish-gp
 # For the HerBERT-like model a second figure is easier to read than a loss: how often the hidden token is its first guess, or among its
 # first ten. Among words that are a single token it is {glue:text}`models-herbert-top10-whole` at ten; pieces of longer words are harder, since the whole word is hidden.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How often the hidden token of held-out text is among a model's first guesses, with 95% intervals over windows (higher is better). By frequency: the one, or ten, most frequent tokens are guessed every time.", "name": "fig-models-accuracy"}, "image": {"alt": "Shares of hidden tokens found by herbert-mini at one and ten guesses, by frequency and by an untrained model, as points with intervals."}}
+# %% mystnb={"figure": {"caption": "How often the hidden token of held-out text is among a model's first guesses, with 95% intervals over windows (higher is better). By frequency: the one, or ten, most frequent tokens are guessed every time.", "name": "fig-models-accuracy"}, "image": {"alt": "Shares of hidden tokens found by herbert-mini at one and ten guesses, by frequency and by an untrained model, as points with intervals."}}
 accuracy = cards.masked_accuracy("herbert")
 plots.guess_shares(accuracy, {label: COLOURS["herbert"] for label in accuracy if label.startswith("model")}, "hidden tokens guessed [%]");
 
@@ -199,7 +199,7 @@ report.table(lookups, 'Two look-ups of "nie" and how often each occurs in the fi
 # Tables of tokens are easier to read without numbers and punctuation. The original notebooks kept ASCII only, which in Polish removes
 # every word with *ą ć ę ł ń ó ś ź* or *ż*. `filter_report` says what each filter removes, and this book does not use the last one.
 
-# %% tags=["hide-input"]
+# %%
 filters = {}
 for name, vocabulary in vocabularies.items():
     for step in vocabulary.filter_report(whole_words=True, min_length=2, ascii_only=True):
@@ -225,11 +225,11 @@ known = {name: Lexicon.from_forms(forms).known.mean() for name, forms in whole.i
 # one continuation, such as *szczeg-* (of *szczegół*, "detail"). They filled the top lists of every head. These models were therefore
 # trained with a bound: after each step, longer rows of $W_E$ are scaled back to it.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Norms of the rows of the token embedding. The tick marks are the medians.", "name": "fig-models-norms"}, "image": {"alt": "Two histograms of embedding norms, one for each model, on a common axis."}}
+# %% mystnb={"figure": {"caption": "Norms of the rows of the token embedding. The tick marks are the medians.", "name": "fig-models-norms"}, "image": {"alt": "Two histograms of embedding norms, one for each model, on a common axis."}}
 norms = {name: one.model.get_input_embeddings().weight.detach().norm(dim=1).numpy() for name, one in loaded.items()}
 plots.norm_histograms(norms, COLOURS);
 
-# %% tags=["hide-input"]
+# %%
 ends = {"shortest": 0, "1%": 0.01, "median": 0.5, "99%": 0.99, "longest": 1}
 quantiles = pd.DataFrame({name: np.quantile(values, list(ends.values())) for name, values in norms.items()}, index=list(ends), dtype=object)
 quantiles.loc["within 1% of the longest"] = [report.percent(np.mean(values > 0.99 * values.max()), 1) for values in norms.values()]
@@ -323,7 +323,7 @@ report.table(pd.DataFrame(shapes, index=names), "Shapes of the extracted weights
 errors = {name: weights.attention_errors(one, texts) for name, one in loaded.items()}
 wrong = weights.attention_errors(herbert, texts, weights=weights.split_outputs_wrongly(read["herbert"]))
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Largest differences between attention rebuilt from extracted weights and the model's own (smaller is better; logarithmic). Patterns: one point a head, in attention weight. Outputs: one point a layer, divided by the output's largest value. Differences of exactly zero stand at the left, at 1e-9. Last row: HerBERT with its output matrix split along the wrong axis.", "name": "fig-models-identity"}, "image": {"alt": "Rows of points on a logarithmic axis. Errors of patterns and outputs of both models lie at a millionth or below; those of the wrong split lie near one."}}
+# %% mystnb={"figure": {"caption": "Largest differences between attention rebuilt from extracted weights and the model's own (smaller is better; logarithmic). Patterns: one point a head, in attention weight. Outputs: one point a layer, divided by the output's largest value. Differences of exactly zero stand at the left, at 1e-9. Last row: HerBERT with its output matrix split along the wrong axis.", "name": "fig-models-identity"}, "image": {"alt": "Rows of points on a logarithmic axis. Errors of patterns and outputs of both models lie at a millionth or below; those of the wrong split lie near one."}}
 relative = {name: found.output / found.output_scale for name, found in errors.items()}
 wrongly = wrong.output / wrong.output_scale
 groups = [(f"{name},\npatterns", found.pattern, COLOURS[name]) for name, found in errors.items()]
