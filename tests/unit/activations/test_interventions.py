@@ -216,3 +216,8 @@ def test_patterns_that_do_not_fit_and_sites_that_are_not_there():
         pass
     with pytest.raises(ValueError, match="outputs holds 'mlp'; this architecture has no 'mlp'"), activations.recording(model, ["mlp"]):
         pass
+
+
+def test_hooks_are_put_on_in_one_module_of_the_library(root):
+    library = (root / "analysis_lib").rglob("*.py")
+    assert [path.name for path in library if "register_forward" in path.read_text(encoding="utf-8")] == ["hooks.py"]
