@@ -72,13 +72,6 @@ def test_a_vector_from_either_side_gives_a_vector():
     torch.testing.assert_close(random(7) @ matrix, random(7) @ matrix.dense())
 
 
-def test_it_agrees_with_transformer_lens():
-    lens = pytest.importorskip("transformer_lens")
-    mine, theirs = factored(9, 3, 9), lens.FactoredMatrix(factored(9, 3, 9).left, factored(9, 3, 9).right)
-    torch.testing.assert_close(mine.norm(), theirs.norm())
-    torch.testing.assert_close((mine @ mine.T).dense(), (theirs @ theirs.T).AB)
-
-
 def test_nothing_of_the_size_of_the_vocabulary_squared_is_formed():
     """A million tokens: the product would have four terabytes."""
     matrix = FactoredMatrix(torch.ones(1_000_000, 1), torch.ones(1, 1_000_000))
