@@ -16,7 +16,7 @@ from analysis_lib.projections.overlap import distinct_tokens
 from analysis_lib.projections.pair_search import TopPairs, top_pairs
 from analysis_lib.projections.readers import Reader
 from analysis_lib.projections.relations import head_relations
-from analysis_lib.statistics import Interval, t_interval
+from analysis_lib.statistics import t_interval
 from analysis_lib.vocabulary import Vocabulary
 from analysis_lib.weights import TransformerWeights
 
@@ -157,14 +157,14 @@ def passing_table(
     """
     hits = family[family["passes"] & family["relation"].isin(names)].sort_values("p_holm", kind="stable")
     found = []
-    for row in hits.itertuples():
-        reader, head = readers[row.model], (row.layer, row.head)
-        pairs, again = lists[row.model][row.matrix][head], other[row.model][row.matrix][head]
-        groups = reader.vocabulary.form_groups
-        excess = head_relations({head: again}, reader.lexicon, groups, names=[row.relation], max_draws=1000)["excess"].iloc[0]
+    for row in hits.to_dict("records"):
+        model, matrix, layer, head, relation = (row[column] for column in ("model", "matrix", "layer", "head", "relation"))
+        reader, pairs = readers[model], lists[model][matrix][layer, head]
+        again = {(layer, head): other[model][matrix][layer, head]}
+        table = head_relations(again, reader.lexicon, reader.vocabulary.form_groups, names=[relation], max_draws=1000)
         shown = ", ".join(shown_pairs(pairs, reader.vocabulary, rows))
-        name = f"{row.matrix} L{row.layer}H{row.head}"
-        found.append((row.model, name, row.relation, row.share, row.null_mean, row.p_holm, excess, shown))
+        place = (model, f"{matrix} L{layer}H{head}", relation)
+        found.append((*place, row["share"], row["null_mean"], row["p_holm"], table["excess"].iloc[0], shown))
     return pd.DataFrame(found, columns=["model", "list", "relation", "share", "null", "p", "other excess", "pairs"])
 
 
@@ -193,11 +193,11 @@ def layer_means(table: pd.DataFrame, value: str = "excess") -> pd.DataFrame:
         `matrix relation layer depth mean low high n`; depth is 0 for the first layer and 1 for the last. Layers with fewer than two defined
         values are left out.
     """
-    last = max(1, int(table["layer"].max()))
     rows = []
-    for (matrix, relation, layer), part in table.groupby(["matrix", "relation", "layer"], sort=False):
+    for place, part in table.groupby(["matrix", "relation", "layer"], sort=False):
         values = part[value].dropna()
         if len(values) > 1:
-            mean: Interval = t_interval(values)
-            rows.append((matrix, relation, layer, layer / last, *mean, len(values)))
-    return pd.DataFrame(rows, columns=["matrix", "relation", "layer", "depth", "mean", "low", "high", "n"])
+            rows.append((*place, *t_interval(values), len(values)))
+    means = pd.DataFrame(rows, columns=["matrix", "relation", "layer", "mean", "low", "high", "n"])
+    means.insert(3, "depth", means["layer"] / max(1, int(table["layer"].max())))
+    return means

@@ -125,7 +125,7 @@ def shares_by_layer(passed: Mapping[str, pd.DataFrame], n_layers: int) -> pd.Dat
     DataFrame [kind, column]
         Columns `K0`, `K1` … `V0`, `V1` …; the first row, `any kind`, counts each list once.
     """
-    columns = {}
+    columns: dict[str, pd.Series] = {}
     for side, lists in passed.items():
         d_mlp = len(lists) // n_layers
         columns |= {f"{side}{layer}": kind_shares(lists.iloc[layer * d_mlp : (layer + 1) * d_mlp]) for layer in range(n_layers)}

@@ -61,5 +61,8 @@ class Reader:
         learned is what its lists show beyond those of such heads.
         """
         generator = torch.Generator().manual_seed(seed)
-        drawn = {name: torch.randn(getattr(self.weights, name).shape, generator=generator) for name in ("W_Q", "W_K", "W_V", "W_O")}
-        return replace(self.weights, **drawn)
+        w_q, w_k, w_v, w_o = (
+            torch.randn(matrix.shape, generator=generator)
+            for matrix in (self.weights.W_Q, self.weights.W_K, self.weights.W_V, self.weights.W_O)
+        )
+        return replace(self.weights, W_Q=w_q, W_K=w_k, W_V=w_v, W_O=w_o)
