@@ -87,6 +87,7 @@ train-small: $(READY)
 
 lint: $(READY)
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
 	$(PY) -c "from importlinter.cli import lint_imports_command; lint_imports_command()" --no-cache
 
 # Writes requirements.lock from what .venv holds: change versions there, then `make lock`.

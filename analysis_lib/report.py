@@ -255,7 +255,7 @@ class Table:
         The frame at full precision, numbers as numbers; an interval takes three columns.
     """
 
-    def __init__(self, frame: pd.DataFrame, caption: str, shown: pd.DataFrame, index: bool, name: str | None = None):
+    def __init__(self, frame: pd.DataFrame, caption: str, shown: pd.DataFrame, index: bool, name: str | None = None) -> None:
         self.frame, self.caption, self._shown, self._index = frame, caption, shown, index
         self.name = name or "-".join(_slug(caption).lower().split("-")[:6])
         self.csv = _spread(frame).to_csv(index=index)

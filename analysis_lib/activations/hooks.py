@@ -8,9 +8,10 @@ works on what that one left.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from analysis_lib.activations.sites import Site, Sites, sites_of
@@ -43,7 +44,7 @@ def attached(functions: Iterable[tuple[Site, Callable[[Tensor | None], Tensor | 
 
 
 @contextmanager
-def recording(model, outputs: Sequence[str] = (), states: bool = True) -> Iterator[dict[tuple[str, int], Tensor]]:
+def recording(model: nn.Module, outputs: Sequence[str] = (), states: bool = True) -> Iterator[dict[tuple[str, int], Tensor]]:
     """Record what a model computes in the passes made inside the block.
 
     Parameters
@@ -76,7 +77,7 @@ def recording(model, outputs: Sequence[str] = (), states: bool = True) -> Iterat
     enough = None if states else len(wanted)
     record: dict = {}
 
-    def keep(name: str, index: int):
+    def keep(name: str, index: int) -> Callable[[Tensor | None], None]:
         def function(value: Tensor | None) -> None:
             record[name, index] = value
             if len(record) == enough:
@@ -108,9 +109,9 @@ def checked_outputs(outputs: Sequence[str]) -> tuple[str, ...]:
     return outputs
 
 
-def _wanted(model, places: Sites, names: Sequence[str]) -> dict[tuple[str, int], Site]:
+def _wanted(model: nn.Module, places: Sites, names: Sequence[str]) -> dict[tuple[str, int], Site]:
     """The sites to record, by name and index."""
-    found = {}
+    found: dict[tuple[str, int], Site] = {}
     for name in names:
         try:
             sites = places.of(name)
@@ -123,14 +124,14 @@ def _wanted(model, places: Sites, names: Sequence[str]) -> dict[tuple[str, int],
 def _register(site: Site, function: Callable[[Tensor | None], Tensor | None]) -> RemovableHandle:
     """Put one function on one site."""
 
-    def before(module, args, kwargs):
+    def before(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple | None:
         value = args[0] if args else kwargs["hidden_states"]
         new = _new_value(site, value, function)
         if new is None:
             return None
         return ((new, *args[1:]), kwargs) if args else (args, kwargs | {"hidden_states": new})
 
-    def after(module, args, output):
+    def after(module: nn.Module, args: tuple, output: Any) -> Any:
         parts = output if isinstance(output, tuple) else (output,)
         new = _new_value(site, parts[site.item] if site.item < len(parts) else None, function)
         if new is None:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from analysis_lib.activations.hooks import attached
 from analysis_lib.activations.sites import sites_of
@@ -33,7 +33,7 @@ Change = Callable[[Tensor], Tensor]
 
 
 @contextmanager
-def edited(model, changes: Mapping[tuple[str, int], Change]) -> Iterator[None]:
+def edited(model: nn.Module, changes: Mapping[tuple[str, int], Change]) -> Iterator[None]:
     """Change what a model computes in the passes made inside the block.
 
     Parameters
@@ -59,7 +59,7 @@ def edited(model, changes: Mapping[tuple[str, int], Change]) -> Iterator[None]:
 
 
 @contextmanager
-def frozen_patterns(model, patterns: Sequence[Tensor]) -> Iterator[None]:
+def frozen_patterns(model: nn.Module, patterns: Sequence[Tensor]) -> Iterator[None]:
     """Make attention use given patterns, in every layer, in the passes made inside the block; values are the pass's own.
 
     Parameters
@@ -79,13 +79,13 @@ def frozen_patterns(model, patterns: Sequence[Tensor]) -> Iterator[None]:
         raise ValueError(f"patterns: expected one tensor for each of {places.n_layers} layers, found {len(patterns)}")
     values: dict[int, Tensor] = {}
 
-    def keep(layer: int):
+    def keep(layer: int) -> Callable[[Tensor], None]:
         def function(value: Tensor) -> None:
             values[layer] = value
 
         return function
 
-    def attend(layer: int):
+    def attend(layer: int) -> Callable[[Tensor], Tensor]:
         def function(result: Tensor) -> Tensor:
             pattern, expected = patterns[layer], (len(result), result.shape[2], result.shape[1], result.shape[1])
             if tuple(pattern.shape) != expected:

@@ -10,7 +10,7 @@ Source: TransformerLens (names and shapes of HookedTransformer).
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from analysis_lib.activations.hooks import recording
 from analysis_lib.activations.sites import sites_of
@@ -30,7 +30,7 @@ NAMES = {
 }
 
 
-def named(model, **inputs: Any) -> dict[str, Tensor]:
+def named(model: nn.Module, **inputs: Any) -> dict[str, Tensor]:
     """One forward pass, and everything it computed on the way.
 
     Parameters

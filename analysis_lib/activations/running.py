@@ -11,11 +11,13 @@ and no padded position is ever returned. `text_windows` says what a word is and 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from transformers import PreTrainedModel
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from analysis_lib.activations import hooks, sites
 from analysis_lib.activations.text_windows import Encoded, Window, checked_texts, token_table, windows_of
@@ -221,7 +223,7 @@ def _id_table(sequences: list[list[int]]) -> pd.DataFrame:
     return pd.DataFrame({"text": text, "position": position, "token_id": np.concatenate(sequences), "first": position == 0})
 
 
-def _checked_sequences(sequences, config) -> list[list[int]]:
+def _checked_sequences(sequences: Sequence[Sequence[int]] | np.ndarray, config: Any) -> list[list[int]]:
     """Sequences as lists of int, or an error that names the first that will not do."""
     checked = [[int(i) for i in ids] for ids in sequences]
     if not checked:
@@ -235,12 +237,12 @@ def _checked_sequences(sequences, config) -> list[list[int]]:
     return checked
 
 
-def _context(model, tokenizer) -> int:
+def _context(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> int:
     """Longest sequence: what the positions hold, or less where the tokenizer says so (HerBERT: 512 of 514)."""
     return min(model.config.max_position_embeddings, tokenizer.model_max_length)
 
 
-def _fill(store: "_Store", model, windows: list[Window], batch_size: int, outputs: tuple[str, ...], states: bool) -> int:
+def _fill(store: "_Store", model: nn.Module, windows: list[Window], batch_size: int, outputs: tuple[str, ...], states: bool) -> int:
     """Run all windows, those of similar length together; returns the number of passes."""
     order = sorted(range(len(windows)), key=lambda i: len(windows[i].ids))
     batches = [[windows[i] for i in order[at : at + batch_size]] for at in range(0, len(order), batch_size)]
@@ -251,7 +253,7 @@ def _fill(store: "_Store", model, windows: list[Window], batch_size: int, output
 
 
 @torch.no_grad()
-def _forward(model, batch: list[Window], outputs: tuple[str, ...], states: bool) -> dict[str, np.ndarray]:
+def _forward(model: nn.Module, batch: list[Window], outputs: tuple[str, ...], states: bool) -> dict[str, np.ndarray]:
     """One pass: "states" [layer, sequence, position, d_model] if wanted and each output [layer, sequence, ...], float32."""
     width = max(len(window.ids) for window in batch)
     ids = torch.zeros((len(batch), width), dtype=torch.long)
@@ -268,7 +270,7 @@ def _forward(model, batch: list[Window], outputs: tuple[str, ...], states: bool)
 class _Store:
     """Arrays over all tokens, filled window by window."""
 
-    def __init__(self, lengths: list[int], outputs: tuple[str, ...]):
+    def __init__(self, lengths: list[int], outputs: tuple[str, ...]) -> None:
         self.offsets, self.lengths = np.r_[0, np.cumsum(lengths)], lengths
         self.arrays: dict = {"states": None} | ({"patterns": [None] * len(lengths)} if "patterns" in outputs else {})
 

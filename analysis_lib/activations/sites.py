@@ -127,7 +127,7 @@ def out_of(module: nn.Module, item: int = 0, columns: slice | None = None, n_hea
     return Site(module, "output", item, columns, n_heads)
 
 
-def gpt2(model) -> Sites:
+def gpt2(model: nn.Module) -> Sites:
     """GPT-2, and whatever has one for its base model: queries, keys and values lie side by side in `c_attn`."""
     body, n_heads, width = model.base_model, model.config.num_attention_heads, model.config.hidden_size
     blocks = body.h
@@ -153,7 +153,7 @@ def gpt2(model) -> Sites:
     )
 
 
-def bert(model) -> Sites:
+def bert(model: nn.Module) -> Sites:
     """BERT: `attention` and `mlp` are taken before the layer norm that follows each, `middle` is what the first of these gives."""
     blocks, n_heads = model.base_model.encoder.layer, model.config.num_attention_heads
     attention = [block.attention.self for block in blocks]
@@ -173,7 +173,7 @@ def bert(model) -> Sites:
     )
 
 
-def minigpt(model) -> Sites:
+def minigpt(model: nn.Module) -> Sites:
     """MiniGPT: attention alone, and neither a feed-forward layer nor a final norm."""
     blocks, n_heads = model.blocks, model.config.num_attention_heads
     attention = [block.attn for block in blocks]
@@ -189,7 +189,7 @@ def minigpt(model) -> Sites:
     )
 
 
-def sites_of(model) -> Sites:
+def sites_of(model: nn.Module) -> Sites:
     """The sites of a model.
 
     Parameters

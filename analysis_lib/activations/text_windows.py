@@ -17,6 +17,7 @@ from operator import itemgetter
 
 import numpy as np
 import pandas as pd
+from transformers import PreTrainedTokenizerBase
 
 _LETTERS = r"(?:[^\W_][\u0300-\u036f]*)+"
 WORD = re.compile(rf"{_LETTERS}(?:[-'’]{_LETTERS})*")
@@ -51,7 +52,8 @@ class Encoded:
     n_suffix: int
 
     @classmethod
-    def of(cls, text: str, index: int, tokenizer) -> "Encoded":
+    def of(cls, text: str, index: int, tokenizer: PreTrainedTokenizerBase) -> "Encoded":
+        """Tokenize a text and note which part of it each token covers."""
         full = tokenizer(text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
         added = np.array(full["special_tokens_mask"], dtype=bool)
         content = np.flatnonzero(~added)

@@ -14,18 +14,18 @@ from contextlib import nullcontext
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from analysis_lib import activations
 from analysis_lib.activations.interventions import edited, frozen_patterns, put, zero
-from analysis_lib.models import is_causal
+from analysis_lib.models import LoadedModel, is_causal
 
 Heads = Sequence[tuple[int, int]]
 
 KINDS = ("zero", "mean")
 
 
-def token_losses(loaded, ids: np.ndarray | Tensor, batch_size: int = 16) -> np.ndarray:
+def token_losses(loaded: LoadedModel, ids: np.ndarray | Tensor, batch_size: int = 16) -> np.ndarray:
     """Loss of each next token in a causal model without ablation.
 
     Parameters
@@ -49,7 +49,7 @@ def token_losses(loaded, ids: np.ndarray | Tensor, batch_size: int = 16) -> np.n
 
 
 def ablated_losses(
-    loaded,
+    loaded: LoadedModel,
     ids: np.ndarray | Tensor,
     heads: Heads,
     kind: str = "zero",
@@ -103,7 +103,7 @@ def ablated_losses(
 
 
 def ablation_effects(
-    loaded,
+    loaded: LoadedModel,
     ids: np.ndarray | Tensor,
     kind: str = "zero",
     frozen: bool = False,
@@ -134,7 +134,7 @@ def ablation_effects(
     return np.stack(effects).reshape(*grid, *whole.shape)
 
 
-def head_means(loaded, ids: np.ndarray | Tensor, batch_size: int = 16) -> Tensor:
+def head_means(loaded: LoadedModel, ids: np.ndarray | Tensor, batch_size: int = 16) -> Tensor:
     """Mean of each head's pattern-weighted values over all positions and sequences, [layer, head, d_head]."""
     model, ids = checked_model(loaded), checked_ids(loaded, ids)
     total = torch.zeros(model.config.num_hidden_layers, *_head_shape(model), dtype=torch.float64)
@@ -145,7 +145,7 @@ def head_means(loaded, ids: np.ndarray | Tensor, batch_size: int = 16) -> Tensor
     return (total / ids.numel()).float()
 
 
-def checked_model(loaded):
+def checked_model(loaded: LoadedModel) -> nn.Module:
     """The model, if it is a causal language model in evaluation mode; else a ValueError."""
     model = loaded.model
     if not is_causal(model) or getattr(model, "get_output_embeddings", lambda: None)() is None:
@@ -157,7 +157,7 @@ def checked_model(loaded):
     return model
 
 
-def checked_ids(loaded, ids: np.ndarray | Tensor) -> Tensor:
+def checked_ids(loaded: LoadedModel, ids: np.ndarray | Tensor) -> Tensor:
     """Ids as an int64 tensor [sequence, token] on the model's device; else a ValueError."""
     config = loaded.model.config
     ids = torch.as_tensor(np.asarray(ids)) if not isinstance(ids, Tensor) else ids
@@ -169,12 +169,12 @@ def checked_ids(loaded, ids: np.ndarray | Tensor) -> Tensor:
     return ids.to(device=next(loaded.model.parameters()).device, dtype=torch.int64)
 
 
-def _head_shape(model) -> tuple[int, int]:
+def _head_shape(model: nn.Module) -> tuple[int, int]:
     """(n_heads, d_head)."""
     return model.config.num_attention_heads, model.config.hidden_size // model.config.num_attention_heads
 
 
-def _by_layer(model, heads: Heads) -> dict[int, list[int]]:
+def _by_layer(model: nn.Module, heads: Heads) -> dict[int, list[int]]:
     n_layers, n_heads = model.config.num_hidden_layers, _head_shape(model)[0]
     found: dict[int, list[int]] = {}
     for layer, head in heads:
@@ -184,7 +184,7 @@ def _by_layer(model, heads: Heads) -> dict[int, list[int]]:
     return found
 
 
-def _patterns(model, batch: Tensor) -> list[Tensor]:
+def _patterns(model: nn.Module, batch: Tensor) -> list[Tensor]:
     with activations.recording(model, ["patterns"], states=False) as record:
         model.base_model(input_ids=batch)
     return list(record.values())

@@ -5,6 +5,7 @@ Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"
 $W_{QK} = W_Q W_K^\top$, both [d_model, d_model] and neither ever formed.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -173,7 +174,7 @@ def _spectra(left: Tensor, right: Tensor) -> np.ndarray:
     return np.divide(squared, total, out=np.zeros_like(squared), where=total > 0)
 
 
-def _rotation_blocks(d_model: int, d_head: int, n_draws: int, seed: int):
+def _rotation_blocks(d_model: int, d_head: int, n_draws: int, seed: int) -> Iterator[np.ndarray]:
     """The first d_head rows and columns of random rotations of d_model dimensions."""
     rng = np.random.default_rng(seed)
     for _ in range(n_draws):

@@ -7,7 +7,7 @@ Source: Elhage et al. 2021, *A Mathematical Framework for Transformer Circuits*,
 for what it does to the loss.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -166,7 +166,7 @@ def repetition_gains(loaded: LoadedModel, probe: RepeatedTokens) -> dict[str, np
     return {"words": first - shuffled, "order": shuffled - second}
 
 
-def loss_without(loaded: LoadedModel, probe: RepeatedTokens, heads, frozen: bool = False) -> np.ndarray:
+def loss_without(loaded: LoadedModel, probe: RepeatedTokens, heads: Sequence[tuple[int, int]], frozen: bool = False) -> np.ndarray:
     """What replacing some heads by their means, all at once, adds to the loss where the block comes again: [sequence], in nats.
 
     `frozen` keeps all patterns as they are in the whole model (`ablation.ablated_losses`).
@@ -282,7 +282,7 @@ def milestone(loaded: LoadedModel, probe: RepeatedTokens, circuit: Circuit, two_
     }
 
 
-def excess_table(draws: Mapping[tuple, tuple[np.ndarray, np.ndarray]], names, level: float = 0.05) -> pd.DataFrame:
+def excess_table(draws: Mapping[tuple, tuple[np.ndarray, np.ndarray]], names: Sequence[str], level: float = 0.05) -> pd.DataFrame:
     """Best head and number of significant heads for several sets of induction excesses.
 
     In every set the head with the largest mean excess on the first draw is measured on the second. Every head is tested on both draws

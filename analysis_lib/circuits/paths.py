@@ -20,6 +20,7 @@ from torch import Tensor
 
 from analysis_lib import activations
 from analysis_lib.circuits.ablation import checked_ids, checked_model
+from analysis_lib.models import LoadedModel
 from analysis_lib.weights import TransformerWeights, extract
 
 
@@ -44,7 +45,7 @@ def virtual_patterns(pattern: np.ndarray, first_layer: int = 0, second_layer: in
     return np.einsum("bqm,amk->abqk", pattern[second_layer], pattern[first_layer], optimize=True)
 
 
-def virtual_heads(loaded, ids: np.ndarray | Tensor, rows: np.ndarray | None = None) -> pd.DataFrame:
+def virtual_heads(loaded: LoadedModel, ids: np.ndarray | Tensor, rows: np.ndarray | None = None) -> pd.DataFrame:
     r"""Every path of a two-layer attention-only model, virtual heads apart from direct terms, and its share of the logits.
 
     With $L_p$ the centred logits of path p over the counted places of a sequence and $L = \sum_p L_p$:
@@ -96,7 +97,7 @@ def virtual_heads(loaded, ids: np.ndarray | Tensor, rows: np.ndarray | None = No
 class _Paths:
     """Measures one path after another against the whole, all of them given as residual vectors."""
 
-    def __init__(self, weights: TransformerWeights, ids: Tensor, rows: Tensor, whole: Tensor):
+    def __init__(self, weights: TransformerWeights, ids: Tensor, rows: Tensor, whole: Tensor) -> None:
         unembed = weights.W_U.double() - weights.W_U.double().mean(dim=1, keepdim=True)
         self.embedded = weights.W_E.double()[ids]
         self.rows, self.count = rows.double(), rows.sum(dim=1)

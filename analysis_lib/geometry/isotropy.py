@@ -83,7 +83,7 @@ def _second_moment(states: np.ndarray) -> np.ndarray:
     return centred.T @ centred
 
 
-def _iso(trace, squared, width: int):
+def _iso(trace: np.ndarray, squared: np.ndarray, width: int) -> np.ndarray:
     """IsoScore from tr C and tr C^2 of a second moment C, up to scale."""
     if not np.all(squared > 0):
         raise ValueError("states are all equal in a layer; expected vectors that differ")

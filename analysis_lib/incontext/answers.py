@@ -18,7 +18,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor
+from torch import Tensor, nn
 
 from analysis_lib import activations
 from analysis_lib.activations.interventions import edited, mean, zero
@@ -28,7 +28,7 @@ PENALTIES = np.geomspace(1e-4, 1e4, 9)
 ABLATIONS = ("zero", "mean")
 
 
-def token_states(model, xs: Tensor, ys: Tensor) -> tuple[Tensor, Tensor]:
+def token_states(model: nn.Module, xs: Tensor, ys: Tensor) -> tuple[Tensor, Tensor]:
     """The residual stream at the tokens that ask, which predict, and at the tokens that answer.
 
     Parameters
@@ -48,7 +48,7 @@ def token_states(model, xs: Tensor, ys: Tensor) -> tuple[Tensor, Tensor]:
     return states[:, :, ::2], states[:, :, 1::2]
 
 
-def lens(model, states: Tensor) -> Tensor:
+def lens(model: nn.Module, states: Tensor) -> Tensor:
     """The model's own final norm and read-out on states of any layer.
 
     Parameters
@@ -148,7 +148,7 @@ def depth(readings: Mapping[str, Sequence[np.ndarray]], targets: np.ndarray, n_r
 
 
 @contextmanager
-def without_head(model, layer: int, head: int, how: str = "mean") -> Iterator[None]:
+def without_head(model: nn.Module, layer: int, head: int, how: str = "mean") -> Iterator[None]:
     """Take a head out of every pass made inside the block.
 
     Parameters

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike
+from torch import nn
 
 from analysis_lib import activations
 from analysis_lib.incontext.answers import without_head
@@ -18,7 +19,7 @@ from analysis_lib.incontext.prompts import Prompts
 from analysis_lib.statistics import bootstrap_interval
 
 
-def attention_patterns(model, prompts: Prompts) -> np.ndarray:
+def attention_patterns(model: nn.Module, prompts: Prompts) -> np.ndarray:
     """Attention of every head on prompts.
 
     Parameters
@@ -37,7 +38,7 @@ def attention_patterns(model, prompts: Prompts) -> np.ndarray:
     return activations.stacked(record)["patterns"].numpy()
 
 
-def ablation_errors(model, prompts: Prompts, points: slice, how: str = "mean") -> np.ndarray:
+def ablation_errors(model: nn.Module, prompts: Prompts, points: slice, how: str = "mean") -> np.ndarray:
     """Errors without each head in turn.
 
     Parameters

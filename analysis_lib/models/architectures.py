@@ -20,6 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -58,7 +60,7 @@ class Architecture:
     bare_class: type | str | None = None
     head: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.norm not in ("pre", "post", None):
             raise ValueError(f"norm: expected 'pre', 'post' or None, found {self.norm!r}")
 
@@ -111,7 +113,7 @@ def register(model_type: str, architecture: Architecture, exist_ok: bool = False
     ARCHITECTURES[model_type] = architecture
 
 
-def architecture_of(model) -> Architecture:
+def architecture_of(model: nn.Module) -> Architecture:
     """The entry of a model's architecture.
 
     Parameters
@@ -140,6 +142,6 @@ def architecture_of(model) -> Architecture:
     return ARCHITECTURES[model_type]
 
 
-def is_causal(model) -> bool:
+def is_causal(model: nn.Module) -> bool:
     """Whether the model's tokens attend to earlier tokens and themselves only; true of a BERT that is configured as a decoder, too."""
     return architecture_of(model).causal or bool(getattr(model.config, "is_decoder", False))

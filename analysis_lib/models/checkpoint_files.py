@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from transformers.utils import logging as transformers_logging
@@ -188,7 +189,7 @@ def sha256(files: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def read_with_transformers(folder: Path, what: str, reader: Callable, **options):
+def read_with_transformers(folder: Path, what: str, reader: Callable, **options: Any) -> Any:
     """Call a transformers reader on a folder without network, and raise its failures as `CheckpointError`."""
     try:
         return reader(folder, local_files_only=True, **options)

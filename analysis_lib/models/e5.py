@@ -105,7 +105,7 @@ def read(path: Path, sha256: str | None = SHA256) -> tuple[Encoder, PreTrainedTo
 class _File:
     """Bytes that are read from the front, and the directory of tensors once it was met."""
 
-    def __init__(self, data: bytes):
+    def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
         self.directory: dict[str, tuple[int, int]] = {}
 

@@ -10,5 +10,5 @@ class Encoder(BertModel):
     It predicts no tokens. Its weights are read through its own embedding: `extract` gives the transposed `W_E` for `W_U`.
     """
 
-    def __init__(self, config: BertConfig):
+    def __init__(self, config: BertConfig) -> None:
         super().__init__(config, add_pooling_layer=False)

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -319,7 +320,7 @@ def _load_folder(place: _Place, device: torch.device) -> LoadedModel:
     return LoadedModel(model.to(device), tokenizer, place.name, place.source, place.identifier, revision)
 
 
-def _load_tokenizer(folder: Path, config) -> PreTrainedTokenizerBase:
+def _load_tokenizer(folder: Path, config: Any) -> PreTrainedTokenizerBase:
     """Load the tokenizer and check it against the number of embedding rows."""
     if not checkpoint_files.has_tokenizer(folder):
         expected = " or ".join(" with ".join(names) for names in checkpoint_files.TOKENIZER_SETS)

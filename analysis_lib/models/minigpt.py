@@ -14,6 +14,8 @@ Sources: Elhage et al. 2021, *A Mathematical Framework for Transformer Circuits*
 *Shortformer* (arXiv 2012.15832). Notebook 002 of the project studies a model of this kind.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -52,8 +54,8 @@ class MiniGPTConfig(PretrainedConfig):
         tie_word_embeddings: bool = False,
         embedding_std: float = 1.0,
         position_std: float = 1.0,
-        **options,
-    ):
+        **options: Any,
+    ) -> None:
         if d_model % n_heads:
             raise ValueError(f"n_heads: expected a divisor of d_model {d_model}, found {n_heads}")
         self.vocab_size = vocab_size
@@ -69,7 +71,7 @@ class MiniGPTConfig(PretrainedConfig):
 class ShortformerAttention(nn.Module):
     """Causal self-attention whose queries and keys read positions and whose values do not."""
 
-    def __init__(self, config: MiniGPTConfig):
+    def __init__(self, config: MiniGPTConfig) -> None:
         super().__init__()
         self.n_heads = config.n_heads
         self.scaling = (config.d_model // config.n_heads) ** -0.5
@@ -103,11 +105,12 @@ class ShortformerAttention(nn.Module):
 class MiniGPTBlock(nn.Module):
     """The residual stream with attention added."""
 
-    def __init__(self, config: MiniGPTConfig):
+    def __init__(self, config: MiniGPTConfig) -> None:
         super().__init__()
         self.attn = ShortformerAttention(config)
 
     def forward(self, hidden: Tensor, positions: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
+        """The states after the block, and its attention patterns."""
         added, pattern = self.attn(hidden, positions, allowed)
         return hidden + added, pattern
 
@@ -119,7 +122,7 @@ class MiniGPT(PreTrainedModel):
     base_model_prefix = ""  # the model has no separate body
     _tied_weights_keys = {"unembed.weight": "embed.weight"}
 
-    def __init__(self, config: MiniGPTConfig):
+    def __init__(self, config: MiniGPTConfig) -> None:
         super().__init__(config)
         self.embed = nn.Embedding(config.vocab_size, config.d_model)
         self.positions = nn.Embedding(config.n_positions, config.d_model)
@@ -136,6 +139,7 @@ class MiniGPT(PreTrainedModel):
             nn.init.normal_(module.weight, std=self.config.d_model**-0.5)
 
     def get_input_embeddings(self) -> nn.Embedding:
+        """The token embedding."""
         return self.embed
 
     def set_input_embeddings(self, value: nn.Embedding) -> None:
@@ -143,9 +147,11 @@ class MiniGPT(PreTrainedModel):
         self.embed = value
 
     def get_output_embeddings(self) -> nn.Linear:
+        """The layer that gives logits."""
         return self.unembed
 
     def set_output_embeddings(self, value: nn.Linear) -> None:
+        """Replace the layer that gives logits."""
         self.unembed = value
 
     def residual_stream(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
@@ -172,7 +178,7 @@ class MiniGPT(PreTrainedModel):
         labels: Tensor | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
-        **ignored,
+        **ignored: Any,
     ) -> CausalLMOutput:
         """Logits of the next token.
 

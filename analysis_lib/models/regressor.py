@@ -14,6 +14,7 @@ Sources: Garg, Tsipras, Liang and Valiant 2022, *What Can Transformers Learn In-
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +61,7 @@ class RegressorConfig(GPT2Config):
     eos_token_id: int | list[int] | None = None
     tie_word_embeddings: bool = False
 
-    def __post_init__(self, **kwargs):
+    def __post_init__(self, **kwargs: Any) -> None:
         for name in ("n_dims", "n_points", "n_embd", "n_layer", "n_head"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected 1 or more, found {getattr(self, name)}")
@@ -110,7 +111,7 @@ class Regressor(PreTrainedModel):
     _supports_sdpa = True
     _no_split_modules = ["GPT2Block"]
 
-    def __init__(self, config: RegressorConfig):
+    def __init__(self, config: RegressorConfig) -> None:
         super().__init__(config)
         self.read_in = nn.Linear(config.token_width, config.n_embd)
         self.backbone = GPT2Model(config)

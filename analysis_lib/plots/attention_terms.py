@@ -5,6 +5,7 @@ from __future__ import annotations
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 
 from analysis_lib.plots.style import CYCLE, FAINT, INK
 
@@ -52,7 +53,9 @@ def term_maps(scores: dict[str, np.ndarray], pattern: np.ndarray, labels: list[s
     return figure
 
 
-def terms_by_head(table, untrained, ylabel: str, logarithmic: float | None = None, colours: dict[str, str] | None = None) -> plt.Figure:
+def terms_by_head(
+    table: pd.DataFrame, untrained: pd.DataFrame, ylabel: str, logarithmic: float | None = None, colours: dict[str, str] | None = None
+) -> plt.Figure:
     """A measure of the four terms in every head, with intervals: one row of panels for each layer, one column for each model.
 
     Parameters

@@ -5,11 +5,12 @@ from __future__ import annotations
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 
 from analysis_lib.plots.style import INK, MODEL_COLOURS
 
 
-def overlaps_by_layer(table, colours: dict[str, str], titles: dict[str, str]) -> plt.Figure:
+def overlaps_by_layer(table: pd.DataFrame, colours: dict[str, str], titles: dict[str, str]) -> plt.Figure:
     """A panel for each model: overlap of paired lists by layer with intervals, shuffled pairs as dashes of the same colour.
 
     Parameters
@@ -107,7 +108,7 @@ def percent_maps(tables: dict) -> plt.Figure:
     """
     rows = [len(table) for table in tables.values()]
     figure, axes = plt.subplots(len(tables), 1, figsize=(5.8, 0.3 * sum(rows) + 0.75 * len(rows)), height_ratios=rows, squeeze=False)
-    largest = max(0.01, max(float(table.to_numpy().max()) for table in tables.values()))
+    largest = max(0.01, *(float(table.to_numpy().max()) for table in tables.values()))
     for axis, (title, table) in zip(axes[:, 0], tables.items(), strict=True):
         shares, labels = table.to_numpy(), list(table.columns)
         axis.pcolormesh(shares, cmap="viridis", norm=mpl.colors.PowerNorm(0.5, 0, largest), rasterized=True)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 
 from analysis_lib.plots.style import INK
 
 
-def layer_panels(rows, layers, styles, marked=None, zero=False) -> plt.Figure:
+def layer_panels(
+    rows: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    layers: Mapping[str, Sequence[str]],
+    styles: Mapping[str, tuple[str, str]],
+    marked: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+    zero: bool = False,
+) -> plt.Figure:
     """Lines by layer with their intervals: columns are models, rows are measures, and each row has one vertical scale.
 
     Parameters
@@ -49,7 +58,7 @@ def layer_panels(rows, layers, styles, marked=None, zero=False) -> plt.Figure:
     return figure
 
 
-def pair_bias(samples, colours, xlabel, ylabel) -> plt.Figure:
+def pair_bias(samples: Mapping[str, tuple[np.ndarray, np.ndarray]], colours: Mapping[str, str], xlabel: str, ylabel: str) -> plt.Figure:
     """A bias against the number of vectors, one point for each text, both axes logarithmic.
 
     Parameters
@@ -72,7 +81,7 @@ def pair_bias(samples, colours, xlabel, ylabel) -> plt.Figure:
     return figure
 
 
-def _line(axis: plt.Axes, profile, colour: str, style: str, filled, label: str) -> None:
+def _line(axis: plt.Axes, profile: Any, colour: str, style: str, filled: np.ndarray | None, label: str) -> None:
     places = np.arange(len(profile.estimate))
     axis.fill_between(places, profile.low, profile.high, color=colour, alpha=0.22, lw=0)
     size = 6 if len(places) < 15 else 3

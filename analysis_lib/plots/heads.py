@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 
 from analysis_lib.plots.style import INK, MODEL_COLOURS
 
 
-def excesses(tables, relations, colours, xlabel):
+def excesses(tables: Mapping[str, pd.DataFrame], relations: Mapping[str, str], colours: Mapping[str, str], xlabel: str) -> plt.Figure:
     """All lists at a glance: a panel for each model, a row for each relation, one point for each list, controls below.
 
     Parameters
@@ -47,7 +50,7 @@ def excesses(tables, relations, colours, xlabel):
     return figure
 
 
-def _points(axis, part, height, colour):
+def _points(axis: plt.Axes, part: pd.DataFrame, height: float, colour: str) -> None:
     """Points in a thin band, filled where they pass, and their median."""
     spread = height + np.linspace(-0.07, 0.07, len(part))
     passes = part["passes"].to_numpy(dtype=bool)
@@ -57,7 +60,9 @@ def _points(axis, part, height, colour):
         axis.plot([part["excess"].median()] * 2, [height - 0.12, height + 0.12], color=colour, lw=2.5)
 
 
-def depth_profiles(profiles, panels, lines, ylabel, columns=2):
+def depth_profiles(
+    profiles: pd.DataFrame, panels: Mapping[str, str], lines: Mapping[str, tuple[str, str]], ylabel: str, columns: int = 2
+) -> plt.Figure:
     """Small multiples: a measure by relative depth, one line with its interval for each model.
 
     Parameters
@@ -94,7 +99,7 @@ def depth_profiles(profiles, panels, lines, ylabel, columns=2):
     return figure
 
 
-def strips(groups, xlabel, colours=None):
+def strips(groups: Mapping[str, np.ndarray], xlabel: str, colours: Mapping[str, str] | None = None) -> plt.Figure:
     """One row of points for each group, with its median as a bar.
 
     Parameters
@@ -120,7 +125,7 @@ def strips(groups, xlabel, colours=None):
     return figure
 
 
-def against_control(table, colours, controls, ylabel):
+def against_control(table: pd.DataFrame, colours: Mapping[str, str], controls: Mapping[str, str], ylabel: str) -> plt.Figure:
     """A measure against its controls, one point for each head with its interval; on the diagonal the two are equal.
 
     Parameters
@@ -150,7 +155,7 @@ def against_control(table, colours, controls, ylabel):
     return figure
 
 
-def points_by_layer(table, control, value, ylabel, colours):
+def points_by_layer(table: pd.DataFrame, control: pd.DataFrame, value: str, ylabel: str, colours: Mapping[str, str]) -> plt.Figure:
     """A panel for each model: one point for each head above its layer, crosses for the control model.
 
     Parameters

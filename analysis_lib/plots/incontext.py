@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from analysis_lib.plots.style import CYCLE, INK
@@ -30,7 +34,15 @@ ANSWER_LINES = {  # colour and line style of each answerer, the same in all figu
 READER_LINES = {"lens": (ORANGE, "--"), "probe": (BLUE, "-"), "probe, untrained": (INK, ":")}
 
 
-def curves(lines, ylabel, xlabel="examples before the question", axis=None, log=True, floor=None, ceiling=None):
+def curves(
+    lines: Mapping[str, pd.DataFrame],
+    ylabel: str,
+    xlabel: str = "examples before the question",
+    axis: plt.Axes | None = None,
+    log: bool = True,
+    floor: float | None = None,
+    ceiling: float | None = None,
+) -> plt.Figure:
     """Lines with bands against the number of examples, in the styles of `ANSWER_LINES`.
 
     Parameters
@@ -66,7 +78,13 @@ def curves(lines, ylabel, xlabel="examples before the question", axis=None, log=
     return axis
 
 
-def curve_panels(panels, ylabel, columns=2, xlabel="examples before the question", **options):
+def curve_panels(
+    panels: Mapping[str, Mapping[str, pd.DataFrame]],
+    ylabel: str,
+    columns: int = 2,
+    xlabel: str = "examples before the question",
+    **options: Any,
+) -> plt.Figure:
     """Small multiples of `curves` with one y axis and one legend.
 
     Parameters
@@ -98,7 +116,7 @@ def curve_panels(panels, ylabel, columns=2, xlabel="examples before the question
     return figure
 
 
-def penalty_profiles(profiles, ylabel, optimal=None):
+def penalty_profiles(profiles: Mapping[str, pd.DataFrame], ylabel: str, optimal: Mapping[str, float] | None = None) -> plt.Figure:
     """Distance to ridge regressions by their penalty: a panel for each model, a line for each number of examples, a dot at the nearest.
 
     Parameters
@@ -127,7 +145,7 @@ def penalty_profiles(profiles, ylabel, optimal=None):
     return figure
 
 
-def layer_lines(panels, ylabel):
+def layer_lines(panels: Mapping[str, pd.DataFrame], ylabel: str) -> plt.Figure:
     """What readers explain at every layer, with intervals: a panel for each question, a line for each reader.
 
     Parameters
@@ -156,7 +174,7 @@ def layer_lines(panels, ylabel):
     return figure
 
 
-def forest(table, xlabel, lines=None, log=False):
+def forest(table: pd.DataFrame, xlabel: str, lines: Mapping[str, float] | None = None, log: bool = False) -> plt.Figure:
     """Estimates with their intervals: a row for each name, a mark for each group.
 
     Parameters
@@ -194,7 +212,7 @@ def forest(table, xlabel, lines=None, log=False):
     return figure
 
 
-def attention_grid(pattern, xs, ys, x_clusters, y_clusters):
+def attention_grid(pattern: np.ndarray, xs: np.ndarray, ys: np.ndarray, x_clusters: np.ndarray, y_clusters: np.ndarray) -> plt.Figure:
     """One head on one prompt, x and y queries against x and y keys, with inputs and clusters along the margins.
 
     Parameters
@@ -237,7 +255,7 @@ def attention_grid(pattern, xs, ys, x_clusters, y_clusters):
     return figure
 
 
-def weights_by_odds(table):
+def weights_by_odds(table: pd.DataFrame) -> plt.Figure:
     """Weight on the second predictor against the evidence for its hypothesis.
 
     Parameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 
 from analysis_lib.plots.style import CYCLE, FAINT, INK, MODEL_COLOURS
 
@@ -87,7 +88,9 @@ def patterns_with_targets(panels: dict[str, tuple[np.ndarray, np.ndarray]]) -> p
     return figure
 
 
-def intervals(table, xlabel: str, colours: dict[str, str], zero: bool = True, line: tuple[float, str] | None = None) -> plt.Figure:
+def intervals(
+    table: pd.DataFrame, xlabel: str, colours: dict[str, str], zero: bool = True, line: tuple[float, str] | None = None
+) -> plt.Figure:
     """Points with intervals: one row for each label, one point for each series.
 
     Parameters
@@ -122,7 +125,7 @@ def intervals(table, xlabel: str, colours: dict[str, str], zero: bool = True, li
     return figure
 
 
-def losses_by_place(curves, colours: dict[str, str], floor: tuple[float, str], xlabel: str) -> plt.Figure:
+def losses_by_place(curves: pd.DataFrame, colours: dict[str, str], floor: tuple[float, str], xlabel: str) -> plt.Figure:
     """Loss along a block that comes twice: a line with its band for each occurrence and model.
 
     Parameters
@@ -169,7 +172,7 @@ def composition_maps(scores: dict[str, np.ndarray], expected: float, marked: dic
     return figure
 
 
-def labelled_points(table, x: str, y: str, xlabel: str, ylabel: str, named: int = 4) -> plt.Figure:
+def labelled_points(table: pd.DataFrame, x: str, y: str, xlabel: str, ylabel: str, named: int = 4) -> plt.Figure:
     """Heads as points in the colour of their layer, those of the untrained model as crosses; the largest by `y` are named.
 
     Parameters

@@ -6,6 +6,7 @@ own a list.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import joblib
 import numpy as np
@@ -74,7 +75,7 @@ def head_pairs(
     return {(layer, head): pairs for layer, row in enumerate(found) for head, pairs in enumerate(row)}
 
 
-def describe_lists(reader: Reader, lists: Mapping[str, HeadPairs], **options) -> pd.DataFrame:
+def describe_lists(reader: Reader, lists: Mapping[str, HeadPairs], **options: Any) -> pd.DataFrame:
     """What the lists of several matrices relate, similarities of their columns included.
 
     Parameters

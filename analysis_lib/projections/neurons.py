@@ -202,7 +202,7 @@ def choose_neurons(overlaps: Mapping[str, np.ndarray], seed: int = 0) -> dict[st
     return chosen | {"drawn at random": int(np.random.default_rng(seed).integers(n_neurons))}
 
 
-def by_side(table, names: Sequence[str] = ("K", "V")) -> dict:
+def by_side(table: pd.DataFrame, names: Sequence[str] = ("K", "V")) -> dict:
     """A table whose rows are the keys' lists and then the values', cut into its parts."""
     size = len(table) // len(names)
     return {name: table[place * size : (place + 1) * size] for place, name in enumerate(names)}

@@ -17,6 +17,7 @@ blocks, and one bound a block.
 """
 
 import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -42,6 +43,13 @@ MERGED_AT_ONCE = 1 << 16
 
 UNIT_ROUNDOFF = 2.0**-24
 UNDERFLOW = 2.0**-120
+
+
+Score = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Left and right ids to exact scores."""
+
+Candidates = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Left ids, right ids and float32 scores."""
 
 
 class TopPairs(NamedTuple):
@@ -214,14 +222,14 @@ def _search(rows: _Side, columns: _Side, k: int, groups: np.ndarray | None, sign
     return best
 
 
-def _corner_floor(rows, columns, k, groups, score, margin):
+def _corner_floor(rows: _Side, columns: _Side, k: int, groups: np.ndarray | None, score: Score, margin: float) -> float:
     """The k-th score of the pairs of large norms, so that the first block does not send a million candidates; -inf if they are fewer."""
     scores = rows.rows[:CORNER] @ columns.rows[:CORNER].T
     best = _merge(NONE, _candidates(scores, -np.inf, rows.ids, columns.ids, groups), score, k, margin)
     return best.scores[-1] if len(best.scores) == k else -np.inf
 
 
-def _candidates(scores, reach, left_ids, right_ids, groups):
+def _candidates(scores: Tensor, reach: float, left_ids: np.ndarray, right_ids: np.ndarray, groups: np.ndarray | None) -> Candidates:
     """Ids of a block's pairs that reach the floor, and their float32 scores."""
     flat = (scores >= reach).flatten().nonzero()[:, 0].numpy()
     row, column = np.divmod(flat, scores.shape[1])
@@ -233,7 +241,7 @@ def _candidates(scores, reach, left_ids, right_ids, groups):
     return left_ids[allowed], right_ids[allowed], approximate[allowed]
 
 
-def _merge(best, found, score, k, margin):
+def _merge(best: TopPairs, found: Candidates, score: Score, k: int, margin: float) -> TopPairs:
     """The best `k` of the pairs so far and a block's candidates, by exact score."""
     left_new, right_new, approximate = found
     if len(approximate) > k:
@@ -334,7 +342,7 @@ def mask_argument(name: str, value: ArrayLike | None, length: int) -> np.ndarray
     return mask
 
 
-def _groups(groups, n_left, n_right):
+def _groups(groups: np.ndarray | Tensor | None, n_left: int, n_right: int) -> np.ndarray | None:
     if groups is None:
         return None
     groups = np.asarray(groups.cpu() if isinstance(groups, Tensor) else groups)

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy.sparse import csr_array
+from torch import Tensor
 
 from analysis_lib import activations
 from analysis_lib.models import LoadedModel
@@ -105,7 +106,7 @@ def value_recall(loaded: LoadedModel, texts: Sequence[str], k: int = 50, n_permu
     return pd.DataFrame(rows)
 
 
-def _layer_places(weights: TransformerWeights, layer: int, ran: activations.Activations):
+def _layer_places(weights: TransformerWeights, layer: int, ran: activations.Activations) -> tuple[np.ndarray, Tensor, np.ndarray]:
     """Per head, the most attended token of every place (-1: special) and what the head writes there; and the texts."""
     table = ran.tokens
     special, ids = table["special"].to_numpy(), table["token_id"].to_numpy()
@@ -124,7 +125,7 @@ def _top_ids(scores: torch.Tensor, k: int) -> np.ndarray:
     return scores.topk(min(k, scores.shape[1]), dim=1).indices.numpy()
 
 
-def _against_permuted(predicted: np.ndarray, actual: np.ndarray, text: np.ndarray, n_permutations: int, seed) -> dict:
+def _against_permuted(predicted: np.ndarray, actual: np.ndarray, text: np.ndarray, n_permutations: int, seed: int | Sequence[int]) -> dict:
     """Mean recall with its interval over texts, beside predictions that changed places within and across texts."""
     sizes = {"n_places": len(predicted), "n_texts": len(np.unique(text))}
     if sizes["n_texts"] < 2:

@@ -22,6 +22,7 @@ Source: pairs of W_VO and W_QK after Dar et al. 2022 (arXiv 2209.02535), whose p
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import joblib
 import numpy as np
@@ -46,10 +47,10 @@ SIMILARITIES = ("left_similarity", "right_similarity")
 
 
 def permuted_null(
-    left_ids,
-    right_ids,
+    left_ids: np.ndarray,
+    right_ids: np.ndarray,
     lexicon: Lexicon,
-    groups,
+    groups: np.ndarray,
     *,
     names: Sequence[str] = RELATIONS,
     max_draws: int = 20_000,
@@ -103,10 +104,10 @@ def permuted_null(
 def head_relations(
     pairs_by_head: Mapping,
     lexicon: Lexicon,
-    groups,
+    groups: np.ndarray,
     *,
-    embedding=None,
-    keep=None,
+    embedding: np.ndarray | None = None,
+    keep: np.ndarray | None = None,
     names: Sequence[str] = RELATIONS,
     max_draws: int = 20_000,
     max_similarity_draws: int = 2_000,
@@ -151,7 +152,7 @@ def head_relations(
         raise ValueError("pairs_by_head is empty; expected at least one (layer, head)")
     space = None if embedding is None else TokenSpace.build(embedding, keep)
 
-    def table_of(layer: int, head: int, pairs) -> pd.DataFrame:
+    def table_of(layer: int, head: int, pairs: Any) -> pd.DataFrame:
         key = [seed, layer, head]
         table = permuted_null(pairs.left_ids, pairs.right_ids, lexicon, groups, names=names, max_draws=max_draws, seed=key).reset_index()
         if space is not None:
@@ -164,7 +165,7 @@ def head_relations(
     return whole[["layer", "head", *frames[0].columns[:-2]]].assign(excess=whole["share"] - whole["null_mean"])
 
 
-def _similarity_rows(pairs, space: TokenSpace, key: list[int], max_draws: int, rank_window: int) -> pd.DataFrame:
+def _similarity_rows(pairs: Any, space: TokenSpace, key: list[int], max_draws: int, rank_window: int) -> pd.DataFrame:
     """The rows of `SIMILARITIES` of one head."""
     ranks = [space.ranks(getattr(pairs, side), side) for side in ("left_ids", "right_ids")]
     sizes = dict(zip(_SIZES, (len(pairs.left_ids), *map(len, ranks)), strict=True))
@@ -211,7 +212,7 @@ class _PairList:
     tables: dict  # relation -> (holds, applies), each bool [distinct left, distinct right]
 
     @classmethod
-    def build(cls, left_ids, right_ids, lexicon: Lexicon, groups) -> "_PairList":
+    def build(cls, left_ids: np.ndarray, right_ids: np.ndarray, lexicon: Lexicon, groups: np.ndarray) -> "_PairList":
         groups = np.asarray(groups)
         if groups.shape != (len(lexicon),):
             raise ValueError(f"groups has shape {groups.shape}; expected ({len(lexicon)},), one for each lexicon row")
@@ -281,7 +282,7 @@ def _share_a_lemma(left: np.ndarray, right: np.ndarray, lexicon: Lexicon) -> np.
     return _intersect(has_left, has_right)
 
 
-def _checked_ids(ids, vocab: int, name: str) -> np.ndarray:
+def _checked_ids(ids: np.ndarray, vocab: int, name: str) -> np.ndarray:
     ids = np.asarray(ids)
     if ids.ndim != 1 or (ids.size and not np.issubdtype(ids.dtype, np.integer)):
         raise ValueError(f"{name} is {ids.dtype} of shape {ids.shape}; expected integers of shape [n_pairs]")

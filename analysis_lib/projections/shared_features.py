@@ -199,7 +199,7 @@ def _from_columns(name: str, labels: tuple[str, ...], table: np.ndarray, keep: n
     return _used(name, labels, csr_array(table.astype(float)), keep)
 
 
-def _used(name: str, labels, table: csr_array, keep: np.ndarray) -> TokenKind:
+def _used(name: str, labels: np.ndarray, table: csr_array, keep: np.ndarray) -> TokenKind:
     """Features that two or more kept tokens have, of kept tokens alone."""
     kept = csr_array(table.multiply(np.asarray(keep, dtype=float)[:, None]))
     used = np.flatnonzero(kept.sum(axis=0) >= 2)
@@ -217,7 +217,7 @@ class _Lists:
     width: int
 
     @classmethod
-    def build(cls, ids, keep, form_groups, rank_window: int) -> "_Lists":
+    def build(cls, ids: np.ndarray, keep: np.ndarray, form_groups: np.ndarray, rank_window: int) -> "_Lists":
         ids, keep, form_groups = np.asarray(ids), np.asarray(keep), np.asarray(form_groups)
         if ids.ndim != 2 or 0 in ids.shape:
             raise ValueError(f"ids: expected lists [n, k], found shape {ids.shape}")

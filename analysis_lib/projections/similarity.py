@@ -27,7 +27,7 @@ class TokenSpace:
     units: np.ndarray
 
     @classmethod
-    def build(cls, embedding, keep=None) -> "TokenSpace":
+    def build(cls, embedding: np.ndarray, keep: np.ndarray | None = None) -> "TokenSpace":
         """Centre and normalise the embeddings of the kept tokens.
 
         Parameters
@@ -55,7 +55,7 @@ class TokenSpace:
         norms = np.linalg.norm(centred, axis=1, keepdims=True)
         return cls(np.flatnonzero(keep), centred / np.maximum(norms, np.finfo(np.float32).tiny))
 
-    def ranks(self, ids, name: str = "ids") -> np.ndarray:
+    def ranks(self, ids: np.ndarray, name: str = "ids") -> np.ndarray:
         """Places of the distinct tokens of `ids` among the kept ones; `name` is what an error calls them."""
         distinct = np.unique(np.asarray(ids, dtype=np.int64))
         ranks = np.searchsorted(self.ids, distinct)

@@ -13,6 +13,7 @@ http://morfeusz.sgjp.pl/doc/tagset. The dictionary's edition is `Lexicon.diction
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -157,7 +158,7 @@ def _checked_forms(forms: Iterable[str]) -> list[str]:
     return forms
 
 
-def _morfeusz():
+def _morfeusz() -> Any:
     """A Morfeusz that keeps *miałem* whole (`composite`), reads *Dom* as *dom*, and does not read *jan* as *Jan*."""
     try:
         import morfeusz2
@@ -166,7 +167,7 @@ def _morfeusz():
     return morfeusz2.Morfeusz(generate=False, praet="composite", case_handling=morfeusz2.STRICTLY_CASE_SENSITIVE)
 
 
-def _readings(morfeusz, form: str) -> list[Reading]:
+def _readings(morfeusz: Any, form: str) -> list[Reading]:
     """Readings of the whole form, or of its first segment (*kiedym* is *kiedy* + *m*); none if any part is unknown.
 
     Two kinds of reading are dropped where the form has others. Nearly every Polish word is also somebody's

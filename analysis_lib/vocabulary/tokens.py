@@ -18,7 +18,7 @@ the marker says so or leaves it open. A token that can do both can be a whole wo
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -274,7 +274,7 @@ class Vocabulary:
         return filters
 
     @staticmethod
-    def _each(question, strings: np.ndarray) -> np.ndarray:
+    def _each(question: Callable[[str], bool], strings: np.ndarray) -> np.ndarray:
         return np.array([question(string) for string in strings])
 
 

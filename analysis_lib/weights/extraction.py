@@ -16,8 +16,9 @@ Sources: Elhage et al. 2021, *A Mathematical Framework for Transformer Circuits*
 names and for folding.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -75,7 +76,7 @@ def gpt2(model: PreTrainedModel) -> TransformerWeights:
     body = model.base_model
     blocks, n_heads = body.h, body.config.n_head
 
-    def stack(read) -> Tensor:
+    def stack(read: Callable[[Any], Tensor]) -> Tensor:
         return torch.stack([_plain(read(block)) for block in blocks])
 
     fused = stack(lambda block: block.attn.c_attn.weight)  # [layer, d_model, 3 * d_model]
@@ -127,7 +128,7 @@ def bert(model: PreTrainedModel) -> TransformerWeights:
     body = model.base_model
     layers, embeddings, n_heads = body.encoder.layer, body.embeddings, body.config.num_attention_heads
 
-    def stack(read) -> Tensor:
+    def stack(read: Callable[[Any], Tensor]) -> Tensor:
         return torch.stack([_plain(read(layer)) for layer in layers])
 
     def reading(name: str) -> tuple[Tensor, Tensor]:

@@ -33,7 +33,7 @@ class FactoredMatrix:
     left: Tensor
     right: Tensor
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.left.ndim < 2 or self.right.ndim < 2 or self.left.shape[-1] != self.right.shape[-2]:
             found = f"{tuple(self.left.shape)} and {tuple(self.right.shape)}"
             raise ValueError(f"left, right: expected [..., row, rank] and [..., rank, column], found {found}")

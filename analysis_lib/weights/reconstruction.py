@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from analysis_lib import activations
@@ -207,7 +207,7 @@ def _allowed(weights: TransformerWeights, states: Tensor, mask: Tensor | None) -
     return allowed & (mask.bool().to(states.device)[:, None, None, :] | own)
 
 
-def _batches(model, texts, mask: Tensor | None) -> list[tuple[Tensor, Tensor]]:
+def _batches(model: nn.Module, texts: Sequence[str], mask: Tensor | None) -> list[tuple[Tensor, Tensor]]:
     """Token ids and masks, checked before the model runs."""
     network = model.model if isinstance(model, LoadedModel) else model
     longest = network.config.max_position_embeddings

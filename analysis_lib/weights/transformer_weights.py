@@ -73,7 +73,7 @@ class Head:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TransformerWeights:
-    """Weights of one model, float32 and detached.
+    r"""Weights of one model, float32 and detached.
 
     Single matrices are views of the model's own parameters (do not write into them); tensors stacked over layers are copies, since a
     model keeps its layers apart. A part that the architecture does not have is None.
@@ -93,7 +93,7 @@ class TransformerWeights:
     b_Q, b_K, b_V : Tensor [layer, head, d_head]
     b_O : Tensor [layer, d_model]
     attention_scale : Tensor [layer]
-        What scores are multiplied by: $1/\\sqrt{d_{head}}$, unless the configuration says otherwise.
+        What scores are multiplied by: $1/\sqrt{d_{head}}$, unless the configuration says otherwise.
     W_in, b_in : Tensor [layer, d_model, d_mlp], [layer, d_mlp], or None
         Feed-forward keys are the columns of W_in.
     W_out, b_out : Tensor [layer, d_mlp, d_model], [layer, d_model], or None

@@ -87,4 +87,3 @@ def test_lock_pins_versions_and_nothing_else(root):
         assert re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*( ; [\w'()= ]+)?", line), line
     names = [line.split("==")[0] for line in lines]
     assert names == sorted(set(names))
-

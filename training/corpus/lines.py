@@ -142,7 +142,7 @@ def page_paragraphs(page):
 
 
 def pages(files):
-    """Books from tables of pages: document, page, year, text with ``\\n`` escaped, a page a line."""
+    r"""Books from tables of pages: document, page, year, text with ``\n`` escaped, a page a line."""
     books = defaultdict(list)
     for _, data in files:
         for line in data.decode("utf-8").split("\n"):

@@ -8,7 +8,7 @@ import pytest
 from analysis_lib.plots import models as plots
 from analysis_lib.statistics import Interval
 
-COLOURS = {name: colour for name, colour in zip("abc", ("#0a85c7", "#dd6b10", "#0a9b74"), strict=True)}
+COLOURS = dict(zip("abc", ("#0a85c7", "#dd6b10", "#0a9b74"), strict=True))
 
 
 @pytest.fixture(autouse=True)

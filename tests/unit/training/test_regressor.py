@@ -13,9 +13,7 @@ from training import regressor, regressor_export
 @pytest.fixture
 def tiny_tasks(monkeypatch):
     """The recipes' tasks with models of a few numbers, four steps long, eight prompts a batch."""
-    tasks = {
-        name: replace(task, config={**task.config, "n_embd": 8, "n_layer": 1}, steps=4) for name, task in regressor.TASKS.items()
-    }
+    tasks = {name: replace(task, config={**task.config, "n_embd": 8, "n_layer": 1}, steps=4) for name, task in regressor.TASKS.items()}
     for module in (regressor, regressor_export):
         monkeypatch.setattr(module, "TASKS", tasks)
         monkeypatch.setattr(module, "BATCH", 8)
