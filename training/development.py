@@ -40,7 +40,7 @@ def pair_shares(loaded, lexicon):
         for head in range(found.n_heads):
             left, right = projections.vo_factors(found, layer, head)
             pairs = projections.top_pairs(left, right, PAIRS, keep_left=keep, keep_right=keep, groups=groups)
-            shares = permuted_null(pairs.left_ids, pairs.right_ids, lexicon, groups, n_permutations=1)["share"]
+            shares = permuted_null(pairs.left_ids, pairs.right_ids, lexicon, groups, max_draws=1)["share"]
             yield "same_lemma", layer, head, float(shares["same_lemma"])
             yield "same_case", layer, head, float(shares["same_case"])
 

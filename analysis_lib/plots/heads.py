@@ -11,7 +11,9 @@ import pandas as pd
 from analysis_lib.plots.style import INK, MODEL_COLOURS
 
 
-def excesses(tables: Mapping[str, pd.DataFrame], relations: Mapping[str, str], colours: Mapping[str, str], xlabel: str) -> plt.Figure:
+def excesses(
+    tables: Mapping[str, pd.DataFrame], relations: Mapping[str, str], colours: Mapping[str, Mapping[str, str]], xlabel: str
+) -> plt.Figure:
     """All lists at a glance: a panel for each model, a row for each relation, one point for each list, controls below.
 
     Parameters

@@ -42,7 +42,7 @@ def curves(
     log: bool = True,
     floor: float | None = None,
     ceiling: float | None = None,
-) -> plt.Figure:
+) -> plt.Axes:
     """Lines with bands against the number of examples, in the styles of `ANSWER_LINES`.
 
     Parameters
@@ -61,8 +61,8 @@ def curves(
     -------
     matplotlib.axes.Axes
     """
-    alone = axis is None
-    if alone:
+    figure = None
+    if axis is None:
         figure, axis = plt.subplots(figsize=(5.6, 4.6))
     for label, curve in lines.items():
         colour, style = ANSWER_LINES[label]
@@ -73,7 +73,7 @@ def curves(
     axis.set_ylim(bottom=floor, top=ceiling)
     axis.set(xlabel=xlabel, ylabel=ylabel)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if alone:
+    if figure is not None:
         figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return axis
 
@@ -104,7 +104,7 @@ def curve_panels(
     figure, axes = plt.subplots(rows, columns, figsize=(5.6, 2.1 * rows + 0.9), squeeze=False, sharey=True)
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
-    entries = {}
+    entries: dict[str, Any] = {}
     for axis, (title, lines) in zip(axes.flat, panels.items(), strict=False):
         curves(lines, "", "", axis, **options)
         axis.set_title(title)
@@ -112,7 +112,7 @@ def curve_panels(
     figure.supylabel(ylabel, fontsize=12, color=INK)
     for axis in axes[-1]:
         axis.set_xlabel(xlabel, fontsize=11)
-    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=2)
+    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=2)
     return figure
 
 

@@ -68,7 +68,7 @@ def test_another_model_changes_only_the_transformer(comparison):
 
 def test_weights_by_odds_of_planted_answerers(learned):
     table = strategies.weights_by_odds(Second(), learned, n_prompts=200, seed=2, n_measured=3)
-    by_answerer = dict(table.groupby("answerer"))
+    by_answerer = {name: part for name, part in table.groupby("answerer")}  # noqa: C416 (a GroupBy has `keys`, so dict() takes it for a mapping)
     assert (by_answerer["transformer"]["estimate"] == 1).all()
     hard = by_answerer["hard choice"]
     clear = hard[hard["log_odds"].abs() > 0.5]  # the bin around 0 holds choices of both kinds
