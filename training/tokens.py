@@ -12,12 +12,13 @@ import argparse
 import json
 import os
 import random
+from collections import Counter
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import GPT2TokenizerFast, HerbertTokenizer
+from transformers import AutoTokenizer, GPT2TokenizerFast, HerbertTokenizer
 
 MODELS = ("polish-gpt2-mini", "herbert-mini")
 HERBERT_SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
@@ -63,20 +64,34 @@ def byte_level(paragraphs, vocab_size):
     )
 
 
-def herbert(paragraphs, vocab_size):
-    """HerBERT's tokenizer: BPE over characters, ``</w>`` at the end of a word, cased."""
+def herbert(paragraphs, vocab_size, n_characters=200):
+    """HerBERT's tokenizer: BPE over characters, ``</w>`` at the end of a word, cased.
+
+    The trainer meets words in an order that changes from run to run: left to itself it
+    numbers the characters at ends of words, and so decides between equally frequent
+    merges, by chance. So a first training without merges finds them, and a second
+    has them in order.
+    """
     core = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
     core.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
     core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        special_tokens=HERBERT_SPECIAL,
-        end_of_word_suffix="</w>",
-        limit_alphabet=200,
-        show_progress=False,
-    )
-    core.train_from_iterator(paragraphs, trainer)
-    state = json.loads(core.to_str())["model"]
+    counts = Counter(c for p in paragraphs for c in core.normalizer.normalize_str(p) if not c.isspace())
+    characters = sorted(counts, key=lambda c: (-counts[c], c))[:n_characters]
+
+    def train(first, size):
+        trainer = trainers.BpeTrainer(
+            vocab_size=size,
+            special_tokens=first,
+            end_of_word_suffix="</w>",
+            initial_alphabet=characters,
+            limit_alphabet=len(characters),
+            show_progress=False,
+        )
+        core.train_from_iterator(paragraphs, trainer)
+        return json.loads(core.to_str())["model"]
+
+    found = train(HERBERT_SPECIAL, 0)["vocab"].keys() - HERBERT_SPECIAL
+    state = train(HERBERT_SPECIAL + sorted(found, key=lambda piece: (piece.endswith("</w>"), piece)), vocab_size)
     merges = [tuple(m) for m in state["merges"]]
     return HerbertTokenizer(
         vocab=state["vocab"],
@@ -139,13 +154,14 @@ def write_ids(path, ids):
     os.replace(scratch, path)
 
 
-def prepare(name, work, vocab_size, seed=0):
-    """Train one model's tokenizer on the training documents and encode all splits.
+def prepare(name, work, vocab_size, seed=0, tokenizer=None):
+    """Train one model's tokenizer on the training documents, unless one is given, and encode all splits.
 
     Training documents are shuffled, so that the registers alternate along ``train.bin``.
     """
     train = read_documents(work / "train.jsonl")
-    tokenizer = (byte_level if name == "polish-gpt2-mini" else herbert)([p for document in train for p in document], vocab_size)
+    if tokenizer is None:
+        tokenizer = (byte_level if name == "polish-gpt2-mini" else herbert)([p for document in train for p in document], vocab_size)
     folder = work / name
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder / "tokenizer")
@@ -174,9 +190,13 @@ def main(arguments=None):
     parser.add_argument("--work", default=Path("training/runs"), type=Path)
     parser.add_argument("--vocab", default=16384, type=int)
     parser.add_argument("--model", choices=MODELS, help="one model only")
+    parser.add_argument("--tokenizer", type=Path, help="folder of a tokenizer to encode with, instead of training one; needs --model")
     options = parser.parse_args(arguments)
+    if options.tokenizer and not options.model:
+        parser.error("--tokenizer: --model says whose tokenizer it is")
+    given = AutoTokenizer.from_pretrained(options.tokenizer) if options.tokenizer else None
     for name in [options.model] if options.model else MODELS:
-        tokenizer, counts = prepare(name, options.work, options.vocab)
+        tokenizer, counts = prepare(name, options.work, options.vocab, tokenizer=given)
         print(name, len(tokenizer), counts, tokenizer.tokenize("Wczoraj wieczorem źrebię skubało żółte trawy nad Wisłą."))
 
 

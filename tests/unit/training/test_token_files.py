@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections import Counter
 
 import numpy as np
@@ -59,6 +60,33 @@ def test_training_documents_are_whole_shuffled_and_in_the_same_order_again(work)
     assert order != sorted(order, key=lambda found: (int(found[0]), found[1] == "Rzeka"))
     tokens.prepare("polish-gpt2-mini", work, 420)
     assert np.array_equal(loop.load_ids(work / "polish-gpt2-mini" / "train.bin"), ids)
+
+
+def test_herberts_vocabulary_has_an_order_of_its_own(work):
+    vocabulary = load(work, "herbert-mini").get_vocab()
+    pieces = sorted(vocabulary, key=vocabulary.get)
+    assert pieces[:5] == tokens.HERBERT_SPECIAL
+    characters = [piece for piece in pieces[5:] if len(piece.removesuffix("</w>")) == 1]
+    assert characters == sorted(characters, key=lambda piece: (piece.endswith("</w>"), piece))
+    assert pieces[5 : 5 + len(characters)] == characters
+    assert len(pieces) == 110
+
+
+def test_the_rarest_characters_are_left_out_the_later_ones_of_equals_first():
+    tokenizer = tokens.herbert(["aaa bbb ccc zd", "ą ą"], 40, n_characters=5)
+    assert {piece for piece in tokenizer.get_vocab() if len(piece) == 1} == {"a", "b", "c", "d", "ą"}
+
+
+def test_text_can_be_encoded_with_a_tokenizer_of_before(work, tmp_path):
+    for split in ("train", "heldout", "heldout_new"):
+        shutil.copy(work / f"{split}.jsonl", tmp_path)
+    folder = work / "herbert-mini" / "tokenizer"
+    tokens.main(["--work", str(tmp_path), "--model", "herbert-mini", "--tokenizer", str(folder)])
+    for name in ("train.bin", "heldout.bin", "heldout_new.bin", "heldout_new.json"):
+        assert (tmp_path / "herbert-mini" / name).read_bytes() == (work / "herbert-mini" / name).read_bytes()
+    assert load(tmp_path, "herbert-mini").get_vocab() == load(work, "herbert-mini").get_vocab()
+    with pytest.raises(SystemExit):
+        tokens.main(["--work", str(tmp_path), "--tokenizer", str(folder)])
 
 
 @pytest.mark.parametrize("name", tokens.MODELS)
