@@ -152,7 +152,7 @@ def masked_accuracy(name: str) -> dict[str, Interval]:
 
 
 def corpus() -> dict:
-    """What the training text was made of: words, documents, and what was left out and why (`training/corpus.py`)."""
+    """What the training text was made of: words, documents, and what was left out and why (`training/corpus/`)."""
     return json.loads((EMBEDDED_FOLDER / "corpus.json").read_text(encoding="utf-8"))
 
 
