@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Polish transformers, taken apart
 #
-# % Numbers of other chapters are written {glue:text}`models.ipynb::key`, path relative to this page. A missing key fails the build.
+# % Numbers of other chapters are written {glue:text}`models.ipynb::key:s`, path relative to this page; without a format, here s for words, MyST-NB looks for the key on this page. A missing key fails the build.
 #
 # What do the numbers inside a transformer mean, and which answers survive a comparison with an untrained, a shuffled or a random model? This book puts the question to
 # small models that were trained for it. Two of them read Polish, a language that shows its grammar in word endings. The others know one thing each, such as repeating what they
@@ -14,17 +14,17 @@
 # ## Five findings
 #
 # 1. **Neurons collect words of one kind.** Take the twenty tokens closest to what a feed-forward neuron responds to. They share an ending, a part of speech or a grammatical case more
-#    often than the tokens closest to a random direction do. The share of neurons for which this holds is larger by {glue:text}`feed_forward.ipynb::ff-polish-gpt2-K-gain` percentage points in the Polish GPT-2 and
-#    by {glue:text}`feed_forward.ipynb::ff-herbert-K-gain` in the HerBERT-like model. ({doc}`feed_forward`)
-# 2. **Token tables of attention heads mislead.** {glue:text}`attention_heads.ipynb::heads-polish-gpt2-any` of {glue:text}`attention_heads.ipynb::heads-tested` tables of the GPT-2 pair words by grammar or meaning more often than
-#    chance does, but so do {glue:text}`attention_heads.ipynb::heads-random-gpt2-any` tables of random heads placed on the same embedding. What looks like the work of a head is largely the work of the embedding. ({doc}`attention_heads`)
+#    often than the tokens closest to a random direction do. The share of neurons for which this holds is larger by {glue:text}`feed_forward.ipynb::ff-polish-gpt2-K-gain:s` percentage points in the Polish GPT-2 and
+#    by {glue:text}`feed_forward.ipynb::ff-herbert-K-gain:s` in the HerBERT-like model. ({doc}`feed_forward`)
+# 2. **Token tables of attention heads mislead.** {glue:text}`attention_heads.ipynb::heads-polish-gpt2-any:s` of {glue:text}`attention_heads.ipynb::heads-tested:s` tables of the GPT-2 pair words by grammar or meaning more often than
+#    chance does, but so do {glue:text}`attention_heads.ipynb::heads-random-gpt2-any:s` tables of random heads placed on the same embedding. What looks like the work of a head is largely the work of the embedding. ({doc}`attention_heads`)
 # 3. **Two layers of attention suffice to continue a pattern.** A model trained on repeated blocks has one head that looks one token back and one that looks up what followed last time. The second scores
-#    {glue:text}`induction.ipynb::ind-induction-score`, where a perfect head has 1. The Polish GPT-2 has {glue:text}`induction.ipynb::ind-gpt2-count` heads of this kind. ({doc}`induction`, {doc}`attention_terms`)
-# 4. **A GPT-2 can learn to do regression on the points in its prompt.** Always answering zero errs {glue:text}`incontext_regression.ipynb::ctx-ratio` times as much as this model does after nine
+#    {glue:text}`induction.ipynb::ind-induction-score:s`, where a perfect head has 1. The Polish GPT-2 has {glue:text}`induction.ipynb::ind-gpt2-count:s` heads of this kind. ({doc}`induction`, {doc}`attention_terms`)
+# 4. **A GPT-2 can learn to do regression on the points in its prompt.** Always answering zero errs {glue:text}`incontext_regression.ipynb::ctx-ratio:s` times as much as this model does after nine
 #    examples. A second model reads what two regressions predict and does not choose between them, although the evidence would allow it. It gives the best combination instead: its answers lie at
-#    {glue:text}`model_selection.ipynb::ctx-few-to-mean` from the best possible ones and at {glue:text}`model_selection.ipynb::ctx-few-to-hard` from those of a choice, where 1 is the squared distance between the two regressions. ({doc}`incontext_regression`, {doc}`model_selection`)
-# 5. **Sizes that predict one another need not act on one another.** In the GPT-2 the size of an attention update rises with that of the token before it, with coefficients of {glue:text}`attention_norms.ipynb::norms-polish-gpt2-beside`. But
-#    when one update is enlarged, the next one changes by {glue:text}`attention_norms.ipynb::norms-polish-gpt2-acts` in the same unit. ({doc}`attention_norms`)
+#    {glue:text}`model_selection.ipynb::ctx-few-to-mean:s` from the best possible ones and at {glue:text}`model_selection.ipynb::ctx-few-to-hard:s` from those of a choice, where 1 is the squared distance between the two regressions. ({doc}`incontext_regression`, {doc}`model_selection`)
+# 5. **Sizes that predict one another need not act on one another.** In the GPT-2 the size of an attention update rises with that of the token before it, with coefficients of {glue:text}`attention_norms.ipynb::norms-polish-gpt2-beside:s`. But
+#    when one update is enlarged, the next one changes by {glue:text}`attention_norms.ipynb::norms-polish-gpt2-acts:s` in the same unit. ({doc}`attention_norms`)
 #
 # Square brackets hold 95% intervals throughout the book.
 #

@@ -81,7 +81,8 @@ def findings(index: str, look_up: Lookup, count: int = N_FINDINGS) -> str:
 
     def number(match: re.Match) -> str:
         chapter, key, form = match.groups()
-        return format(look_up(chapter, key), form or "")
+        value = look_up(chapter, key)
+        return str(value) if form in (None, "s") else format(value, form)
 
     plain = [ROLE.sub(number, " ".join(item.split())) for item in items[:count]]
     plain = [re.sub(r"\s*\((?:\{doc\}`\w+`(?:, )?)+\)", "", item) for item in plain]

@@ -71,7 +71,7 @@ class TokenSpace:
     def mean_cosines(self, ranks: np.ndarray) -> np.ndarray:
         """Mean cosine over pairs of different tokens, for each row of ranks [draw, n], in which a token may stand twice.
 
-        With m_i the times that token i stands in a row: (|sum of units|^2 - sum m_i^2) / (n^2 - sum m_i^2).
+        With m_i the times that token i stands in a row: `(|sum of units|^2 - sum m_i^2) / (n^2 - sum m_i^2)`.
         """
         draws, n = ranks.shape
         if n == 0:

@@ -87,3 +87,10 @@ def test_lock_pins_versions_and_nothing_else(root):
         assert re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*( ; [\w'()= ]+)?", line), line
     names = [line.split("==")[0] for line in lines]
     assert names == sorted(set(names))
+
+
+def test_numbers_of_other_pages_have_a_format(root):
+    """Without one, MyST-NB takes the page's name for a key of the page itself."""
+    for page in pairs.scripts(root / "book"):
+        roles = re.findall(r"\{glue:text\}`([^`]*::[^`]*)`", page.read_text(encoding="utf-8"))
+        assert [role for role in roles if not re.fullmatch(r"\w+\.ipynb::[\w-]+:[^:]+", role)] == [], page.name
