@@ -26,6 +26,9 @@
 # 5. **Sizes that predict one another need not act on one another.** In the GPT-2 the size of an attention update rises with that of the token before it, with coefficients of {glue:text}`attention_norms.ipynb::norms-polish-gpt2-beside:s`. But
 #    when one update is enlarged, the next one changes by {glue:text}`attention_norms.ipynb::norms-polish-gpt2-acts:s` in the same unit. ({doc}`attention_norms`)
 #
+# A published encoder goes further than these small models in one respect: in multilingual-e5-small the nearest neighbour of an ambiguous word is in the same sense in
+# {glue:text}`geometry.ipynb::geo-e5-senses:s` of cases, where chance with word forms held gives {glue:text}`geometry.ipynb::geo-e5-permuted:s`. ({doc}`geometry`)
+#
 # Square brackets hold 95% intervals throughout the book.
 #
 # ## The chapters

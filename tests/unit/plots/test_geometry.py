@@ -38,6 +38,14 @@ def test_panels_have_labels_lines_bands_and_filled_points(n_layers):
     assert len(ticks) <= 9
 
 
+def test_narrow_panels_have_fewer_labels_of_layers():
+    names = ["embed", *map(str, range(1, 13))]
+    columns = {title: {"trained": profile(13)} for title in "abc"}
+    figure = plots.layer_panels({"cosine": columns}, dict.fromkeys(columns, names), STYLES)
+    figure.canvas.draw()
+    assert [[tick.get_text() for tick in axis.get_xticklabels()] for axis in figure.axes] == [["emb", "3", "6", "9", "12"]] * 3
+
+
 @pytest.mark.parametrize("n_texts", [1, 500])
 def test_pair_bias_has_a_point_for_each_text(n_texts):
     counts = np.linspace(5, 500, n_texts)

@@ -78,3 +78,17 @@ def test_error_strips_have_a_point_for_each_head_and_zeros_at_the_floor(shape):
     assert [label.get_text() for label in axis.get_yticklabels()] == ["patterns", "outputs"]
     assert axis.lines[0].get_xdata().min() == 1e-9
     assert len(axis.lines[0].get_xdata()) == values.size
+
+
+@pytest.mark.parametrize("shape", [(1, 32), (384, 384)])
+def test_block_steps_has_a_bar_for_each_step(shape):
+    steps = np.resize(np.arange(-8.0, 8), shape)
+    steps[0, -1] = np.nan
+    figure = plots.block_steps(0.01 * np.nan_to_num(steps), steps, COLOURS["a"])
+    figure.canvas.draw()
+    left, right = figure.axes
+    assert (left.get_xlabel(), right.get_xlabel()) == ("weight", "weight / scale of its block")
+    bars = [bar for bar in right.patches if bar.get_height()]
+    assert len(bars) == 16
+    np.testing.assert_allclose([bar.get_x() + bar.get_width() / 2 for bar in bars], np.arange(-8, 8), atol=0.051)
+    assert sum(bar.get_height() for bar in bars) == np.isfinite(steps).sum()

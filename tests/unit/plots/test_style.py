@@ -30,7 +30,7 @@ def test_lines_and_letters_stand_out_from_the_page(ground):
 
 
 def test_models_have_colours_of_their_own():
-    assert len(set(plots.MODEL_COLOURS.values())) == len(plots.MODEL_COLOURS) == 4
+    assert len(set(plots.MODEL_COLOURS.values())) == len(plots.MODEL_COLOURS) == 5
 
 
 def test_figures_are_drawn_on_nothing(tmp_path):
