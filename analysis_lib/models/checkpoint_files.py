@@ -3,11 +3,14 @@
 A checkpoint is a folder as `save_pretrained` writes it: `config.json`,
 `model.safetensors` (or shards with an index) and the tokenizer's files. Weights
 are read as safetensors only. A pickle can run code when it is opened, so a folder
-that holds nothing else is refused, and its pickle is never opened.
+that holds nothing else is refused, and its pickle is never opened (from the hub, `models.pickles`
+reads one as tensors alone). So are files that ask for code of their own, links that lead out of the
+folder, and configurations with more layers than the weights have tensors.
 """
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,11 +67,35 @@ def read_config(folder: Path) -> dict:
         raise CheckpointError(f"{folder}: expected {CONFIG}, found {found_in(folder)}")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CheckpointError(f"{path}: expected JSON, found text that does not parse ({error})") from error
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise CheckpointError(f"{path}: expected an object with 'model_type', found none")
+    refuse_code(path)
     return config
+
+
+def refuse_code(path: Path) -> None:
+    """Refuse a configuration, of a model or a tokenizer, that asks for code of its own: what it means cannot be read without that code."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        return  # the reader of the file says what is wrong with it
+    for key in ("auto_map", "custom_pipelines"):
+        if isinstance(found, dict) and found.get(key):
+            raise CheckpointError(f"{path}: expected a checkpoint that needs no code of its own, found {key!r}; code is never run")
+
+
+def refuse_links_out(folder: Path) -> None:
+    """Refuse links to files outside the folder, such as a tokenizer that is somebody's private file.
+
+    The hub's cache consists of links from `snapshots/COMMIT` to `blobs`, and these are followed.
+    """
+    real = folder.resolve()
+    allowed = (real, real.parent.parent / "blobs") if real.parent.name == "snapshots" else (real,)
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if entry.is_symlink() and not any(entry.resolve().is_relative_to(place) for place in allowed):
+            raise CheckpointError(f"{entry}: expected a file in this folder, found a link to {os.readlink(entry)}, outside of it")
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
@@ -101,15 +128,15 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     raise CheckpointError(no_safetensors(str(folder), [entry.name for entry in folder.iterdir()], found_in(folder)))
 
 
-def shard_names(index: Path) -> tuple[str, ...]:
-    """The shard files that a safetensors index names: plain names inside the same folder."""
+def shard_names(index: Path, suffix: str = ".safetensors") -> tuple[str, ...]:
+    """The shard files that an index names: plain names, inside the same folder, with this suffix."""
     try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()), key=str)
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{index}: expected an object with 'weight_map', found {error!r}") from error
-    wrong = [name for name in names if Path(name).name != name or not name.endswith(".safetensors")]
+    wrong = [name for name in names if not isinstance(name, str) or Path(name).name != name or not name.endswith(suffix)]
     if wrong or not names:
-        raise CheckpointError(f"{index}: expected names of .safetensors files in the same folder, found {wrong or names}")
+        raise CheckpointError(f"{index}: expected names of {suffix} files in the same folder, found {wrong or names}")
     return tuple(names)
 
 

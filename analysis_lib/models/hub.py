@@ -1,27 +1,37 @@
-"""Fetch a checkpoint from the Hugging Face hub, without pickles and without code.
+"""Fetch a checkpoint from the Hugging Face hub, without running any code of it.
 
-Files are requested one by one, all from the commit that `config.json` came from, so
-a repository that changes during the download cannot yield a mixture of two versions. They
-are kept in the cache of `huggingface_hub`, which gives a file its name only when it is complete.
-Without a network, the files in the cache are used. (`huggingface_hub.snapshot_download` would fetch
-a repository in one call, but offline it also returns a folder that lacks some of its files.)
+All files come from one commit, which the hub is asked for first, together with its files and their checksums. Weights are taken from
+
+1. safetensors files of that commit;
+2. where it has pickled weights only, the safetensors files of the hub's conversion bot: an open pull request, `refs/pr/N`, whose pickles
+   are the same as those of the commit;
+3. where there is no such pull request, the pickles, which `models.pickles` converts once.
+
+Files are kept in the cache of `huggingface_hub`, which gives a file its name only when it is complete, and which keeps the list of a
+commit's files, so that without a network a full cache can be told from half a one.
 """
 
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+from huggingface_hub import HfApi, cached_assets_path, get_cached_repo_tree, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (
-    EntryNotFoundError,
     GatedRepoError,
+    HfHubHTTPError,
     HFValidationError,
-    LocalEntryNotFoundError,
-    RemoteEntryNotFoundError,
+    IncompleteSnapshotError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 
-from analysis_lib.models import checkpoint_files
+from analysis_lib.models import checkpoint_files, pickles
 from analysis_lib.models.checkpoint_files import CheckpointError
 
 TOKENIZER_FILES = (
@@ -33,7 +43,10 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
+# Who converts pickles on the hub, and what it calls its pull requests. Anybody may open a pull request, so the author counts.
+BOT, BOT_TITLE = "SFconvertbot", "Adding `safetensors` variant of this model"
 FALL_BACK = "Set ANALYSIS_MODELS=embedded, or leave it unset, to work with the models embedded in this package."
+LEFT_OVER_AFTER = 600  # seconds without a write, after which a partial download is one that was killed
 
 
 class HubError(ConnectionError):
@@ -49,8 +62,33 @@ class Snapshot:
     commit: str
 
 
+@dataclass(frozen=True)
+class _Commit:
+    """One commit of one repository: its files with their checksums, which are None where only the cache answered."""
+
+    repository: str
+    revision: str
+    sha: str
+    files: dict[str, str | None]
+    online: bool
+
+    @property
+    def place(self) -> str:
+        """What error messages call it."""
+        return f"hub repository {self.repository} at {self.sha[:12]}"
+
+    def cached(self, name: str) -> Path | None:
+        """Where a file lies in the cache, if it does."""
+        found = try_to_load_from_cache(self.repository, name, revision=self.sha)
+        return Path(found) if isinstance(found, str) else None
+
+    def small_files(self) -> list[str]:
+        """The configuration and the tokenizer."""
+        return [name for name in (checkpoint_files.CONFIG, *TOKENIZER_FILES) if name in self.files]
+
+
 def fetch(repository: str) -> Snapshot:
-    """Bring one repository's configuration, safetensors weights and tokenizer into the cache.
+    """Bring one repository's configuration, weights and tokenizer into the cache.
 
     Parameters
     ----------
@@ -61,110 +99,219 @@ def fetch(repository: str) -> Snapshot:
     Returns
     -------
     Snapshot
-        The folder, the repository and the commit.
+        A folder with safetensors weights, the repository (with `@refs/pr/N` where the weights are the bot's conversion, and a remark
+        where they were converted here) and the commit.
 
     Raises
     ------
     HubError
-        No network, or no such repository or revision; the message says how to fall back.
+        No network, no such repository or revision, a login that is asked for, or a file that arrived damaged; the message says how to
+        fall back. Files that are whole stay in the cache, and the next call goes on from there.
     CheckpointError
-        The repository has no configuration or no safetensors weights; no weights have been fetched
-        then.
+        The repository has no configuration or no weights, or pickles that hold anything but tensors.
     """
-    repository, _, revision = repository.partition("@")
-    folder, online = _commit_folder(repository, revision or "main")
-    wanted = _Wanted(repository, folder.name, online)
-    _fetch_weights(wanted)
-    for name in TOKENIZER_FILES:
-        wanted.optional(name)
-    return Snapshot(folder, repository, folder.name)
+    name, _, revision = repository.partition("@")
+    commit = _commit(name, revision or "main")
+    if checkpoint_files.CONFIG not in commit.files:
+        raise CheckpointError(f"{commit.place}: expected {checkpoint_files.CONFIG}, found no such file")
+    _download(commit, commit.small_files())
+    if {checkpoint_files.WEIGHTS, checkpoint_files.WEIGHTS_INDEX} & set(commit.files):
+        return _snapshot(commit)
+    if {pickles.WEIGHTS, pickles.WEIGHTS_INDEX} & set(commit.files):
+        conversion = _conversion(commit)
+        return _snapshot(conversion) if conversion else _converted_here(commit)
+    found = [name for name in commit.files if name in (*checkpoint_files.PICKLES, *checkpoint_files.OTHER_FORMATS)]
+    message = checkpoint_files.no_safetensors(commit.place, found, ", ".join(found) or "no weights under a known name")
+    raise CheckpointError(f"{message} {FALL_BACK}")
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """One commit of one repository, fetched file by file; from the cache alone when the hub did not answer."""
-
-    repository: str
-    commit: str
-    online: bool
-
-    def required(self, name: str) -> Path:
-        """A file that must be there."""
-        path = self.optional(name)
-        if path is None:
-            raise CheckpointError(f"hub repository {self.repository} at {self.commit[:12]}: expected {name}, found no such file")
-        return path
-
-    def optional(self, name: str) -> Path | None:
-        """A file, or None where the hub says, now or when the cache was filled, that there is none.
-
-        A network that fails halfway is an error; otherwise a tokenizer could be built from half of its files.
-        """
-        try:
-            return Path(hf_hub_download(self.repository, name, revision=self.commit, local_files_only=not self.online))
-        except LocalEntryNotFoundError as error:
-            if try_to_load_from_cache(self.repository, name, revision=self.commit) is not None:
-                return None
-            raise _unreachable(self.repository, error) from error
-        except EntryNotFoundError:
-            return None
-        # The client's HTTP library has changed with its versions, and with it what a lost connection raises.
-        except Exception as error:
-            raise _unreachable(self.repository, error) from error
-
-    def holds(self, name: str) -> bool:
-        """Whether the hub has a file, without fetching it; False if the hub does not answer."""
-        try:
-            get_hf_file_metadata(hf_hub_url(self.repository, name, revision=self.commit))
-        except Exception:
-            return False
-        return True
-
-
-def _commit_folder(repository: str, revision: str) -> tuple[Path, bool]:
-    """The cache's folder for the commit that a revision stands for, and whether the hub answered.
-
-    The hub is asked once without fetching, which fails at once where there is no network; a download would
-    try again for half a minute. The folder's name is the commit.
-    """
+def _commit(repository: str, revision: str) -> _Commit:
+    """Ask the hub for a commit and its files, or the cache where the hub does not answer."""
     try:
-        get_hf_file_metadata(hf_hub_url(repository, checkpoint_files.CONFIG, revision=revision))
-        return Path(hf_hub_download(repository, checkpoint_files.CONFIG, revision=revision)).parent, True
-    except HFValidationError as error:
-        raise HubError(f"{repository!r} is no hub repository's name: expected 'owner/name' or 'name'. {FALL_BACK}") from error
-    except GatedRepoError as error:
-        raise HubError(f"hub repository {repository}: its owner asks for a login before it can be read. {FALL_BACK}") from error
-    except RepositoryNotFoundError as error:
-        raise HubError(f"hub repository {repository}: the hub has none of that name, or it is private. {FALL_BACK}") from error
-    except RevisionNotFoundError as error:
-        raise HubError(f"hub repository {repository}: it has no revision {revision!r}. {FALL_BACK}") from error
-    except RemoteEntryNotFoundError as error:
-        expected = f"expected {checkpoint_files.CONFIG}, found no such file"
-        raise CheckpointError(f"hub repository {repository} at {revision}: {expected}") from error
+        info = HfApi().model_info(repository, revision=revision, files_metadata=True, timeout=10)
+    except (HFValidationError, GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise _refused(repository, revision, error) from error
+    # The client's HTTP library has changed with its versions, and with it what a lost connection raises.
     except Exception as error:
-        cached = try_to_load_from_cache(repository, checkpoint_files.CONFIG, revision=revision)
-        if isinstance(cached, str):
-            return Path(cached).parent, False
-        raise _unreachable(repository, error) from error
+        return _cached_commit(repository, revision, error)
+    files = {file.rfilename: file.lfs.sha256 if file.lfs else file.blob_id for file in info.siblings or ()}
+    return _Commit(repository, revision, info.sha, files, online=True)
 
 
-def _fetch_weights(wanted: _Wanted) -> None:
-    """Fetch the safetensors weights, whole or in shards, or say what the repository holds instead."""
-    if wanted.optional(checkpoint_files.WEIGHTS):
-        return
-    index = wanted.optional(checkpoint_files.WEIGHTS_INDEX)
-    if index:
-        for name in checkpoint_files.shard_names(index):
-            wanted.required(name)
-        return
-    names = [name for name in (*checkpoint_files.PICKLES, *checkpoint_files.OTHER_FORMATS) if wanted.holds(name)]
-    place = f"hub repository {wanted.repository} at {wanted.commit[:12]}"
-    message = checkpoint_files.no_safetensors(place, names, ", ".join(names) or "no weights under a known name")
-    advice = f" If the repository has a pull request that converts it, load '{wanted.repository}@refs/pr/<number>'. "
-    raise CheckpointError(message + advice + FALL_BACK)
+def _cached_commit(repository: str, revision: str, cause: Exception) -> _Commit:
+    """What the cache knows about a revision; `HubError` where it knows nothing."""
+    config = try_to_load_from_cache(repository, checkpoint_files.CONFIG, revision=revision)
+    if not isinstance(config, str):
+        raise _unreachable(repository, cause, "the cache does not hold it") from cause
+    folder = Path(config).parent
+    try:
+        names = [file.path for file in get_cached_repo_tree(repository, revision=folder.name)]
+    except Exception:  # filled by a client that kept no lists: what is there is all that is known
+        names = [file.name for file in folder.iterdir()]
+    return _Commit(repository, revision, folder.name, dict.fromkeys(names), online=False)
 
 
-def _unreachable(repository: str, error: Exception) -> HubError:
-    """The error for a hub that did not answer."""
-    reason = str(error.__cause__ or error).splitlines()[0] if str(error) else type(error).__name__
-    return HubError(f"hub repository {repository}: the hub cannot be reached and the cache does not hold it ({reason}). {FALL_BACK}")
+def _conversion(commit: _Commit) -> _Commit | None:
+    """The commit of the bot's open pull request that converts the same pickles, if there is one.
+
+    The choice is kept, so that the same files are found without a network.
+    """
+    record = _assets(commit) / "conversion"
+    if not commit.online:
+        kept = record.read_text(encoding="utf-8") if record.is_file() else ""
+        return _commit(commit.repository, kept) if kept else None
+    try:
+        kind = {"author": BOT, "discussion_type": "pull_request", "discussion_status": "open"}
+        requests = list(HfApi().get_repo_discussions(commit.repository, **kind))
+    except HfHubHTTPError:  # discussions can be switched off
+        return None
+    except Exception as error:
+        raise _refused(commit.repository, commit.revision, error) from error
+    for request in requests:
+        if request.author != BOT or request.title != BOT_TITLE or not request.is_pull_request or request.status != "open":
+            continue
+        found = _commit(commit.repository, f"refs/pr/{request.num}")
+        same = all(found.files.get(name) == checksum for name, checksum in commit.files.items() if pickles.is_weights(name))
+        if same and {checkpoint_files.WEIGHTS, checkpoint_files.WEIGHTS_INDEX} & set(found.files):
+            _write_whole(record, found.revision)
+            return found
+    return None
+
+
+def _snapshot(commit: _Commit) -> Snapshot:
+    """A commit's small files and safetensors weights."""
+    names = commit.small_files()
+    if checkpoint_files.WEIGHTS in commit.files:
+        names.append(checkpoint_files.WEIGHTS)
+    else:
+        index = _download(commit, [checkpoint_files.WEIGHTS_INDEX]) / checkpoint_files.WEIGHTS_INDEX
+        names += [checkpoint_files.WEIGHTS_INDEX, *_present(commit, checkpoint_files.shard_names(index), index.name)]
+    shown = f"{commit.repository}@{commit.revision}" if commit.revision.startswith("refs/pr/") else commit.repository
+    return Snapshot(_download(commit, names), shown, commit.sha)
+
+
+def _converted_here(commit: _Commit) -> Snapshot:
+    """A folder with the small files and the weights of the pickles, converted when it is first asked for."""
+    target = _assets(commit) / "converted"
+    if not target.is_dir():
+        names = [pickles.WEIGHTS]
+        if pickles.WEIGHTS not in commit.files:
+            index = _download(commit, [pickles.WEIGHTS_INDEX]) / pickles.WEIGHTS_INDEX
+            names = _present(commit, checkpoint_files.shard_names(index, ".bin"), index.name)
+        folder = _download(commit, [*commit.small_files(), *names])
+        logging.getLogger(__name__).warning(
+            "%s holds pickled weights only: they are read as tensors and nothing else, and kept as safetensors in %s", commit.place, target
+        )
+        made = Path(tempfile.mkdtemp(dir=target.parent, prefix="converting-"))
+        try:
+            for name in commit.small_files():
+                shutil.copyfile(folder / name, made / name)
+            pickles.convert([folder / name for name in names], made, commit.place)
+            made.rename(target)
+        except OSError:
+            if not target.is_dir():  # else another process was faster, and its files are the same
+                raise
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+    return Snapshot(target, f"{commit.repository} (converted from its pickles)", commit.sha)
+
+
+def _assets(commit: _Commit) -> Path:
+    """The folder, beside the hub's cache, for what this library keeps about one commit."""
+    return cached_assets_path("analysis_lib", commit.repository, commit.sha)
+
+
+def _present(commit: _Commit, names: Sequence[str], index: str) -> list[str]:
+    """The shards that an index names, all of which the commit must have."""
+    missing = [name for name in names if name not in commit.files]
+    if missing:
+        raise CheckpointError(f"{commit.place}: {index} names shards that are not there: {', '.join(missing)}")
+    return list(names)
+
+
+def _download(commit: _Commit, names: Sequence[str]) -> Path:
+    """Bring the files that are not cached yet into the cache, with a progress bar, and check them; give the commit's folder."""
+    missing = [name for name in names if commit.cached(name) is None]
+    try:
+        if missing:
+            snapshot_download(commit.repository, revision=commit.sha, allow_patterns=missing, local_files_only=not commit.online)
+            _check(commit, missing)
+    except HubError:
+        raise
+    except Exception as error:
+        raise _refused(commit.repository, commit.revision, error) from error
+    finally:
+        _keep_revision(commit)
+        _sweep(commit)
+    return commit.cached(names[0]).parent
+
+
+def _check(commit: _Commit, names: Sequence[str]) -> None:
+    """Compare what was downloaded with the hub's checksums, and take a file that differs out of the cache again."""
+    for name in names:
+        path, expected = commit.cached(name), commit.files[name]
+        if path is None:
+            reason = "the connection ended before it was whole" if commit.online else "it is not in the cache"
+            raise _unreachable(commit.repository, OSError(f"{name}: {reason}"), "the cache does not hold all of it")
+        if expected is None:
+            continue
+        digest = checkpoint_files.sha256([path]) if len(expected) == 64 else _git_checksum(path)
+        if digest != expected:
+            path.resolve().unlink()
+            path.unlink(missing_ok=True)
+            raise HubError(
+                f"{commit.place}: {name} arrived damaged and was removed from the cache; expected the checksum {expected[:12]}, found"
+                f" {digest[:12]}. Another try fetches it again. {FALL_BACK}"
+            )
+
+
+def _git_checksum(path: Path) -> str:
+    """What git calls a file of this content."""
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def _keep_revision(commit: _Commit) -> None:
+    """Note which commit a branch stands for, as the hub's client does when it is given the branch; here it is given the commit."""
+    if commit.online and commit.revision != commit.sha:
+        config = commit.cached(checkpoint_files.CONFIG)
+        reference = config.parents[2] / "refs" / commit.revision if config else None
+        if reference and not (reference.is_file() and reference.read_text(encoding="utf-8") == commit.sha):
+            _write_whole(reference, commit.sha)
+
+
+def _sweep(commit: _Commit) -> None:
+    """Remove what downloads that were killed have left; the hub's client starts such a file again."""
+    config = commit.cached(checkpoint_files.CONFIG)
+    for path in (config.parents[2] / "blobs").glob("*.incomplete") if config else ():
+        if time.time() - path.stat().st_mtime > LEFT_OVER_AFTER:
+            path.unlink(missing_ok=True)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a small file so that a reader sees the old or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as handle:
+        handle.write(text)
+    os.replace(handle.name, path)
+
+
+def _refused(repository: str, revision: str, error: Exception) -> Exception:
+    """The sentence for what the hub's client raised."""
+    if isinstance(error, HFValidationError):
+        return HubError(f"{repository!r} is no hub repository's name: expected 'owner/name' or 'name'. {FALL_BACK}")
+    if isinstance(error, GatedRepoError):
+        return HubError(f"hub repository {repository}: its owner asks for a login before it can be read. {FALL_BACK}")
+    if isinstance(error, RepositoryNotFoundError):
+        return HubError(f"hub repository {repository}: the hub has none of that name, or it is private. {FALL_BACK}")
+    if isinstance(error, RevisionNotFoundError):
+        return HubError(f"hub repository {repository}: it has no revision {revision!r}. {FALL_BACK}")
+    if isinstance(error, IncompleteSnapshotError):
+        return _unreachable(repository, error, "the cache holds only a part of it")
+    return _unreachable(repository, error, "the cache does not hold all of it")
+
+
+def _unreachable(repository: str, error: Exception, cache: str) -> HubError:
+    """The error for a hub that did not answer, or stopped answering."""
+    reason = str(error.__cause__ or error).splitlines()[0] if str(error.__cause__ or error) else type(error).__name__
+    return HubError(f"hub repository {repository}: the hub cannot be reached and {cache} ({reason}). {FALL_BACK}")

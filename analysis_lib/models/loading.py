@@ -1,30 +1,26 @@
 """What the chapters study: names, embedded checkpoints and hub repositories.
 
 A chapter asks for a study name (`polish-gpt2`, `herbert`). By default it gets the
-checkpoint embedded in this package, which needs no network; with `source="hub"`, or
-`ANALYSIS_MODELS=hub` in the environment, it gets the published model. A folder written by
-`save_pretrained`, or a hub id, can replace either.
+checkpoint embedded in this package, which needs no network; with `source="hub"` it gets the
+published model. `ANALYSIS_MODELS` in the environment puts the published pair, or a reader's own, in the
+place of the embedded one for a whole book (see `choice`).
 """
 
 import copy
 import os
-import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from analysis_lib.models import checkpoint_files, e5, hub
-from analysis_lib.models.architectures import ARCHITECTURES
-from analysis_lib.models.checkpoint_files import CheckpointError, quiet_transformers, read_with_transformers
+from analysis_lib.models import checkpoint_files, choice, e5, folders, hub
+from analysis_lib.models.checkpoint_files import CheckpointError
 from analysis_lib.models.encoder import Encoder
 from analysis_lib.vocabulary import Vocabulary
 
 EMBEDDED_FOLDER = Path(__file__).parents[1] / "checkpoints"
-SOURCE_VARIABLE = "ANALYSIS_MODELS"
 SOURCES = ("embedded", "hub")
 
 
@@ -139,10 +135,9 @@ def load(name: str | os.PathLike, source: str | None = None, device: str | torch
         `save_pretrained`, or a hub id (`owner/name`, with `@revision` if wanted). A study name
         goes before a folder of the same name; `./gpt2` means the folder.
     source : {"embedded", "hub"}, optional
-        Where a study name is looked up; by default what the environment variable
-        `ANALYSIS_MODELS` says, else `embedded`, which opens no socket. With `"hub"`, a name that is not a
-        study's is a hub id; with `"embedded"` given here, hub ids are refused, and so is `gpt2`, the one study
-        that the hub alone has.
+        Where a study name is looked up; by default where the environment variable `ANALYSIS_MODELS` says (see
+        `choice`), else `embedded`, which opens no socket. With `"hub"`, a name that is not a study's is a hub id;
+        with `"embedded"`, hub ids are refused, and so is `gpt2`, the one study that the hub alone has.
     device : str or torch.device
         Where the model is put.
 
@@ -156,24 +151,54 @@ def load(name: str | os.PathLike, source: str | None = None, device: str | torch
     ValueError
         Unknown name, source, device or value of `ANALYSIS_MODELS`; the message lists what exists.
     CheckpointError
-        The checkpoint is refused (a `ValueError`): weights missing, truncated, pickled, incomplete or
-        not finite, a tokenizer that does not fit the embedding, or an unknown architecture.
+        The checkpoint is refused (a `ValueError`): weights missing, truncated, incomplete or not finite, a
+        folder's weights pickled, a hub's pickle that holds more than tensors, a tokenizer that does not fit the
+        embedding, an unknown architecture, code that asks to be run, or a link that leads out of the folder.
     HubError
         The hub cannot be reached or has no such repository (a `ConnectionError`).
 
     Notes
     -----
-    Weights are read as safetensors only, and no code from a checkpoint is run.
+    Weights are read as safetensors, and no code from a checkpoint is run. A repository of the hub that has pickled weights
+    only is read from the hub's own conversion, else converted once (see `hub`).
     """
     if not isinstance(name, str | os.PathLike) or not os.fspath(name):
         raise TypeError(f"name: expected a study name, a folder or a hub id, found {name!r}")
-    chosen = _choose_source(source)
+    if source is not None and source not in SOURCES:
+        raise ValueError(f"source: expected 'embedded' or 'hub', found {source!r}")
+    name = os.fspath(name)
+    chosen = choice.chosen(_published()) if source is None else {}
     target = _check_device(device)
-    study = STUDIES.get(os.fspath(name))
-    if study is not None and study.packaged and chosen == "embedded":
-        return _load_package(os.fspath(name), target)
-    place = _locate(os.fspath(name), chosen, explicit=source is not None)
-    return _load_folder(place, target)
+    if name in chosen:
+        return _load_folder(_replacement(name, chosen[name]), target)
+    if name in STUDIES and STUDIES[name].packaged and source != "hub":
+        return _load_package(name, target)
+    return _load_folder(_locate(name, source), target)
+
+
+def prepare() -> dict[str, str]:
+    """Fetch and check the models that `ANALYSIS_MODELS` puts in the place of embedded ones, before a book is computed on them.
+
+    Returns
+    -------
+    dict
+        Study name to one line that says what stands there, revision included, and changes with any file that is read; empty where
+        every study is the embedded one.
+
+    Raises
+    ------
+    ValueError, HubError
+        As `load` does, except for weights that cannot be seen to be wrong without reading them all.
+    """
+    found = {}
+    for name, where in choice.chosen(_published()).items():
+        place = _replacement(name, where)
+        parts = folders.read(place.folder)
+        small = [place.folder / file for file in (checkpoint_files.CONFIG, *hub.TOKENIZER_FILES) if (place.folder / file).is_file()]
+        revision = place.revision or checkpoint_files.sha256(parts.files)
+        files = checkpoint_files.sha256(small)[:12]
+        found[name] = f"{place.source} {place.identifier}, revision {revision}, configuration and tokenizer {files}"
+    return found
 
 
 def untrained_like(loaded: LoadedModel, seed: int) -> LoadedModel:
@@ -213,13 +238,26 @@ def untrained_like(loaded: LoadedModel, seed: int) -> LoadedModel:
     return replace(loaded, model=model, source="untrained", revision=f"seed-{seed}")
 
 
-def _choose_source(source: str | None) -> str:
-    """The source: the argument, else the environment variable, else embedded."""
-    chosen = os.environ.get(SOURCE_VARIABLE, "").strip() or "embedded" if source is None else source
-    if chosen not in SOURCES:
-        where = "source" if source is not None else f"environment variable {SOURCE_VARIABLE}"
-        raise ValueError(f"{where}: expected 'embedded' or 'hub', found {chosen!r}")
-    return chosen
+def _published() -> dict[str, str]:
+    """Study name to hub repository, where there is one."""
+    return {name: study.repository for name, study in STUDIES.items() if study.repository}
+
+
+def _replacement(name: str, where: str) -> _Place:
+    """The folder or hub repository that `ANALYSIS_MODELS` names for a study, of the architecture that its chapters expect."""
+    folder = Path(where).expanduser()
+    if folder.is_dir():
+        place = _Place(folder, name, "folder", str(folder))
+    else:
+        snapshot = hub.fetch(where)
+        place = _Place(snapshot.folder, name, "hub", snapshot.repository, snapshot.commit)
+    model_type = checkpoint_files.read_config(place.folder)["model_type"]
+    if model_type != choice.PAIR[name]:
+        raise CheckpointError(
+            f"environment variable {choice.VARIABLE}: expected a model of type {choice.PAIR[name]!r} for {name!r},"
+            f" found {model_type!r} in {where}"
+        )
+    return place
 
 
 def _check_device(device: str | torch.device) -> torch.device:
@@ -233,27 +271,25 @@ def _check_device(device: str | torch.device) -> torch.device:
     return target
 
 
-def _locate(name: str, source: str, explicit: bool) -> _Place:
+def _locate(name: str, source: str | None) -> _Place:
     """Turn a name into a folder to load: study, embedded checkpoint, folder or hub id, in this order."""
     if name in STUDIES:
-        return _locate_study(name, source, explicit)
+        return _locate_study(name, source)
     folder = Path(name).expanduser()
-    hub_named = explicit and source == "hub"
-    if not hub_named and name in {study.embedded for study in STUDIES.values()} and (EMBEDDED_FOLDER / name).is_dir():
+    if source != "hub" and name in {study.embedded for study in STUDIES.values()} and (EMBEDDED_FOLDER / name).is_dir():
         return _Place(EMBEDDED_FOLDER / name, name, "embedded", name)
-    if not hub_named and folder.is_dir():
+    if source != "hub" and folder.is_dir():
         return _Place(folder, folder.resolve().name, "folder", str(folder))
-    looks_like_id = re.fullmatch(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?", name) is not None
-    if source == "hub" or (looks_like_id and not explicit):
+    if source == "hub" or (source is None and choice.HUB_ID.fullmatch(name)):
         snapshot = hub.fetch(name)
         return _Place(snapshot.folder, name, "hub", snapshot.repository, snapshot.commit)
     raise ValueError(f"name: {name!r} is no study name and no folder. {_what_exists()}")
 
 
-def _locate_study(name: str, source: str, explicit: bool) -> _Place:
+def _locate_study(name: str, source: str | None) -> _Place:
     """The place of a study name."""
     study = STUDIES[name]
-    if study.embedded is None and explicit and source == "embedded":
+    if study.embedded is None and source == "embedded":
         raise ValueError(f"source: {name!r} is on the hub only; expected source='hub' or none, found 'embedded'")
     if source == "hub" or study.embedded is None:
         if study.repository is None:
@@ -302,74 +338,7 @@ def _what_exists() -> str:
 
 def _load_folder(place: _Place, device: torch.device) -> LoadedModel:
     """Check a checkpoint, cheap files first, then build the model."""
-    model_type = checkpoint_files.read_config(place.folder)["model_type"]
-    architecture = ARCHITECTURES.get(model_type)
-    if architecture is None:
-        known = ", ".join(sorted(ARCHITECTURES))
-        raise CheckpointError(f"{place.folder}: unknown architecture; expected model_type one of {known}, found {model_type!r}")
-    files = checkpoint_files.weight_files(place.folder)
-    shapes = checkpoint_files.tensor_shapes(files)
-    bare = architecture.bare_class is not None and not any(name.startswith(architecture.head) for name in shapes)
-    model_class = architecture.resolve("bare_class" if bare else "model_class")
-    with quiet_transformers():
-        config = read_with_transformers(place.folder, "configuration", model_class.config_class.from_pretrained)
-        has_tokenizer = architecture.tokenized or checkpoint_files.has_tokenizer(place.folder)
-        tokenizer = _load_tokenizer(place.folder, config) if has_tokenizer else None
-        model = _load_weights(place.folder, model_class, shapes)
-    revision = place.revision or checkpoint_files.sha256(files)
-    return LoadedModel(model.to(device), tokenizer, place.name, place.source, place.identifier, revision)
-
-
-def _load_tokenizer(folder: Path, config: Any) -> PreTrainedTokenizerBase:
-    """Load the tokenizer and check it against the number of embedding rows."""
-    if not checkpoint_files.has_tokenizer(folder):
-        expected = " or ".join(" with ".join(names) for names in checkpoint_files.TOKENIZER_SETS)
-        raise CheckpointError(f"{folder}: expected a tokenizer ({expected}), found {checkpoint_files.found_in(folder)}")
-    tokenizer = read_with_transformers(folder, "tokenizer", AutoTokenizer.from_pretrained, trust_remote_code=False)
-    misfit = tokenizer_misfit(tokenizer, config.vocab_size)
-    if misfit:
-        raise CheckpointError(f"{folder}: {misfit}")
-    return tokenizer
-
-
-def tokenizer_misfit(tokenizer: PreTrainedTokenizerBase, rows: int) -> str | None:
-    """Why a tokenizer cannot belong to an embedding of so many rows, or None if it can."""
-    largest = max(tokenizer.get_vocab().values(), default=-1)
-    if max(len(tokenizer), largest + 1) > rows:
-        return (
-            f"the tokenizer does not fit the embedding: expected ids below {rows} (vocab_size"
-            f" in config.json), found {len(tokenizer)} tokens with ids up to {largest}"
-        )
-    # Embeddings are padded to round numbers (GPT-2's 50,257 tokens in 51,200 rows), but not by more than this.
-    if rows - len(tokenizer) > max(1024, rows // 20):
-        return f"the tokenizer does not fit the embedding: expected about {rows} tokens (vocab_size in config.json), found {len(tokenizer)}"
-    return None
-
-
-def _load_weights(folder: Path, model_class: type[PreTrainedModel], shapes: dict[str, tuple[int, ...]]) -> PreTrainedModel:
-    """Build the model and refuse one whose weights are not all from the file, or not all used, or not finite."""
-    model, report = read_with_transformers(
-        folder,
-        "weights",
-        model_class.from_pretrained,
-        use_safetensors=True,
-        dtype=torch.float32,
-        attn_implementation="eager",
-        output_loading_info=True,
-    )
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise CheckpointError(
-            f"{folder}: expected every weight of a {model_class.__name__} in the file, found {len(shapes)} tensors"
-            f" without {', '.join(missing[:5])}{' and others' if len(missing) > 5 else ''}"
-        )
-    layers = [key for key in report["unexpected_keys"] if re.search(r"(^|\.)(h|layer|blocks)\.\d+\.", key) and not key.endswith("bias")]
-    if layers:
-        raise CheckpointError(
-            f"{folder}: the file holds layers that config.json does not have ({sorted(layers)[0]}):"
-            f" expected {model.config.num_hidden_layers} layers"
-        )
-    broken = next((key for key, value in model.state_dict().items() if not torch.isfinite(value).all()), None)
-    if broken:
-        raise CheckpointError(f"{folder}: expected finite weights, found NaN or infinity in {broken}")
-    return model.eval()
+    parts = folders.read(place.folder)
+    model = folders.build(place.folder, parts)
+    revision = place.revision or checkpoint_files.sha256(parts.files)
+    return LoadedModel(model.to(device), parts.tokenizer, place.name, place.source, place.identifier, revision)

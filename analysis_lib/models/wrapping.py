@@ -7,7 +7,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from analysis_lib.models.architectures import architecture_of
-from analysis_lib.models.loading import LoadedModel, tokenizer_misfit
+from analysis_lib.models.folders import tokenizer_misfit
+from analysis_lib.models.loading import LoadedModel
 
 
 def wrap(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None = None, name: str | None = None) -> LoadedModel:
