@@ -20,6 +20,8 @@ import numpy as np
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoTokenizer, GPT2TokenizerFast, HerbertTokenizer
 
+from analysis_lib.vocabulary import TokenCounts, Vocabulary
+
 MODELS = ("polish-gpt2-mini", "herbert-mini")
 HERBERT_SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 END_OF_TEXT = "<|endoftext|>"
@@ -118,35 +120,6 @@ def encode(tokenizer, documents, paragraph_end, document_end):
     return ids.astype(np.uint16)
 
 
-def token_counts(tokenizer, ids):
-    """How often each token occurs in a row of ids, and how often as a whole word.
-
-    A token is a whole word where it consists of letters and neither it nor the next
-    token goes on with a word that the token before began.
-
-    Returns
-    -------
-    (numpy.ndarray, numpy.ndarray)
-        Occurrences and whole words, [vocab].
-    """
-    names = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
-    if any(name.endswith("</w>") for name in names):
-        letters = np.array([name.removesuffix("</w>").isalpha() for name in names])
-        opens = np.array([not name.endswith("</w>") for name in names])  # the next token goes on with the word
-        goes_on = np.ones(len(names), bool)
-    else:
-        surfaces = [tokenizer.convert_tokens_to_string([name]) for name in names]  # half a letter is shown as \ufffd
-        lettered = [(s == "" or s[0].isalpha() or s[0] == "\ufffd", s == "" or s[-1].isalpha() or s[-1] == "\ufffd") for s in surfaces]
-        letters = np.array([s.strip(" ").isalpha() for s in surfaces])
-        goes_on, opens = (np.array(side) for side in zip(*lettered, strict=True))
-    special = np.isin(np.arange(len(names)), tokenizer.all_special_ids)
-    letters, opens, goes_on = letters & ~special, opens & ~special, goes_on & ~special
-    joined = np.zeros(len(ids) + 1, bool)
-    joined[1:-1] = opens[ids[:-1]] & goes_on[ids[1:]]
-    whole = letters[ids] & ~joined[:-1] & ~joined[1:]
-    return np.bincount(ids, minlength=len(names)), np.bincount(ids[whole], minlength=len(names))
-
-
 def write_ids(path, ids):
     """Write ids whole or not at all."""
     scratch = path.with_suffix(".part")
@@ -177,8 +150,8 @@ def prepare(name, work, vocab_size, seed=0, tokenizer=None):
         rows.append(encode(tokenizer, documents, *ends))
         bounds[source] = [start, start + len(rows[-1])]
     (folder / "heldout_new.json").write_text(json.dumps(bounds, indent=1) + "\n")
-    total, whole = token_counts(tokenizer, ids["train"])
-    np.savez_compressed(folder / "token_counts.npz", total=total, whole_word=whole)
+    counts = TokenCounts.of_ids(Vocabulary.from_tokenizer(tokenizer), [ids["train"]], "the training text")
+    counts.save(folder / "token_counts.npz")
     for split, row in {"train": ids["train"], "heldout_new": np.concatenate(rows), "heldout": ids["heldout"]}.items():
         write_ids(folder / f"{split}.bin", row)
         ids[split] = row

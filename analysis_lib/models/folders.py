@@ -1,6 +1,7 @@
 """A checkpoint's folder, checked from the cheapest file to the dearest, and the model that is built of it."""
 
 import re
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from analysis_lib.models import checkpoint_files
 from analysis_lib.models.architectures import ARCHITECTURES
 from analysis_lib.models.checkpoint_files import CheckpointError, quiet_transformers, read_with_transformers
+from analysis_lib.vocabulary import TokenCounts
+
+COUNTS_FILE = "token_counts.npz"
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,17 @@ def read(folder: Path) -> Parts:
         has_tokenizer = architecture.tokenized or checkpoint_files.has_tokenizer(folder)
         tokenizer = _load_tokenizer(folder, config) if has_tokenizer else None
     return Parts(files, shapes, model_class, tokenizer)
+
+
+def read_counts(folder: Path, rows: int) -> TokenCounts | None:
+    """The counts of tokens that lie beside a checkpoint, if any; refused where they cannot be those of `rows` tokens."""
+    path = folder / COUNTS_FILE
+    if not path.is_file():
+        return None
+    try:
+        return TokenCounts.read(path).resized(rows)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path}: expected counts of tokens, found a file that is damaged ({error})") from error
 
 
 def _load_tokenizer(folder: Path, config: Any) -> PreTrainedTokenizerBase:

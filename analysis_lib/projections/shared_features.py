@@ -24,7 +24,7 @@ import scipy.stats
 from scipy.sparse import csr_array
 
 from analysis_lib.statistics import holm
-from analysis_lib.vocabulary import Lexicon, Vocabulary
+from analysis_lib.vocabulary import Lexicon, TokenCounts, Vocabulary
 from analysis_lib.vocabulary.lexicon import PARTS_OF_SPEECH
 
 CASE_NAMES = ("nominative", "genitive", "dative", "accusative", "instrumental", "locative", "vocative")
@@ -53,16 +53,26 @@ class TokenKind:
     table: csr_array
 
 
-def word_tokens(vocabulary: Vocabulary, lexicon: Lexicon) -> np.ndarray:
-    """The tokens that lists are made of: whole words that the dictionary knows, and numbers.
+def word_tokens(vocabulary: Vocabulary, lexicon: Lexicon, counts: TokenCounts) -> np.ndarray:
+    """The tokens that lists are made of: Polish words, and numbers.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+    lexicon : Lexicon
+        Row = token id.
+    counts : TokenCounts
+        Which tokens are mostly whole words in a text.
 
     Returns
     -------
     bool array [vocab]
-        No pieces of words (a piece that happens to be a word passes), no signs, every Polish letter.
+        No pieces of words, even where the dictionary knows them by accident, no signs, every Polish letter. Digits pass as they are.
     """
-    whole = vocabulary.keep(words=False, whole_words=True) & np.array([text.isalnum() for text in vocabulary.text])
-    return whole & (lexicon.known | _is_number(lexicon))
+    words = vocabulary.keep(whole_words=True, counts=counts, lexicon=lexicon)
+    roman = vocabulary.keep(whole_words=True, counts=counts) & _is_number(lexicon)
+    digits = vocabulary.keep(words=False, whole_words=True) & np.array([text.isdecimal() for text in vocabulary.text])
+    return words | roman | (digits & _is_number(lexicon))
 
 
 def token_kinds(lexicon: Lexicon, keep: np.ndarray) -> tuple[TokenKind, ...]:

@@ -56,7 +56,7 @@ class Lexicon:
         Lemmas without homonym marks (`zamek:Sm3~a` is `zamek`), and tags as Morfeusz writes them.
     known : bool [n]
         The dictionary has the form as a word: some reading is neither `ign` nor a sign (punctuation, digits).
-        Pieces of words can be words by accident (*por*, *pan*): combine with `vocabulary.keep(whole_words=True)`.
+        Pieces of words can be words by accident (*por*, *pan*): combine with `vocabulary.keep(whole_words=True, counts=counts)`.
     pos : bool [n, len(PARTS_OF_SPEECH)]
         Parts of speech of all readings, in the order of `PARTS_OF_SPEECH`.
     case, number, gender, person : bool [n, 7], [n, 2], [n, 5], [n, 3]

@@ -20,10 +20,15 @@ the marker says so or leaves it open. A token that can do both can be a whole wo
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+if TYPE_CHECKING:
+    from analysis_lib.vocabulary.counts import TokenCounts
+    from analysis_lib.vocabulary.lexicon import Lexicon
 
 BYTE_OF = {letter: byte for byte, letter in bytes_to_unicode().items()}
 """The letters in which byte-level BPE writes bytes (Radford et al. 2019): 256 of them; `Ġ` is the space."""
@@ -146,8 +151,18 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.raw)
 
-    def keep(self, words: bool = True, whole_words: bool = False, min_length: int = 1, ascii_only: bool = False) -> np.ndarray:
+    def keep(
+        self,
+        words: bool = True,
+        whole_words: bool = False,
+        min_length: int = 1,
+        counts: "TokenCounts | None" = None,
+        lexicon: "Lexicon | None" = None,
+        ascii_only: bool = False,
+    ) -> np.ndarray:
         """Which tokens pass a set of filters.
+
+        Polish words are what `keep(whole_words=True, counts=counts, lexicon=lexicon)` leaves.
 
         Parameters
         ----------
@@ -155,9 +170,13 @@ class Vocabulary:
             Tokens of letters only, of any alphabet; no special tokens. Pieces of words pass.
         whole_words : bool
             Tokens that can be a whole word: `Ġnie`, `nie</w>`. A piece of a longer word passes too where the
-            marker cannot tell (see the table of the module); a lexicon can tell.
+            marker cannot tell (see the table of the module); counts can tell.
         min_length : int
             Least number of characters of the text.
+        counts : TokenCounts, optional
+            Tokens that stand as a whole word in more than half of their occurrences in a text. A token that the text does not hold fails.
+        lexicon : Lexicon, optional
+            Of the vocabulary's `text`, row for token id: tokens that the dictionary knows.
         ascii_only : bool
             The filter of the original notebooks, applied to the tokenizer's own spelling: byte-level `Ġnie` passes and
             `ĠjeÅĽli` (jeśli) does not. It removes every token with a Polish letter.
@@ -170,21 +189,27 @@ class Vocabulary:
         Raises
         ------
         ValueError
-            `min_length` is not a whole number of at least 0.
+            `min_length` is not a whole number of at least 0, or the counts or the lexicon belong to another vocabulary.
         """
         kept = np.ones(len(self), dtype=bool)
-        for _, passed in self._filters(words, whole_words, min_length, ascii_only):
+        for _, passed in self._filters(words, whole_words, min_length, counts, lexicon, ascii_only):
             kept &= passed
         return kept
 
     def filter_report(
-        self, words: bool = True, whole_words: bool = False, min_length: int = 1, ascii_only: bool = False
+        self,
+        words: bool = True,
+        whole_words: bool = False,
+        min_length: int = 1,
+        counts: "TokenCounts | None" = None,
+        lexicon: "Lexicon | None" = None,
+        ascii_only: bool = False,
     ) -> tuple[FilterStep, ...]:
         """How many tokens each filter of `keep` removes, in the order in which they are applied.
 
         Parameters
         ----------
-        words, whole_words, min_length, ascii_only
+        words, whole_words, min_length, counts, lexicon, ascii_only
             As for `keep`.
 
         Returns
@@ -194,7 +219,7 @@ class Vocabulary:
         """
         kept = np.ones(len(self), dtype=bool)
         steps = []
-        for name, passed in self._filters(words, whole_words, min_length, ascii_only):
+        for name, passed in self._filters(words, whole_words, min_length, counts, lexicon, ascii_only):
             removed = int((kept & ~passed).sum())
             kept = kept & passed
             steps.append(FilterStep(name, removed, int((self.is_token & ~passed).sum()), int(kept.sum())))
@@ -256,8 +281,19 @@ class Vocabulary:
         goes_on = "-" if text[-1:].isalnum() and not self.ends_word[index] else ""
         return f"{inside}{text}{goes_on}"
 
-    def _filters(self, words: bool, whole_words: bool, min_length: int, ascii_only: bool) -> Iterable[tuple[str, np.ndarray]]:
+    def _filters(
+        self,
+        words: bool,
+        whole_words: bool,
+        min_length: int,
+        counts: "TokenCounts | None",
+        lexicon: "Lexicon | None",
+        ascii_only: bool,
+    ) -> Iterable[tuple[str, np.ndarray]]:
         """The filters that are on, as a name and what passes, in their order."""
+        for name, given in (("counts", None if counts is None else counts.total), ("lexicon", lexicon)):
+            if given is not None and len(given) != len(self):
+                raise ValueError(f"{name}: expected an entry for each of {len(self)} tokens, found {len(given)}")
         if isinstance(min_length, bool) or not isinstance(min_length, int) or min_length < 0:
             raise ValueError(f"min_length: expected a whole number from 0, found {min_length!r}")
         filters = []
@@ -269,6 +305,10 @@ class Vocabulary:
             filters.append(("whole words", self.starts_word & self.ends_word))
         if min_length > 1:
             filters.append((f"at least {min_length} characters", self._each(len, self.text) >= min_length))
+        if counts is not None:
+            filters.append(("mostly whole words in a text", counts.mostly_whole_words()))
+        if lexicon is not None:
+            filters.append(("in the dictionary", lexicon.known))
         if ascii_only:
             filters.append(("ASCII only", self._each(lambda token: token.strip(SPACE_MARKS).isascii(), self.raw)))
         return filters

@@ -5,7 +5,7 @@ import torch
 from safetensors import safe_open
 
 from analysis_lib import models, weights
-from analysis_lib.vocabulary import Vocabulary
+from analysis_lib.vocabulary import Lexicon, Vocabulary
 from tests.support.offline import load, needs
 
 SENTENCES = (
@@ -88,6 +88,18 @@ def test_the_vocabulary(loaded):
     for text in SENTENCES + PANGRAMS:
         ids = loaded.tokenizer(text).input_ids
         assert "".join(loaded.tokenizer.decode(ids, skip_special_tokens=True).split()) == "".join(text.split())
+
+
+def test_polish_words_are_told_from_beginnings_of_words(loaded):
+    pytest.importorskip("morfeusz2")
+    vocab, counts = loaded.vocabulary, loaded.counts
+    assert counts.total.sum() > 20e6
+    assert "words" in counts.source
+    polish = vocab.keep(whole_words=True, counts=counts, lexicon=Lexicon.from_forms(vocab.text))
+    kept = set(vocab.text[polish])
+    assert not {"Woku", "Skrze", "seku", "Jaku", "bru", "sil", "bodź"} & kept
+    assert {"nie", "się", "i", "w", "on", "ja", "tak", "pan", "ich", "był", "są"} <= kept
+    assert polish.sum() > 0.4 * len(loaded.tokenizer)
 
 
 def test_attention_is_rebuilt_from_the_weights(loaded):

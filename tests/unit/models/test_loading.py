@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from analysis_lib import models
 from analysis_lib.models import CheckpointError, checkpoint_files, hub, loading
 from analysis_lib.models.architectures import ARCHITECTURES
+from analysis_lib.vocabulary import TokenCounts
 from tests.support import tiny
 
 
@@ -96,6 +97,26 @@ def test_study_names_are_embedded_by_default_and_open_no_socket(embedded, no_net
     assert (loaded.name, loaded.source, loaded.identifier) == (name, "embedded", identifier)
     assert loaded.revision == models.load(identifier).revision
     assert models.load(name, source="embedded").revision == loaded.revision
+
+
+def test_counts_of_tokens_come_with_a_checkpoint_that_has_them(folder):
+    assert models.load(folder).counts is None
+    size = len(models.load(folder).tokenizer)
+    TokenCounts(np.arange(size), np.zeros(size, int), "a text").save(folder / "token_counts.npz")
+    loaded = models.load(folder)
+    assert loaded.counts.total[:size].tolist() == list(range(size))
+    assert len(loaded.counts.total) == loaded.model.config.vocab_size
+    assert models.untrained_like(loaded, seed=0).counts is loaded.counts
+
+
+@pytest.mark.parametrize("damage", ["truncated", "too many"])
+def test_damaged_counts_of_tokens_are_refused(folder, damage):
+    path = folder / "token_counts.npz"
+    TokenCounts(np.ones(5000, int), np.zeros(5000, int)).save(path)
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match=r"token_counts\.npz: expected counts of tokens"):
+        models.load(folder)
 
 
 def test_loading_says_nothing(folder, capfd):

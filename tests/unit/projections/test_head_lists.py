@@ -1,5 +1,6 @@
 """The lists of all heads: searched as one head is, counted by hand, and shown with what they are."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,7 @@ from analysis_lib.models import LoadedModel
 from analysis_lib.projections import TopPairs, head_lists, qk_factors, top_pairs, vo_factors
 from analysis_lib.projections.readers import Reader
 from analysis_lib.projections.relations import correct_together
+from analysis_lib.vocabulary import TokenCounts
 from tests.support import tiny
 
 
@@ -31,8 +33,17 @@ def test_a_reader_keeps_words_that_the_dictionary_knows(reader):
     assert reader.keep.any()
     assert (reader.lexicon.known | ~reader.keep).all()
     assert reader.vocabulary.keep(words=True, whole_words=True)[reader.keep].all()
+    assert reader.counts.mostly_whole_words()[reader.keep].all()
     with_numbers = Reader.of(reader.loaded, numbers=True).keep
     assert all(reader.vocabulary.text[i].isalnum() for i in np.flatnonzero(with_numbers))
+
+
+def test_a_reader_counts_words_in_the_texts_that_it_is_given(reader):
+    counts = TokenCounts.of_texts(reader.vocabulary, ["nie nie nie potem"])
+    kept = Reader.of(reader.loaded, counts=counts).keep
+    assert set(reader.vocabulary.text[kept]) <= {"nie", "potem"}
+    assert reader.vocabulary.word_id("nie") in np.flatnonzero(kept)
+    assert Reader.of(replace(reader.loaded, counts=counts)).keep.tolist() == kept.tolist()
 
 
 def test_controls_that_learned_nothing(reader):

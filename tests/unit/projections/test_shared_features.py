@@ -5,11 +5,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 pytest.importorskip("morfeusz2")
 
 from analysis_lib.projections import shared_features
-from analysis_lib.vocabulary import Lexicon
+from analysis_lib.vocabulary import Lexicon, TokenCounts, Vocabulary
 
 STEMS = ("kot", "pies", "las", "okno", "woda", "szkoła", "ulica", "głos", "ręka", "człowiek", "matka", "wojna")
 FORMS = {
@@ -106,11 +108,13 @@ def test_passing_lists_by_kind(small):
 
 
 def test_lists_are_made_of_words_and_numbers():
-    texts = ["dom", "szczeg", "1863", "XIX", "&", ",", "żółw", "nie", "<s>"]
-    whole = np.array([True] * 7 + [False] * 2)
-    vocabulary = SimpleNamespace(text=np.array(texts, dtype=object), keep=lambda words, whole_words: whole.copy())
-    kept = shared_features.word_tokens(vocabulary, Lexicon.from_forms(texts))
-    assert [text for text, is_kept in zip(texts, kept, strict=True) if is_kept] == ["dom", "1863", "XIX", "żółw"]
+    forms = ["dom", "szczeg", "1863", "XIX", "&", ",", "żółw", "Skrze"]
+    tokenizer = Tokenizer(models.WordLevel({f"▁{form}": place for place, form in enumerate(forms)}))
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    vocabulary = Vocabulary.from_tokenizer(PreTrainedTokenizerFast(tokenizer_object=tokenizer))
+    total, whole = np.full(len(forms), 10), np.array([10, 10, 0, 9, 0, 0, 6, 0])
+    kept = shared_features.word_tokens(vocabulary, Lexicon.from_forms(forms), TokenCounts(total, whole))
+    assert list(vocabulary.text[kept]) == ["dom", "1863", "XIX", "żółw"]
 
 
 def test_tail_is_the_binomial_one_for_equal_chances():

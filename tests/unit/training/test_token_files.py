@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
-from training import loop, tokens
+from analysis_lib import models
+from analysis_lib.vocabulary import TokenCounts, Vocabulary
+from training import counts, loop, tokens
 
 TEXTS = {
     "las": ["Sosna rosła w lesie.", "W lesie rosła sosna i brzoza, a „sosna” była wysoka."],
     "rzeka": ["Rzeka płynęła przez las: rzeka, rzeczka, Rzeczna.", "Brzozowy most stał nad rzeką nr 12."],
 }
+TEXT = " ".join(text for texts in TEXTS.values() for text in texts)
 
 
 @pytest.fixture(scope="module")
@@ -92,14 +95,14 @@ def test_text_can_be_encoded_with_a_tokenizer_of_before(work, tmp_path):
 @pytest.mark.parametrize("name", tokens.MODELS)
 def test_whole_words_are_counted_as_a_reader_would(work, name):
     tokenizer = load(work, name)
-    counts = np.load(work / name / "token_counts.npz")
+    recorded = np.load(work / name / "token_counts.npz")
     ids = loop.load_ids(work / name / "train.bin")
-    assert counts["total"].tolist() == np.bincount(ids, minlength=len(tokenizer)).tolist()
-    assert (counts["whole_word"] <= counts["total"]).all()
+    assert recorded["total"].tolist() == np.bincount(ids, minlength=len(tokenizer)).tolist()
+    assert (recorded["whole_word"] <= recorded["total"]).all()
     everything = " ".join(text for texts in TEXTS.values() for text in ["Dokument", *texts])
     words = {word: 12 * count for word, count in Counter(re.findall(r"[^\W\d_]+", everything)).items()}
     whole = Counter()
-    for token, count in enumerate(counts["whole_word"].tolist()):
+    for token, count in enumerate(recorded["whole_word"].tolist()):
         whole[tokenizer.convert_tokens_to_string([tokenizer.convert_ids_to_tokens(token)]).strip()] += count
     found = {word: count for word, count in whole.items() if count}
     assert len(found) > 8
@@ -110,8 +113,18 @@ def test_whole_words_are_counted_as_a_reader_would(work, name):
 def test_pieces_of_words_are_not_whole_words(work):
     tokenizer = load(work, "polish-gpt2-mini")
     ids = np.array(tokenizer("Sosna rosła")["input_ids"] + tokenizer.convert_tokens_to_ids(["Ġw", "Ġw", "i"]), np.uint16)
-    total, whole = tokens.token_counts(tokenizer, ids)
+    counts = TokenCounts.of_ids(Vocabulary.from_tokenizer(tokenizer), [ids])
     once = tokenizer.convert_tokens_to_ids("Ġw")
-    assert total[once] == 2
-    assert whole[once] == 1  # the second is followed by a letter
-    assert whole[tokenizer.convert_tokens_to_ids("i")] == 0
+    assert counts.total[once] == 2
+    assert counts.whole_word[once] == 1  # the second is followed by a letter
+    assert counts.whole_word[tokenizer.convert_tokens_to_ids("i")] == 0
+
+
+def test_text_is_counted_with_the_tokenizer_of_a_model_of_before(work, tmp_path, capsys):
+    shutil.copy(work / "train.jsonl", tmp_path)
+    counts.main(["--work", str(tmp_path), "--model", "herbert", "--to", str(tmp_path)])
+    loaded = models.load("herbert", source="embedded")
+    found = TokenCounts.read(tmp_path / "herbert-mini" / "token_counts.npz")
+    assert found.whole_word[loaded.vocabulary.word_id("lesie")] == 12 * TEXT.count("lesie")
+    assert found.whole_word[loaded.vocabulary.word_id("las")] == 12 * TEXT.count(" las:")
+    assert f"{found.total.sum():,} tokens" in capsys.readouterr().out
