@@ -2,6 +2,7 @@
 
 Jupyter Book decides what to execute by the source of the cells alone. A chapter also depends on the library, the embedded
 checkpoints, the pinned packages and on ``ANALYSIS_MODELS``; when one of these changes, the cached results are thrown away here.
+The models that ``ANALYSIS_MODELS`` names are fetched and checked first: a wrong value or an unreadable model ends the build at once.
 
 Usage: ``python tools/build_book.py [--chapter NAME | --is-current]``, in the folder of ``_config.yml``.
 """
@@ -9,6 +10,7 @@ Usage: ``python tools/build_book.py [--chapter NAME | --is-current]``, in the fo
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import os
 import re
@@ -20,6 +22,7 @@ from pathlib import Path
 
 from whole_files import write_whole
 
+ROOT = Path(__file__).resolve().parents[1]
 SPARE = {"__pycache__", ".ipynb_checkpoints"}
 
 
@@ -38,9 +41,23 @@ def digest(paths: Iterable[Path], root: Path, extra: str = "") -> str:
     return total.hexdigest()
 
 
+@functools.cache
+def chosen_models(value: str) -> str:
+    """What stands behind the study names, revisions included; fetched where that is needed. The build ends where it cannot be used."""
+    if value in ("", "embedded"):
+        return "embedded"
+    sys.path.insert(0, str(ROOT))
+    from analysis_lib import models  # slow to import, and needed here only
+
+    try:
+        return "\n".join(f"{name}: {line}" for name, line in models.prepare().items())
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"nothing was built: {error}") from error
+
+
 def results_key(root: Path) -> str:
     """What every executed chapter depends on besides its own cells."""
-    models = os.environ.get("ANALYSIS_MODELS", "embedded")
+    models = chosen_models(os.environ.get("ANALYSIS_MODELS", "").strip())
     version = ".".join(map(str, sys.version_info[:3]))
     return digest([*files_under(root / "analysis_lib"), root / "requirements.lock"], root, f"{models} {version}")
 
@@ -125,6 +142,9 @@ def main(arguments: list[str]) -> int:
     root = Path.cwd()
     if chosen.is_current:
         return 0 if is_current(root) else 1
+    models = chosen_models(os.environ.get("ANALYSIS_MODELS", "").strip())
+    if models != "embedded":
+        print(f"the models of this book:\n{models}")
     for line in forget_stale(root):
         print(line)
     if chosen.chapter:

@@ -1,7 +1,11 @@
 """What decides whether executed chapters may be used again (tools/build_book.py)."""
 
+import re
+
 import build_book
 import pytest
+
+from analysis_lib import models
 
 
 @pytest.fixture
@@ -36,7 +40,34 @@ def test_results_depend_on_which_models_are_chosen(tree, monkeypatch):
     monkeypatch.setenv("ANALYSIS_MODELS", "embedded")
     assert build_book.results_key(tree) == before
     monkeypatch.setenv("ANALYSIS_MODELS", "hub")
-    assert build_book.results_key(tree) != before
+    found = {"polish-gpt2": "hub owner/model, revision 1"}
+    monkeypatch.setattr(models, "prepare", lambda: found)
+    keys = []
+    for revision in ("1", "2"):
+        found["polish-gpt2"] = f"hub owner/model, revision {revision}"
+        build_book.chosen_models.cache_clear()
+        keys.append(build_book.results_key(tree))
+    build_book.chosen_models.cache_clear()
+    assert len({before, *keys}) == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("cloud", "found 'cloud'"),
+        ("polish-gpt2=", "found 'polish-gpt2='"),
+        ("minigpt=folder", "expected one of polish-gpt2, herbert before '=', found 'minigpt'"),
+        ("polish-gpt2=/no/such/folder", "expected a folder or a hub id"),
+    ],
+)
+def test_a_wrong_choice_of_models_ends_the_build_before_anything_is_executed(tree, monkeypatch, value, message):
+    (kept,) = plant(tree, ".jupyter_cache/global.db")
+    monkeypatch.chdir(tree)
+    monkeypatch.setenv("ANALYSIS_MODELS", value)
+    monkeypatch.setattr(build_book, "build", lambda root: pytest.fail("the book was built"))
+    with pytest.raises(SystemExit, match=f"nothing was built: environment variable ANALYSIS_MODELS: .*{re.escape(message)}"):
+        build_book.main([])
+    assert kept.exists()
 
 
 def test_compiled_files_and_pages_do_not_count(tree):
