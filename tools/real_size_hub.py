@@ -131,9 +131,9 @@ def herbert(sizes: Sizes, positions: int = 514) -> BertForMaskedLM:
 
 
 def _drawn(model_class: type[PreTrainedModel], config) -> PreTrainedModel:
-    torch.manual_seed(0)
-    model = model_class(config)
-    with torch.no_grad():
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        model = model_class(config)
         rows = model.get_input_embeddings().weight
         mean = torch.randn(rows.shape[1])
         rows += MEAN * rows.norm(dim=1).median() * mean / mean.norm()

@@ -94,3 +94,11 @@ def test_numbers_of_other_pages_have_a_format(root):
     for page in pairs.scripts(root / "book"):
         roles = re.findall(r"\{glue:text\}`([^`]*::[^`]*)`", page.read_text(encoding="utf-8"))
         assert [role for role in roles if not re.fullmatch(r"\w+\.ipynb::[\w-]+:[^:]+", role)] == [], page.name
+
+
+def test_chapters_show_which_models_they_are_computed_from(root):
+    """With `ANALYSIS_MODELS`, the same chapter may be computed from others."""
+    for page in pairs.scripts(root / "book"):
+        code = "\n".join(line for line in page.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
+        if "models.load(" in code:
+            assert ".label" in code or ".revision" in code, page.name
