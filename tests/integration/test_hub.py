@@ -309,3 +309,22 @@ def test_a_download_that_is_killed_goes_on_the_next_time(place, checkpoints):
         assert [line.split("/")[-1] for line in requests if line.startswith("GET") and "resolve" in line] == ["model.safetensors"]
     assert not left.exists()
     assert Path(answer[2], "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+
+
+@pytest.mark.slow
+def test_the_published_sizes(tmp_path, root):
+    """A GPT-2 of 24 layers as a pickle, which is converted, and a BERT of 12 layers: two gigabytes of disk."""
+    import real_size_hub
+
+    real_size_hub.make(tmp_path / "hub", real_size_hub.PUBLISHED)
+    folder = tmp_path / "hub" / real_size_hub.IDS["gpt2"]
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with hub_server.serve(tmp_path / "hub") as (endpoint, _):
+        asker = Asker(int(endpoint.rsplit(":", 1)[1]), tmp_path / "cache", root)
+        gpt2, herbert = asker.ask([f"load {repository}" for repository in real_size_hub.IDS.values()])
+        asker.process.stdin.close()
+        asker.process.wait(60)
+    assert gpt2[:2] == ["hub", f"{real_size_hub.IDS['gpt2']} (converted from its pickles)"]
+    assert gpt2[3] == 51_200 * 1024 + 2048 * 1024 + 24 * (12 * 1024**2 + 13 * 1024) + 2 * 1024
+    assert herbert[:2] == ["hub", real_size_hub.IDS["herbert"]]
