@@ -11,6 +11,8 @@ Files are kept in the cache of `huggingface_hub`, which gives a file its name on
 commit's files, so that without a network a full cache can be told from half a one.
 """
 
+import contextlib
+import errno
 import hashlib
 import logging
 import os
@@ -277,7 +279,8 @@ def _keep_revision(commit: _Commit) -> None:
         config = commit.cached(checkpoint_files.CONFIG)
         reference = config.parents[2] / "refs" / commit.revision if config else None
         if reference and not (reference.is_file() and reference.read_text(encoding="utf-8") == commit.sha):
-            _write_whole(reference, commit.sha)
+            with contextlib.suppress(OSError):  # a cache that others fill and that is read here
+                _write_whole(reference, commit.sha)
 
 
 def _sweep(commit: _Commit) -> None:
@@ -285,7 +288,8 @@ def _sweep(commit: _Commit) -> None:
     config = commit.cached(checkpoint_files.CONFIG)
     for path in (config.parents[2] / "blobs").glob("*.incomplete") if config else ():
         if time.time() - path.stat().st_mtime > LEFT_OVER_AFTER:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def _write_whole(path: Path, text: str) -> None:
@@ -297,18 +301,21 @@ def _write_whole(path: Path, text: str) -> None:
 
 
 def _refused(repository: str, revision: str, error: Exception) -> Exception:
-    """The sentence for what the hub's client raised."""
-    if isinstance(error, HFValidationError):
-        return HubError(f"{repository!r} is no hub repository's name: expected 'owner/name' or 'name'. {FALL_BACK}")
-    if isinstance(error, GatedRepoError):
-        return HubError(f"hub repository {repository}: its owner asks for a login before it can be read. {FALL_BACK}")
-    if isinstance(error, RepositoryNotFoundError):
-        return HubError(f"hub repository {repository}: the hub has none of that name, or it is private. {FALL_BACK}")
-    if isinstance(error, RevisionNotFoundError):
-        return HubError(f"hub repository {repository}: it has no revision {revision!r}. {FALL_BACK}")
-    if isinstance(error, IncompleteSnapshotError):
-        return _unreachable(repository, error, "the cache holds only a part of it")
-    return _unreachable(repository, error, "the cache does not hold all of it")
+    """The sentence for what the hub's client raised; what is a kind of another stands before it."""
+    named = f"hub repository {repository}"
+    sentences = {
+        HFValidationError: f"{repository!r} is no hub repository's name: expected 'owner/name' or 'name'.",
+        GatedRepoError: f"{named}: its owner asks for a login before it can be read.",
+        RepositoryNotFoundError: f"{named}: the hub has none of that name, or it is private.",
+        RevisionNotFoundError: f"{named}: it has no revision {revision!r}.",
+    }
+    for kind, sentence in sentences.items():
+        if isinstance(error, kind):
+            return HubError(f"{sentence} {FALL_BACK}")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
+        return HubError(f"{named}: the cache cannot be written ({error}). HF_HOME names its folder. {FALL_BACK}")
+    part = "holds only a part of it" if isinstance(error, IncompleteSnapshotError) else "does not hold all of it"
+    return _unreachable(repository, error, f"the cache {part}")
 
 
 def _unreachable(repository: str, error: Exception, cache: str) -> HubError:

@@ -1,4 +1,5 @@
 import copy
+import errno
 import json
 import pickle
 import random
@@ -6,6 +7,7 @@ import shutil
 import socket
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -415,6 +417,20 @@ def test_a_hub_out_of_reach_says_how_to_fall_back(embedded, monkeypatch, tmp_pat
     monkeypatch.setenv("ANALYSIS_MODELS", "hub")
     with pytest.raises(models.HubError, match="sdadas/polish-gpt2-medium.*ANALYSIS_MODELS=embedded"):
         models.load("polish-gpt2")
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), PermissionError(errno.EACCES, "Permission denied")])
+def test_a_cache_that_cannot_be_written_is_named(monkeypatch, error):
+    files = [SimpleNamespace(rfilename="config.json", lfs=None, blob_id="0" * 40)]
+    monkeypatch.setattr(hub.HfApi, "model_info", lambda *args, **kwargs: SimpleNamespace(sha="1" * 40, siblings=files))
+
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(hub, "snapshot_download", fail)
+    monkeypatch.setattr(hub, "try_to_load_from_cache", lambda *args, **kwargs: None)
+    with pytest.raises(models.HubError, match=f"owner/model: the cache cannot be written .*{error.strerror}.*HF_HOME"):
+        models.load("owner/model")
 
 
 # The book's own architectures
