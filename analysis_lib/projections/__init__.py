@@ -5,9 +5,10 @@ Heads become products of two thin factors, whose best pairs of tokens `top_pairs
 chance would give, and `recall` asks whether a list says what the model goes on to write.
 """
 
+from analysis_lib.projections.best_pairs import TopPairs
 from analysis_lib.projections.factors import feed_forward_keys_values, map_heads, qk_factors, vo_factors
 from analysis_lib.projections.overlap import distinct_tokens, pairs_jaccard, shuffled_overlap, top_overlap
-from analysis_lib.projections.pair_search import TopPairs, top_pairs
+from analysis_lib.projections.pair_search import top_pairs
 from analysis_lib.projections.token_search import TopTokens, top_tokens
 
 __all__ = [

@@ -12,9 +12,10 @@ import joblib
 import numpy as np
 import pandas as pd
 
+from analysis_lib.projections.best_pairs import TopPairs
 from analysis_lib.projections.factors import map_heads, qk_factors, vo_factors
 from analysis_lib.projections.overlap import distinct_tokens
-from analysis_lib.projections.pair_search import TopPairs, top_pairs
+from analysis_lib.projections.pair_search import top_pairs
 from analysis_lib.projections.readers import Reader
 from analysis_lib.projections.relations import head_relations
 from analysis_lib.statistics import t_interval

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from analysis_lib.projections.pair_search import TopPairs, count_argument
+from analysis_lib.projections.best_pairs import TopPairs
+from analysis_lib.projections.exact import count_argument
 from analysis_lib.statistics import bootstrap_interval
 
 

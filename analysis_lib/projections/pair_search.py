@@ -1,99 +1,61 @@
 """The best pairs of a product of two thin factors, exactly and without forming it.
 
-A head's matrix in embedding space is `left @ right.T` with two factors of shape
-`[vocab, d_head]`. At a vocabulary of 51,200 the product has 2.6 billion entries;
-its best fifty are obtained here without computing most of them.
+A head's matrix in embedding space is `left @ right.T` with two factors of shape `[vocab, d_head]`. At a vocabulary of 51,200 the product
+has 2.6 billion entries; its best fifty are obtained here without computing most of them.
 
-The problem is retrieval of large entries in a matrix product, and the bound is
-Cauchy and Schwarz's: `a . b <= |a| |b|`. LEMP (Teflioudi, Gemulla and Mykytiuk,
-"LEMP: Fast Retrieval of Large Entries in a Matrix Product", SIGMOD 2015) sorts
-vectors by length into buckets and bounds whole buckets; FEXIPRO (Li, Chan, Yiu and
-Mamoulis, "FEXIPRO: Fast and Exact Inner Product Retrieval in Recommender Systems",
-SIGMOD 2017) rotates by SVD and bounds the residual; "To Index or Not to Index:
-Optimizing Exact Maximum Inner Product Search" (Abuzaid, Sethi, Bailis and Zaharia,
-ICDE 2019) shows that plain blocked products often beat cleverer indexes on real
-hardware. This module keeps the first and the third: length-sorted tokens, dense
-blocks, and one bound a block.
+Two strategies share the bounds of `bounds`, and a sample of pairs says which would compute less. *Norms*: tokens of both sides are
+ordered by their norm, and blocks of the product are computed whose norms can reach the score of the `k`-th pair so far. *Split*: the
+right side is cut into small boxes, and every box is multiplied by the left-hand tokens that can reach that score in it.
+
+Closest are LEMP (Teflioudi, Gemulla and Mykytiuk, "LEMP: Fast Retrieval of Large Entries in a Matrix Product", SIGMOD 2015: buckets of
+tokens ordered by length, and bounds for each), FEXIPRO (Li, Chan, Yiu and Mamoulis, "FEXIPRO: Fast and Exact Inner Product Retrieval in
+Recommender Systems", SIGMOD 2017: an SVD of the items, partial products and the norms of what is left, one query at a time), trees of
+balls (Ram and Gray, "Maximum Inner-Product Search Using Cone Trees", KDD 2012) and "To Index or Not to Index: Optimizing Exact Maximum
+Inner Product Search" (Abuzaid, Sethi, Bailis and Zaharia, ICDE 2019), which shows that plain blocked products often beat cleverer indexes
+on real hardware. They answer queries one at a time; here the `k` best pairs of all are wanted, so that both sides can be balanced and one
+score prunes everything.
 """
 
-import operator
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from analysis_lib.vocabulary import Vocabulary
+from analysis_lib.projections.best_pairs import BestPairs, TopPairs
+from analysis_lib.projections.bounds import VANISHING, Side, Sides, against_boxes, box_rows, leaves, prepare, reduced, shares_left
+from analysis_lib.projections.exact import UNDERFLOW, count_argument, exact_scores, mask_argument, matrix_argument, rounding_bound
 
 BLOCK = 1024
 """Rows and columns of a block: 1024 x 1024 float32 scores are 4 MiB, about a cache."""
 
 CORNER = 128
-"""Rows and columns searched first, for a score to begin with."""
+"""Tokens that are largest in some respect and are searched first, for a score to begin with."""
 
-RESCORED_ENTRIES = 1 << 21
-"""Float64 products held at once while candidates are scored again (16 MiB)."""
+CHUNK = 64
+"""Left-hand tokens that are multiplied by a box at once."""
 
-MERGED_AT_ONCE = 1 << 16
-"""Candidates sorted at once; more only where ties are many or `k` is large."""
+BOUNDS_HELD = 1 << 22
+"""Float32 bounds of left-hand tokens against boxes that are held at once (16 MiB)."""
 
-UNIT_ROUNDOFF = 2.0**-24
-UNDERFLOW = 2.0**-120
-
-
-Score = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Left and right ids to exact scores."""
-
-Candidates = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Left ids, right ids and float32 scores."""
+SPLITS = {"norms": 0, "split 1": 1, "split 2": 2}
+"""Strategies, and the coordinates that their bound takes as they are."""
 
 
-class TopPairs(NamedTuple):
-    """Pairs of tokens and their scores, best first.
+class SearchReport(NamedTuple):
+    """How a search went.
 
     Attributes
     ----------
-    left_ids, right_ids : numpy.ndarray of int64, shape [n_pairs]
-        Token ids: rows of the left and of the right factor.
-    scores : numpy.ndarray of float64, shape [n_pairs]
-        Inner products of the two rows.
+    strategy : str
+        A key of `SPLITS`, or `nothing` where no pair was allowed.
+    computed : int
+        Entries of the product that were computed.
     """
 
-    left_ids: np.ndarray
-    right_ids: np.ndarray
-    scores: np.ndarray
-
-    def to_frame(self, vocabulary: Vocabulary | None = None) -> pd.DataFrame:
-        """The pairs as a table, one row for each, best first.
-
-        Parameters
-        ----------
-        vocabulary : Vocabulary, optional
-            Names the tokens, as its `labels` does.
-
-        Returns
-        -------
-        DataFrame
-            `left_id`, `right_id`, `score`; with a vocabulary, `left` and `right` (labels of the tokens) before them.
-
-        Examples
-        --------
-        >>> top_pairs(np.eye(2), np.diag([1.0, 5.0]), k=1).to_frame()
-           left_id  right_id  score
-        0        1         1    5.0
-        """
-        frame = pd.DataFrame({"left_id": self.left_ids, "right_id": self.right_ids, "score": self.scores})
-        if vocabulary is not None:
-            frame.insert(0, "left", vocabulary.labels(self.left_ids))
-            frame.insert(1, "right", vocabulary.labels(self.right_ids))
-        return frame
-
-
-NONE = TopPairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    strategy: str
+    computed: int
 
 
 def top_pairs(
@@ -107,11 +69,9 @@ def top_pairs(
 ) -> TopPairs:
     """The `k` best entries of `left @ right.T`, exactly.
 
-    Tokens are ordered by the norm of their factor, and blocks of the product are
-    computed from the largest bound `|a| |b|` down, until no bound can reach the
-    `k`-th score found so far. Blocks are computed in float32; every entry that
-    rounding could have kept off the list is scored again in float64, so that the
-    list is that of the float64 product.
+    Only the parts of the product are computed that a bound cannot rule out (see `bounds`), in float32 and from
+    the largest bound down. Every entry that rounding could have kept off the list is scored again in float64, so
+    that the list is that of the float64 product.
 
     Parameters
     ----------
@@ -150,6 +110,20 @@ def top_pairs(
     >>> top_pairs(np.eye(3), np.diag([1.0, 5.0, 2.0]), k=2).scores
     array([5., 2.])
     """
+    return search_pairs(left, right, k, keep_left, keep_right, groups, largest)[0]
+
+
+def search_pairs(
+    left: ArrayLike | Tensor,
+    right: ArrayLike | Tensor,
+    k: int = 50,
+    keep_left: ArrayLike | None = None,
+    keep_right: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    largest: bool = True,
+    strategy: str | None = None,
+) -> tuple[TopPairs, SearchReport]:
+    """`top_pairs` with a report of how the search went, and with a strategy (a key of `SPLITS`) where that is not to be chosen."""
     k = count_argument("k", k)
     left, right = matrix_argument("left", left), matrix_argument("right", right)
     if left.shape[1] != right.shape[1]:
@@ -157,189 +131,151 @@ def top_pairs(
     keep_left = mask_argument("keep_left", keep_left, len(left))
     keep_right = mask_argument("keep_right", keep_right, len(right))
     groups = _groups(groups, len(left), len(right))
+    if strategy is not None and strategy not in SPLITS:
+        raise ValueError(f"strategy must be one of {', '.join(SPLITS)}; got {strategy!r}")
+    sign = 1 if largest else -1
     with torch.inference_mode():
-        rows = _by_norm(left, keep_left, negate=not largest)
-        columns = _by_norm(right, keep_right)
-        best = _search(rows, columns, k, groups, sign=1 if largest else -1)
+        if not (keep_left.any() and keep_right.any()):
+            return BestPairs(k, np.multiply).settle(), SearchReport("nothing", 0)
+        sides = prepare(left, right, keep_left, keep_right, negate=not largest)
+
+        def score(left_ids: np.ndarray, right_ids: np.ndarray) -> np.ndarray:
+            return sign * np.ldexp(exact_scores(left, right, left_ids, right_ids), -sides.exponent)
+
+        best = BestPairs(k, score, groups)
+        best.floor = _first_floor(sides, BestPairs(k, score, groups))
+        strategy = strategy or _choose(sides, best.floor)
+        visit = _by_boxes if SPLITS[strategy] else _by_norms
+        computed = visit(sides, best, SPLITS[strategy])
+        found = best.settle()
     # Scaling and sign are for the search alone.
-    scores = exact_scores(left, right, best.left_ids, best.right_ids)
-    return TopPairs(best.left_ids, best.right_ids, scores)
+    scores = exact_scores(left, right, found.left_ids, found.right_ids)
+    return TopPairs(found.left_ids, found.right_ids, scores), SearchReport(strategy, computed)
 
 
-@dataclass(frozen=True)
-class _Side:
-    """One factor's kept tokens, from the largest norm to the smallest, scaled below 1."""
-
-    ids: np.ndarray  # [n] token ids
-    norms: np.ndarray  # [n] float64, descending
-    rows: Tensor  # [n, d] float32
-    factor: Tensor  # [vocab, d] as given: row id is 2 ** exponent times its row here, negated for the smallest
-    exponent: int
+def _margin(sides: Sides, largest: float) -> float:
+    """How far a float32 score of the sides' rows may be from the true one, where `|a| |b|` is at most `largest`."""
+    return largest * rounding_bound(sides.left.rows.shape[1]) + UNDERFLOW + sides.drift
 
 
-def _by_norm(factor: Tensor, keep: np.ndarray, negate: bool = False) -> _Side:
-    """Order the kept rows by norm, scaled by a power of two so that none overflows."""
-    ids = np.flatnonzero(keep)
-    rows, exponent = scaled(factor[torch.from_numpy(ids)])
-    norms = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64).numpy()
-    order = np.argsort(-norms, kind="stable")
-    rows = rows[torch.from_numpy(order)].float()
-    return _Side(ids[order], norms[order], rows.neg_() if negate else rows, factor, exponent)
+def _box_margin(sides: Sides, r: int) -> float:
+    """How far a float32 bound of a pair with a box may be below the true score: both have the margin of a score, over r + 1 terms."""
+    left, right = sides.left.norms.max(), sides.right.norms.max()
+    return (1 + 2 * np.sqrt(r + 1)) * 1.1 * _margin(sides, left * right) + VANISHING * (left + right)
 
 
-def _search(rows: _Side, columns: _Side, k: int, groups: np.ndarray | None, sign: int) -> TopPairs:
-    """Visit blocks from the largest bound down, keeping the best `k` pairs."""
-    best = NONE
-    if not (len(rows.ids) and len(columns.ids)):
-        return best
+def _first_floor(sides: Sides, best: BestPairs) -> float:
+    """A score that the k-th pair reaches, from tokens of large norm or with a large or small first coordinate; -inf if they are too few."""
+    chosen = []
+    for side in sides[:2]:
+        size, first = min(CORNER, len(side.ids)), side.rows[:, 0].numpy()
+        ends = [np.argpartition(values, -size)[-size:] for values in (side.norms, first, -first)]
+        chosen.append(side.take(np.unique(np.concatenate(ends))))
+    left, right = chosen
+    scores = left.rows @ right.rows.T
+    margin = _margin(sides, left.norms.max() * right.norms.max())
+    # A few times k entries are enough, unless most of them are of equal groups.
+    best.floor = scores.flatten().topk(min(4 * best.k, scores.numel())).values[-1].item()
+    best.offer(scores, 0.0, left.ids, right.ids)
+    if len(best.scores) < best.k:
+        best = BestPairs(best.k, best.exact, best.groups)
+        best.offer(scores, 0.0, left.ids, right.ids)
+    return best.floor - margin if len(best.scores) >= best.k else -np.inf
 
-    def score(left_ids: np.ndarray, right_ids: np.ndarray) -> np.ndarray:
-        exact = exact_scores(rows.factor, columns.factor, left_ids, right_ids)
-        return sign * np.ldexp(exact, -rows.exponent - columns.exponent)
 
-    slack = rounding_bound(rows.rows.shape[1])
-    bounds = np.outer(rows.norms[::BLOCK], columns.norms[::BLOCK])
+def _choose(sides: Sides, floor: float) -> str:
+    """The strategy that would compute least, from a sample of pairs; boxes cost a little more for each entry, and some beforehand."""
+    left, right, _, _ = sides
+    if not np.isfinite(floor) or len(left.ids) * len(right.ids) < 16 * BLOCK**2 or _box_margin(sides, 2) > 0.02 * abs(floor):
+        return "norms"
+    shares = shares_left(sides, floor, tuple(SPLITS.values()))
+    costs = {name: shares[r] if r == 0 else 0.02 + 3 * shares[r] for name, r in SPLITS.items()}
+    costs["split 2"] += 0.005
+    return min(costs, key=costs.get)
+
+
+def _by_norms(sides: Sides, best: BestPairs, _r: int = 0) -> int:
+    """Visit blocks of tokens ordered by norm, from the largest bound `|a| |b|` down; the number of entries computed."""
+    margin = _margin(sides, sides.left.norms.max() * sides.right.norms.max())
+    left, right = (
+        side.take(np.flatnonzero(side.norms * other.norms.max() >= best.floor - margin)).by_norm()
+        for side, other in ((sides.left, sides.right), (sides.right, sides.left))
+    )
+    if not (len(left.ids) and len(right.ids)):
+        return 0
+    bounds = np.outer(left.norms[::BLOCK], right.norms[::BLOCK])
     buffer = torch.empty(BLOCK * BLOCK)
-    floor = _corner_floor(rows, columns, k, groups, score, bounds[0, 0] * slack + UNDERFLOW)  # a score that the k-th reaches
+    computed = 0
     for block in np.argsort(-bounds, axis=None, kind="stable"):
         bound = bounds.flat[block]
-        margin = bound * slack + UNDERFLOW
-        reach = floor - margin
+        margin = _margin(sides, bound)
+        reach = best.floor - margin
         if bound < reach:
             break
         i, j = (BLOCK * int(part) for part in divmod(block, bounds.shape[1]))
         # Norms fall inside a block too: drop rows and columns that cannot reach the floor.
-        n_rows = np.count_nonzero(rows.norms[i : i + BLOCK] * columns.norms[j] >= reach)
-        n_columns = np.count_nonzero(columns.norms[j : j + BLOCK] * rows.norms[i] >= reach)
+        n_rows = np.count_nonzero(left.norms[i : i + BLOCK] * right.norms[j] >= reach)
+        n_columns = np.count_nonzero(right.norms[j : j + BLOCK] * left.norms[i] >= reach)
         scores = buffer[: n_rows * n_columns].view(n_rows, n_columns)
-        torch.mm(rows.rows[i : i + n_rows], columns.rows[j : j + n_columns].T, out=scores)
-        if scores.amax().item() < reach:
-            continue
-        found = _candidates(scores, reach, rows.ids[i:], columns.ids[j:], groups)
-        best = _merge(best, found, score, k, margin)
-        if len(best.scores) == k:
-            floor = best.scores[-1]
-    return best
+        torch.mm(left.rows[i : i + n_rows], right.rows[j : j + n_columns].T, out=scores)
+        best.offer(scores, margin, left.ids[i : i + n_rows], right.ids[j : j + n_columns])
+        computed += scores.numel()
+    return computed
 
 
-def _corner_floor(rows: _Side, columns: _Side, k: int, groups: np.ndarray | None, score: Score, margin: float) -> float:
-    """The k-th score of the pairs of large norms, so that the first block does not send a million candidates; -inf if they are fewer."""
-    scores = rows.rows[:CORNER] @ columns.rows[:CORNER].T
-    best = _merge(NONE, _candidates(scores, -np.inf, rows.ids, columns.ids, groups), score, k, margin)
-    return best.scores[-1] if len(best.scores) == k else -np.inf
+def _by_boxes(sides: Sides, best: BestPairs, r: int) -> int:
+    """Visit boxes of right-hand tokens with the left-hand tokens that can reach the floor there; the number of entries computed."""
+    margin, slack = _margin(sides, sides.left.norms.max() * sides.right.norms.max()), _box_margin(sides, r)
+    left, a, right, b = _alive(sides, best.floor - slack, r)
+    if not (len(a) and len(b)):
+        return 0
+    cells, spare = leaves(b, a.square().mean(0).sqrt())
+    corners, queries = box_rows(b, cells), against_boxes(a)
+    box_ids = right.ids[cells.numpy()]
+    box_ids[spare.numpy()] = -1
+    columns = right.rows[cells]
+    # Boxes that are best for a few large tokens come first: they raise the floor.
+    probes = queries[torch.from_numpy(np.argpartition(left.norms, -min(CORNER, len(a)))[-CORNER:])]
+    order = (probes @ corners.T).amax(0).argsort(descending=True)
+    step = max(1, BOUNDS_HELD // len(a))
+    starts = [0, *range(max(1, min(step, len(order) // 16)), len(order), step), len(order)]
+    computed = 0
+    for start, stop in zip(starts[:-1], starts[1:], strict=True):
+        group = order[start:stop]
+        box, row = (corners[group] @ queries.T >= best.floor - slack).nonzero().T
+        computed += _visit(best, margin, left, row, columns, box_ids, group[box])
+    return computed
 
 
-def _candidates(scores: Tensor, reach: float, left_ids: np.ndarray, right_ids: np.ndarray, groups: np.ndarray | None) -> Candidates:
-    """Ids of a block's pairs that reach the floor, and their float32 scores."""
-    flat = (scores >= reach).flatten().nonzero()[:, 0].numpy()
-    row, column = np.divmod(flat, scores.shape[1])
-    left_ids, right_ids = left_ids[row], right_ids[column]
-    approximate = scores.flatten().numpy()[flat]
-    if groups is None:
-        return left_ids, right_ids, approximate
-    allowed = groups[left_ids] != groups[right_ids]
-    return left_ids[allowed], right_ids[allowed], approximate[allowed]
+def _alive(sides: Sides, reach: float, r: int) -> tuple[Side, Tensor, Side, Tensor]:
+    """Tokens of each side that can reach a score in the box around the other side, and their reduced rows."""
+    found = []
+    points = [reduced(side.rows, r) for side in sides[:2]]
+    for side, own, other in zip(sides[:2], points, points[::-1], strict=True):
+        around = torch.cat([other.amax(0), other.amin(0)])
+        alive = (against_boxes(own) @ around >= reach).nonzero()[:, 0]
+        found += [side.take(alive.numpy()), own[alive]] if len(alive) < len(own) else [side, own]
+    return tuple(found)
 
 
-def _merge(best: TopPairs, found: Candidates, score: Score, k: int, margin: float) -> TopPairs:
-    """The best `k` of the pairs so far and a block's candidates, by exact score."""
-    left_new, right_new, approximate = found
-    if len(approximate) > k:
-        # k entries are truly above (k-th - margin): what lies 2 margins below is out.
-        kth = np.partition(approximate, -k)[-k]
-        near = approximate >= kth - 2 * margin
-        left_new, right_new = left_new[near], right_new[near]
-    chunk = max(k, MERGED_AT_ONCE)
-    for start in range(0, len(left_new), chunk):
-        part = slice(start, start + chunk)
-        left_ids = np.concatenate([best.left_ids, left_new[part]])
-        right_ids = np.concatenate([best.right_ids, right_new[part]])
-        scores = np.concatenate([best.scores, score(left_new[part], right_new[part])])
-        order = np.lexsort((right_ids, left_ids, -scores))[:k]
-        best = TopPairs(left_ids[order], right_ids[order], scores[order])
-    return best
-
-
-def exact_scores(left: Tensor, right: Tensor, left_ids: np.ndarray, right_ids: np.ndarray) -> np.ndarray:
-    """Float64 inner products of chosen rows; equal rows give equal bits.
-
-    Parameters
-    ----------
-    left, right : Tensor, shapes [n_left, d] and [n_right, d]
-    left_ids, right_ids : int array, shape [n]
-
-    Returns
-    -------
-    numpy.ndarray of float64, shape [n]
-    """
-    scores = np.empty(len(left_ids))
-    chunk = max(1, RESCORED_ENTRIES // left.shape[1])
-    for start in range(0, len(left_ids), chunk):
-        part = slice(start, start + chunk)
-        products = left[torch.from_numpy(left_ids[part])].double().numpy()
-        products *= right[torch.from_numpy(right_ids[part])].double().numpy()
-        # Row by row, whatever the other rows are: no blocked product promises that.
-        scores[part] = products.sum(axis=1)
-    return scores
-
-
-def rounding_bound(width: int) -> float:
-    """How far a float32 inner product may be off, as a share of `|a| |b|`.
-
-    Higham (2002), "Accuracy and Stability of Numerical Algorithms", section 3.1:
-    `width` roundings in any order, two more for entries rounded to float32, the
-    rest for comparisons made in float32.
-    """
-    return (width + 8) * UNIT_ROUNDOFF * 1.01
-
-
-def scaled(matrix: Tensor) -> tuple[Tensor, int]:
-    """A copy divided by a power of two so that entries are below 1, and that power."""
-    low, high = (end.item() for end in matrix.aminmax()) if matrix.numel() else (0.0, 0.0)
-    exponent = int(np.frexp(max(-low, high))[1])
-    # Two steps: 2 ** exponent alone may lie outside the range of a float.
-    half = exponent // 2
-    return (matrix * 2.0**-half).mul_(2.0 ** (half - exponent)), exponent
-
-
-def count_argument(name: str, value: int) -> int:
-    """`value` as an int of at least 1, or a ValueError that names it."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = 0
-    if number < 1 or isinstance(value, bool):
-        raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}")
-    return number
-
-
-def matrix_argument(name: str, value: ArrayLike | Tensor) -> Tensor:
-    """`value` as a finite float tensor [rows, width] on the CPU, or a ValueError."""
-    matrix = torch.as_tensor(value).detach().cpu()
-    if matrix.is_complex() or matrix.dtype == torch.bool:
-        raise ValueError(f"{name} must hold real numbers; got {matrix.dtype}")
-    if matrix.dtype not in (torch.float32, torch.float64):
-        matrix = matrix.to(torch.float32 if matrix.is_floating_point() else torch.float64)
-    if matrix.ndim != 2 or matrix.shape[1] == 0:
-        raise ValueError(f"{name} must be a matrix [rows, width]; got shape {tuple(matrix.shape)}")
-    finite = torch.isfinite(matrix)
-    if not finite.all():
-        row, column = (~finite).nonzero()[0].tolist()
-        raise ValueError(
-            f"{name} must be finite; row {row}, column {column} holds "
-            f"{matrix[row, column].item()} (first of {int((~finite).sum())} such values)"
-        )
-    return matrix
-
-
-def mask_argument(name: str, value: ArrayLike | None, length: int) -> np.ndarray:
-    """`value` as a bool array [length]; None keeps all."""
-    if value is None:
-        return np.ones(length, dtype=bool)
-    mask = np.asarray(value.cpu() if isinstance(value, Tensor) else value)
-    if mask.dtype != bool or mask.shape != (length,):
-        raise ValueError(f"{name} must be a bool array of shape ({length},); got {mask.dtype} of shape {mask.shape}")
-    return mask
+def _visit(best: BestPairs, margin: float, left: Side, row: Tensor, columns: Tensor, box_ids: np.ndarray, box: Tensor) -> int:
+    """Multiply tokens by boxes, `row` by `box` and sorted by box: as many tokens of one box at once as `CHUNK`."""
+    if not len(row):
+        return 0
+    # Each box begins a chunk of its own, and -1 fills up the last one.
+    boxes, counts = torch.unique_consecutive(box, return_counts=True)
+    chunks = -(-counts // CHUNK)
+    shift = chunks.cumsum(0).sub_(chunks).mul_(CHUNK) - counts.cumsum(0).sub_(counts)
+    rows = torch.full((int(chunks.sum()) * CHUNK,), -1)
+    rows[torch.arange(len(row)) + shift.repeat_interleave(counts)] = row
+    rows, boxes = rows.view(-1, CHUNK), boxes.repeat_interleave(chunks)
+    step = max(1, BLOCK * BLOCK // (CHUNK * columns.shape[1]))
+    for start in range(0, len(rows), step):
+        here, place = rows[start : start + step], boxes[start : start + step]
+        scores = left.rows[here.clamp_min(0)] @ columns[place].transpose(1, 2)
+        ids = left.ids[here.clamp_min(0).numpy()]
+        best.offer(scores, margin, np.where(here.numpy() < 0, -1, ids), box_ids[place.numpy()])
+    return len(rows) * CHUNK * columns.shape[1]
 
 
 def _groups(groups: np.ndarray | Tensor | None, n_left: int, n_right: int) -> np.ndarray | None:

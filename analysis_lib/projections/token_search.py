@@ -8,7 +8,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from analysis_lib.projections.pair_search import (
+from analysis_lib.projections.exact import (
     UNDERFLOW,
     count_argument,
     exact_scores,

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis_lib.projections import pair_search, top_pairs
+from analysis_lib.projections import best_pairs, bounds, exact, pair_search, top_pairs
+from analysis_lib.projections.pair_search import SPLITS, search_pairs
 
 
 def dense_pairs(left, right, k, keep_left=None, keep_right=None, groups=None, largest=True):
@@ -36,8 +37,14 @@ def assert_same(found, expected):
 def block_size(request, monkeypatch):
     """Blocks far smaller than the factors, so that many are visited and pruned."""
     monkeypatch.setattr(pair_search, "BLOCK", request.param)
-    monkeypatch.setattr(pair_search, "RESCORED_ENTRIES", 64 * request.param)
-    monkeypatch.setattr(pair_search, "MERGED_AT_ONCE", request.param)
+    monkeypatch.setattr(exact, "RESCORED_ENTRIES", 64 * request.param)
+    monkeypatch.setattr(best_pairs, "HELD", request.param)
+    monkeypatch.setattr(bounds, "LEAF", request.param)
+    monkeypatch.setattr(bounds, "SAMPLED", (4 * request.param, 5))
+    monkeypatch.setattr(bounds, "GRAM_ROWS", 8 * request.param)
+    for name, share in {"CORNER": 1, "CHUNK": 1, "BOUNDS_HELD": 20}.items():
+        if request.param < 1024:
+            monkeypatch.setattr(pair_search, name, share * request.param)
 
 
 @st.composite
@@ -48,7 +55,11 @@ def problems(draw):
     n_left = draw(st.integers(1, 40))
     n_right = n_left if square else draw(st.integers(1, 40))
     width = draw(st.integers(1, 9))
-    kind = draw(st.sampled_from(["normal", "heavy", "integer", "negative", "repeated"]))
+    kind = draw(
+        st.sampled_from(["normal", "heavy", "integer", "negative", "repeated", "low rank", "equal norms", "zero rows", "large mean"])
+    )
+    mean = 1000 * rng.normal(size=width)
+    span = rng.normal(size=(max(1, width // 2), width))
 
     def factor(n):
         rows = rng.normal(size=(n, width))
@@ -58,6 +69,14 @@ def problems(draw):
             rows = rng.integers(-2, 3, size=(n, width)).astype(float)
         if kind == "negative":
             rows = np.abs(rows) + 0.1
+        if kind == "low rank":
+            rows = rows[:, : len(span)] @ span
+        if kind == "equal norms":
+            rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        if kind == "zero rows":
+            rows[rng.random(n) < 0.5] = 0
+        if kind == "large mean":
+            rows += mean
         if kind == "repeated":
             rows = rows[rng.integers(0, max(1, n // 4), size=n)]
         return rows
@@ -78,7 +97,7 @@ def problems(draw):
     return (left * scale).astype(dtype), right.astype(dtype), k, options
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(problem=problems())
 def test_equals_the_dense_product(problem):
     left, right, k, options = problem
@@ -87,6 +106,15 @@ def test_equals_the_dense_product(problem):
     assert_same(found, dense_pairs(left, right, k, **options))
     np.testing.assert_array_equal(left, before[0])
     np.testing.assert_array_equal(right, before[1])
+
+
+@settings(max_examples=70, deadline=None)
+@given(problem=problems(), strategy=st.sampled_from(list(SPLITS)))
+def test_every_strategy_equals_the_dense_product(problem, strategy):
+    left, right, k, options = problem
+    found, report = search_pairs(left, right, k, **options, strategy=strategy)
+    assert_same(found, dense_pairs(left, right, k, **options))
+    assert report.strategy in (strategy, "nothing")
 
 
 @settings(max_examples=20, deadline=None)
@@ -186,16 +214,83 @@ def test_half_precision_and_gradients():
     assert_same(found, top_pairs(left.detach(), left.detach(), 5))
 
 
-def test_most_blocks_are_never_computed(monkeypatch, block_size):
-    """With heavy-tailed norms the bound prunes: few entries of the product are made."""
-    monkeypatch.setattr(pair_search, "BLOCK", 64)
-    computed = []
-    product = torch.mm
-    monkeypatch.setattr(torch, "mm", lambda *a, out: computed.append(out.numel()) or product(*a, out=out))
+@pytest.mark.parametrize("strategy", SPLITS)
+def test_most_of_the_product_is_never_computed(monkeypatch, strategy):
+    """With heavy-tailed norms every bound prunes."""
+    for module, name, value in ((pair_search, "BLOCK", 64), (pair_search, "CHUNK", 8), (bounds, "LEAF", 16)):
+        monkeypatch.setattr(module, name, value)
     rng = np.random.default_rng(0)
     left = rng.normal(size=(3000, 16)) * np.exp(0.7 * rng.normal(size=(3000, 1)))
-    top_pairs(left, left[::-1].copy(), k=50)
-    assert sum(computed) < 0.05 * 3000**2
+    _, report = search_pairs(left, left[::-1].copy(), k=50, strategy=strategy)
+    assert 0 < report.computed < 0.05 * 3000**2
+
+
+def test_a_direction_that_one_side_does_not_use_costs_nothing(monkeypatch):
+    """A mean far larger than everything else on the left, to which the right is orthogonal: norms as they stand would prune nothing."""
+    monkeypatch.setattr(pair_search, "BLOCK", 64)
+    rng = np.random.default_rng(0)
+    left, right = rng.normal(size=(2, 3000, 16)) * np.exp(0.7 * rng.normal(size=(2, 3000, 1)))
+    left[:, 0], right[:, 0] = 1000, 0
+    found, report = search_pairs(left, right, k=50, strategy="norms")
+    assert report.computed < 0.05 * 3000**2
+    assert_same(found, search_pairs(left, right, k=50, strategy="split 1")[0])
+
+
+def test_the_sample_chooses_a_split_where_one_direction_is_strong(monkeypatch):
+    """All products are negative because of it, so that norms rule out none."""
+    monkeypatch.setattr(pair_search, "BLOCK", 64)
+    monkeypatch.setattr(bounds, "LEAF", 32)
+    monkeypatch.setattr(bounds, "SAMPLED", (256, 512))
+    monkeypatch.setattr(bounds, "GRAM_ROWS", 8192)
+    monkeypatch.setattr(pair_search, "CORNER", 128)
+    rng = np.random.default_rng(0)
+    left, right = rng.normal(size=(2, 2000, 16))
+    left[:, 0] += 30
+    right[:, 0] -= 30
+    found, report = search_pairs(left, right, k=20)
+    assert report.strategy.startswith("split")
+    assert_same(found, search_pairs(left, right, k=20, strategy="norms")[0])
+    isotropic = rng.normal(size=(2, 2000, 16))
+    assert search_pairs(*isotropic, k=20)[1].strategy == "norms"
+
+
+@pytest.mark.parametrize("strategy", SPLITS)
+@pytest.mark.parametrize("scales", [(1e-44, 1.0), (1e38, 1e38), (1e-38, 1e-38), (1e-30, 1e30)])
+def test_the_ends_of_float32(strategy, scales):
+    rng = np.random.default_rng(2)
+    left, right = (np.clip(rng.normal(size=(90, 5)), -3, 3) * scale for scale in scales)
+    left, right = left.astype(np.float32), right.astype(np.float32)
+    assert_same(search_pairs(left, right, k=30, strategy=strategy)[0], dense_pairs(left, right, 30))
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 200), r=st.integers(0, 2), leaf=st.integers(1, 20))
+def test_boxes_hold_every_token_once_and_bound_its_products(seed, n, r, leaf):
+    rng = np.random.default_rng(seed)
+    left, right = (torch.tensor(rng.normal(size=(count, 4)), dtype=torch.float32) for count in (30, n))
+    a, b = bounds.reduced(left, r), bounds.reduced(right, r)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bounds, "LEAF", leaf)
+        cells, spare = bounds.leaves(b, torch.ones(r + 1))
+    assert sorted(cells[~spare].tolist()) == list(range(n))
+    bound = bounds.against_boxes(a) @ bounds.box_rows(b, cells).T
+    products = (left @ right.T)[:, cells]
+    assert (products.amax(2) <= bound + 1e-5).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), width=st.integers(1, 9))
+def test_balanced_factors_have_the_same_product(seed, width):
+    rng = np.random.default_rng(seed)
+    mixes = rng.normal(size=(2, width, width)) * 10.0 ** rng.integers(-2, 3, size=width)
+    left, right = (torch.tensor(rng.normal(size=(50, width)) @ mix) for mix in mixes)
+    turned = bounds.balancing(left, right)
+    assert turned is not None
+    turns, exponent, drift = turned
+    a, b = left @ turns[0], right @ turns[1]
+    assert (a @ b.T * 2.0**exponent - left @ right.T).abs().max() <= drift * 2.0**exponent
+    grams = a.T @ a, b.T @ b
+    torch.testing.assert_close(*grams, rtol=1e-4, atol=1e-6 * grams[0].diagonal().max().item())
 
 
 GOOD = np.ones((4, 2))
@@ -210,6 +305,7 @@ GOOD = np.ones((4, 2))
         ({"left": np.ones((4, 0))}, r"left must be a matrix"),
         ({"left": np.ones((4, 2), complex)}, r"left must hold real numbers"),
         ({"right": np.ones((4, 3))}, r"same width; got \(4, 2\) and \(4, 3\)"),
+        ({"strategy": "guess"}, r"strategy must be one of norms, .*; got 'guess'"),
         ({"k": 0}, r"k must be a whole number of at least 1; got 0"),
         ({"k": 2.5}, r"k must be .* 2.5"),
         ({"keep_left": np.ones(3, bool)}, r"keep_left must be a bool array of shape \(4,\)"),
@@ -221,7 +317,7 @@ GOOD = np.ones((4, 2))
 )
 def test_wrong_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
-        top_pairs(**{"left": GOOD, "right": GOOD} | arguments)
+        search_pairs(**{"left": GOOD, "right": GOOD} | arguments)
 
 
 def test_non_finite_rows_are_refused_even_when_masked():
