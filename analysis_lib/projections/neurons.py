@@ -31,6 +31,29 @@ def random_vectors(n: int, width: int, seed: int = 0) -> Tensor:
     return torch.randn(n, width, generator=torch.Generator().manual_seed(seed))
 
 
+def similar_vectors(vectors: Tensor, n_layers: int, seed: int = 0) -> Tensor:
+    """Random vectors with the mean and the covariance of each layer's vectors: what a layer's directions show without single neurons.
+
+    Parameters
+    ----------
+    vectors : Tensor [n_layers * n, d_model]
+        Keys, or values, layer after layer.
+    n_layers : int
+    seed : int
+
+    Returns
+    -------
+    Tensor [n_layers * n, d_model]
+        Normal draws, layer after layer.
+    """
+    layers = vectors.reshape(n_layers, -1, vectors.shape[-1])
+    size = layers.shape[1]
+    mean = layers.mean(dim=1, keepdim=True)
+    # Mixtures of the centred vectors with normal weights have their covariance.
+    weights = torch.randn(n_layers, size, size, generator=torch.Generator().manual_seed(seed))
+    return (mean + weights @ (layers - mean) / max(1, size - 1) ** 0.5).reshape(vectors.shape)
+
+
 def key_value_cosines(weights: TransformerWeights) -> np.ndarray:
     """Cosine of every neuron's key and value, float64 [n_layers * d_mlp]. Below zero, a neuron takes away some of what it matches."""
     return torch.nn.functional.cosine_similarity(*all_keys_values(weights)).double().numpy()

@@ -11,6 +11,8 @@ from analysis_lib.projections.shared_features import word_tokens
 from analysis_lib.vocabulary import Lexicon, TokenCounts, Vocabulary
 from analysis_lib.weights import TransformerWeights, extract
 
+LARGE = 100_000
+
 
 @dataclass(frozen=True, eq=False)
 class Reader:
@@ -22,7 +24,7 @@ class Reader:
     weights : TransformerWeights
     vocabulary : Vocabulary
     lexicon : Lexicon
-        Row = token id.
+        Row = token id. Of a large vocabulary only tokens that a text holds and that can be words are looked up.
     counts : TokenCounts
         How often each token stands as a whole word in a text.
     keep : bool array [vocab]
@@ -51,8 +53,10 @@ class Reader:
         """
         weights = extract(loaded)
         vocabulary = loaded.vocabulary
-        lexicon = Lexicon.from_forms(vocabulary.text)
         counts = counts or loaded.counts or TokenCounts.of_texts(vocabulary, texts.all_texts(), "the texts written for this book")
+        # The dictionary takes ten seconds for a quarter of a million tokens, most of which are not asked about.
+        asked = vocabulary.keep(words=False, whole_words=True) & (counts.total > 0) if len(vocabulary) > LARGE else vocabulary.is_token
+        lexicon = Lexicon.from_forms(np.where(asked, vocabulary.text, ""))
         words = vocabulary.keep(whole_words=True, counts=counts, lexicon=lexicon)
         return cls(loaded, weights, vocabulary, lexicon, counts, word_tokens(vocabulary, lexicon, counts) if numbers else words)
 

@@ -145,6 +145,15 @@ def alike_lists(
     return table.assign(p_holm=holm(table["p"]))
 
 
+def most_in_a_list(ids: np.ndarray, kinds: Iterable[TokenKind], form_groups: np.ndarray, kind: str, feature: str) -> int:
+    """The largest count of one feature in any of some lists, different forms only: `ids` [n, k], the rest as in `alike_lists`."""
+    table = next((one for one in kinds if one.name == kind), None)
+    if table is None or feature not in table.labels:
+        raise ValueError(f"feature: expected one of the features of {kind!r}, found {feature!r}")
+    has = table.table[:, [table.labels.index(feature)]].toarray()[:, 0] > 0
+    return int((has[ids] & _first_of_form(np.asarray(form_groups)[ids])).sum(axis=1).max())
+
+
 def passing(table: pd.DataFrame, level: float = 0.05) -> pd.DataFrame:
     """Which lists are alike beyond chance, kind by kind.
 

@@ -107,3 +107,15 @@ def test_tables_are_cut_into_keys_and_values():
     halves = neurons.by_side(frame)
     assert halves["K"]["x"].tolist() == [0, 1, 2]
     assert halves["V"]["x"].tolist() == [3, 4, 5]
+
+
+def test_similar_vectors_have_each_layers_mean_and_covariance():
+    generator = torch.Generator().manual_seed(0)
+    layers = [torch.randn(3000, 4, generator=generator) @ torch.randn(4, 4, generator=generator) + place for place in (0, 5)]
+    drawn = neurons.similar_vectors(torch.cat(layers), n_layers=2, seed=1)
+    for own, given in zip(drawn.split(3000), layers, strict=True):
+        spread = torch.cov(given.T)
+        torch.testing.assert_close(own.mean(dim=0), given.mean(dim=0), atol=4 * float(spread.diagonal().max() / 3000) ** 0.5, rtol=0)
+        torch.testing.assert_close(torch.cov(own.T), spread, atol=0.1 * float(spread.diagonal().max()), rtol=0)
+    assert (drawn - torch.cat(layers)).abs().min(dim=1).values.max() > 0.1
+    assert (drawn != neurons.similar_vectors(torch.cat(layers), n_layers=2, seed=2)).any()

@@ -107,6 +107,14 @@ def test_passing_lists_by_kind(small):
     assert found["number"].tolist() == [False, True]
 
 
+def test_the_most_of_a_feature_in_any_list(small):
+    lists = np.concatenate([one_list(small, FORMS["numbers"]), one_list(small, FORMS["instrumental"])])
+    most = shared_features.most_in_a_list(lists, small.kinds, small.groups, "ending", "-mi")
+    assert most == sum(form.endswith("mi") for form in FORMS["instrumental"])
+    with pytest.raises(ValueError, match="features of 'ending'"):
+        shared_features.most_in_a_list(lists, small.kinds, small.groups, "ending", "-xyz")
+
+
 def test_lists_are_made_of_words_and_numbers():
     forms = ["dom", "szczeg", "1863", "XIX", "&", ",", "żółw", "Skrze"]
     tokenizer = Tokenizer(models.WordLevel({f"▁{form}": place for place, form in enumerate(forms)}))

@@ -1,0 +1,205 @@
+"""Do neurons do what their lists say? Where they fire in a text, and what adding a value does to the next prediction.
+
+A list says what a key or a value points at in vocabulary space. Two questions test it on text. *Firing*: at the places where a neuron
+fires most, does the word have what the key's list has in common, more often than at the places of the layer's other neurons? *Steering*:
+does adding the value to the residual stream raise the tokens of its list, by more than a random vector of the same length does?
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from analysis_lib.activations import edited, run, tokens_of
+from analysis_lib.models import LoadedModel
+from analysis_lib.projections.shared_features import TokenKind, token_kinds
+from analysis_lib.vocabulary import Lexicon
+
+
+@dataclass(frozen=True, eq=False)
+class Firing:
+    """Where every neuron of a model fires most.
+
+    Attributes
+    ----------
+    texts : tuple of str
+    tokens : DataFrame [token]
+        Of `activations.run`.
+    places : int array [n_layers, d_mlp, n]
+        Rows of `tokens`, the strongest first, at most one in a text.
+    strength : float array [n_layers, d_mlp, n]
+        The neuron's activation there, after the nonlinearity.
+    """
+
+    texts: tuple[str, ...]
+    tokens: pd.DataFrame
+    places: np.ndarray
+    strength: np.ndarray
+
+    @classmethod
+    def of(cls, loaded: LoadedModel, texts: Sequence[str], n: int = 12, stride: int = 64) -> "Firing":
+        """Run a model on texts and keep, for every neuron, the places where it fires most.
+
+        Parameters
+        ----------
+        loaded : LoadedModel
+        texts : sequence of str
+            More than `n`. Only tokens of words count; the first position and special tokens do not.
+        n : int
+            Places of a neuron.
+        stride : int
+            For texts that are longer than the context, as in `activations.run`.
+
+        Raises
+        ------
+        ValueError
+            Fewer than `n` texts with a word.
+        """
+        ran = run(loaded, texts, outputs=("mlp_hidden",), states=False, stride=stride)
+        usable = ~ran.tokens["special"].to_numpy() & ~ran.tokens["first"].to_numpy() & (ran.tokens["word"].to_numpy() >= 0)
+        rows = [group for group in np.split(np.arange(len(usable)), np.flatnonzero(np.diff(ran.tokens["text"])) + 1) if usable[group].any()]
+        if len(rows) < n:
+            raise ValueError(f"texts: expected at least {n} with a word after their first, found {len(rows)}")
+        places, strength = [], []
+        for hidden in ran.mlp_hidden:
+            best = np.stack([_strongest(hidden, group[usable[group]]) for group in rows])  # [text, neuron]
+            height = np.take_along_axis(hidden, best, axis=0)
+            order = np.argsort(-height, axis=0, kind="stable")[:n]
+            places.append(np.take_along_axis(best, order, axis=0).T)
+            strength.append(np.take_along_axis(height, order, axis=0).T)
+        return cls(tuple(texts), ran.tokens, np.stack(places), np.stack(strength))
+
+    def forms(self, ahead: int = 0) -> np.ndarray:
+        """The word at each place, or so many words after it in the same text: str [n_layers, d_mlp, n], empty where there is none."""
+        words = self.tokens[self.tokens["word"] >= 0].drop_duplicates(["text", "word"]).set_index(["text", "word"])["word_form"]
+        distinct, row = np.unique(self.places, return_inverse=True)
+        at = self.tokens.iloc[distinct]
+        found = words.reindex(pd.MultiIndex.from_arrays([at["text"], at["word"] + ahead])).fillna("").to_numpy(dtype=str)
+        return found[row].reshape(self.places.shape)
+
+    def contexts(self, layer: int, neuron: int, letters: int = 40) -> pd.DataFrame:
+        """The places of one neuron with the text around them.
+
+        Returns
+        -------
+        DataFrame
+            `before word after strength`; at most so many letters on each side, cut between words.
+        """
+        rows = []
+        for place, strength in zip(self.places[layer, neuron], self.strength[layer, neuron], strict=True):
+            token = self.tokens.iloc[place]
+            own = self.tokens[(self.tokens["text"] == token["text"]) & (self.tokens["word"] == token["word"])]
+            text, start, end = self.texts[token["text"]], int(own["start"].min()), int(own["end"].max())
+            rows.append((_shortened(text[:start], -letters), text[start:end], _shortened(text[end:], letters), float(strength)))
+        return pd.DataFrame(rows, columns=["before", "word", "after", "strength"])
+
+
+def foretold(firing: Firing, lists: pd.DataFrame, ahead: int = 0) -> pd.DataFrame:
+    """How many of a neuron's places have what its list has in common.
+
+    Parameters
+    ----------
+    firing : Firing
+    lists : DataFrame
+        `layer neuron kind feature`, a row a list, such as "ending" and "-go".
+    ahead : int
+        0 asks the word at the place itself, 1 the word after it.
+
+    Returns
+    -------
+    DataFrame
+        `own`, the share of the neuron's places where the word has the feature; `others`, the mean of that share over the layer's other
+        neurons; `p`, the share of the layer's neurons, itself among them, that reach its share. Index of `lists`.
+    """
+    forms = firing.forms(ahead)
+    distinct, row = np.unique(forms, return_inverse=True)
+    lexicon = Lexicon.from_forms(distinct)
+    kinds = {kind.name: kind for kind in token_kinds(lexicon, np.ones(len(lexicon), bool))}
+    row = row.reshape(forms.shape)
+    found = []
+    for layer, neuron, kind, feature in zip(*(lists[name] for name in ("layer", "neuron", "kind", "feature")), strict=True):
+        shares = _having(kinds, kind, feature, len(lexicon))[row[layer]].mean(axis=1)
+        found.append((shares[neuron], np.delete(shares, neuron).mean(), (shares >= shares[neuron]).mean()))
+    return pd.DataFrame(found, columns=["own", "others", "p"], index=lists.index)
+
+
+@torch.no_grad()
+def steering(loaded: LoadedModel, texts: Sequence[str], layer: int, vectors: Tensor, tokens: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """By how much adding a vector raises a list's tokens in the model's predictions.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+        That predicts tokens.
+    texts : sequence of str
+        No longer than the context. The vector is added at every place of them.
+    layer : int
+        To whose feed-forward layer's output the vector is added.
+    vectors : Tensor [m, d_model]
+        At the length with which they are added.
+    tokens : int array [m, k]
+        The list of each vector.
+    keep : bool array [vocab]
+        The tokens that lists are made of.
+
+    Returns
+    -------
+    float array [m]
+        Mean rise of the logits of the list less that of all kept tokens [nats], over all places but special tokens.
+
+    Raises
+    ------
+    ValueError
+        A model that predicts no tokens.
+    """
+    if not loaded.predicts:
+        raise ValueError(f"loaded: expected a model that predicts tokens, found the bare encoder {loaded.name}")
+    table = tokens_of(loaded, texts)
+    place = (table["text"].to_numpy(copy=True), table["position"].to_numpy(copy=True))
+    ids = torch.zeros(table["text"].max() + 1, table["position"].max() + 1, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    ids[place], mask[place] = torch.tensor(table["token_id"].to_numpy(copy=True)), 1
+    counted = torch.zeros(ids.shape, dtype=torch.bool)
+    counted[place] = torch.tensor(~table["special"].to_numpy(dtype=bool))
+
+    def means() -> Tensor:
+        return loaded.model(input_ids=ids, attention_mask=mask).logits[counted].mean(dim=0)
+
+    before, kept = means(), torch.as_tensor(np.flatnonzero(keep))
+    rises = []
+    for vector, own in zip(vectors, tokens, strict=True):
+        with edited(loaded.model, {("mlp", layer): lambda value, vector=vector: value + vector}):
+            rise = means() - before
+        rises.append(float(rise[torch.as_tensor(own)].mean() - rise[kept].mean()))
+    return np.array(rises)
+
+
+def random_directions(vector: Tensor, n: int, seed: int = 0) -> Tensor:
+    """Vectors of the same length in random directions, [n, d_model]."""
+    drawn = torch.randn(n, len(vector), generator=torch.Generator().manual_seed(seed))
+    return drawn / drawn.norm(dim=1, keepdim=True) * vector.norm()
+
+
+def _strongest(hidden: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """For each neuron, which of the rows has its largest activation."""
+    return rows[hidden[rows].argmax(axis=0)]
+
+
+def _having(kinds: Mapping[str, TokenKind], kind: str, feature: str, size: int) -> np.ndarray:
+    """Which forms have a feature, bool [size]; none where fewer than two do."""
+    if kind not in kinds or feature not in kinds[kind].labels:
+        return np.zeros(size, bool)
+    return kinds[kind].table[:, [kinds[kind].labels.index(feature)]].toarray()[:, 0] > 0
+
+
+def _shortened(text: str, letters: int) -> str:
+    """The first letters of a text, or the last where the number is negative, cut between words."""
+    text = " ".join(text.split("\n"))
+    if len(text) <= abs(letters):
+        return text
+    if letters < 0:
+        return "… " + text[letters:].split(" ", 1)[-1]
+    return text[:letters].rsplit(" ", 1)[0] + " …"

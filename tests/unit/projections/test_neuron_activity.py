@@ -1,0 +1,113 @@
+"""Planted neurons: places by brute force, words that a list foretells, values that raise their own tokens."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+pytest.importorskip("morfeusz2")
+
+from analysis_lib import activations, models, weights
+from analysis_lib.projections import neuron_activity
+from analysis_lib.projections.neuron_activity import Firing, foretold, random_directions, steering
+from tests.support import tiny
+
+TEXTS = [*tiny.SENTENCES, "Drogą szło pięć kobiet.", "Do lasu nie idź już, nie."]
+
+
+@pytest.fixture(scope="module", params=["gpt2", "bert"])
+def loaded(request):
+    if request.param == "gpt2":
+        tokenizer = tiny.byte_level_tokenizer()
+        return models.wrap(tiny.gpt2(vocab=len(tokenizer)), tokenizer, name="gpt2")
+    tokenizer = tiny.herbert_tokenizer()
+    return models.wrap(tiny.bert(vocab=len(tokenizer)), tokenizer, name="bert")
+
+
+def test_places_are_the_strongest_of_each_text(loaded):
+    firing = Firing.of(loaded, TEXTS, n=3)
+    ran = activations.run(loaded, TEXTS, outputs=["mlp_hidden"], states=False)
+    hidden, tokens = ran.mlp_hidden, ran.tokens
+    usable = (tokens["word"] >= 0) & ~tokens["special"] & ~tokens["first"]
+    for layer, neuron in ((0, 0), (1, 5), (1, 17)):
+        heights = pd.Series(hidden[layer, :, neuron])[usable].groupby(tokens["text"]).max().sort_values(ascending=False)
+        np.testing.assert_allclose(firing.strength[layer, neuron], heights.iloc[:3], rtol=1e-5)
+        assert tokens["text"].iloc[firing.places[layer, neuron]].tolist() == heights.index[:3].tolist()
+        np.testing.assert_allclose(hidden[layer, firing.places[layer, neuron], neuron], firing.strength[layer, neuron], rtol=1e-5)
+
+
+def test_contexts_are_pieces_of_the_texts(loaded):
+    firing = Firing.of(loaded, TEXTS, n=3)
+    for (_, row), form in zip(firing.contexts(1, 4, letters=12).iterrows(), firing.forms()[1, 4], strict=True):
+        assert row["word"] == form
+        whole = f"{row['before'].removeprefix('… ')}{row['word']}{row['after'].removesuffix(' …')}"
+        assert any(whole in text for text in TEXTS)
+        assert len(row["before"]) <= 14
+        assert len(row["after"]) <= 14
+
+
+def test_too_few_texts_are_refused(loaded):
+    with pytest.raises(ValueError, match="at least 12 with a word"):
+        Firing.of(loaded, TEXTS)
+
+
+@pytest.fixture
+def planted():
+    """One layer: neuron 0 fires at genitives in -go, neuron 1 before them, the others at other words."""
+    sentence = ["kot", "dobrego", "las", "małego", "dom", "nowego", "rzeka", "złego", "pięć", "sześć"]
+    tokens = pd.DataFrame({"text": 0, "word": range(10), "word_form": sentence})
+    places = np.array([[[1, 3, 5, 7], [0, 2, 4, 6], [0, 2, 8, 9], [8, 9, 6, 1]]])
+    return Firing((" ".join(sentence),), tokens, places, np.ones(places.shape))
+
+
+def test_a_planted_neuron_does_what_its_list_says(planted):
+    lists = pd.DataFrame({"layer": 0, "neuron": [0, 1, 3], "kind": "ending", "feature": "-go"})
+    here = foretold(planted, lists)
+    assert here["own"].tolist() == [1, 0, 0.25]
+    np.testing.assert_allclose(here["others"], [0.25 / 3, 1.25 / 3, 1 / 3])
+    assert here["p"].tolist() == [0.25, 1, 0.5]
+    after = foretold(planted, lists, ahead=1)
+    assert after["own"].tolist() == [0, 1, 0.25]
+    assert planted.forms(1)[0, 2].tolist() == ["dobrego", "małego", "sześć", ""]
+    assert foretold(planted, lists.assign(feature="-xyz"))["own"].tolist() == [0, 0, 0]
+
+
+def test_a_planted_value_raises_the_tokens_of_its_list(loaded):
+    w = weights.extract(loaded)
+    keep = loaded.vocabulary.keep(words=True)
+    own = np.flatnonzero(keep)[[3, 20, 41]]
+    if loaded.name == "bert":  # between the last state and the vocabulary stands a dense layer: read the gradient instead
+        ids = torch.tensor([loaded.tokenizer(TEXTS[1])["input_ids"]])
+        zero = torch.zeros(w.d_model, requires_grad=True)
+        with activations.edited(loaded.model, {("mlp", 1): lambda value: value + zero}):
+            logits = loaded.model(input_ids=ids).logits.mean(dim=(0, 1))
+        (logits[own].mean() - logits[np.flatnonzero(keep)].mean()).backward()
+        vector = zero.grad
+    else:
+        vector = w.W_U[:, own].mean(dim=1) - w.W_U[:, np.flatnonzero(keep)].mean(dim=1)
+    vector = 0.3 * vector / vector.norm()
+    vectors = torch.cat([vector[None], 0 * vector[None], random_directions(vector, 6, seed=1)])
+    rises = steering(loaded, TEXTS, 1, vectors, np.tile(own, (8, 1)), keep)
+    assert rises[1] == pytest.approx(0, abs=1e-6)
+    assert rises[0] > rises[2:].max() > 0
+    small = steering(loaded, TEXTS, 1, torch.stack([0.01 * vector, -0.01 * vector]), np.tile(own, (2, 1)), keep)
+    assert small[0] == pytest.approx(-small[1], rel=0.05)
+
+
+def test_random_directions_have_the_vectors_length():
+    vector = torch.tensor([3.0, 0, 4.0])
+    drawn = random_directions(vector, 50, seed=2)
+    torch.testing.assert_close(drawn.norm(dim=1), torch.full((50,), 5.0))
+    assert drawn.mean(dim=0).norm() < 2.5
+
+
+def test_a_bare_encoder_cannot_be_steered(loaded, monkeypatch):
+    monkeypatch.setattr(type(loaded), "predicts", property(lambda self: False))
+    with pytest.raises(ValueError, match="expected a model that predicts tokens"):
+        steering(loaded, TEXTS, 0, torch.ones(1, 16), np.array([[5]]), loaded.vocabulary.keep())
+
+
+def test_texts_are_cut_between_words():
+    assert neuron_activity._shortened("ala ma kota", 7) == "ala ma …"
+    assert neuron_activity._shortened("ala ma kota", -7) == "… kota"
+    assert neuron_activity._shortened("ala", 7) == "ala"
