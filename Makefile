@@ -17,7 +17,7 @@ export TOKENIZERS_PARALLELISM = false
 export PYDEVD_DISABLE_FILE_VALIDATION = 1
 export PYTHONHASHSEED = 0
 
-.PHONY: help install book chapter notebooks test site-test links serve bench train train-small lint lock readme clean
+.PHONY: help install book chapter notebooks test site-test links serve bench train train-small lint lock readme findings clean
 
 help:
 	@echo "make book                 build _build/html/index.html"
@@ -25,7 +25,7 @@ help:
 	@echo "make chapter NAME=models  execute one chapter again and build"
 	@echo "make notebooks            book/*.py to book/*.ipynb"
 	@echo "make serve                read the book at http://localhost:8000"
-	@echo "make install | site-test | links | bench | train | train-small | lint | lock | readme | clean"
+	@echo "make install | site-test | links | bench | train | train-small | lint | lock | readme | findings | clean"
 
 install: $(READY)
 
@@ -97,6 +97,10 @@ lock:
 # Numbers and figure of the README from the last build.
 readme: book
 	$(PY) tools/readme.py
+
+# What the last build claims and shows, for the null board and for comparisons: book/findings.json. Then build again, for the board.
+findings: book
+	$(PY) tools/findings.py write
 
 clean:
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis

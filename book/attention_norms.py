@@ -332,3 +332,19 @@ report.glue("norms-slope-untrained", report.span(measure.position_slopes(trends[
 report.glue("norms-false-trend", report.percent(rates.loc["trend", "original"].estimate))
 residuals = pd.concat(own.verdicts.groupby("layer")["p_breusch_godfrey"].first() for own in examined.values())
 report.glue("norms-bg", f"{(residuals < 0.05).sum()} of {len(residuals)}")
+
+# %% tags=["remove-cell"]
+def over_layers(table, *ends):
+    """Mean over layers of an estimate and its ends, which is wide enough even where layers move together."""
+    return tuple(table[list(ends)].mean())
+
+
+EFFECT = ("estimate", "low", "high")
+doubled_untrained = {name: norms.replace_updates(model, paragraphs[::2], n_places=1, reach=1, scale=2.0) for name, model in fresh.items()}
+for name, title in NAMES.items():
+    own, page = examined[name], {"model": name, "unit": "log norm for each log norm", "section": "attention_norms.html#fig-norms-key"}
+    tables = {"untrained": norms.neighbours(own.untrained, 1), "shuffled tokens": norms.neighbours(own.shuffled, 1)}
+    nulls = {null: over_layers(table, "null_mean", "null_low", "null_high") for null, table in tables.items()}
+    report.finding(f"norms-{name}-predicts", f"{title}: a large update predicts a large next one", over_layers(tables["untrained"], *EFFECT), nulls, **page)
+    acts, fresh_acts = (over_layers(interventions.elasticity(table[name]), *EFFECT) for table in (doubled, doubled_untrained))
+    report.finding(f"norms-{name}-acts", f"{title}: enlarging an update enlarges the next one", acts, {"untrained": fresh_acts}, **page)

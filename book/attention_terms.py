@@ -425,3 +425,15 @@ findings = {
     "choice": report.number(gap), "future-first": report.percent(future["both (notebook)"][0]),
 }
 report.glue_frame(pd.Series(findings), "terms")
+
+# %% tags=["remove-cell"]
+for key, title, row in (
+    ("toy-positions", "The toy's first layer needs positions", ("toy", 0, TERMS[3])),
+    ("polish-positions", "The Polish two-layer model's first layer needs positions", ("Polish", 0, TERMS[3])),
+    ("toy-tokens", "The toy's second layer needs tokens", ("toy", 1, TERMS[0])),
+):
+    model, layer, term = row
+    null = interval_of.loc[(f"{model}, untrained, layer {layer}", term)]
+    value = interval_of.loc[(f"{model}, layer {layer}", term)]
+    name = {"toy": "minigpt", "Polish": "minigpt-polish"}[model]
+    report.finding(f"terms-{key}", title, value, {"untrained": null}, model=name, unit="nats", section="attention_terms.html")

@@ -397,3 +397,16 @@ report.glue("ctx-cluster-tests", N_SETS)
 report.glue("ctx-following", len(beyond))
 report.glue("ctx-seeds-influence", report.span(by_seed["influence of the last three points"], 0, scale=100, unit="%").replace(" to ", "% and "))
 report.glue("ctx-seeds-bound", report.span(by_seed["points bound in layer 0"], 0))
+
+# %% tags=["remove-cell"]
+def late_error(name):
+    """Error over the points after six examples, with its interval over prompts."""
+    return statistics.bootstrap_interval(errors[name][:, LATE].mean(axis=1))
+
+
+page = {"model": "regressor", "section": "incontext_regression.html"}
+nulls = {name: late_error(name) for name in ("untrained", "zero", "3 neighbours", "averaging")}
+report.finding("ctx-error", "The regressor's error is below that of simple rules", late_error("transformer"), nulls, expected="less", unit="squared error", **page)
+shares = {name: statistics.ratio_interval(sizes[name][:, 6:].sum(axis=1), sizes[name].sum(axis=1)) for name in ("transformer", "least squares")}
+report.finding("ctx-influence", "The regressor neglects the last three points", shares["transformer"], {"least squares": shares["least squares"]}, expected="less", unit="share of influence", **page)
+report.finding("ctx-clusters", "Clusters of attention rows follow position more than those of random rows", statistics.bootstrap_interval(cuts["trained"]), {"random": statistics.bootstrap_interval(cuts["random"])}, unit="share of rows", **page)

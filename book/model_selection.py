@@ -193,3 +193,8 @@ for place, key in enumerate(("01", "08")):
     ridge = (large.xs[..., place] - large.ys).square().numpy()
     lead = statistics.difference_interval(ridge[:, 1:].mean(axis=1), own[:, 1:].mean(axis=1), paired=True)
     report.glue(f"ctx-lead-all-{key}", report.interval(*lead, digits=3))
+
+# %% tags=["remove-cell"]
+page = {"model": "model-selector-few", "section": "model_selection.html", "unit": "distance between the ridges", "expected": "less"}
+nulls = {"hard choice": to_six.loc["hard choice"], "untrained": blank.loc["posterior mean"]}
+report.finding("ctx-imitates-mean", "The selector answers like the posterior mean, not like a choice", to_six.loc["posterior mean"], nulls, **page)

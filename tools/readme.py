@@ -1,51 +1,39 @@
-"""Put the findings and the figure of the last build into README.md, so that no number in it is typed by hand.
+"""Put the findings and the figures of the last build into README.md and the first page, so that nothing there is made by hand.
 
 The findings are the first ones of the book's first page, `book/index.py`, with the numbers that the chapters glued; they stand in
-README.md between the two comments `BEGIN` and `END`. The figure is one that a chapter drew.
+README.md between the two comments `BEGIN` and `END`. The figures are one of each chapter, for the first page's gallery; README.md shows
+one of them.
 
 Usage: ``python tools/readme.py``, after ``make book``.
 """
 
 from __future__ import annotations
 
-import ast
 import base64
 import re
 from collections.abc import Callable
 from pathlib import Path
 
-from jupyter_cache import get_cache
+from results import glued, outputs
 from whole_files import write_whole
 
-CACHE = Path("_build/.jupyter_cache")
-FIGURE = ("induction", "fig-induction-scores", Path("book/_static/findings.png"))
+GALLERY = Path("book/_static/gallery")
+FIGURES = {
+    "models": "fig-models-positions",
+    "feed_forward": "fig-ff-key",
+    "attention_heads": "fig-heads-excess",
+    "geometry": "fig-geo-senses",
+    "induction": "fig-induction-scores",
+    "attention_terms": "fig-terms-key",
+    "incontext_regression": "fig-ctx-errors",
+    "model_selection": "fig-ctx-alike",
+    "attention_norms": "fig-norms-key",
+}
 N_FINDINGS = 3
 BEGIN, END = "<!-- findings: written by `make readme` from book/index.py and the last build -->", "<!-- end of the findings -->"
-PREFIX = "application/papermill.record/"
 ROLE = re.compile(r"\{glue:text\}`(\w+)\.ipynb::([\w-]+?)(?::([^`:]+))?`")
 
 Lookup = Callable[[str, str], object]
-
-
-def outputs(chapter: str) -> list[tuple[dict, dict]]:
-    """(cell metadata, output) of the chapter as last executed."""
-    cache = get_cache(CACHE)
-    records = [record for record in cache.list_cache_records() if Path(record.uri).stem == chapter]
-    if not records:
-        raise SystemExit(f"{CACHE} holds no execution of {chapter}; run `make book` first")
-    newest = max(records, key=lambda record: record.created)
-    cells = cache.get_cache_bundle(newest.pk).nb["cells"]
-    return [(cell["metadata"], output) for cell in cells for output in cell.get("outputs", [])]
-
-
-def glued(chapter: str) -> dict[str, object]:
-    """Everything a chapter glued, by key."""
-    found = {}
-    for _, output in outputs(chapter):
-        name = output.get("metadata", {}).get("scrapbook", {}).get("name")
-        if name:
-            found[name] = ast.literal_eval("".join(output["data"][f"{PREFIX}text/plain"]))
-    return found
 
 
 def of_last_build() -> Lookup:
@@ -110,11 +98,12 @@ def figure(chapter: str, name: str) -> bytes:
 
 
 def main() -> None:
-    """Fill README.md and the picture."""
+    """Fill README.md and the gallery."""
     readme = Path("README.md")
     block = findings(Path("book/index.py").read_text(encoding="utf-8"), of_last_build())
     text = fill(readme.read_text(encoding="utf-8"), block)
-    write_whole(FIGURE[2], figure(*FIGURE[:2]))
+    for chapter, name in FIGURES.items():
+        write_whole(GALLERY / f"{chapter}.png", figure(chapter, name))
     write_whole(readme, text)
 
 

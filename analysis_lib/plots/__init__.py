@@ -35,6 +35,7 @@ from analysis_lib.plots.norms import (
     regression_beside_effect,
     sources_and_coefficients,
 )
+from analysis_lib.plots.null_board import null_board
 from analysis_lib.plots.style import CYCLE, FAINT, INK, MODEL_COLOURS, STYLE, use_style
 
 __all__ = [
@@ -70,6 +71,7 @@ __all__ = [
     "loss_by_position",
     "losses_by_place",
     "norm_distributions",
+    "null_board",
     "norm_histograms",
     "offset_profiles",
     "overlaps_by_layer",

@@ -21,7 +21,7 @@ INTERVAL = statistics.Interval(-0.5, -0.75, 0.25)
 def test_a_number_reads_back_and_zero_has_no_sign(x, digits):
     text = report.number(x, digits)
     assert "-" not in text
-    back = float(text.replace(",", "").replace(report.MINUS, "-"))
+    back = float(text.replace(",", "").replace("−", "-"))
     assert back == pytest.approx(x, abs=0.5000001 * 10.0**-digits)
     assert (back == 0) <= (text[0] == "0")
     assert report.number(x, digits, signed=True).lstrip("+") == text

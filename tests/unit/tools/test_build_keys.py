@@ -88,6 +88,20 @@ def plant(tree, *names):
     return [tree / "_build" / name for name in names]
 
 
+def test_a_page_that_reads_the_findings_is_executed_again_when_they_change(tree, monkeypatch):
+    forgotten = []
+    monkeypatch.setattr(build_book, "forget_chapter", lambda root, name: forgotten.append(name))
+    (tree / "book/board.ipynb").write_text('{"source": "report.read_findings(\'findings.json\')"}')
+    (tree / "book/findings.json").write_text("{}")
+    build_book.forget_stale(tree)
+    assert forgotten == ["board"]
+    build_book.forget_stale(tree)
+    assert forgotten == ["board"]
+    (tree / "book/findings.json").write_text('{"claims": []}')
+    build_book.forget_stale(tree)
+    assert forgotten == ["board", "board"]
+
+
 def test_cached_results_are_kept_until_something_changes(tree):
     build_book.forget_stale(tree)
     kept = plant(tree, ".jupyter_cache/global.db", ".doctrees/environment.pickle", "html/index.html")

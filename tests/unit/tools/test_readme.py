@@ -56,9 +56,13 @@ def test_the_first_page_still_has_findings_that_the_readme_can_show(root, text):
     shown = text.split(readme.BEGIN)[1].split(readme.END)[0].strip()
     titles = [re.findall(r"\*\*(.+?)\*\*", part) for part in (block, shown)]
     assert titles[0] == titles[1], "run `make readme`"
-    figure = re.search(rf"\"name\": \"{readme.FIGURE[1]}\"", (root / "book" / f"{readme.FIGURE[0]}.py").read_text(encoding="utf-8"))
-    assert figure
-    assert (root / readme.FIGURE[2]).exists()
+
+
+@pytest.mark.parametrize("chapter", readme.FIGURES)
+def test_each_chapter_of_the_gallery_still_draws_its_figure(root, chapter):
+    source = (root / "book" / f"{chapter}.py").read_text(encoding="utf-8")
+    assert f'"name": "{readme.FIGURES[chapter]}"' in source
+    assert (root / readme.GALLERY / f"{chapter}.png").exists(), "run `make readme`"
 
 
 def test_it_is_short_has_one_generated_block_and_no_dead_links(root, text):

@@ -1,0 +1,50 @@
+"""The null board: every claim of the book in one picture."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from analysis_lib.plots.style import INK, MODEL_COLOURS
+
+TICKS = [-10, -3, 0, 3, 10, 30, 100, 300]
+OTHER = "#a9860c"  # models without a colour of their own
+
+
+def null_board(board: pd.DataFrame) -> plt.Figure:
+    """Claims as rows: how far the trained value lies beyond its nulls, in standard deviations of their difference.
+
+    Parameters
+    ----------
+    board : DataFrame
+        As `report.board` gives it: `claim`, `model`, `distance`, `distance_low`, `distance_high`, `survives`, and `nulls`.
+    """
+    figure, axis = plt.subplots(figsize=(5.8, 1.1 + 0.46 * len(board)))
+    axis.axvspan(-1.96, 1.96, color=MODEL_COLOURS["untrained"], alpha=0.22, lw=0)
+    axis.axvline(0, color=INK, lw=0.8)
+    for place, row in enumerate(board.itertuples()):
+        colour = MODEL_COLOURS.get(row.model, OTHER)
+        for mean, spread in row.nulls.values():
+            axis.plot(
+                [mean - 1.96 * spread, mean + 1.96 * spread],
+                [place, place],
+                color=MODEL_COLOURS["untrained"],
+                lw=4,
+                alpha=0.5,
+                solid_capstyle="butt",
+            )
+        axis.plot([row.distance_low, row.distance_high], [place, place], color=colour, lw=1.6)
+        axis.plot(row.distance, place, "o", color=colour, mfc=colour if row.survives else "none", ms=6)
+        axis.text(0.005, place - 0.42, row.claim, transform=axis.get_yaxis_transform(), fontsize=9.5, va="center")
+    survivors = int(board["survives"].sum())
+    if 0 < survivors < len(board):
+        axis.axhline(survivors - 0.68, color=INK, lw=0.8, ls=":")
+    axis.set_xscale("symlog", linthresh=3, linscale=1)
+    ends = np.array([board["distance_low"].min(), board["distance_high"].max()])
+    ticks = [tick for tick in TICKS if ends[0] * 1.5 - 3 <= tick <= ends[1] * 1.5 + 3]
+    axis.set_xticks(ticks, [f"{tick}".replace("-", "−") for tick in ticks])
+    axis.minorticks_off()
+    axis.set(ylim=(len(board) - 0.5, -0.9), yticks=[], xlabel="distance from the hardest null [standard deviations]")
+    axis.spines["left"].set_visible(False)
+    return figure
