@@ -22,6 +22,9 @@ from analysis_lib.vocabulary import Vocabulary
 SCORES_HELD = 1 << 24
 """Float32 scores of one block of vectors against the vocabulary (64 MiB)."""
 
+SPARE = 16
+"""Tokens taken beside the best `k`, since rounding may have kept one of them off the list."""
+
 
 class TopTokens(NamedTuple):
     """The best tokens of each vector, best first.
@@ -65,11 +68,13 @@ class TopTokens(NamedTuple):
         return frame
 
 
-def top_tokens(vectors: ArrayLike | Tensor, W_U: ArrayLike | Tensor, k: int = 30, keep: ArrayLike | None = None) -> TopTokens:
+def top_tokens(
+    vectors: ArrayLike | Tensor, W_U: ArrayLike | Tensor, k: int = 30, keep: ArrayLike | None = None, both_ends: bool = False
+) -> TopTokens | tuple[TopTokens, TopTokens]:
     """The tokens that vectors of the residual stream point at, exactly.
 
-    Blocks of vectors are multiplied by the whole vocabulary in float32; what rounding could have kept off a list
-    is scored again in float64 (see `pair_search`). Negate the vectors for the tokens they point away from.
+    Blocks of vectors are multiplied by the whole vocabulary in float32. Tokens whose scores are closer to each other than rounding can
+    move them are ordered by their scores in float64 (see `exact`).
 
     Parameters
     ----------
@@ -81,16 +86,25 @@ def top_tokens(vectors: ArrayLike | Tensor, W_U: ArrayLike | Tensor, k: int = 30
         Tokens a vector; at most as many as are kept come back.
     keep : bool array [vocab], optional
         Tokens that may appear. Default: all.
+    both_ends : bool
+        Also give the tokens that the vectors point away from, out of the same product.
 
     Returns
     -------
-    TopTokens
-        `ids` and `scores` [n, min(k, kept)], sorted by score, equal scores by id.
+    TopTokens, or two of them with `both_ends`
+        `ids` and `scores` [n, min(k, kept)], sorted by score, equal scores by id. Of two, the second has the smallest scores, the most
+        negative first: the tokens of `top_tokens(-vectors, ...)` in their order.
 
     Raises
     ------
     ValueError
         Matrices that are not finite or do not fit, a mask that does not fit, `k` below 1.
+
+    Examples
+    --------
+    >>> most, least = top_tokens(np.eye(2), np.array([[3.0, -1.0, 2.0], [0.0, 5.0, -4.0]]), k=1, both_ends=True)
+    >>> most.ids.ravel(), least.ids.ravel()
+    (array([0, 1]), array([1, 2]))
     """
     k = count_argument("k", k)
     vectors, columns = matrix_argument("vectors", vectors), matrix_argument("W_U", W_U).T
@@ -98,33 +112,50 @@ def top_tokens(vectors: ArrayLike | Tensor, W_U: ArrayLike | Tensor, k: int = 30
         raise ValueError(f"vectors and W_U do not fit: vectors [n, {vectors.shape[1]}], W_U [{columns.shape[1]}, {columns.shape[0]}]")
     kept = np.flatnonzero(mask_argument("keep", keep, len(columns)))
     k = min(k, len(kept))
-    ids = np.zeros((len(vectors), k), np.int64)
-    scores = np.zeros((len(vectors), k))
-    if k == 0:
-        return TopTokens(ids, scores)
-    columns = columns[torch.from_numpy(kept)]
-    small, _ = scaled(columns)
-    small = small.float()
-    block = max(1, SCORES_HELD // len(kept))
-    with torch.inference_mode():
-        for start in range(0, len(vectors), block):
-            part = slice(start, start + block)
-            chosen, scores[part] = _top_of_block(vectors[part], columns, small, k)
-            ids[part] = kept[chosen]
-    return TopTokens(ids, scores)
+    ends = (1, -1) if both_ends else (1,)
+    found = [TopTokens(np.zeros((len(vectors), k), np.int64), np.zeros((len(vectors), k))) for _ in ends]
+    if k and len(vectors):
+        with torch.inference_mode():
+            columns = (columns if len(kept) == len(columns) else columns[torch.from_numpy(kept)]).contiguous()
+            small, _ = scaled(columns)
+            small = small.float()
+            longest = torch.linalg.vector_norm(small, dim=1).max().item()
+            block = max(1, SCORES_HELD // len(kept))
+            for start in range(0, len(vectors), block):
+                part = slice(start, start + block)
+                for place, (chosen, exact) in enumerate(_ends_of_block(vectors[part], columns, small, longest, k, ends)):
+                    found[place].ids[part], found[place].scores[part] = kept[chosen], exact
+    return tuple(found) if both_ends else found[0]
 
 
-def _top_of_block(vectors: Tensor, columns: Tensor, small: Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions and float64 scores [n, k] of a block; `small` is `columns` in float32 and scaled below 1."""
+def _ends_of_block(
+    vectors: Tensor, columns: Tensor, small: Tensor, longest: float, k: int, ends: tuple[int, ...]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Positions and float64 scores [n, k] for each end; `small` is `columns` in float32 and scaled below 1, its rows at most `longest`."""
     lengths = torch.linalg.vector_norm(vectors.double(), dim=1, keepdim=True)
     unit = (vectors.double() / lengths.clamp_min(torch.finfo(torch.float64).tiny)).float()
     approximate = unit @ small.T
     # Both the k-th score and the candidate may be off by one margin.
-    margin = torch.linalg.vector_norm(small, dim=1).max().item() * rounding_bound(small.shape[1]) + UNDERFLOW
-    reach = approximate.topk(k, dim=1).values[:, -1:] - 2.5 * margin
-    row, column = (approximate >= reach).nonzero().numpy().T
+    margin = 2.5 * (longest * rounding_bound(small.shape[1]) + UNDERFLOW)
+    return [_end_of_block(approximate, vectors, columns, margin, k, end) for end in ends]
+
+
+def _end_of_block(approximate: Tensor, vectors: Tensor, columns: Tensor, margin: float, k: int, sign: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k largest (`sign` 1) or smallest (-1) of each row of float32 scores, those within `margin` of the last one scored exactly too."""
+    spare = min(k + SPARE, approximate.shape[1])
+    values, places = approximate.topk(spare, dim=1, largest=sign > 0)
+    near = sign * (values - values[:, k - 1 : k]) >= -margin
+    full = near[:, -1].clone() if spare < approximate.shape[1] else torch.zeros(len(near), dtype=torch.bool)
+    near[full] = False  # what lies within the margin goes on below the tokens taken: these rows are looked through
+    row, place = near.nonzero().T
+    column = places[row, place]
+    if full.any():
+        lines = full.nonzero()[:, 0]
+        more_row, more_column = (sign * (approximate[lines] - values[lines, k - 1 : k]) >= -margin).nonzero().T
+        row, column = torch.cat([row, lines[more_row]]), torch.cat([column, more_column])
+    row, column = row.numpy(), column.numpy()
     exact = exact_scores(vectors, columns, row, column)
-    order = np.lexsort((column, -exact, row))
-    first = np.searchsorted(row, np.arange(len(vectors)))  # every row has k candidates or more
+    order = np.lexsort((column, -sign * exact, row))
+    first = np.searchsorted(row[order], np.arange(len(vectors)))  # every row has k candidates or more
     best = order[first[:, None] + np.arange(k)]
     return column[best], exact[best]

@@ -163,8 +163,9 @@ def dense_tokens(vectors, W_U, k, keep):
     k=st.sampled_from([1, 2, 5, 100]),
     kind=st.sampled_from(["normal", "heavy", "integer", "repeated", "zero"]),
     exponent=st.integers(-30, 15),
+    spare=st.sampled_from([0, 2, 16]),
 )
-def test_top_tokens_equal_the_dense_product(seed, n, vocab, width, k, kind, exponent):
+def test_top_tokens_equal_the_dense_product(seed, n, vocab, width, k, kind, exponent, spare):
     rng = np.random.default_rng(seed)
     vectors, columns = rng.normal(size=(n, width)), rng.normal(size=(width, vocab))
     if kind == "heavy":
@@ -181,9 +182,15 @@ def test_top_tokens_equal_the_dense_product(seed, n, vocab, width, k, kind, expo
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(token_search, "SCORES_HELD", 5 * vocab)
         found = top_tokens(vectors, columns, k, keep)
+        patch.setattr(token_search, "SPARE", spare)
+        most, least = top_tokens(vectors, columns, k, keep, both_ends=True)
     ids, scores = dense_tokens(vectors, columns, k, keep)
-    np.testing.assert_array_equal(found.ids, ids)
-    np.testing.assert_array_equal(found.scores, scores)
+    for top in (found, most):
+        np.testing.assert_array_equal(top.ids, ids)
+        np.testing.assert_array_equal(top.scores, scores)
+    ids, scores = dense_tokens(-vectors, columns, k, keep)
+    np.testing.assert_array_equal(least.ids, ids)
+    np.testing.assert_array_equal(least.scores, -scores)
 
 
 def test_top_tokens_of_every_neuron_in_blocks(gpt2, monkeypatch):
@@ -199,6 +206,7 @@ def test_top_tokens_of_every_neuron_in_blocks(gpt2, monkeypatch):
 def test_top_tokens_with_nothing_kept():
     found = top_tokens(np.ones((3, 2)), np.ones((2, 4)), keep=np.zeros(4, bool))
     assert found.ids.shape == found.scores.shape == (3, 0)
+    assert [end.ids.shape for end in top_tokens(np.ones((0, 2)), np.ones((2, 4)), k=3, both_ends=True)] == [(0, 3), (0, 3)]
 
 
 @pytest.mark.parametrize(
