@@ -24,6 +24,7 @@ from analysis_lib.plots.induction import (
     score_maps,
 )
 from analysis_lib.plots.models import block_steps, error_strips, guess_shares, loss_by_position, norm_histograms, training_curves
+from analysis_lib.plots.neuron_cards import NeuronCard, NeuronCards
 from analysis_lib.plots.norms import (
     change_by_distance,
     coefficient_steps,
@@ -45,6 +46,8 @@ __all__ = [
     "MODEL_COLOURS",
     "STYLE",
     "TERM_COLOURS",
+    "NeuronCard",
+    "NeuronCards",
     "against_control",
     "attention_grid",
     "block_steps",

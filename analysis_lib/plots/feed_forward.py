@@ -65,7 +65,8 @@ def counts_against_chance(tables: dict, colours: dict[str, str], words: int = 40
     Parameters
     ----------
     tables : dict of str to DataFrame
-        Title to `shared count size expected tokens`, as `neurons.most_alike` gives them.
+        Title to `shared count size expected tokens`, as `neurons.most_alike` gives them; with `random`, the largest count in any list of
+        random vectors, this is drawn too.
     colours : dict of str to str
         By title.
     words : int
@@ -79,6 +80,8 @@ def counts_against_chance(tables: dict, colours: dict[str, str], words: int = 40
         heights = np.arange(len(table))
         axis.hlines(heights, table["expected"], table["count"], color=colours[title], lw=2, alpha=0.5)
         axis.plot(table["expected"], heights, "x", color=MODEL_COLOURS["untrained"], ms=7, mew=2)
+        if "random" in table:
+            axis.plot(table["random"], heights, "|", color=INK, ms=15, mew=2.5)
         axis.plot(table["count"], heights, "o", color=colours[title], ms=8)
         labels = [f"{shared}\n{_shortened(tokens, words)}" for shared, tokens in zip(table["shared"], table["tokens"], strict=True)]
         axis.set_yticks(heights, labels, fontsize=10)
@@ -87,7 +90,9 @@ def counts_against_chance(tables: dict, colours: dict[str, str], words: int = 40
     axes[-1, 0].set_xlabel("forms that share it")
     handles = [plt.Line2D([], [], marker="o", ls="none", color=colour, label=f"{title}'s list") for title, colour in colours.items()]
     handles.append(plt.Line2D([], [], marker="x", ls="none", mew=2, color=MODEL_COLOURS["untrained"], label="by chance"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), handletextpad=0.2)
+    if any("random" in table for table in tables.values()):
+        handles.append(plt.Line2D([], [], marker="|", ls="none", ms=12, mew=2.5, color=INK, label="most in a random vector's list"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, handletextpad=0.2)
     return figure
 
 

@@ -54,6 +54,12 @@ def similar_vectors(vectors: Tensor, n_layers: int, seed: int = 0) -> Tensor:
     return (mean + weights @ (layers - mean) / max(1, size - 1) ** 0.5).reshape(vectors.shape)
 
 
+def sample_neurons(n_layers: int, d_mlp: int, n: int, seed: int = 0) -> np.ndarray:
+    """Numbers of `n` neurons of each layer drawn by lot, or of all where a layer has no more: int [n_layers * n], ascending."""
+    drawn = np.random.default_rng(seed).permuted(np.tile(np.arange(d_mlp), (n_layers, 1)), axis=1)[:, :n]
+    return (np.sort(drawn, axis=1) + d_mlp * np.arange(n_layers)[:, None]).ravel()
+
+
 def key_value_cosines(weights: TransformerWeights) -> np.ndarray:
     """Cosine of every neuron's key and value, float64 [n_layers * d_mlp]. Below zero, a neuron takes away some of what it matches."""
     return torch.nn.functional.cosine_similarity(*all_keys_values(weights)).double().numpy()
@@ -161,7 +167,14 @@ def kind_shares(lists: pd.DataFrame) -> pd.Series:
 
 
 def most_alike(
-    table: pd.DataFrame, ids: np.ndarray, d_mlp: int, vocabulary: Vocabulary, rows: int = 2, words: int = 8, level: float = 0.05
+    table: pd.DataFrame,
+    ids: np.ndarray,
+    d_mlp: int,
+    vocabulary: Vocabulary,
+    rows: int = 2,
+    words: int = 8,
+    level: float = 0.05,
+    numbers: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """The most alike lists of each kind, among those that pass.
 
@@ -180,6 +193,8 @@ def most_alike(
         Tokens shown.
     level : float
         Bound of `p_holm` for a list to pass.
+    numbers : int array [neurons], optional
+        Which neurons the lists belong to, where they are not all of the model's.
 
     Returns
     -------
@@ -189,9 +204,10 @@ def most_alike(
     """
     best = table[table["p_holm"] < level].sort_values(["p", "list"]).groupby("kind", sort=False).head(rows)
     half = len(ids) // 2
+    numbers = np.arange(half) if numbers is None else numbers
     frame = pd.DataFrame(
         {
-            "vector": [f"{'KV'[i // half]} {neuron_name(i % half, d_mlp)}" for i in best["list"]],
+            "vector": [f"{'KV'[i // half]} {neuron_name(numbers[i % half], d_mlp)}" for i in best["list"]],
             "shared": [_shared(kind, feature) for kind, feature in zip(best["kind"], best["feature"], strict=True)],
             "tokens": [" ".join(vocabulary.text[ids[i, :words]]) for i in best["list"]],
         }

@@ -42,3 +42,23 @@ def test_survival():
     assert all(word in texts_of(figure) for word in ("GPT-2", "Jaccard index", "share of neurons", "own", "shuffled"))
     first = figure.axes[0].lines[0]
     np.testing.assert_allclose(first.get_ydata(), [1, 2 / 3, 1 / 3])
+
+
+def test_random_lists_stand_beside_chance():
+    table = pd.DataFrame({"shared": ["ending: -go"], "count": 16, "size": 20, "expected": 0.3, "random": 9, "tokens": "mego swego"})
+    figure = plots.counts_against_chance({"GPT-2": table}, {"GPT-2": "blue"})
+    assert "most in a random vector's list" in texts_of(figure)
+    assert 9 in [line.get_xdata()[0] for line in figure.axes[0].lines]
+
+
+def test_a_card_shows_lists_contexts_and_verdict_and_lets_no_markup_through():
+    contexts = pd.DataFrame({"before": ["<b>od "], "word": ["dobrego"], "after": [" dnia"], "strength": [1.234]})
+    cards = plots.NeuronCards([plots.NeuronCard("L0N3", {"the key": ["mego", "swego"]}, contexts, "12 of 12 & more")] * 2)
+    page = cards._repr_html_()
+    assert page.count("<details") == page.count("</details>") == 2
+    assert page.count(" open ") == 1
+    assert "&lt;b&gt;od " in page
+    assert "12 of 12 &amp; more" in page
+    assert '<strong>dobrego</strong></td><td style="text-align:left"> dnia</td><td>1.23' in page
+    assert "mego, swego" in repr(cards)
+    assert "<b>od [dobrego] dnia" in repr(cards)

@@ -119,3 +119,10 @@ def test_similar_vectors_have_each_layers_mean_and_covariance():
         torch.testing.assert_close(torch.cov(own.T), spread, atol=0.1 * float(spread.diagonal().max()), rtol=0)
     assert (drawn - torch.cat(layers)).abs().min(dim=1).values.max() > 0.1
     assert (drawn != neurons.similar_vectors(torch.cat(layers), n_layers=2, seed=2)).any()
+
+
+def test_neurons_are_drawn_from_every_layer():
+    drawn = neurons.sample_neurons(3, 10, 4, seed=0)
+    assert (np.diff(drawn) > 0).all()
+    assert np.bincount(drawn // 10).tolist() == [4, 4, 4]
+    assert neurons.sample_neurons(3, 10, 99).tolist() == list(range(30))
