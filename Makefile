@@ -17,11 +17,12 @@ export TOKENIZERS_PARALLELISM = false
 export PYDEVD_DISABLE_FILE_VALIDATION = 1
 export PYTHONHASHSEED = 0
 
-.PHONY: help install book chapter notebooks test site-test links serve bench train train-small lint lock readme findings clean
+.PHONY: help install book chapter notebooks test coverage site-test links serve bench train train-small lint lock readme findings clean
 
 help:
 	@echo "make book                 build _build/html/index.html"
 	@echo "make test                 pairs, unit, integration and book tests, and every chapter as a notebook"
+	@echo "make coverage             tests of the library with its branch coverage, at least 90%; slower than make test"
 	@echo "make chapter NAME=models  execute one chapter again and build"
 	@echo "make notebooks            book/*.py to book/*.ipynb"
 	@echo "make serve                read the book at http://localhost:8000"
@@ -58,6 +59,10 @@ test: $(READY)
 	  $(PY) -m pytest -q -n $(WORKERS) tests; \
 	else $(PY) -m pytest -q -n $(WORKERS) --nbmake --nbmake-timeout=300 tests book; fi
 
+# The tests that run the library in this process; chapters and built pages would add little. HYPOTHESIS=thorough tries ten times as many examples.
+coverage: $(READY)
+	$(PY) -m pytest -q -n $(WORKERS) --cov --cov-report=term tests/unit tests/integration $(if $(HYPOTHESIS),--hypothesis-profile=$(HYPOTHESIS))
+
 site-test: $(READY)
 	$(PY) -m pytest -q -m site tests/book
 
@@ -89,6 +94,7 @@ lint: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -c "from importlinter.cli import lint_imports_command; lint_imports_command()" --no-cache
+	$(PY) -m mypy
 
 # Writes requirements.lock from what .venv holds: change versions there, then `make lock`.
 lock:
@@ -103,4 +109,4 @@ findings: book
 	$(PY) tools/findings.py write
 
 clean:
-	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage

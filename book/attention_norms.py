@@ -28,7 +28,7 @@ examined = {name: norms.examine(model, paragraphs, SPECIFICATION[name]) for name
 doubled = {name: norms.replace_updates(model, paragraphs[::2], n_places=1, reach=1, scale=2.0) for name, model in loaded.items()}
 print(*(model.label for model in loaded.values()), sep="\n")
 
-# %% mystnb={"figure": {"caption": "Does a large update predict the next one, and does enlarging it enlarge the next one? Circles: coefficient one token back under all controls, in the layer on the axis. Grey bars: where that coefficient lies in 95 % of untrained models. Diamonds: change of the next token's log norm in that layer when the update in the layer below is doubled, per unit of log norm. Lines: intervals that hold for all coefficients of a model, and for all effects of both models, simultaneously. Each model has a scale of its own.", "name": "fig-norms-key"}, "image": {"alt": "Two panels by layer. In GPT-2 the circles lie near one half, the grey bars of untrained models above them near 0.85, and the diamonds near or below zero. In HerBERT the circles lie slightly above the grey bars, and the diamonds at zero."}}
+# %% mystnb={"figure": {"caption": "Does a large update predict the next one, and does enlarging it enlarge the next one? Circles: coefficient one token back under all controls, in the layer on the axis. Grey bars: where that coefficient lies in 95% of untrained models. Diamonds: change of the next token's log norm in that layer when the update in the layer below is doubled, per unit of log norm. Lines: intervals that hold for all coefficients of a model, and for all effects of both models, simultaneously. Each model has a scale of its own.", "name": "fig-norms-key"}, "image": {"alt": "Two panels by layer. In GPT-2 the circles lie near one half, the grey bars of untrained models above them near 0.85, and the diamonds near or below zero. In HerBERT the circles lie slightly above the grey bars, and the diamonds at zero."}}
 n_effects = sum(table["layer"].nunique() for table in doubled.values())
 effects = {name: interventions.elasticity(table, level=1 - 0.05 / n_effects) for name, table in doubled.items()}
 beside = {name: examined[name].beside_effects(effects[name]) for name in NAMES}
@@ -84,7 +84,7 @@ REACH = 12
 changes = {(name, "trained"): norms.replace_updates(model, paragraphs, n_places=1, reach=REACH) for name, model in loaded.items()}
 changes |= {(name, "untrained"): norms.replace_updates(model, paragraphs[::2], n_places=1, reach=REACH) for name, model in fresh.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean absolute change of the log norm of the attention update one layer after the replaced one, by distance from the token whose update was replaced (logarithmic; bands: 95 % intervals over texts). Below zero: tokens before it, which only HerBERT's tokens see.", "name": "fig-norms-causal"}, "image": {"alt": "Two panels of lines by distance, one for each replaced layer. In GPT-2 the lines fall with distance from the replaced token; in HerBERT only that of layer 0 has a peak around it."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean absolute change of the log norm of the attention update one layer after the replaced one, by distance from the token whose update was replaced (logarithmic; bands: 95% intervals over texts). Below zero: tokens before it, which only HerBERT's tokens see.", "name": "fig-norms-causal"}, "image": {"alt": "Two panels of lines by distance, one for each replaced layer. In GPT-2 the lines fall with distance from the replaced token; in HerBERT only that of layer 0 has a peak around it."}}
 by_distance = [interventions.size_by_distance(changes[name, "trained"]).assign(model=name) for name in NAMES]
 plots.change_by_distance(pd.concat(by_distance), NAMES);
 
@@ -146,7 +146,7 @@ report.table(
 # 4. what the tokens are: only outcomes that begin a word (the pieces of one word share its level), and as covariates log frequency in these texts, log rank in the
 #    tokenizer's merges and punctuation, of the outcome's token *and* of the tokens at the lags, for which it also counts whether they continue a word.
 #
-# The jackknife estimates the levels of positions again in each of the fits that leave one text out. Projecting them out once, as is usual, would make the errors 3 % too small in these texts.
+# The jackknife estimates the levels of positions again in each of the fits that leave one text out. Projecting them out once, as is usual, would make the errors 3% too small in these texts.
 
 # %%
 no_levels = replace(norms.ORIGINAL, errors="cluster")
@@ -164,7 +164,7 @@ steps["the same, untrained model"] = {
     n: regression.marked(norms.lagged_regression(m.attention, m.tokens, norms.FULL)) for n, m in untrained.items()
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients of the two tokens before, as controls enter from top to bottom. Filled: p below 0.05 with the controls of its row (top row: uncorrected, 95 % intervals; other rows: corrected by Holm, simultaneous intervals). Bottom row: all controls, a model that learned nothing.", "name": "fig-norms-steps"}, "image": {"alt": "Six rows of two panels with points for each of four layers. In GPT-2 most points are filled and positive in all rows, and highest in the untrained model; in HerBERT coefficients are smaller and close to zero in the untrained model."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients of the two tokens before, as controls enter from top to bottom. Filled: p below 0.05 with the controls of its row (top row: uncorrected, 95% intervals; other rows: corrected by Holm, simultaneous intervals). Bottom row: all controls, a model that learned nothing.", "name": "fig-norms-steps"}, "image": {"alt": "Six rows of two panels with points for each of four layers. In GPT-2 most points are filled and positive in all rows, and highest in the untrained model; in HerBERT coefficients are smaller and close to zero in the untrained model."}}
 plots.coefficient_steps(steps, NAMES);
 
 # %% [markdown]
@@ -180,7 +180,7 @@ plots.coefficient_steps(steps, NAMES);
 rates = calibration.false_positives()
 report.table(
     rates.rename_axis("no past, but").reset_index(),
-    "False positives [%] at a level of 5 %, with 95 % intervals over draws. Original and full: the coefficient one token back by either specification; any of 24: at least"
+    "False positives [%] at a level of 5%, with 95% intervals over draws. Original and full: the coefficient one token back by either specification; any of 24: at least"
     " one of the original's 24; any, Holm: the same, corrected",
     formats={test: lambda share: report.interval(*share, digits=0, scale=100) for test in rates},
 )
@@ -196,7 +196,7 @@ for n_texts in (1, 45):
     print(f"one lag of 0.3, {n_texts} x 95 tokens: {bias.small_sample_bias(0.3, 95, n_texts):+.3f}")
 report.table(
     calibration.remaining_bias().rename_axis("design").reset_index(),
-    "Mean estimate less the truth, 95 tokens a text; 95 % intervals over draws",
+    "Mean estimate less the truth, 95 tokens a text; 95% intervals over draws",
     digits=3,
 )
 
@@ -207,7 +207,7 @@ report.table(
 # fresh weights, and the trained model on texts whose tokens were shuffled (each token keeps its description). Eight draws of each say where a ninth would lie with a
 # probability of 0.95.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients with all controls, with intervals that hold for all layers and neighbours at once. Filled, a star: significant after Holm's correction by clustered and by HAC errors, and farther from zero than in untrained models. Bars: where 95 % of draws of a null are expected. Each model has a scale of its own.", "name": "fig-norms-nulls"}, "image": {"alt": "Panels for one and two tokens back and, in HerBERT, ahead; points of the trained model beside grey bars for untrained models and violet bars for shuffled tokens. In GPT-2 one token back the grey bars stand above the points; in HerBERT they lie around zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients with all controls, with intervals that hold for all layers and neighbours at once. Filled, a star: significant after Holm's correction by clustered and by HAC errors, and farther from zero than in untrained models. Bars: where 95% of draws of a null are expected. Each model has a scale of its own.", "name": "fig-norms-nulls"}, "image": {"alt": "Panels for one and two tokens back and, in HerBERT, ahead; points of the trained model beside grey bars for untrained models and violet bars for shuffled tokens. In GPT-2 one token back the grey bars stand above the points; in HerBERT they lie around zero."}}
 plots.coefficients_against_nulls(pd.concat([examined[name].beside_nulls().assign(model=name) for name in NAMES]), NAMES);
 
 # %%
@@ -232,7 +232,7 @@ starred = pd.concat({title: examined[name].starred() for name, title in NAMES.it
 columns = {"lag": "tokens back", "ordered": "needs order", "exact": "expected size held", "p_exact": "p, Holm"}
 report.table(
     starred.rename(columns=columns),
-    "Starred coefficients with their simultaneous intervals, which hold although these were selected; mean of each null and where 95 % of its draws are expected; whether"
+    "Starred coefficients with their simultaneous intervals, which hold although these were selected; mean of each null and where 95% of its draws are expected; whether"
     " shuffled tokens are exceeded; the coefficient with expected sizes held. Tokens back: −1 is the token after",
     formats={"p, Holm": lambda p: report.p_value(p, bare=True)},
 )
@@ -244,7 +244,7 @@ report.table(
 # {numref}`fig-norms-choices` shows how much the coefficient one token back depends on other choices: other lags, a later first position, all tokens and not only those that begin a word, covariates for the
 # position in place of levels, the feed-forward updates, and random tokens, which are drawn evenly from the vocabulary and have no words.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The coefficient one token back under other choices, with 95 % intervals (not corrected for the number of choices). Random tokens compare with the row of all tokens, since they have no words.", "name": "fig-norms-choices"}, "image": {"alt": "Two panels with a row for each of eight choices and a point for each layer. In GPT-2 the points of most rows lie between 0.3 and 0.7, those of the feed-forward updates between 0 and 0.25; in HerBERT most lie between 0 and 0.15."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The coefficient one token back under other choices, with 95% intervals (not corrected for the number of choices). Random tokens compare with the row of all tokens, since they have no words.", "name": "fig-norms-choices"}, "image": {"alt": "Two panels with a row for each of eight choices and a point for each layer. In GPT-2 the points of most rows lie between 0.3 and 0.7, those of the feed-forward updates between 0 and 0.25; in HerBERT most lie between 0 and 0.15."}}
 choices = [sensitivity.other_choices(loaded[n], measured[n], SPECIFICATION[n]).assign(model=n) for n in NAMES]
 plots.coefficients_by_choice(pd.concat(choices), NAMES);
 
@@ -261,7 +261,7 @@ explained = pd.concat(
     for name, m in by_model.items()
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Variance of log norms explained by the neighbours beyond levels and token identity: points for held-out texts with 95 % intervals over texts, bars for the sample itself. The panels have scales of their own.", "name": "fig-norms-explained"}, "image": {"alt": "Two panels by layer. In GPT-2 crosses of the untrained model stand near the top, circles of the trained model lower; in HerBERT all values are small."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Variance of log norms explained by the neighbours beyond levels and token identity: points for held-out texts with 95% intervals over texts, bars for the sample itself. The panels have scales of their own.", "name": "fig-norms-explained"}, "image": {"alt": "Two panels by layer. In GPT-2 crosses of the untrained model stand near the top, circles of the trained model lower; in HerBERT all values are small."}}
 plots.explained_by_layer(explained, NAMES);
 
 # %% [markdown]

@@ -58,7 +58,7 @@ without |= {
     for name in ids for layer in (0, 1) for term in TERMS
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Rise of the loss when a term is left out of all heads of a layer, with 95 % intervals over sequences: at repeated tokens in the toy, at all tokens in the Polish model, and in both models before training.", "name": "fig-terms-key"}, "image": {"alt": "Eight rows of four points. Position-position in the toy's layer 0 and token-token in its layer 1 cost about four nats, position-position in the Polish model's layer 0 about one; all other points lie near zero, and so do those of untrained models."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Rise of the loss when a term is left out of all heads of a layer, with 95% intervals over sequences: at repeated tokens in the toy, at all tokens in the Polish model, and in both models before training.", "name": "fig-terms-key"}, "image": {"alt": "Eight rows of four points. Position-position in the toy's layer 0 and token-token in its layer 1 cost about four nats, position-position in the Polish model's layer 0 about one; all other points lie near zero, and so do those of untrained models."}}
 rises = statistics.interval_table(without, ["label", "series"])
 plots.intervals(rises, "rise of the loss [nats]", plots.TERM_COLOURS);
 
@@ -69,7 +69,7 @@ plots.intervals(rises, "rise of the loss [nats]", plots.TERM_COLOURS);
 # - **Size is not importance.** In the toy's layer 1, position-position makes up {glue:text}`terms-toy-L1-pp-share` of the variance of scores, and leaving it out
 #   changes the loss by {glue:text}`terms-toy-L1-pp-rise` nats.
 #
-# Square brackets hold 95 % intervals over sequences. L0H3 is head 3 of the first layer; layers and heads count from 0.
+# Square brackets hold 95% intervals over sequences. L0H3 is head 3 of the first layer; layers and heads count from 0.
 #
 # ## Models and sequences
 #
@@ -164,10 +164,10 @@ measured = {key: by_head({where: measure(t) for where, t in terms.items()}) for 
 before = {key: by_head({where: measure(t) for where, t in untrained_terms.items()}) for key, measure in MEASURES.items()}
 null = {key: table.groupby(["model", "layer", "term"], as_index=False)["estimate"].mean() for key, table in before.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of each term in the variance of scores within rows, by head, with 95 % intervals over sequences (most are smaller than the points). Dotted: untrained model, mean over the heads of the layer.", "name": "fig-terms-shares"}, "image": {"alt": "Four panels of points, two layers by two models, eight heads each with one point for each of the four terms, and dotted lines for the untrained models."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of each term in the variance of scores within rows, by head, with 95% intervals over sequences (most are smaller than the points). Dotted: untrained model, mean over the heads of the layer.", "name": "fig-terms-shares"}, "image": {"alt": "Four panels of points, two layers by two models, eight heads each with one point for each of the four terms, and dotted lines for the untrained models."}}
 plots.terms_by_head(measured["share"], null["share"], "share of variance within rows");
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Attention that moves when a term is left out of a head's scores: total variation, mean over rows, with 95 % intervals over sequences. Dotted: untrained model, mean over the heads of the layer.", "name": "fig-terms-moved"}, "image": {"alt": "Four panels of points, two layers by two models, eight heads each with one point for each of the four terms, and dotted lines for the untrained models."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Attention that moves when a term is left out of a head's scores: total variation, mean over rows, with 95% intervals over sequences. Dotted: untrained model, mean over the heads of the layer.", "name": "fig-terms-moved"}, "image": {"alt": "Four panels of points, two layers by two models, eight heads each with one point for each of the four terms, and dotted lines for the untrained models."}}
 plots.terms_by_head(measured["moved"], null["moved"], "attention moved without the term");
 
 # %%
@@ -180,7 +180,7 @@ averages = pd.DataFrame({
     "share of variance": over_heads(measured["share"]), "share, untrained": over_heads(before["share"]),
     "attention moved": over_heads(measured["moved"]), "moved, untrained": over_heads(before["moved"]),
 })
-report.table(averages.reset_index(), "Means over the eight heads of a layer, with 95 % t intervals over heads")
+report.table(averages.reset_index(), "Means over the eight heads of a layer, with 95% t intervals over heads")
 
 # %% [markdown]
 # The untrained models matter here. Before training, a term's size is what the author of the recipe chose: embeddings and positions are drawn with chosen standard deviations, and each side of a term that
@@ -192,7 +192,7 @@ report.table(averages.reset_index(), "Means over the eight heads of a layer, wit
 # the toy at the repeated tokens of each sequence, where context helps, in the Polish model at every token. {numref}`fig-terms-key` leaves a term out of all heads of a layer, {numref}`fig-terms-losses` out of one head at a time.
 # Setting a term to zero also removes its mean (see [below](terms-centring)), so a rise in loss shows that the model relies on the term but does not measure how much of its skill the term makes up; rises do not add up.
 
-# %% mystnb={"figure": {"caption": "Rise of the loss when a term is left out of one head, with 95 % intervals over sequences: at repeated tokens in the toy, at all tokens in the Polish model. The axis is linear up to 0.01 nats and logarithmic beyond.", "name": "fig-terms-losses"}, "image": {"alt": "Four panels of points, two layers by two models, eight heads each with one point for each of the four terms."}}
+# %% mystnb={"figure": {"caption": "Rise of the loss when a term is left out of one head, with 95% intervals over sequences: at repeated tokens in the toy, at all tokens in the Polish model. The axis is linear up to 0.01 nats and logarithmic beyond.", "name": "fig-terms-losses"}, "image": {"alt": "Four panels of points, two layers by two models, eight heads each with one point for each of the four terms."}}
 alone = {
     (name, layer, head, term): changes[name][at, layer, head]
     for name in ids for layer in (0, 1) for head in range(8) for at, term in enumerate(TERMS)
@@ -247,7 +247,7 @@ report.table(summary.reset_index(), "Heads of 8 whose position-position term fav
 #
 # In layer 0 the term is a table over the vocabulary, and the unit is the token type: the mean of the table's diagonal, each row's mean removed, against 999 tables with columns in random order (two-sided p, Holm over the heads of both models).
 # For both layers, {numref}`fig-terms-same` has the contrast in running sequences. Frequent tokens might be favoured whatever the query is, so what other tokens of the sequence get if a query looks for them is subtracted for earlier occurrences.
-# Intervals are t intervals at a level at which all 64 of the figure together miss a true value with a probability of at most 5 %.
+# Intervals are t intervals at a level at which all 64 of the figure together miss a true value with a probability of at most 5%.
 
 # %%
 LEVEL = 1 - 0.05 / 64
@@ -266,7 +266,7 @@ def sameness(given):
 
 same, same_before = sameness(terms), sameness(untrained_terms)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Token-token scores of the query's own place and of earlier places of the same token, less those of the row's other keys; for earlier places, also less a null in which queries look for other tokens. Bars: t intervals over sequences that hold for all points together with 95 %. Dotted: mean over the heads of an untrained model.", "name": "fig-terms-same"}, "image": {"alt": "Four panels of points, two layers by two models, eight heads each with one point for the own place and one for earlier places of the same token."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Token-token scores of the query's own place and of earlier places of the same token, less those of the row's other keys; for earlier places, also less a null in which queries look for other tokens. Bars: t intervals over sequences that hold for all points together with 95%. Dotted: mean over the heads of an untrained model.", "name": "fig-terms-same"}, "image": {"alt": "Four panels of points, two layers by two models, eight heads each with one point for the own place and one for earlier places of the same token."}}
 null_same = same_before.groupby(["model", "layer", "term"], as_index=False)["estimate"].mean()
 plots.terms_by_head(same, null_same, "score above other keys [nats]", colours=dict(zip(same["term"].unique(), plots.CYCLE[2:4], strict=True)));
 
@@ -329,7 +329,7 @@ carries = {report.head_name(0, head): f"{report.head_name(0, head)} ({report.per
 rows = [(carries.get(labels[q], labels[q]), carries.get(labels[k], labels[k]), interval) for (q, k), interval in largest]
 report.table(
     pd.DataFrame(rows, columns=["the query reads", "the key reads", "contrast [nats]"]),
-    "The three pairs of parts that raise induction targets most, chosen on other sequences, with 95 % intervals",
+    "The three pairs of parts that raise induction targets most, chosen on other sequences, with 95% intervals",
     digits=1,
 )
 
@@ -374,7 +374,7 @@ compared = pd.DataFrame({
     measure: {key: statistics.bootstrap_interval(values.numpy()) for key, values in by_reading.items()}
     for measure, by_reading in readings.compare_patterns(patterns).items()
 })
-report.table(compared.rename_axis("reading").reset_index(), "The toy's sixteen heads by reading: means with 95 % intervals over sequences")
+report.table(compared.rename_axis("reading").reset_index(), "The toy's sixteen heads by reading: means with 95% intervals over sequences")
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The toy, mean over heads and sequences. Above: attention on keys that come after the query, by row. Below: sum of the ten by ten crop's rows, which is 1 where all attention of a row lies inside the crop.", "name": "fig-terms-readings"}, "image": {"alt": "Two panels of lines over query positions. Above, attention on the future is highest in the first row and falls for readings that mask with zeros, and is zero for the model; below, rows of the crop sum to less than one for these readings."}}
 lines = {k: plots.CYCLE[i] for i, k in enumerate(("model", "zeros for mask", "both (notebook)"))}

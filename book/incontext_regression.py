@@ -10,7 +10,7 @@
 # - It uses only the first six points: the last three have {glue:text}`ctx-influence-transformer` of the influence on its answer, where an even share would be a third.
 # - Clusters of its attention rows recover the positions of the rows and nothing else: knowing the inputs helps to predict the cluster in {glue:text}`ctx-cluster-gains` of {glue:text}`ctx-cluster-tests` sets of rows.
 #
-# A second model reads what two regressions predict instead of points; it is the subject of {doc}`model_selection`. Square brackets hold 95 % intervals, over prompts unless
+# A second model reads what two regressions predict instead of points; it is the subject of {doc}`model_selection`. Square brackets hold 95% intervals, over prompts unless
 # the text says otherwise. Layers and heads are counted from 0, so that L0H1 is the second head of the first layer.
 
 # %% tags=["hide-cell"]
@@ -68,7 +68,7 @@ errors = {name: incontext.query_errors(estimator, fresh) for name, estimator in 
 slow = incontext.linear_prompts(128, N, D, seed=2)
 errors["lasso(0.01)"] = incontext.query_errors(partial(estimators.lasso, penalty=0.01), slow)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error divided by d against the number of examples (lower is better), with 95 % bootstrap bands over prompts. Least squares is exact from three examples on and leaves the figure.", "name": "fig-ctx-errors"}, "image": {"alt": "Lines falling from one: least squares drops out at three examples; the transformer follows it until two examples and goes down to some hundredths; ridge continues below; three neighbours, averaging and the untrained model stay high."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error divided by d against the number of examples (lower is better), with 95% bootstrap bands over prompts. Least squares is exact from three examples on and leaves the figure.", "name": "fig-ctx-errors"}, "image": {"alt": "Lines falling from one: least squares drops out at three examples; the transformer follows it until two examples and goes down to some hundredths; ridge continues below; three neighbours, averaging and the untrained model stay high."}}
 plots.curves(incontext.error_curves(errors), "squared error / d", floor=1e-3, ceiling=8);
 
 # %% [markdown]
@@ -115,7 +115,7 @@ for setting, drawn in SETTINGS.items():
     found = {name: incontext.query_errors(estimator, drawn) for name, estimator in answerers.items()}
     outside[setting] = {name: values / found["zero"].mean() for name, values in found.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error relative to that of answering zero, out of distribution; 95 % bootstrap bands over prompts. Where least squares is exact its line leaves the panel; with noise it explodes at three examples.", "name": "fig-ctx-ood"}, "image": {"alt": "Four panels of error against examples. The transformer falls as in distribution for skewed covariance and opposite quadrants and stays higher for longer x; with noise it levels off early, while the model trained with noise stays close to the Bayes-optimal ridge."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error relative to that of answering zero, out of distribution; 95% bootstrap bands over prompts. Where least squares is exact its line leaves the panel; with noise it explodes at three examples.", "name": "fig-ctx-ood"}, "image": {"alt": "Four panels of error against examples. The transformer falls as in distribution for skewed covariance and opposite quadrants and stays higher for longer x; with noise it levels off early, while the model trained with noise stays close to the Bayes-optimal ridge."}}
 PANELS = ("x three times as long", "skewed covariance", "opposite quadrant", "noise 0.5")
 curves = {setting: incontext.error_curves(outside[setting]) for setting in PANELS}
 plots.curve_panels(curves, "squared error relative to zero", floor=5e-3, ceiling=5);
@@ -171,7 +171,7 @@ influence = {
 }
 sizes = {name: np.abs(gradient) for name, gradient in influence.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How much each of the nine shown answers moves the last prediction: mean size of the gradient, with 95 % bootstrap bands over prompts.", "name": "fig-ctx-influence"}, "image": {"alt": "Size of the gradient against the place of the shown point: flat for least squares, near zero for the untrained model, and for the transformer high for the first six points and nearly zero for the last three."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How much each of the nine shown answers moves the last prediction: mean size of the gradient, with 95% bootstrap bands over prompts.", "name": "fig-ctx-influence"}, "image": {"alt": "Size of the gradient against the place of the shown point: flat for least squares, near zero for the untrained model, and for the transformer high for the first six points and nearly zero for the last three."}}
 by_point = {name: curve.assign(examples=curve["examples"] + 1) for name, curve in incontext.error_curves(sizes).items()}
 plots.curves(by_point, "size of the gradient", "shown point", log=False, floor=0);
 
@@ -205,7 +205,7 @@ depth = {
     for k in (2, N - 1)
 } | {"weights,\n9 examples": answers.depth(readings(N - 1, least[:, -1]), least[:, -1])}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How much of least squares' answer, and of its weights, can be read at the question by layer: share of variance explained out of fold (1 is all; the lens may fall below 0), 95 % intervals over prompts.", "name": "fig-ctx-depth"}, "image": {"alt": "Three panels. The answer appears between the first and the last layer for lens and probe and never in the untrained model; the weights stay at zero in every layer."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How much of least squares' answer, and of its weights, can be read at the question by layer: share of variance explained out of fold (1 is all; the lens may fall below 0), 95% intervals over prompts.", "name": "fig-ctx-depth"}, "image": {"alt": "Three panels. The answer appears between the first and the last layer for lens and probe and never in the untrained model; the weights stay at zero in every layer."}}
 plots.layer_lines(depth, "variance explained ($R^2$)");
 
 # %% [markdown]
@@ -228,7 +228,7 @@ without = {how: heads.ablation_errors(regressor.model, fresh, LATE, how) for how
 choosing = incontext.linear_prompts(640, N, D, seed=18)  # the head to speak of is chosen here and measured on the prompts above
 key_head = statistics.choose_and_measure(heads.ablation_errors(regressor.model, choosing, LATE), without["mean"])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error / d from six examples on without one head (further right is worse); 95 % bootstrap intervals over prompts.", "name": "fig-ctx-heads"}, "image": {"alt": "Six rows, one for each head, with circles and squares on a logarithmic axis between the error of the whole model and beyond that of the zero predictor; L0H0 lies furthest to the right."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error / d from six examples on without one head (further right is worse); 95% bootstrap intervals over prompts.", "name": "fig-ctx-heads"}, "image": {"alt": "Six rows, one for each head, with circles and squares on a logarithmic axis between the error of the whole model and beyond that of the zero predictor; L0H0 lies furthest to the right."}}
 ablations = pd.concat([heads.by_head(values).assign(group=f"{how} in its place") for how, values in without.items()])
 whole = float(errors["transformer"][:, LATE].mean())
 plots.forest(ablations, "squared error / d", {"whole model": whole, "zero predictor": 1.0}, log=True);

@@ -44,7 +44,7 @@ patterns = {
 scores = {key: [induction.probe_scores(p, draw) for p, draw in zip(found, draws[key[0]], strict=True)] for key, found in patterns.items()}
 best = {key: induction.best_heads(*found) for key, found in scores.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Scores of the best previous-token head and of the best induction head of each model, on sequences in which a random block comes twice. A perfect head scores 1. Heads are chosen on one draw of sequences and measured on another; 95 % intervals over sequences, most of them smaller than the points.", "name": "fig-induction-key"}, "image": {"alt": "Six rows of two points. The toy's two heads score far above all others, near one. The best previous-token heads of the two Polish models score less than one half, and their best induction heads almost zero, as the heads of untrained models do."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Scores of the best previous-token head and of the best induction head of each model, on sequences in which a random block comes twice. A perfect head scores 1. Heads are chosen on one draw of sequences and measured on another; 95% intervals over sequences, most of them smaller than the points.", "name": "fig-induction-key"}, "image": {"alt": "Six rows of two points. The toy's two heads score far above all others, near one. The best previous-token heads of the two Polish models score less than one half, and their best induction heads almost zero, as the heads of untrained models do."}}
 KINDS = {"previous token": ORANGE, "induction": BLUE}
 rows = [
     (name if state == "trained" else f"{name}, untrained", kind, *best[name, state][kind].interval)
@@ -60,7 +60,7 @@ plots.intervals(pd.DataFrame(rows, columns=["label", "series", *statistics.Inter
 # - **The Polish models have no induction head.** By the toy's rule GPT-2 has {glue:text}`ind-gpt2-count` and minigpt-polish {glue:text}`ind-mini-count`, and the order of repeated words does not help
 #   them: it lowers GPT-2's loss by {glue:text}`ind-gpt2-order` nats.
 #
-# Square brackets hold 95 % intervals over sequences. L0H3 is head 3 of the first layer; layers and heads count from 0.
+# Square brackets hold 95% intervals over sequences. L0H3 is head 3 of the first layer; layers and heads count from 0.
 #
 # ## What an induction head is
 #
@@ -137,7 +137,7 @@ plots.intervals(control, "induction score, 0 to 1", {"fixed period": GREY, "rand
 # In the first occurrence of the block nothing can be predicted: symbols are uniform, and no model does better on average than
 # $\ln 31$. In the second occurrence everything but the first symbol can be.
 
-# %% mystnb={"figure": {"caption": "Loss along the block in its first and second occurrence; the symbol at place 0 cannot be predicted and is left out. Bands are 95 % intervals over sequences.", "name": "fig-induction-loss"}, "image": {"alt": "Loss against the place in the block: the first occurrence stays high, the second falls in the toy; both lines of the untrained model stay high."}}
+# %% mystnb={"figure": {"caption": "Loss along the block in its first and second occurrence; the symbol at place 0 cannot be predicted and is left out. Bands are 95% intervals over sequences.", "name": "fig-induction-loss"}, "image": {"alt": "Loss against the place in the block: the first occurrence stays high, the second falls in the toy; both lines of the untrained model stay high."}}
 losses = {"toy": induction.block_losses(toy, probe), "untrained": induction.block_losses(fresh, probe)}
 SERIES = {"toy, first": ORANGE, "toy, second": BLUE, "untrained, first": "#b07aa8", "untrained, second": GREY}
 by_place = {
@@ -211,7 +211,7 @@ plots.labelled_points(copies, "copying", "induction", "copying score, −1 to 1"
 # react in two ways: its patterns are computed anew, or they are frozen to those of the whole model, so that only its values change. A head that works *through another head's pattern*, as
 # the previous-token head should, does damage in the first way and none in the second.
 
-# %% mystnb={"figure": {"caption": "What ablating each head adds to the loss where the block comes again, with 95 % intervals over sequences. Above 0 the head helps.", "name": "fig-induction-ablation"}, "image": {"alt": "Sixteen rows of points, one row a head, in two colours. The previous-token head adds much when patterns are recomputed and nothing when they are frozen; most other heads lie around zero."}}
+# %% mystnb={"figure": {"caption": "What ablating each head adds to the loss where the block comes again, with 95% intervals over sequences. Above 0 the head helps.", "name": "fig-induction-ablation"}, "image": {"alt": "Sixteen rows of points, one row a head, in two colours. The previous-token head adds much when patterns are recomputed and nothing when they are frozen; most other heads lie around zero."}}
 WAYS = {"patterns recomputed": BLUE, "patterns frozen": ORANGE}
 effects = {way: induction.loss_without_each(toy, probe, frozen=way == "patterns frozen") for way in WAYS}
 by_head = {(report.head_name(*head), way): effect[head] for way, effect in effects.items() for head in np.ndindex(effect.shape[:2])}
@@ -229,7 +229,7 @@ removed = pd.DataFrame({
     for way in WAYS
 })
 removed.insert(0, "heads", [len(heads) for heads in sets.values()])
-report.table(removed.rename_axis("without").reset_index(), "Added loss [nats a token] where the block comes again, with 95 % intervals over sequences")
+report.table(removed.rename_axis("without").reset_index(), "Added loss [nats a token] where the block comes again, with 95% intervals over sequences")
 
 # %% [markdown]
 # Without the shift heads the loss rises about as much as without the induction heads, but only if the patterns of layer 1 may react: the shift heads decide where layer 1 looks. The other heads of either layer matter little.
@@ -244,7 +244,7 @@ report.table(removed.rename_axis("without").reset_index(), "Added loss [nats a t
 paths = {name: circuits.virtual_heads(model, probe.ids, probe.predictable[:, :-1]) for name, model in (("toy", toy), ("untrained", fresh))}
 sums = {name: table.groupby(["kind", "sequence"])[["share", "target"]].sum() for name, table in paths.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the logits' variance by kind of path, where the block comes again, with 95 % intervals over sequences.", "name": "fig-induction-paths"}, "image": {"alt": "Rows for direct path, heads of layer 0, heads of layer 1 and virtual heads, a point for the toy and one for the untrained model in each."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the logits' variance by kind of path, where the block comes again, with 95% intervals over sequences.", "name": "fig-induction-paths"}, "image": {"alt": "Rows for direct path, heads of layer 0, heads of layer 1 and virtual heads, a point for the toy and one for the untrained model in each."}}
 KIND = {"direct": "embedding alone", "layer 0": "heads of layer 0", "layer 1": "heads of layer 1", "virtual": "virtual heads"}
 share = {(label, name): found.loc[kind, "share"] for kind, label in KIND.items() for name, found in sums.items()}
 plots.intervals(statistics.interval_table(share, ["label", "series"]), "share of the logits' variance", {"toy": BLUE, "untrained": GREY});
@@ -256,7 +256,7 @@ given[f"{report.head_name(1, second)} reading the embedding"] = paths["toy"].que
 given[f"{report.head_name(1, second)} reading {report.head_name(0, first)}"] = paths["toy"].query("first == @first and second == @second")["target"]
 report.table(
     pd.DataFrame({"logit of the right symbol": {label: statistics.bootstrap_interval(values) for label, values in given.items()}}).rename_axis("path").reset_index(),
-    "What paths of the toy add to the centred logit of the right symbol, with 95 % intervals over sequences; last row: the circuit's own virtual head",
+    "What paths of the toy add to the centred logit of the right symbol, with 95% intervals over sequences; last row: the circuit's own virtual head",
 )
 
 # %% [markdown]
@@ -317,7 +317,7 @@ report.table(
 # **Does order help?** The loss may fall in the second occurrence because the *words* are there again, in whatever order. So the second occurrence is also shuffled. What
 # the words bring is the fall from the first occurrence to the shuffled one; what their order brings, for which a model needs induction, is the fall from the shuffled to the faithful one.
 
-# %% mystnb={"figure": {"caption": "How much lower the loss is where a block comes again, with 95 % intervals over sequences: because its words are there again (second occurrence shuffled), and on top because of their order.", "name": "fig-induction-order"}, "image": {"alt": "Rows of two points for GPT-2 and minigpt-polish, each trained and untrained, with intervals around zero."}}
+# %% mystnb={"figure": {"caption": "How much lower the loss is where a block comes again, with 95% intervals over sequences: because its words are there again (second occurrence shuffled), and on top because of their order.", "name": "fig-induction-order"}, "image": {"alt": "Rows of two points for GPT-2 and minigpt-polish, each trained and untrained, with intervals around zero."}}
 gains = {name: induction.repetition_gains(model, draws[name][1]) for name, model in trained.items()}
 gains |= {f"{name}, untrained": induction.repetition_gains(model, draws[name][1]) for name, model in untrained.items()}
 samples = {(label, kind): values for label, found in gains.items() if not label.startswith("toy") for kind, values in found.items()}
@@ -359,7 +359,7 @@ excess.insert(3, "chosen head", [report.head_name(*place) for place in zip(exces
 report.table(
     excess.rename(columns={"significant": "heads, p < 0.05", "heads": "of"}),
     "Attention to the token after an earlier occurrence less that to keys around it. The head with the largest excess in one half of the sequences or paragraphs, its"
-    " excess in the other half with a 95 % interval, and the number of heads with an excess in both halves together (one-sided Wilcoxon signed-rank tests, Holm's"
+    " excess in the other half with a 95% interval, and the number of heads with an excess in both halves together (one-sided Wilcoxon signed-rank tests, Holm's"
     " correction over all heads of all rows)",
     digits=4,
 )

@@ -10,7 +10,7 @@
 # - This pays off: its squared error is lower than that of the choice by {glue:text}`ctx-few-under-hard`.
 # - This holds where the regressions were fitted to 6 points. With 21 points, as in the original notebook, they say nearly the same and the strategy hardly matters: the posterior mean is again the nearest strategy, but at {glue:text}`ctx-21-to-mean`, and all errors lie between {glue:text}`ctx-21-errors`.
 #
-# The model is of the same kind as the one in {doc}`incontext_regression`. Square brackets hold 95 % intervals over prompts.
+# The model is of the same kind as the one in {doc}`incontext_regression`. Square brackets hold 95% intervals over prompts.
 
 # %% tags=["hide-cell"]
 import numpy as np
@@ -58,7 +58,7 @@ comparisons = {
 #
 # Errors alone do not tell strategies apart, but the distance between the model's answers and those of each strategy does.
 
-# %% mystnb={"figure": {"caption": "Mean squared distance between the transformer's answers and those of each strategy (further left is more alike), in units of the distance between the two ridge regressions; 95 % bootstrap intervals over prompts.", "name": "fig-ctx-alike"}, "image": {"alt": "Six rows of strategies. With 6 points fitted, posterior mean and then stacking lie far to the left of the others; with 21 points fitted all lie around one, the posterior mean furthest to the left."}}
+# %% mystnb={"figure": {"caption": "Mean squared distance between the transformer's answers and those of each strategy (further left is more alike), in units of the distance between the two ridge regressions; 95% bootstrap intervals over prompts.", "name": "fig-ctx-alike"}, "image": {"alt": "Six rows of strategies. With 6 points fitted, posterior mean and then stacking lie far to the left of the others; with 21 points fitted all lie around one, the posterior mean furthest to the left."}}
 alike = {title: comparison.likeness() for title, comparison in comparisons.items()}
 plots.forest(pd.concat([table.assign(group=title) for title, table in alike.items()]), "squared distance, relative to that between the ridges", log=True);
 
@@ -79,7 +79,7 @@ report.table(errors, "Mean squared error after the first point, and paired diffe
 #
 # Points that were measured tell which noise made the prompt, and how the two predictions are best combined. The lead of the model over ridge(0.1) grows with them, as that of the posterior mean does ({numref}`fig-ctx-selection`).
 
-# %% mystnb={"figure": {"caption": "Squared error minus that of ridge(0.1) on the same prompts, 6 points fitted, by the number of measured points (below zero is better); means over prompts with 95 % bootstrap bands.", "name": "fig-ctx-selection"}, "image": {"alt": "Lines against up to twenty measured points; those of the transformer, the posterior mean and stacking fall well below those of hard choice and averaging."}}
+# %% mystnb={"figure": {"caption": "Squared error minus that of ridge(0.1) on the same prompts, 6 points fitted, by the number of measured points (below zero is better); means over prompts with 95% bootstrap bands.", "name": "fig-ctx-selection"}, "image": {"alt": "Lines against up to twenty measured points; those of the transformer, the posterior mean and stacking fall well below those of hard choice and averaging."}}
 squared = comparisons[SIX].squared_errors()
 leads = {name: values - squared["ridge(0.1)"] for name, values in squared.items() if name != "ridge(0.1)"}
 plots.curves(incontext.error_curves(leads), "difference of squared errors", xlabel="points measured before", log=False);
@@ -110,7 +110,7 @@ report.table(example, f"One prompt, made with alpha {one.prompts.alphas[place]:.
 # %%
 switch = strategies.weights_by_odds(few.model, learned[SIX], n_prompts=1000, seed=14, n_measured=5)
 
-# %% mystnb={"figure": {"caption": "Weight on ridge(0.8) against the log odds of its alpha after five points: ratios of mean gradients in bins of the odds, with 95 % bootstrap bands over prompts.", "name": "fig-ctx-switch"}, "image": {"alt": "Four lines over log odds from minus eight to eight: a step, a logistic curve, and those of the transformer and of stacking."}}
+# %% mystnb={"figure": {"caption": "Weight on ridge(0.8) against the log odds of its alpha after five points: ratios of mean gradients in bins of the odds, with 95% bootstrap bands over prompts.", "name": "fig-ctx-switch"}, "image": {"alt": "Four lines over log odds from minus eight to eight: a step, a logistic curve, and those of the transformer and of stacking."}}
 plots.weights_by_odds(switch);
 
 # %% [markdown]

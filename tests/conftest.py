@@ -18,6 +18,8 @@ sys.path.insert(0, str(ROOT / "tools"))  # tools/ holds scripts, not a package
 
 import pytest  # noqa: E402
 
+import tests.support.examples  # noqa: E402, F401  (registers the profile before it is chosen)
+
 
 @pytest.fixture(scope="session")
 def root() -> Path:

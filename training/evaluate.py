@@ -35,7 +35,7 @@ def heldout_sources(folder):
 
 
 def bootstrap_ratio(numerators, denominators, seed=0, draws=2000):
-    """Mean and 95 % interval of a ratio of sums over windows resampled with replacement."""
+    """Mean and 95% interval of a ratio of sums over windows resampled with replacement."""
     a, b = np.asarray(numerators, float), np.asarray(denominators, float)
     rows = np.random.default_rng(seed).integers(len(a), size=(draws, len(a)))
     low, high = np.quantile(a[rows].sum(1) / b[rows].sum(1), [0.025, 0.975])

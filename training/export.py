@@ -59,8 +59,8 @@ def evaluate(name, model, tokenizer, folder, seed):
 
 
 def interval(figure, scale=1.0, digits=3):
-    """'mean (95 % interval low to high)' of a bootstrapped figure."""
-    return "{:.{d}f} (95 % interval {:.{d}f} to {:.{d}f})".format(*(scale * figure[k] for k in ("mean", "low", "high")), d=digits)
+    """'mean (95% interval low to high)' of a bootstrapped figure."""
+    return "{:.{d}f} (95% interval {:.{d}f} to {:.{d}f})".format(*(scale * figure[k] for k in ("mean", "low", "high")), d=digits)
 
 
 def card(name, model, figures, run):

@@ -30,13 +30,13 @@ N_TEST, N_COMPONENTS = 10_000, 4000
 
 
 def interval(values):
-    """Mean and 95 % interval over prompts."""
+    """Mean and 95% interval over prompts."""
     found = bootstrap_interval(np.asarray(values, dtype=float))
     return {"mean": found.estimate, "low": found.low, "high": found.high}
 
 
 def difference(a, b):
-    """Mean of a - b over the same prompts, and its 95 % interval."""
+    """Mean of a - b over the same prompts, and its 95% interval."""
     found = difference_interval(np.asarray(a, dtype=float), np.asarray(b, dtype=float), paired=True)
     return {"mean": found.estimate, "low": found.low, "high": found.high}
 
@@ -127,8 +127,8 @@ def restore(task, folder):
 
 
 def shown(figure, digits=4):
-    """'mean (95 % interval low to high)'."""
-    return "{:.{d}f} (95 % interval {:.{d}f} to {:.{d}f})".format(*(figure[k] for k in ("mean", "low", "high")), d=digits)
+    """'mean (95% interval low to high)'."""
+    return "{:.{d}f} (95% interval {:.{d}f} to {:.{d}f})".format(*(figure[k] for k in ("mean", "low", "high")), d=digits)
 
 
 def rows_of(task, figures):

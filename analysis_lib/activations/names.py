@@ -62,7 +62,7 @@ def named(model: nn.Module, **inputs: Any) -> dict[str, Tensor]:
     names = [name for name in NAMES if getattr(places, name)]
     with recording(model, names) as record, torch.no_grad():
         model(**inputs)
-    found = {}
+    found: dict[str, Tensor] = {}
     for layer in range(places.n_layers):
         block = {"hook_resid_pre": record["states", layer]} | {NAMES[name]: record[name, layer] for name in names}
         block["hook_resid_post"] = record["states", layer + 1]

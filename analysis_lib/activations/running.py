@@ -65,6 +65,13 @@ class Activations:
             raise KeyError(f"label is {label!r}; expected one of {', '.join(self.layers)}")
         return self._kept()[self.layers.index(str(label))]
 
+    def output(self, name: str) -> Any:
+        """`states`, `patterns`, `attention`, `mlp` or `mlp_hidden`; ValueError where the run was made without it."""
+        found = getattr(self, name)
+        if found is None:
+            raise ValueError(f"{name}: expected a run that kept it, found one that did not")
+        return found
+
     def words(self) -> tuple[np.ndarray, pd.DataFrame]:
         """Words: the mean over each word's tokens, and what they are.
 
@@ -146,7 +153,12 @@ def run(
 
 
 def run_ids(
-    loaded: LoadedModel, sequences: Sequence[Sequence[int]], *, batch_size: int = 64, outputs: Sequence[str] = (), states: bool = True
+    loaded: LoadedModel,
+    sequences: Sequence[Sequence[int]] | np.ndarray,
+    *,
+    batch_size: int = 64,
+    outputs: Sequence[str] = (),
+    states: bool = True,
 ) -> Activations:
     """Run a model on sequences of token ids, as they are: no text, no special tokens added.
 

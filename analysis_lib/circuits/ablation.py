@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from analysis_lib import activations
-from analysis_lib.activations.interventions import edited, frozen_patterns, put, zero
+from analysis_lib.activations.interventions import Change, edited, frozen_patterns, put, zero
 from analysis_lib.models import LoadedModel, is_causal
 
 Heads = Sequence[tuple[int, int]]
@@ -90,9 +90,10 @@ def ablated_losses(
         if tuple(means.shape) != expected:
             raise ValueError(f"means: expected [layer, head, d_head] {expected}, found {tuple(means.shape)}")
 
-    changes = {
-        ("heads", layer): zero(chosen) if kind == "zero" else put(means[layer, chosen], heads=chosen) for layer, chosen in by_layer.items()
-    }
+    def change(layer: int, chosen: list[int]) -> Change:
+        return zero(chosen) if kind == "zero" or means is None else put(means[layer, chosen], heads=chosen)
+
+    changes = {("heads", layer): change(layer, chosen) for layer, chosen in by_layer.items()}
     losses = []
     with torch.no_grad():
         for batch in ids.split(batch_size):

@@ -74,7 +74,7 @@ class BlockLosses(NamedTuple):
 
 def probe_patterns(loaded: LoadedModel, probe: RepeatedTokens) -> list[np.ndarray]:
     """The model's patterns on a probe, one array [layer, head, query, key] for each sequence."""
-    return activations.run_ids(loaded, probe.ids, outputs=["patterns"]).patterns
+    return activations.run_ids(loaded, probe.ids, outputs=["patterns"]).output("patterns")
 
 
 def probe_scores(patterns: Patterns, probe: RepeatedTokens) -> dict[str, np.ndarray]:

@@ -15,6 +15,7 @@ Learning and Induction Heads* (arXiv 2209.11895), whose prefix-matching score is
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -71,9 +72,9 @@ def induction_excess(patterns: Patterns, ids: Ids, per_sequence: bool = False, r
     token.
     """
     patterns = checked_patterns(patterns)
-    ids = checked_ids(ids, patterns)
-    targets = [induction_targets(x) for x in ids]
-    nearby = [nearby_weights(t, width, exclude=duplicate_targets(x)) for t, x in zip(targets, ids, strict=True)]
+    sequences = checked_ids(ids, patterns)
+    targets = [induction_targets(x) for x in sequences]
+    nearby = [nearby_weights(t, width, exclude=duplicate_targets(x)) for t, x in zip(targets, sequences, strict=True)]
     kept = [t & near.any(axis=-1, keepdims=True) for t, near in zip(targets, nearby, strict=True)]
     return attention_to(patterns, kept, per_sequence, rows) - attention_to(patterns, nearby, per_sequence, rows)
 
@@ -137,13 +138,13 @@ def attention_to(patterns: Patterns, targets: Sequence[np.ndarray], per_sequence
     return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 
 
-def duplicate_targets(ids: Sequence[int]) -> np.ndarray:
+def duplicate_targets(ids: Sequence[int] | np.ndarray) -> np.ndarray:
     """Earlier occurrences of each token, bool [query, key]."""
-    ids = np.asarray(ids)
-    return np.tril(ids[:, None] == ids[None], k=-1)
+    tokens = np.asarray(ids)
+    return np.tril(tokens[:, None] == tokens[None], k=-1)
 
 
-def induction_targets(ids: Sequence[int]) -> np.ndarray:
+def induction_targets(ids: Sequence[int] | np.ndarray) -> np.ndarray:
     """What came after earlier occurrences of each token, bool [query, key]."""
     repeated = duplicate_targets(ids)
     return np.hstack([np.zeros((len(repeated), 1), dtype=bool), repeated[:, :-1]])
@@ -205,10 +206,10 @@ def checked_patterns(patterns: Patterns) -> list[np.ndarray]:
 
 def checked_ids(ids: Ids, patterns: list[np.ndarray]) -> list[np.ndarray]:
     """Ids as one array a pattern; raises ValueError where numbers or lengths differ."""
-    ids = [ids] if np.ndim(ids[0] if len(ids) else ids) == 0 else ids
-    if len(ids) != len(patterns):
-        raise ValueError(f"ids: expected one sequence for each of {len(patterns)} patterns, found {len(ids)}")
-    for index, (sequence, pattern) in enumerate(zip(ids, patterns, strict=True)):
+    sequences: Sequence[Any] | np.ndarray = [ids] if np.ndim(ids[0] if len(ids) else ids) == 0 else ids
+    if len(sequences) != len(patterns):
+        raise ValueError(f"ids: expected one sequence for each of {len(patterns)} patterns, found {len(sequences)}")
+    for index, (sequence, pattern) in enumerate(zip(sequences, patterns, strict=True)):
         if len(sequence) != pattern.shape[-1]:
             raise ValueError(f"ids[{index}]: expected {pattern.shape[-1]} tokens, as its pattern has, found {len(sequence)}")
-    return [np.asarray(sequence) for sequence in ids]
+    return [np.asarray(sequence) for sequence in sequences]

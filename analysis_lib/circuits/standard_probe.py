@@ -35,7 +35,8 @@ def standard_probe(loaded: LoadedModel, n_sequences: int = 48, seed: int = 0) ->
         A model with too few tokens to draw from.
     """
     if loaded.tokenizer is None:
-        start, pool = 0, np.arange(1, loaded.model.config.vocab_size)
+        start: int | None = 0
+        pool = np.arange(1, loaded.model.config.vocab_size)
     else:
         tokenizer = loaded.tokenizer
         found = (tokenizer.cls_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id)
@@ -43,7 +44,7 @@ def standard_probe(loaded: LoadedModel, n_sequences: int = 48, seed: int = 0) ->
         pool = np.flatnonzero(loaded.vocabulary.keep(words=True, whole_words=True, min_length=3))[:FREQUENT]
     if len(pool) < 2:
         raise ValueError(f"loaded: expected a model with two tokens or more to draw from, found {len(pool)} in {loaded.name}")
-    return repeated_random_tokens(pool, n_sequences, BLOCK, GAPS, start=start, distinct=len(pool) > DISTINCT, seed=seed)
+    return repeated_random_tokens(pool.tolist(), n_sequences, BLOCK, GAPS, start=start, distinct=len(pool) > DISTINCT, seed=seed)
 
 
 def model_head_scores(loaded: LoadedModel, kind: str = "induction", n_sequences: int = 48, seed: int = 0) -> np.ndarray:

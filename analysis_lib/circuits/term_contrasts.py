@@ -66,7 +66,7 @@ def mean_by_distance(values: Tensor, reach: int = 12) -> Tensor:
 
 def position_scores(weights: TransformerWeights, length: int) -> Tensor:
     """Position-position scores of all pairs of the first positions, later keys too: [layer, head, query, key], scaled."""
-    positions = weights.W_pos[:length]
+    positions = weights.part("W_pos")[:length]
     scale = torch.as_tensor(weights.attention_scale)[:, None, None, None]
     return torch.einsum("qd,lhdc,lhec,ke->lhqk", positions, weights.W_Q, weights.W_K, positions) * scale
 

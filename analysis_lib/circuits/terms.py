@@ -279,7 +279,7 @@ def _read_parts(weights: TransformerWeights, ids: Tensor, layer: int, split: boo
     parts = _stream_parts(weights, ids, layer)
     if not split:
         parts = {"token": sum(parts.values())}
-    read = torch.stack([*parts.values(), weights.W_pos[: ids.shape[1]].expand(len(ids), -1, -1)])
+    read = torch.stack([*parts.values(), weights.part("W_pos")[: ids.shape[1]].expand(len(ids), -1, -1)])
     if centre:
         means = read[:-1].mean(dim=(1, 2), keepdim=True)
         read = torch.cat([read[:-1] - means, read[-1:] + means.sum(0)])
@@ -297,7 +297,7 @@ def _stream_parts(weights: TransformerWeights, ids: Tensor, layer: int) -> dict[
 
 def _reads(weights: TransformerWeights, layer: int, stream: Tensor, leave_out: LeaveOut | None = None) -> Tensor:
     """Pattern-weighted values [batch, head, token, d_head] of a layer, with a term left out of its scores if one is named."""
-    positions = weights.W_pos[: stream.shape[1]]
+    positions = weights.part("W_pos")[: stream.shape[1]]
     placed = (stream + positions)[:, None]
     scores = _scaled(weights, layer, placed @ weights.W_Q[layer], placed @ weights.W_K[layer])
     if leave_out is not None:
@@ -354,7 +354,7 @@ def _checked_ids(weights: TransformerWeights, ids: Tensor) -> Tensor:
     ids = torch.as_tensor(ids)
     if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
         raise ValueError(f"ids: expected whole numbers, found {ids.dtype}")
-    longest = len(weights.W_pos)
+    longest = len(weights.part("W_pos"))
     if ids.ndim != 2 or not len(ids) or not 2 <= ids.shape[1] <= longest:
         raise ValueError(f"ids: expected [batch, 2 to {longest} tokens], found {tuple(ids.shape)}")
     if ids.min() < 0 or ids.max() >= weights.d_vocab:

@@ -25,7 +25,7 @@ def checked_states(states: ArrayLike, zero_ok: bool = False) -> np.ndarray:
     return states
 
 
-def checked_labels(states: np.ndarray, **labels: ArrayLike) -> list[np.ndarray]:
+def checked_labels(states: ArrayLike, **labels: ArrayLike) -> list[np.ndarray]:
     """Label arrays, each with one label a vector."""
     arrays = {name: np.asarray(values) for name, values in labels.items()}
     for name, values in arrays.items():

@@ -40,7 +40,7 @@ class SenseTest:
 
     @property
     def chance(self) -> Profile:
-        """Mean under permuted senses by layer, with the range that holds 95 % of the permutations."""
+        """Mean under permuted senses by layer, with the range that holds 95% of the permutations."""
         return Profile(self.null.mean(axis=0), self.null)
 
     @property

@@ -49,7 +49,7 @@ class Clusters:
     @property
     def count(self) -> int:
         """The number of clusters chosen."""
-        return max(self.silhouettes, key=self.silhouettes.get)
+        return max(self.silhouettes, key=self.silhouettes.__getitem__)
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def cluster_rows(rows: ArrayLike, counts: Sequence[int] = COUNTS, seed: int = 0)
     found = {count: KMeans(count, n_init=3, random_state=seed).fit(rows).labels_ for count in fitting}
     distances = squareform(pdist(rows))
     silhouettes = {count: float(silhouette_score(distances, labels, metric="precomputed")) for count, labels in found.items()}
-    return Clusters(_in_order(found[max(silhouettes, key=silhouettes.get)]), silhouettes)
+    return Clusters(_in_order(found[max(silhouettes, key=silhouettes.__getitem__)]), silhouettes)
 
 
 def cut_accuracy(labels: ArrayLike, positions: ArrayLike) -> float:

@@ -12,11 +12,12 @@ Sources: Garg et al. 2022 (arXiv 2208.01066), section 3 and appendix B; berkott/
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-Seed = int | torch.Generator
+Seed: TypeAlias = int | torch.Generator
 
 ALPHAS = (0.1, 0.8)
 NOISE_PER_ALPHA = 0.8

@@ -51,7 +51,7 @@ def continue_text(
     """
     if not getattr(loaded.model, "can_generate", lambda: False)():
         raise ValueError(f"loaded: expected a causal language model, found {type(loaded.model).__name__}")
-    ids = loaded.tokenizer(prompt, return_tensors="pt", verbose=False)["input_ids"].to(loaded.model.device)
+    ids = loaded.reader(prompt, return_tensors="pt", verbose=False)["input_ids"].to(loaded.model.device)
     room = loaded.model.config.max_position_embeddings - new_tokens
     if not 1 <= ids.shape[1] <= room:
         raise ValueError(f"prompt: expected 1 to {room} tokens, found {ids.shape[1]}")
@@ -65,9 +65,9 @@ def continue_text(
             top_k=top_k,
             num_return_sequences=n_samples,
             max_new_tokens=new_tokens,
-            pad_token_id=loaded.tokenizer.eos_token_id,
+            pad_token_id=loaded.reader.eos_token_id,
         )
-    texts = loaded.tokenizer.batch_decode(written[:, ids.shape[1] :], skip_special_tokens=True)
+    texts = loaded.reader.batch_decode(written[:, ids.shape[1] :], skip_special_tokens=True)
     return [text.replace("\N{REPLACEMENT CHARACTER}", "") for text in texts]
 
 
@@ -94,11 +94,11 @@ def fill_in(loaded: LoadedModel, text: str, k: int = 5) -> list[tuple[str, float
     ValueError
         A text without exactly one mask.
     """
-    mask = loaded.tokenizer.mask_token
+    mask = loaded.reader.mask_token
     if mask is None or text.count(mask) != 1:
         raise ValueError(f"text: expected {mask or 'a mask token'} once, found {text!r}")
-    encoded = loaded.tokenizer(text, return_tensors="pt", verbose=False).to(loaded.model.device)
-    place = (encoded["input_ids"][0] == loaded.tokenizer.mask_token_id).nonzero().item()
+    encoded = loaded.reader(text, return_tensors="pt", verbose=False).to(loaded.model.device)
+    place = (encoded["input_ids"][0] == loaded.reader.mask_token_id).nonzero().item()
     with torch.inference_mode():
         logits = loaded.model(**{key: encoded[key] for key in ("input_ids", "attention_mask")}).logits[0, place]
     best = logits.softmax(dim=-1).topk(k)
@@ -122,5 +122,5 @@ def known_share(texts: Iterable[str]) -> np.ndarray:
     words = [WORD.findall(text)[1:-1] for text in texts]
     # A capital letter at the beginning of a sentence says nothing about the word.
     flat = [form for text in words for word in text for form in (word, word.lower())]
-    known = iter(Lexicon.from_forms(flat).known.reshape(-1, 2).any(axis=1) if flat else [])
+    known = (any(cases) for cases in np.reshape(Lexicon.from_forms(flat).known, (-1, 2))) if flat else iter(())
     return np.array([np.mean([next(known) for _ in text]) if text else np.nan for text in words])

@@ -137,7 +137,7 @@ def _commit(repository: str, revision: str) -> _Commit:
     except Exception as error:
         return _cached_commit(repository, revision, error)
     files = {file.rfilename: file.lfs.sha256 if file.lfs else file.blob_id for file in info.siblings or ()}
-    return _Commit(repository, revision, info.sha, files, online=True)
+    return _Commit(repository, revision, info.sha or revision, files, online=True)
 
 
 def _cached_commit(repository: str, revision: str, cause: Exception) -> _Commit:
@@ -163,8 +163,8 @@ def _conversion(commit: _Commit) -> _Commit | None:
         kept = record.read_text(encoding="utf-8") if record.is_file() else ""
         return _commit(commit.repository, kept) if kept else None
     try:
-        kind = {"author": BOT, "discussion_type": "pull_request", "discussion_status": "open"}
-        requests = list(HfApi().get_repo_discussions(commit.repository, **kind))
+        asked = HfApi().get_repo_discussions(commit.repository, author=BOT, discussion_type="pull_request", discussion_status="open")
+        requests = list(asked)
     except HfHubHTTPError:  # discussions can be switched off
         return None
     except Exception as error:
@@ -245,7 +245,10 @@ def _download(commit: _Commit, names: Sequence[str]) -> Path:
     finally:
         _keep_revision(commit)
         _sweep(commit)
-    return commit.cached(names[0]).parent
+    first = commit.cached(names[0])
+    if first is None:
+        raise HubError(f"{commit.place}: expected {names[0]} in the cache after the download, found none")
+    return first.parent
 
 
 def _check(commit: _Commit, names: Sequence[str]) -> None:

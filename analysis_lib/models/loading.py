@@ -87,6 +87,13 @@ class LoadedModel:
         return f"{self.name} ({self.source} {self.identifier}, revision {self.revision[:12]}{bare})"
 
     @property
+    def reader(self) -> PreTrainedTokenizerBase:
+        """The tokenizer; ValueError for a model that reads no text."""
+        if self.tokenizer is None:
+            raise ValueError(f"{self.name}: expected a model with a tokenizer, found one that reads no text")
+        return self.tokenizer
+
+    @property
     def predicts(self) -> bool:
         """Whether the model predicts something: tokens, or numbers. A bare encoder gives hidden states only."""
         return not isinstance(self.model, Encoder)
@@ -100,9 +107,7 @@ class LoadedModel:
         ValueError
             The model has no tokenizer, or one of a kind that `Vocabulary` does not know.
         """
-        if self.tokenizer is None:
-            raise ValueError(f"{self.name}: expected a model with a tokenizer, found one that reads no text")
-        return Vocabulary.from_tokenizer(self.tokenizer, self.model.config.vocab_size)
+        return Vocabulary.from_tokenizer(self.reader, self.model.config.vocab_size)
 
 
 @dataclass(frozen=True)
@@ -320,7 +325,7 @@ def _load_package(name: str, device: torch.device) -> LoadedModel:
 
 
 def _embedded_path(study: Study) -> Path:
-    return EMBEDDED_FOLDER / study.embedded
+    return EMBEDDED_FOLDER / str(study.embedded)
 
 
 def _embedded_name(study: Study) -> str | None:

@@ -46,7 +46,7 @@ def convert(paths: Sequence[Path], folder: Path, place: str) -> None:
         A pickle is refused (see `read`).
     """
     names = [f"model-{n:05}-of-{len(paths):05}.safetensors" for n in range(1, len(paths) + 1)] if len(paths) > 1 else ["model.safetensors"]
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for path, name in zip(paths, names, strict=True):
         tensors = read(path, f"{place}: {path.name}")
         save_file(_apart(tensors), folder / name, metadata={"format": "pt"})

@@ -67,7 +67,7 @@ def remaining_bias(n_draws: int = 40, n_tokens: int = 95, seed: int = 0) -> pd.D
     Returns
     -------
     DataFrame [design]
-        `1 back`, `2 back`: 95 % bootstrap intervals over draws.
+        `1 back`, `2 back`: 95% bootstrap intervals over draws.
     """
     designs = {
         "one text": (replace(ORIGINAL, covariates=("log_position",)), 1, 5 * n_draws),

@@ -28,7 +28,7 @@ def cut_to_fit(models: Iterable[LoadedModel], texts: Sequence[str]) -> list[str]
     ValueError
         A text whose first sentence fits nowhere (its index is named).
     """
-    contexts = [(m.tokenizer, min(m.model.config.max_position_embeddings, m.tokenizer.model_max_length)) for m in models]
+    contexts = [(m.reader, min(m.model.config.max_position_embeddings, m.reader.model_max_length)) for m in models]
 
     def fits(text: str) -> bool:
         return all(len(tokenizer(text, verbose=False)["input_ids"]) <= context for tokenizer, context in contexts)
@@ -56,7 +56,7 @@ def random_tokens(loaded: LoadedModel, tokens: pd.DataFrame, seed: int = 0) -> l
         `text token_id special`, as of `update_norms`.
     seed : int
     """
-    pool = np.setdiff1d(np.arange(len(loaded.tokenizer)), list(set(loaded.tokenizer.all_special_ids)))
+    pool = np.setdiff1d(np.arange(len(loaded.reader)), list(set(loaded.reader.all_special_ids)))
     drawn = np.random.default_rng(seed).choice(pool, len(tokens))
     ids = np.where(tokens["special"], tokens["token_id"], drawn)
     return [ids[rows].tolist() for rows in tokens.groupby("text", sort=False).indices.values()]

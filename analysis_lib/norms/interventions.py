@@ -65,19 +65,20 @@ def replace_updates(
     rows = [np.asarray(own) for own in ran.tokens.groupby("text", sort=False).indices.values()]
     rows.sort(key=len)  # one batch, in the order in which `run_ids` puts it
     special, sequences = ran.tokens["special"].to_numpy(), [ran.tokens["token_id"].to_numpy()[r] for r in rows]
-    means = ran.attention[:, ~special & (ran.tokens["position"].to_numpy() >= first)].mean(axis=1)
-    before = np.log(np.linalg.norm(ran.attention, axis=-1))
+    updates = ran.output("attention")
+    means = updates[:, ~special & (ran.tokens["position"].to_numpy() >= first)].mean(axis=1)
+    before = np.log(np.linalg.norm(updates, axis=-1))
     rng, tables = np.random.default_rng(seed), []
     for _ in range(n_places):
         places = [_draw(rng, special[r], max(first, reach if both else 0), reach, ran.tokens["text"][r[0]]) for r in rows]
         around = np.concatenate([r[place + distances] for r, place in zip(rows, places, strict=True)])
         for layer in range(n_layers - 1):
             at = [r[place] for r, place in zip(rows, places, strict=True)]
-            update = ran.attention[layer, at]
+            update = updates[layer, at]
             new = np.broadcast_to(means[layer], update.shape) if scale is None else update * np.float32(scale)
             with edited(loaded.model, {("attention", layer): put(torch.tensor(new), tokens=places)}):
                 changed = activations.run_ids(loaded, sequences, batch_size=len(rows), outputs=("attention",), states=False)
-            after = np.log(np.linalg.norm(changed.attention, axis=-1))
+            after = np.log(np.linalg.norm(changed.output("attention"), axis=-1))
             back = np.argsort(np.concatenate(rows))  # from the order of the texts to that of the batch
             shared = {
                 "text": np.repeat(ran.tokens["text"].to_numpy()[at], len(distances)), "place": np.repeat(places, len(distances)),

@@ -7,7 +7,7 @@ layer to a later one: `interventions`.
 Source of norm-based attention: Kobayashi, Kuribayashi, Yokoi and Inui 2020, "Attention is Not Only a Weight" (EMNLP), equation 4.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,9 +62,9 @@ def update_norms(loaded: LoadedModel, texts: Sequence) -> UpdateNorms:
         No texts, a text that is empty or longer than the context (its index is named), an unknown architecture.
     """
     texts = list(texts)
-    run = activations.run if texts and isinstance(texts[0], str) else activations.run_ids
+    run: Callable[..., activations.Activations] = activations.run if texts and isinstance(texts[0], str) else activations.run_ids
     ran = run(loaded, texts, outputs=("attention", "mlp"), states=False)
-    attention, mlp = (np.linalg.norm(values, axis=-1).astype(float) for values in (ran.attention, ran.mlp))
+    attention, mlp = (np.linalg.norm(values, axis=-1).astype(float) for values in (ran.output("attention"), ran.output("mlp")))
     return UpdateNorms(attention, mlp, described(loaded, ran.tokens))
 
 
@@ -90,7 +90,7 @@ def norm_based_attention(loaded: LoadedModel, texts: Sequence[str], per_head: bo
         One array for each text.
     """
     texts = list(texts)
-    run = activations.run if texts and isinstance(texts[0], str) else activations.run_ids
+    run: Callable[..., activations.Activations] = activations.run if texts and isinstance(texts[0], str) else activations.run_ids
     return _norm_based(loaded, run(loaded, texts, outputs=("patterns",)), per_head)
 
 
@@ -158,14 +158,14 @@ def position_slopes(means: np.ndarray) -> np.ndarray:
 def described(loaded: LoadedModel, tokens: pd.DataFrame) -> pd.DataFrame:
     """The columns of `UpdateNorms.tokens`, for texts and for sequences of ids."""
     ids, text = tokens["token_id"].to_numpy(), tokens["text"].to_numpy()
-    special = np.isin(ids, list(set(loaded.tokenizer.all_special_ids) - {loaded.tokenizer.unk_token_id}))
+    special = np.isin(ids, list(set(loaded.reader.all_special_ids) - {loaded.reader.unk_token_id}))
     kept = tokens[["text", "position", "token_id"]].assign(special=tokens.get("special", special))
     if "word" in tokens:
         word = tokens["word"].to_numpy()
         internal = np.r_[False, (word[1:] == word[:-1]) & (text[1:] == text[:-1])] & (word >= 0)
         kept = kept.assign(form=tokens["form"], word_internal=internal, no_word=word < 0)
     else:
-        surface = Vocabulary.from_tokenizer(loaded.tokenizer, loaded.model.config.vocab_size).text
+        surface = Vocabulary.from_tokenizer(loaded.reader, loaded.model.config.vocab_size).text
         wordless = np.array([not any(c.isalnum() or c == REPLACEMENT for c in surface[i]) for i in ids])
         kept = kept.assign(word_internal=False, no_word=kept["special"] | wordless)
     return kept.assign(log_frequency=np.log(np.bincount(ids)[ids]), log_rank=np.log1p(ids))
@@ -175,10 +175,10 @@ def described(loaded: LoadedModel, tokens: pd.DataFrame) -> pd.DataFrame:
 def _norm_based(loaded: LoadedModel, ran: activations.Activations, per_head: bool) -> list[np.ndarray]:
     weights = extract(loaded)
     found = []
-    for pattern, rows in zip(ran.patterns, ran.tokens.groupby("text", sort=False).indices.values(), strict=True):
+    for pattern, rows in zip(ran.output("patterns"), ran.tokens.groupby("text", sort=False).indices.values(), strict=True):
         layers = []
         for layer in range(weights.n_layers):
-            read = weights.read(layer, torch.from_numpy(ran.states[layer][rows]))
+            read = weights.read(layer, torch.from_numpy(ran.output("states")[layer][rows]))
             written = (read @ weights.W_V[layer] + weights.b_V[layer][:, None]) @ weights.W_O[layer]  # (head, key, d_model)
             attended = torch.from_numpy(pattern[layer])  # (head, query, key)
             if per_head:

@@ -54,7 +54,7 @@ def against_null(table: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Lags and leads of `table`, with `null_mean`, `null_low`, `null_high` (where 95 % of draws are expected), `p_differs`
+        Lags and leads of `table`, with `null_mean`, `null_low`, `null_high` (where 95% of draws are expected), `p_differs`
         (two-sided), `p_beyond` (how often a draw would be as far from zero, on either side), and both corrected by Holm over all rows:
         `p_differs_holm`, `p_beyond_holm`.
 
@@ -216,4 +216,4 @@ def _attention_norms(loaded: LoadedModel, tokens: pd.DataFrame) -> np.ndarray:
     """Norms of the attention updates [layer, token] of a table of tokens, text by text."""
     sequences = [ids.tolist() for _, ids in tokens.groupby("text", sort=False)["token_id"]]
     ran = activations.run_ids(loaded, sequences, batch_size=16, outputs=("attention",), states=False)
-    return np.linalg.norm(ran.attention, axis=-1).astype(float)
+    return np.linalg.norm(ran.output("attention"), axis=-1).astype(float)

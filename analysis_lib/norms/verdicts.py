@@ -90,7 +90,7 @@ class Examination:
         """The starred coefficients: `layer lag coefficient untrained shuffled ordered exact p_exact`.
 
         The first three numbers are intervals: simultaneous over all that was tested, so that choosing the starred ones leaves them
-        valid, and where 95 % of draws of each null are expected. `exact` and `p_exact` (Holm) are with expected sizes held.
+        valid, and where 95% of draws of each null are expected. `exact` and `p_exact` (Holm) are with expected sizes held.
         """
         table = pd.DataFrame(
             {

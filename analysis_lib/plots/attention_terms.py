@@ -84,13 +84,14 @@ def terms_by_head(
             for level in null.loc[null["term"] == term, "estimate"]:
                 axis.axhline(level, color=colour, ls=":", lw=1.2)
         axis.axhline(0, color=INK, lw=0.8)
+        axis.set_title(f"{model}, layer {layer}" if row == 0 else f"layer {layer}", fontsize=11)
+        axis.yaxis.grid(True)
+    # Panels share their axes: what is set on one is set on all.
+    for axis in axes[-1]:
+        axis.set_xlabel("head")
         axis.set_xticks(range(len(heads)), heads)
         if logarithmic:
             axis.set_yscale("symlog", linthresh=logarithmic)
-        axis.set_title(f"{model}, layer {layer}" if row == 0 else f"layer {layer}", fontsize=11)
-        axis.yaxis.grid(True)
-    for axis in axes[-1]:
-        axis.set_xlabel("head")
     figure.supylabel(ylabel, color=INK, fontsize=12)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure

@@ -1,6 +1,7 @@
 """Drawings that explain: a block of each architecture, and how tokenizers cut a sentence."""
 
 import textwrap
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -25,8 +26,8 @@ def draw_block(axes: plt.Axes, title: str, colour: str, pre_norm: bool, ends: tu
     axes.set(xlim=(-0.12, 1), ylim=(-0.7, 10.6), title=title)
     axes.axis("off")
     axes.annotate("", (0, 10.3), (0, -0.1), arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 2.5}, zorder=1)
-    mark = {"ls": "none", "ms": 15, "mfc": colour, "mec": colour, "zorder": 3}
-    letter = {"ha": "center", "va": "center_baseline", "color": "white", "weight": "bold", "zorder": 4}
+    mark: dict[str, Any] = {"ls": "none", "ms": 15, "mfc": colour, "mec": colour, "zorder": 3}
+    letter: dict[str, Any] = {"ha": "center", "va": "center_baseline", "color": "white", "weight": "bold", "zorder": 4}
     for bottom, module in ((0.9, "attention"), (5.2, "feed-forward")):
         boxes = ["layer norm", module] if pre_norm else [module]
         joins = bottom + 0.6 + 1.1 * len(boxes)
@@ -65,7 +66,8 @@ def draw_pieces(rows: list[tuple[str, list[list[str]]]], colours: list[str], col
     -------
     Figure
     """
-    placed, line = [], 0.0  # (line, column, text, colour or None)
+    placed: list[tuple[float, float, str, str | None]] = []  # line, column, text, colour
+    line = 0.0
     for title, cuts in rows:
         for part in textwrap.wrap(title, columns):
             placed.append((line, 0, part, None))
@@ -84,9 +86,9 @@ def draw_pieces(rows: list[tuple[str, list[list[str]]]], colours: list[str], col
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(-0.2, columns + 0.2), ylim=(line - 0.6, -0.8))
     axes.axis("off")
-    for y, x, text, colour in placed:
-        if colour:
-            style = {"boxstyle": "round,pad=0,rounding_size=0.25", "fc": colour + "1c", "ec": colour, "lw": 0.9}
+    for y, x, text, tint in placed:
+        if tint:
+            style: dict[str, Any] = {"boxstyle": "round,pad=0,rounding_size=0.25", "fc": tint + "1c", "ec": tint, "lw": 0.9}
             axes.add_patch(mpl.patches.FancyBboxPatch((x - 0.25, y - 0.45), len(text) + 0.5, 0.9, **style))
             axes.text(x + len(text) / 2, y + 0.03, text, ha="center", va="center", family="DejaVu Sans Mono", size=size * 0.97)
         else:

@@ -53,8 +53,9 @@ def layer_panels(
         axis.set_xticks(range(0, len(names), step), names[::step])
         axis.set_xlabel("layer")
     entries = {label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    columns = next((n for n in (3, 2) if sum(map(len, entries)) / len(entries) * n < 42), 1)
-    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
+    width = sum(len(label) for label in entries) / len(entries)
+    n_columns = 3 if 3 * width < 42 else 2 if 2 * width < 42 else 1
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=n_columns)
     return figure
 
 

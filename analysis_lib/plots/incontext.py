@@ -137,7 +137,7 @@ def penalty_profiles(profiles: Mapping[str, pd.DataFrame], ylabel: str, optimal:
             nearest = line[line["nearest"]]
             axis.plot(line["penalty"], line["distance"], color=shade, label=f"{number} example{'s' if number > 1 else ''}")
             axis.plot(nearest["penalty"], nearest["distance"], "o", color=shade, ms=8)
-        if title in (optimal or {}):
+        if optimal is not None and title in optimal:
             axis.axvline(optimal[title], color=INK, ls="--", lw=1.2, label="optimal penalty")
         axis.set(xscale="log", yscale="log", title=title, xlabel="penalty of the ridge")
     axes[0, 0].set_ylabel(ylabel)

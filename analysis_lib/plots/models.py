@@ -87,7 +87,7 @@ def norm_histograms(norms: Mapping[str, np.ndarray], colours: Mapping[str, str])
     figure, axis = plt.subplots(figsize=(5.6, 3.2))
     bins = np.linspace(0, 1.02 * max(values.max() for values in norms.values()), 60)
     for name, values in norms.items():
-        axis.hist(values, bins, histtype="step", lw=1.8, color=colours[name], label=name)
+        axis.hist(values, bins.tolist(), histtype="step", lw=1.8, color=colours[name], label=name)
         axis.plot(np.median(values), 0, "|", color=colours[name], ms=26, mew=2.5, clip_on=False)
     axis.set(xlabel="norm of an embedding row", ylabel="tokens")
     axis.legend(loc="upper left")

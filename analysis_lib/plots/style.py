@@ -6,7 +6,10 @@ near-black. The hues are Okabe and Ito's, which colour-blind readers can tell ap
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib as mpl
+from matplotlib.rcsetup import cycler
 
 INK = "#7a7a7a"  # text and axes: contrast 4.3 both on white and on the dark theme's ground
 FAINT = "#7a7a7a4d"  # grid lines
@@ -21,7 +24,7 @@ MODEL_COLOURS = {
 
 CYCLE = ["#0a85c7", "#dd6b10", "#0a9b74", "#c7679f", "#a9860c", "#3597c4", "#8c8c8c"]
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "figure.figsize": (5.6, 3.5),  # on a phone of 390 px the letters are still 10 px high
     "figure.dpi": 100,
     "figure.facecolor": "none",
@@ -36,7 +39,7 @@ STYLE = {
     "axes.titlesize": 12,
     "axes.titlelocation": "left",
     "axes.labelsize": 12,
-    "axes.prop_cycle": mpl.cycler(color=CYCLE),
+    "axes.prop_cycle": cycler(color=CYCLE),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": False,

@@ -130,7 +130,7 @@ def feed_forward_keys_values(weights: TransformerWeights, layer: int, reading: s
     if weights.W_in is None or weights.W_gate is not None:
         found = "none (attention alone)" if weights.W_in is None else "a gated one, whose neurons multiply two readings: no column is a key"
         raise ValueError(f"weights: expected a feed-forward layer of keys and values, found {found}: {weights!r}")
-    keys, values = weights.W_in[layer].T, weights.W_out[layer]
+    keys, values = weights.W_in[layer].T, weights.part("W_out")[layer]
     if reading == "raw":
         return keys, values
     if weights.norm != "pre":
@@ -138,7 +138,7 @@ def feed_forward_keys_values(weights: TransformerWeights, layer: int, reading: s
             f"reading: 'layer_norm' was asked of {weights!r}, whose norms do not stand on what keys read (BERT's stand on the residual"
             " stream and cannot be folded into keys); expected 'raw'"
         )
-    return weights.layer_norms.mlp[layer].folded_into(weights.W_in[layer]).T, values
+    return weights.part("layer_norms").mlp[layer].folded_into(weights.W_in[layer]).T, values
 
 
 def map_heads(function: Callable[[int, int], Any], n_layers: int, n_heads: int, n_jobs: int = 1) -> list[list[Any]]:

@@ -91,16 +91,18 @@ def value_recall(loaded: LoadedModel, texts: Sequence[str], k: int = 50, n_permu
     """
     _check(texts, k, n_permutations)
     weights = extract(loaded)
+    W_out = weights.part("W_out")
     ran = activations.run(loaded, texts, outputs=("mlp_hidden",))
+    hidden, states_of = ran.output("mlp_hidden"), ran.output("states")
     real = ~ran.tokens["special"].to_numpy()
     text, rows = ran.tokens["text"].to_numpy()[real], []
     with torch.inference_mode():
         for layer in range(weights.n_layers):
-            active = torch.from_numpy(ran.mlp_hidden[layer][real])
-            strongest = (active.abs() * weights.W_out[layer].norm(dim=1)).argmax(dim=1)
+            active = torch.from_numpy(hidden[layer][real])
+            strongest = (active.abs() * W_out[layer].norm(dim=1)).argmax(dim=1)
             sign = active.gather(1, strongest[:, None]).sign()
-            predicted = _top_ids(sign * weights.W_out[layer][strongest] @ weights.W_U, k)
-            states = weights.final(torch.from_numpy(ran.states[layer + 1][real]))
+            predicted = _top_ids(sign * W_out[layer][strongest] @ weights.W_U, k)
+            states = weights.final(torch.from_numpy(states_of[layer + 1][real]))
             found = _against_permuted(predicted, _top_ids(states @ weights.W_U, k), text, n_permutations, [seed, layer])
             rows.append({"layer": layer} | found)
     return pd.DataFrame(rows)
@@ -113,7 +115,7 @@ def _layer_places(weights: TransformerWeights, layer: int, ran: activations.Acti
     attended = np.full((weights.n_heads, len(table)), -1)
     written = torch.zeros(weights.n_heads, len(table), weights.d_model)
     for _, rows in table.groupby("text", sort=False).indices.items():
-        states = weights.read(layer, torch.from_numpy(ran.states[layer][rows])[None])
+        states = weights.read(layer, torch.from_numpy(ran.output("states")[layer][rows])[None])
         rebuilt = rebuild_attention(weights, layer, states)
         key = rebuilt.patterns[0].argmax(dim=-1).numpy()  # (head, query)
         attended[:, rows] = np.where(special[rows][key] | special[rows], -1, ids[rows][key])

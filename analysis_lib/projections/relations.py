@@ -271,7 +271,7 @@ def _intersect(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _share_a_lemma(left: np.ndarray, right: np.ndarray, lexicon: Lexicon) -> np.ndarray:
-    column = {}
+    column: dict[str, int] = {}
     for token in (*left, *right):
         for lemma in lexicon.lemmas[token]:
             column.setdefault(lemma, len(column))

@@ -15,7 +15,7 @@ Two tokens of one form (`dom`, `Dom`) count once, the better placed one; so a li
 Words are read out of context and can be several things at once (see `lexicon`), which the counts of chance share.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -214,15 +214,15 @@ def _from_sets(name: str, sets: Iterable[Iterable[str]], keep: np.ndarray) -> To
     return _used(name, labels, table, keep)
 
 
-def _from_columns(name: str, labels: tuple[str, ...], table: np.ndarray, keep: np.ndarray) -> TokenKind:
+def _from_columns(name: str, labels: Sequence[str], table: np.ndarray, keep: np.ndarray) -> TokenKind:
     return _used(name, labels, csr_array(table.astype(float)), keep)
 
 
-def _used(name: str, labels: np.ndarray, table: csr_array, keep: np.ndarray) -> TokenKind:
+def _used(name: str, labels: Sequence[str], table: csr_array, keep: np.ndarray) -> TokenKind:
     """Features that two or more kept tokens have, of kept tokens alone."""
     kept = csr_array(table.multiply(np.asarray(keep, dtype=float)[:, None]))
     used = np.flatnonzero(kept.sum(axis=0) >= 2)
-    return TokenKind(name, tuple(labels[i] for i in used), csr_array(kept[:, used]))
+    return TokenKind(name, tuple(labels[i] for i in used.tolist()), csr_array(kept[:, used]))
 
 
 @dataclass(frozen=True, eq=False)

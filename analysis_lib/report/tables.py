@@ -131,7 +131,7 @@ def _cell(value: Any, how: Format) -> str:
     value = word_interval(value, how)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return number(value, how) if isinstance(value, Real) else str(value)
+    return number(float(value), how) if isinstance(value, Real) else str(value)
 
 
 def _all_numeric(column: pd.Series) -> bool:

@@ -3,19 +3,19 @@
 What is resampled is the unit that was sampled: words, texts, heads or prompts, not the tokens inside them. Give
 `clusters` where one unit has many values (Efron and Tibshirani 1993, "An Introduction to the Bootstrap").
 
-Below ten units a bootstrap is too sure of itself: its 95 % intervals hold the mean of a normal population in 87 % of
+Below ten units a bootstrap is too sure of itself: its 95% intervals hold the mean of a normal population in 87 % of
 samples of six and in 75 % of samples of three. `t_interval` keeps its promise there.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike
 from statsmodels.stats.proportion import proportion_confint
 
-Statistic = Callable[..., np.ndarray]
+Statistic = Callable[..., Any]
 
 
 class Interval(NamedTuple):
@@ -64,13 +64,16 @@ def bootstrap_interval(
     values = check_sample("values", values)
     _check_level(level)
     if clusters is None:
-        data, of_resample = values, statistic
+        data: np.ndarray = values
+        of_resample = statistic
     else:
         members = _members(clusters, values)
         data = np.arange(len(members))
 
-        def of_resample(chosen: np.ndarray) -> float:
+        def of_units(chosen: np.ndarray) -> Any:
             return statistic(np.concatenate([members[unit] for unit in chosen]))
+
+        of_resample = of_units
 
     if len(data) < 2:
         raise ValueError(f"values: expected two {'values' if clusters is None else 'clusters'} or more, found one")

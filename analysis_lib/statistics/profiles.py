@@ -36,7 +36,7 @@ class Units:
             return NotImplemented
         return (self.kind, self.seed) == (other.kind, other.seed) and np.array_equal(self.labels, other.labels)
 
-    __hash__ = None  # equal labels are equal arrays, which have no hash
+    __hash__ = None  # type: ignore[assignment]  # equal labels are equal arrays, which have no hash
 
     def __str__(self) -> str:
         return f"{len(self.labels)} units of kind {self.kind!r}, drawn with seed {self.seed}"
@@ -68,12 +68,12 @@ class Profile:
 
     @property
     def low(self) -> np.ndarray:
-        """Lower ends of the 95 % percentile intervals, [layer]."""
+        """Lower ends of the 95% percentile intervals, [layer]."""
         return np.nanquantile(self.draws, (1 - LEVEL) / 2, axis=0)
 
     @property
     def high(self) -> np.ndarray:
-        """Upper ends of the 95 % percentile intervals, [layer]."""
+        """Upper ends of the 95% percentile intervals, [layer]."""
         return np.nanquantile(self.draws, (1 + LEVEL) / 2, axis=0)
 
     def at(self, layer: int) -> Interval:
@@ -168,7 +168,7 @@ class Measure:
         return Profile(values.mean(axis=1), units.counts(n_resamples) / len(labels) @ values.T, units)
 
     def spread(self) -> Profile:
-        """Median over units, with the range that holds the middle 95 % of them: what a single unit may give, no confidence interval."""
+        """Median over units, with the range that holds the middle 95% of them: what a single unit may give, no confidence interval."""
         return Profile(np.median(self.raw, axis=1), self.raw.T)
 
 

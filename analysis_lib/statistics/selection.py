@@ -26,7 +26,7 @@ class Chosen(NamedTuple):
         Its mean on the measuring draw.
     """
 
-    index: tuple[int, ...]
+    index: tuple[int, ...]  # type: ignore[assignment]  # takes the place of the method that tuples have, which nobody needs here
     interval: Interval
 
 
@@ -81,7 +81,7 @@ def choose_several(
         raise ValueError(f"n: expected 1 to {means.size} candidates, found {n}")
     best = np.argsort(-means, axis=None, kind="stable")[:n]
     places = [tuple(int(place) for place in np.unravel_index(one, means.shape)) for one in best]
-    return [Chosen(place, interval(measuring[(slice(None), *place)])) for place in places]
+    return [Chosen(place, interval(measuring.reshape(len(measuring), -1)[:, one])) for one, place in zip(best, places, strict=True)]
 
 
 def interval_table(

@@ -109,7 +109,7 @@ class Lexicon:
         tags = [frozenset(tag for _, tag, _ in found) for found in readings]
         encoded = _encode(tags)
         sign = list(PARTS_OF_SPEECH).index("sign")
-        known = np.delete(encoded["pos"], sign, axis=1).any(axis=1)
+        known = np.asarray(np.delete(encoded["pos"], sign, axis=1).any(axis=1))
         return cls(
             forms=tuple(forms),
             lemmas=tuple(lemmas[row] for row in rows),

@@ -20,7 +20,7 @@ the marker says so or leaves it open. A token that can do both can be a whole wo
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -314,7 +314,7 @@ class Vocabulary:
         return filters
 
     @staticmethod
-    def _each(question: Callable[[str], bool], strings: np.ndarray) -> np.ndarray:
+    def _each(question: Callable[[str], Any], strings: np.ndarray) -> np.ndarray:
         return np.array([question(string) for string in strings])
 
 

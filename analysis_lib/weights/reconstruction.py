@@ -188,7 +188,7 @@ def _patterns(weights: TransformerWeights, layer: int, states: Tensor, mask: Ten
             "patterns: expected the model's own, since its rotary positions turn queries and keys by an angle that depends on where they"
             " stand, so that W_Q and W_K alone do not give scores; found None"
         )
-    read = (states + weights.W_pos[: states.shape[1]] if weights.positions == "queries_keys" else states)[:, None]
+    read = (states + weights.part("W_pos")[: states.shape[1]] if weights.positions == "queries_keys" else states)[:, None]
     queries, keys = (
         read @ getattr(weights, f"W_{name}")[layer] + getattr(weights, f"b_{name}")[layer][:, None] for name in "QK"
     )  # (batch, head, token, d_head)

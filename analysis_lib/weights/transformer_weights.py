@@ -8,6 +8,7 @@ Sources: Elhage et al. 2021, *A Mathematical Framework for Transformer Circuits*
 
 from dataclasses import dataclass, replace
 from operator import index
+from typing import Any
 
 from torch import Tensor
 
@@ -201,6 +202,13 @@ class TransformerWeights:
         layer, head = checked_index("layer", layer, self.n_layers), checked_index("head", head, self.n_heads)
         return Head(layer, head, *(weight[layer, head] for weight in (self.W_Q, self.W_K, self.W_V, self.W_O)))
 
+    def part(self, name: str) -> Any:
+        """A part that not every architecture has, such as `W_pos`; ValueError where this one has none."""
+        found = getattr(self, name)
+        if found is None:
+            raise ValueError(f"weights: expected a model with {name}, found none: {self!r}")
+        return found
+
     def read(self, layer: int, states: Tensor) -> Tensor:
         """What a layer's attention reads of the residual stream: through the layer norm in a pre-norm model, as it is in others.
 
@@ -221,7 +229,7 @@ class TransformerWeights:
             A layer that is not there.
         """
         layer = checked_index("layer", layer, self.n_layers)
-        return self.layer_norms.attention[layer](states) if self.norm == "pre" else states
+        return self.part("layer_norms").attention[layer](states) if self.norm == "pre" else states
 
     def final(self, states: Tensor) -> Tensor:
         """The residual stream after the last layer [..., d_model] through the final norm, if the model has one."""
@@ -297,11 +305,13 @@ def fold(weights: TransformerWeights) -> TransformerWeights:
     for name in ("W_in", "W_gate"):
         if getattr(weights, name) is not None:
             changed[name] = norms.mlp.folded_into(getattr(weights, name))
+    if norms.final is None:
+        raise ValueError(f"weights: expected a final layer norm, as pre-norm models have, found none: {weights!r}")
     changed["W_U"] = norms.final.folded_into(weights.W_U)
-    if norms.attention.bias is not None:
+    if norms.attention.bias is not None and norms.mlp.bias is not None and norms.final.bias is not None:
         shift = norms.attention.bias[:, None, None, :]
         changed |= {f"b_{name}": getattr(weights, f"b_{name}") + (shift @ getattr(weights, f"W_{name}")).squeeze(2) for name in "QKV"}
-        changed["b_in"] = weights.b_in + (norms.mlp.bias[:, None, :] @ weights.W_in).squeeze(1)
+        changed["b_in"] = weights.part("b_in") + (norms.mlp.bias[:, None, :] @ weights.part("W_in")).squeeze(1)
         changed["b_U"] = weights.b_U + norms.final.bias @ weights.W_U
     left = LayerNorms(*(norm.without_gain() for norm in (norms.attention, norms.mlp, norms.final)))
     return replace(weights, **changed, layer_norms=left, folded=True)

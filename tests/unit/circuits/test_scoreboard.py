@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis_lib import activations, circuits
 from analysis_lib.circuits import induction_scores, induction_targets, repeated_random_tokens, scoreboard
 from analysis_lib.circuits.scoreboard import SCORES, attention_to, duplicate_targets, induction_excess, nearby_weights
 from tests.support import tiny_circuits
+from tests.support.examples import examples
 
 IDS = [5, 1, 2, 3, 1, 2, 4, 4]
 #      0  1  2  3  4  5  6  7 ; 1 and 2 come again at 4 and 5, 4 at 7
@@ -97,7 +98,7 @@ def test_a_single_pattern_an_array_and_a_list_are_the_same():
         np.testing.assert_array_equal(induction_scores(patterns, ids), induction_scores(pattern, IDS))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(st.integers(0, 4), min_size=6, max_size=14), st.integers(0, 99))
 def test_scores_lie_between_zero_and_one_and_are_linear_in_the_pattern(ids, seed):
     n = len(ids)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis_lib import weights
@@ -13,6 +13,7 @@ from analysis_lib.circuits import terms as attention_terms
 from analysis_lib.circuits.terms import TERMS, LeaveOut
 from analysis_lib.models.minigpt import MiniGPT, MiniGPTConfig
 from tests.support import tiny
+from tests.support.examples import examples
 
 VOCAB, LENGTH, HEADS = 40, 11, 4
 
@@ -125,7 +126,7 @@ def test_centring_moves_the_tokens_mean_to_the_positions(found):
 
 
 @given(st.integers(2, 7), st.integers(0, 10**6))
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_variances_are_those_of_the_causal_entries_row_by_row(length, seed):
     terms = torch.randn(4, 2, 3, length, length, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     measured = attention_terms.row_variances(terms)

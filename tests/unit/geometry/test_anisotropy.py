@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
@@ -10,6 +10,7 @@ from analysis_lib import geometry
 from analysis_lib.geometry.anisotropy import self_pair_bias
 from tests.support import clouds
 from tests.support.clouds import WIDTH, N, cloud, cosine
+from tests.support.examples import examples
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +18,7 @@ def labelled():
     return clouds.labelled()
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(n=st.integers(2, 12), width=st.integers(1, 6), seed=st.integers(0, 10_000))
 def test_mean_cosine_is_the_mean_over_all_pairs(n, width, seed):
     states = np.random.default_rng(seed).normal(size=(2, n, width)) * 10.0 ** np.arange(n)[:, None]
@@ -88,7 +89,7 @@ def test_a_bootstrap_resample_is_the_estimate_on_the_texts_drawn(labelled):
 
 
 def test_anisotropy_interval_covers_the_truth_about_as_often_as_it_says():
-    """95 % of 200 samples; 0.89 is four standard errors below."""
+    """95% of 200 samples; 0.89 is four standard errors below."""
     rng = np.random.default_rng(0)
     texts = np.repeat(np.arange(40), 4)
     shift = np.r_[3.0, np.zeros(19)]

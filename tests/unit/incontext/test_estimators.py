@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import Lasso, Ridge
 from sklearn.neighbors import KNeighborsRegressor
 
 from analysis_lib import incontext
 from analysis_lib.incontext import estimators, prompts
+from tests.support.examples import examples
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,7 @@ def test_queries_orthogonal_to_all_points_are_answered_by_zero():
     np.testing.assert_allclose(asked, 0, atol=1e-5)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.integers(1, 4), st.integers(1, 7), st.integers(0, 1000), st.floats(0.01, 10))
 def test_rotating_every_x_changes_no_prediction(n_dims, n_points, seed, penalty):
     drawn = incontext.linear_prompts(3, n_points, n_dims, seed, noise=0.2)

@@ -3,12 +3,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
 from analysis_lib import incontext
 from analysis_lib.incontext import prompts
+from tests.support.examples import examples
 
 SAMPLERS = {
     "linear": incontext.linear_prompts,
@@ -64,7 +65,7 @@ def test_scaled_points_are_the_same_points():
     torch.testing.assert_close(scaled.ys, 3 * plain.ys)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(n_dims=st.integers(1, 12), seed=st.integers(0, 1000))
 def test_skewed_covariance(n_dims, seed):
     transform = prompts.skewed_transform(n_dims, seed)
@@ -95,7 +96,7 @@ def test_opposite_quadrants():
     assert found.xs.square().mean() == pytest.approx(1, abs=5 * math.sqrt(2 / 9000))
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(n_dims=st.integers(1, 8), data=st.data(), seed=st.integers(0, 1000))
 def test_orthogonal_queries(n_dims, data, seed):
     n_points = data.draw(st.integers(1, n_dims))
@@ -142,7 +143,7 @@ def test_the_first_prompts_are_prompts_of_the_same_kind(sampler):
 # Ridge
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     n_points=st.integers(2, 12),
     n_dims=st.integers(1, 6),

@@ -2,13 +2,14 @@ import copy
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers.activations import ACT2FN
 
 from analysis_lib import models, weights
 from analysis_lib.models.regressor import LAYOUTS, Regressor, RegressorConfig
 from tests.support import tiny
+from tests.support.examples import examples
 
 TOLERANCE = 1e-5  # float32 sums of a few dozen terms in another order
 
@@ -131,7 +132,7 @@ def test_only_the_unused_token_embedding_has_no_gradient(layout):
 # Weights
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(
     layout=st.sampled_from(LAYOUTS),
     heads=st.integers(1, 4),

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.diagnostic import acorr_breusch_godfrey
 
 from analysis_lib import norms, statistics
 from analysis_lib.norms import FULL, ORIGINAL, neighbours, regression, simulation
+from tests.support.examples import examples
 from tests.support.panels import EFFECTS, panel
 
 
@@ -61,7 +62,7 @@ def test_holm_and_simultaneous_intervals_are_over_all_lags_of_all_layers():
     assert set(tested["units"]) == {"log norm a log norm"}
 
 
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(st.floats(0.01, 100), st.integers(0, 5))
 def test_the_unit_of_the_norms_does_not_matter(scale, seed):
     values, tokens = panel(seed=seed)
@@ -76,7 +77,7 @@ def test_planted_coefficients_are_within_their_intervals():
     for lag, truth in ((1, 0.4), (2, 0.2)):
         part = found[found["lag"] == lag]
         covered = ((part["low"] <= truth) & (truth <= part["high"])).mean()
-        assert 0.90 <= covered <= 0.99  # 200 draws of 95 %: three standard errors are 4.6 points
+        assert 0.90 <= covered <= 0.99  # 200 draws of 95%: three standard errors are 4.6 points
         assert abs(part["estimate"].mean() - truth) < 0.006  # what the text levels cost before correction is three times that
         assert (part["estimate"] + part["bias"]).mean() < truth - 0.015
 

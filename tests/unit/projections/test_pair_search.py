@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis_lib.projections import best_pairs, bounds, exact, pair_search, top_pairs
 from analysis_lib.projections.pair_search import SPLITS, search_pairs
+from tests.support.examples import examples
 
 
 def dense_pairs(left, right, k, keep_left=None, keep_right=None, groups=None, largest=True):
@@ -97,7 +98,7 @@ def problems(draw):
     return (left * scale).astype(dtype), right.astype(dtype), k, options
 
 
-@settings(max_examples=70, deadline=None)
+@examples(70)
 @given(problem=problems())
 def test_equals_the_dense_product(problem):
     left, right, k, options = problem
@@ -108,7 +109,7 @@ def test_equals_the_dense_product(problem):
     np.testing.assert_array_equal(right, before[1])
 
 
-@settings(max_examples=70, deadline=None)
+@examples(70)
 @given(problem=problems(), strategy=st.sampled_from(list(SPLITS)))
 def test_every_strategy_equals_the_dense_product(problem, strategy):
     left, right, k, options = problem
@@ -117,7 +118,7 @@ def test_every_strategy_equals_the_dense_product(problem, strategy):
     assert report.strategy in (strategy, "nothing")
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(problem=problems())
 def test_torch_and_numpy_agree(problem):
     left, right, k, options = problem
@@ -263,7 +264,7 @@ def test_the_ends_of_float32(strategy, scales):
     assert_same(search_pairs(left, right, k=30, strategy=strategy)[0], dense_pairs(left, right, 30))
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 200), r=st.integers(0, 2), leaf=st.integers(1, 20))
 def test_boxes_hold_every_token_once_and_bound_its_products(seed, n, r, leaf):
     rng = np.random.default_rng(seed)
@@ -278,7 +279,7 @@ def test_boxes_hold_every_token_once_and_bound_its_products(seed, n, r, leaf):
     assert (products.amax(2) <= bound + 1e-5).all()
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 2**32 - 1), width=st.integers(1, 9))
 def test_balanced_factors_have_the_same_product(seed, width):
     rng = np.random.default_rng(seed)

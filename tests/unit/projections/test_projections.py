@@ -6,7 +6,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis_lib import projections, weights
@@ -24,6 +24,7 @@ from analysis_lib.projections import (
     vo_factors,
 )
 from tests.support import tiny, tiny_minigpt
+from tests.support.examples import examples
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +155,7 @@ def dense_tokens(vectors, W_U, k, keep):
     return ids, np.take_along_axis(scores, ids, axis=1)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(0, 20),

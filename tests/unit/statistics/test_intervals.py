@@ -33,7 +33,7 @@ def test_a_constant_sample_has_an_interval_of_no_width():
 
 
 def test_bootstrap_covers():
-    """95 % intervals of 60 normal values: percentile bootstrap covers about 94 %."""
+    """95% intervals of 60 normal values: percentile bootstrap covers about 94 %."""
     rng = np.random.default_rng(0)
     intervals = [bootstrap_interval(rng.normal(size=60), n_resamples=400) for _ in range(300)]
     assert 0.90 <= share_covered(intervals, 0) <= 0.98
@@ -81,7 +81,7 @@ def test_difference_covers():
 
 @pytest.mark.parametrize(("n", "bootstrap_covers"), [(3, 0.75), (6, 0.87)])
 def test_t_covers_where_a_bootstrap_of_few_units_does_not(n, bootstrap_covers):
-    """1,000 normal samples: the share of 95 % intervals that hold the mean has a standard error of 0.007, at 0.75 of 0.014."""
+    """1,000 normal samples: the share of 95% intervals that hold the mean has a standard error of 0.007, at 0.75 of 0.014."""
     rng = np.random.default_rng(0)
     samples = rng.normal(size=(1000, n))
     by_t = share_covered([t_interval(values) for values in samples], 0)

@@ -25,7 +25,7 @@ def test_interval_of_the_best_of_noise_covers_its_true_mean_only_on_another_draw
         chosen = choose_and_measure(choosing, measuring, quick)
         other_draw += covers(chosen.interval)
         same_draw += covers(quick(choosing[:, *chosen.index]))
-    assert other_draw >= 0.88 * trials  # 95 % by name; a percentile bootstrap over 40 units covers about 94 %
+    assert other_draw >= 0.88 * trials  # 95% by name; a percentile bootstrap over 40 units covers about 94 %
     assert same_draw <= 0.65 * trials  # as the induction chapter did: the best of 24 heads with the interval of the choosing draw
 
 

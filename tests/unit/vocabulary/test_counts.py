@@ -5,13 +5,14 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from analysis_lib.vocabulary import Lexicon, TokenCounts, Vocabulary
 from tests.support import tiny
+from tests.support.examples import examples
 
 ACCIDENTS = {"Woku": "Wokulski", "Skrze": "Skrzetuski", "seku": "sekunda", "Jaku": "Jakub", "bru": "brudny"}
 """Beginnings of words that are in the dictionary by accident, as forms of wok, skra, sek, jak and bru, and what they begin."""
@@ -112,7 +113,7 @@ def test_counts_are_those_of_a_reader(vocabulary):
 
 
 @pytest.mark.parametrize("build", [tiny.byte_level_tokenizer, tiny.herbert_tokenizer])
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(texts=st.lists(st.text(alphabet="aeijnosłwz ,.–\n", min_size=1, max_size=30), min_size=1, max_size=4))
 def test_whole_words_of_any_text_are_words_of_it(build, texts):
     vocabulary = Vocabulary.from_tokenizer(build())

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import BertTokenizer, PreTrainedTokenizerFast
@@ -8,6 +8,7 @@ from transformers import BertTokenizer, PreTrainedTokenizerFast
 from analysis_lib.vocabulary import Vocabulary
 from analysis_lib.vocabulary import tokens as vocabulary
 from tests.support import tiny
+from tests.support.examples import examples
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def byte_level_of(tokens):
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.text(min_size=1))
 def test_byte_level_decoding_undoes_the_spelling(text):
     surface, starts, _ = vocabulary._read_byte_level(spelt_in_bytes(text))
@@ -158,7 +159,7 @@ def test_form_groups_are_exactly_the_lower_cased_forms(either):
             assert same == (either.form_groups[one] == either.form_groups[other]) or not either.text[one].strip()
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.booleans(), st.booleans(), st.integers(0, 6), st.booleans())
 def test_the_report_counts_what_keep_removes(gpt, words, whole_words, min_length, ascii_only):
     options = {"words": words, "whole_words": whole_words, "min_length": min_length, "ascii_only": ascii_only}

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis_lib import projections, weights
 from analysis_lib.weights import FactoredMatrix
 from tests.support import tiny
+from tests.support.examples import examples
 
 
 def random(*shape, seed=0):
@@ -19,7 +20,7 @@ def factored(rows, rank, columns, seed=0, batch=()):
     return FactoredMatrix(random(*batch, rows, rank, seed=seed), random(*batch, rank, columns, seed=seed + 1))
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     rows=st.integers(1, 9), rank=st.integers(1, 6), columns=st.integers(1, 9), other=st.integers(1, 7), seed=st.integers(0, 50),
     batch=st.sampled_from([(), (2,), (2, 3)]),

@@ -3,7 +3,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import layer_norm
 from transformers import BertModel, GPT2Model, OPTConfig, OPTForCausalLM
@@ -12,6 +12,7 @@ from transformers.activations import ACT2FN
 from analysis_lib import weights
 from analysis_lib.models import LoadedModel
 from tests.support import tiny
+from tests.support.examples import examples
 
 SHAPES = [(1, 24), (2, 16), (3, 33), (4, 24), (5, 35), (8, 56), (16, 80)]
 TOLERANCE = 1e-5
@@ -40,7 +41,7 @@ def test_rebuilt_attention_is_the_models_own(architecture, heads, width):
     assert errors.n_tokens == 2 * 11 + 5
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(
     architecture=st.sampled_from(["gpt2", "bert"]),
     heads=st.integers(1, 16),
