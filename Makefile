@@ -17,11 +17,12 @@ export TOKENIZERS_PARALLELISM = false
 export PYDEVD_DISABLE_FILE_VALIDATION = 1
 export PYTHONHASHSEED = 0
 
-.PHONY: help install book chapter notebooks test coverage site-test links serve bench train train-small lint lock readme findings clean
+.PHONY: help install book chapter notebooks test test-slow coverage site-test links serve bench train train-small lint lock readme findings clean
 
 help:
 	@echo "make book                 build _build/html/index.html"
 	@echo "make test                 pairs, unit, integration and book tests, and every chapter as a notebook"
+	@echo "make test-slow            the few tests that take minutes each"
 	@echo "make coverage             tests of the library with its branch coverage, at least 90%; slower than make test"
 	@echo "make chapter NAME=models  execute one chapter again and build"
 	@echo "make notebooks            book/*.py to book/*.ipynb"
@@ -56,12 +57,16 @@ test: $(READY)
 	$(PY) tools/pairs.py check
 	@if $(PY) tools/build_book.py --is-current; then \
 	  echo "the book in _build is current: its chapters are not executed again, its pages are tested"; \
-	  $(PY) -m pytest -q -n $(WORKERS) tests; \
-	else $(PY) -m pytest -q -n $(WORKERS) --nbmake --nbmake-timeout=300 tests book; fi
+	  $(PY) -m pytest -q -n $(WORKERS) -m "not slow" tests; \
+	else $(PY) -m pytest -q -n $(WORKERS) --nbmake --nbmake-timeout=300 -m "not slow" tests book; fi
+
+# The few tests that take minutes each: the wheel in an empty environment, models of real size, a longer run of a recipe.
+test-slow: $(READY)
+	$(PY) -m pytest -q -m slow tests
 
 # The tests that run the library in this process; chapters and built pages would add little. HYPOTHESIS=thorough tries ten times as many examples.
 coverage: $(READY)
-	$(PY) -m pytest -q -n $(WORKERS) --cov --cov-report=term tests/unit tests/integration $(if $(HYPOTHESIS),--hypothesis-profile=$(HYPOTHESIS))
+	$(PY) -m pytest -q -n $(WORKERS) --cov --cov-report=term -m "not slow" tests/unit tests/integration $(if $(HYPOTHESIS),--hypothesis-profile=$(HYPOTHESIS))
 
 site-test: $(READY)
 	$(PY) -m pytest -q -m site tests/book

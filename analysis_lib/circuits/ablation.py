@@ -14,6 +14,7 @@ from contextlib import nullcontext
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from analysis_lib import activations
@@ -25,7 +26,7 @@ Heads = Sequence[tuple[int, int]]
 KINDS = ("zero", "mean")
 
 
-def token_losses(loaded: LoadedModel, ids: np.ndarray | Tensor, batch_size: int = 16) -> np.ndarray:
+def token_losses(loaded: LoadedModel, ids: np.ndarray | Tensor, batch_size: int = 16) -> Float[np.ndarray, "sequence token"]:
     """Loss of each next token in a causal model without ablation.
 
     Parameters
@@ -56,7 +57,7 @@ def ablated_losses(
     frozen: bool = False,
     means: Tensor | None = None,
     batch_size: int = 16,
-) -> np.ndarray:
+) -> Float[np.ndarray, "sequence token"]:
     """Loss of each next token with some heads ablated, all of them at once.
 
     Parameters
@@ -109,7 +110,7 @@ def ablation_effects(
     kind: str = "zero",
     frozen: bool = False,
     batch_size: int = 16,
-) -> np.ndarray:
+) -> Float[np.ndarray, "layer head sequence token"]:
     """What ablating each head by itself adds to the loss of each next token.
 
     Parameters
@@ -135,7 +136,7 @@ def ablation_effects(
     return np.stack(effects).reshape(*grid, *whole.shape)
 
 
-def head_means(loaded: LoadedModel, ids: np.ndarray | Tensor, batch_size: int = 16) -> Tensor:
+def head_means(loaded: LoadedModel, ids: np.ndarray | Tensor, batch_size: int = 16) -> Float[Tensor, "layer head d_head"]:
     """Mean of each head's pattern-weighted values over all positions and sequences, [layer, head, d_head]."""
     model, ids = checked_model(loaded), checked_ids(loaded, ids)
     total = torch.zeros(model.config.num_hidden_layers, *_head_shape(model), dtype=torch.float64)
@@ -158,7 +159,7 @@ def checked_model(loaded: LoadedModel) -> nn.Module:
     return model
 
 
-def checked_ids(loaded: LoadedModel, ids: np.ndarray | Tensor) -> Tensor:
+def checked_ids(loaded: LoadedModel, ids: np.ndarray | Tensor) -> Int64[Tensor, "sequence token"]:
     """Ids as an int64 tensor [sequence, token] on the model's device; else a ValueError."""
     config = loaded.model.config
     ids = torch.as_tensor(np.asarray(ids)) if not isinstance(ids, Tensor) else ids

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from analysis_lib.weights import FactoredMatrix, TransformerWeights
@@ -36,7 +37,7 @@ class Composition(NamedTuple):
     z: np.ndarray
 
 
-def copying_scores(weights: TransformerWeights, centre: bool = False) -> np.ndarray:
+def copying_scores(weights: TransformerWeights, centre: bool = False) -> Float[np.ndarray, "layer head"]:
     r"""How much each head's output circuit raises the tokens that it attends to.
 
     With $\lambda$ the eigenvalues of $W_E W_V W_O W_U$ [vocab, vocab],
@@ -73,7 +74,7 @@ def copying_scores(weights: TransformerWeights, centre: bool = False) -> np.ndar
     return np.divide(eigenvalues.real.sum(axis=-1), sizes, out=np.zeros_like(sizes), where=sizes > 0)
 
 
-def composition_scores(weights: TransformerWeights, kind: str) -> np.ndarray:
+def composition_scores(weights: TransformerWeights, kind: str) -> Float[np.ndarray, "layer head layer head"]:
     r"""How much of what an earlier head writes a later head reads, for all pairs of heads.
 
     $$\mathrm{composition}(1, 2) = \frac{\|W_{OV}^1 R^2\|_F}{\|W_{OV}^1\|_F\,\|R^2\|_F}$$

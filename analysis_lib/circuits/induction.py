@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 from scipy.stats import wilcoxon
 
 from analysis_lib import activations, statistics
@@ -72,12 +73,12 @@ class BlockLosses(NamedTuple):
     second: np.ndarray
 
 
-def probe_patterns(loaded: LoadedModel, probe: RepeatedTokens) -> list[np.ndarray]:
+def probe_patterns(loaded: LoadedModel, probe: RepeatedTokens) -> list[Float[np.ndarray, "_layer _head _query _key"]]:
     """The model's patterns on a probe, one array [layer, head, query, key] for each sequence."""
     return activations.run_ids(loaded, probe.ids, outputs=["patterns"]).output("patterns")
 
 
-def probe_scores(patterns: Patterns, probe: RepeatedTokens) -> dict[str, np.ndarray]:
+def probe_scores(patterns: Patterns, probe: RepeatedTokens) -> dict[str, Float[np.ndarray, "sequence layer head"]]:
     """Scores of all heads on a probe, by the names in `SCORES`: each [sequence, layer, head].
 
     The duplicate and the induction score are taken at the places whose next token the first occurrence determines
@@ -147,7 +148,7 @@ def block_losses(loaded: LoadedModel, probe: RepeatedTokens) -> BlockLosses:
     return BlockLosses(*(_at(losses, places) for places in (probe.unpredictable, probe.predictable)))
 
 
-def repetition_gains(loaded: LoadedModel, probe: RepeatedTokens) -> dict[str, np.ndarray]:
+def repetition_gains(loaded: LoadedModel, probe: RepeatedTokens) -> dict[str, Float[np.ndarray, " sequence"]]:
     """How much the loss falls where a block comes again, split in two parts.
 
     Parameters
@@ -166,7 +167,9 @@ def repetition_gains(loaded: LoadedModel, probe: RepeatedTokens) -> dict[str, np
     return {"words": first - shuffled, "order": shuffled - second}
 
 
-def loss_without(loaded: LoadedModel, probe: RepeatedTokens, heads: Sequence[tuple[int, int]], frozen: bool = False) -> np.ndarray:
+def loss_without(
+    loaded: LoadedModel, probe: RepeatedTokens, heads: Sequence[tuple[int, int]], frozen: bool = False
+) -> Float[np.ndarray, " sequence"]:
     """What replacing some heads by their means, all at once, adds to the loss where the block comes again: [sequence], in nats.
 
     `frozen` keeps all patterns as they are in the whole model (`ablation.ablated_losses`).
@@ -175,7 +178,7 @@ def loss_without(loaded: LoadedModel, probe: RepeatedTokens, heads: Sequence[tup
     return _at(added, probe.predictable).mean(axis=1)
 
 
-def loss_without_each(loaded: LoadedModel, probe: RepeatedTokens, frozen: bool = False) -> np.ndarray:
+def loss_without_each(loaded: LoadedModel, probe: RepeatedTokens, frozen: bool = False) -> Float[np.ndarray, "layer head sequence"]:
     """As `loss_without`, for each head by itself: [layer, head, sequence]."""
     return _at(ablation_effects(loaded, probe.ids, "mean", frozen), probe.predictable).mean(axis=-1)
 

@@ -16,6 +16,7 @@ Source: Elhage et al. 2021, "Path expansion" and "Virtual attention heads".
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from analysis_lib import activations
@@ -24,7 +25,7 @@ from analysis_lib.models import LoadedModel
 from analysis_lib.weights import TransformerWeights, extract
 
 
-def virtual_patterns(pattern: np.ndarray, first_layer: int = 0, second_layer: int = 1) -> np.ndarray:
+def virtual_patterns(pattern: np.ndarray, first_layer: int = 0, second_layer: int = 1) -> Float[np.ndarray, "first second query query"]:
     """Patterns of virtual heads, the product of a later head's pattern and an earlier one's.
 
     Parameters

@@ -5,12 +5,13 @@ entries, with these zeros among them. Each departure is made here by itself, on 
 """
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from analysis_lib.circuits.terms import row_variances, total_variations
 
 
-def notebook_patterns(scores: Tensor, scale: float) -> dict[str, Tensor]:
+def notebook_patterns(scores: Tensor, scale: float) -> dict[str, Float[Tensor, "*rows query key"]]:
     """Patterns by reading: the model's, and notebook 002's two departures from it, apart and together.
 
     Parameters
@@ -56,7 +57,7 @@ def compare_patterns(patterns: dict[str, Tensor], reference: str = "model") -> d
     return {name: {key: measure(p).mean((1, 2)) for key, p in patterns.items()} for name, measure in measures.items()}
 
 
-def term_variances(terms: Tensor) -> dict[str, Tensor]:
+def term_variances(terms: Tensor) -> dict[str, Float[Tensor, " term"]]:
     """The size of each term three ways, and what the term does: each [term], means over sequences.
 
     Parameters
@@ -80,7 +81,7 @@ def term_variances(terms: Tensor) -> dict[str, Tensor]:
     }
 
 
-def largest_terms(terms: Tensor) -> dict[str, Tensor]:
+def largest_terms(terms: Tensor) -> dict[str, Int[Tensor, " head"]]:
     """Which term is the largest in each head, by the notebook's variance and by the attention that moves without it.
 
     Parameters

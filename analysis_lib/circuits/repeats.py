@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 import numpy as np
+from jaxtyping import Int64
 
 VOCABULARY = 32
 LENGTH = 64
@@ -133,7 +134,7 @@ def background() -> MarkovBackground:
     return MarkovBackground.log_additive(VOCABULARY - 1, SHARPNESS, BACKGROUND_SEED)
 
 
-def background_sequences(n: int, rng: np.random.Generator) -> np.ndarray:
+def background_sequences(n: int, rng: np.random.Generator) -> Int64[np.ndarray, "{n} token"]:
     """Sequences of the background alone, int64 [n, LENGTH], with `BEGIN` first."""
     return np.hstack([np.full((n, 1), BEGIN), background().sample(n, LENGTH - 1, rng)])
 
@@ -171,7 +172,7 @@ def repeated_blocks(n: int, rng: np.random.Generator, ids: np.ndarray | None = N
     return RepeatedBlocks(np.where(inside, written, ids), np.where(inside, occurrence, -1), np.where(inside, place, -1))
 
 
-def sample_sequences(n: int, rng: np.random.Generator) -> np.ndarray:
+def sample_sequences(n: int, rng: np.random.Generator) -> Int64[np.ndarray, "{n} token"]:
     """Sequences as `minigpt-induction` was trained on: background, with repeated blocks written over every second one.
 
     Parameters

@@ -18,18 +18,23 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 Patterns = Sequence[np.ndarray] | np.ndarray
 Ids = Sequence[Sequence[int]] | np.ndarray
 Rows = Sequence[np.ndarray] | np.ndarray
 
 
-def previous_token_scores(patterns: Patterns, ids: Ids | None = None, per_sequence: bool = False, rows: Rows | None = None) -> np.ndarray:
+def previous_token_scores(
+    patterns: Patterns, ids: Ids | None = None, per_sequence: bool = False, rows: Rows | None = None
+) -> Float[np.ndarray, "*sequence layer head"]:
     """Mean attention to the token before; parameters, result and errors as for `attention_to`, `ids` not needed."""
     return offset_scores(patterns, 1, per_sequence, rows)
 
 
-def offset_scores(patterns: Patterns, offset: int, per_sequence: bool = False, rows: Rows | None = None) -> np.ndarray:
+def offset_scores(
+    patterns: Patterns, offset: int, per_sequence: bool = False, rows: Rows | None = None
+) -> Float[np.ndarray, "*sequence layer head"]:
     """Mean attention to the token `offset` places before; parameters, result and errors as for `attention_to`."""
     if offset < 1:
         raise ValueError(f"offset: expected 1 or more, found {offset}")
@@ -37,7 +42,9 @@ def offset_scores(patterns: Patterns, offset: int, per_sequence: bool = False, r
     return attention_to(patterns, [np.eye(p.shape[-1], k=-offset, dtype=bool) for p in patterns], per_sequence, rows)
 
 
-def first_position_scores(patterns: Patterns, ids: Ids | None = None, per_sequence: bool = False, rows: Rows | None = None) -> np.ndarray:
+def first_position_scores(
+    patterns: Patterns, ids: Ids | None = None, per_sequence: bool = False, rows: Rows | None = None
+) -> Float[np.ndarray, "*sequence layer head"]:
     """Mean attention to the first position, over later rows; parameters, result and errors as for `attention_to`."""
     patterns = checked_patterns(patterns)
     targets = [np.zeros(p.shape[-2:], dtype=bool) for p in patterns]
@@ -46,7 +53,9 @@ def first_position_scores(patterns: Patterns, ids: Ids | None = None, per_sequen
     return attention_to(patterns, targets, per_sequence, rows)
 
 
-def duplicate_token_scores(patterns: Patterns, ids: Ids, per_sequence: bool = False, rows: Rows | None = None) -> np.ndarray:
+def duplicate_token_scores(
+    patterns: Patterns, ids: Ids, per_sequence: bool = False, rows: Rows | None = None
+) -> Float[np.ndarray, "*sequence layer head"]:
     """Mean attention to earlier occurrences of the same token; parameters, result and errors as for `attention_to`.
 
     `ids` are the token ids, as many as each pattern has positions.
@@ -55,7 +64,9 @@ def duplicate_token_scores(patterns: Patterns, ids: Ids, per_sequence: bool = Fa
     return attention_to(patterns, [duplicate_targets(x) for x in checked_ids(ids, patterns)], per_sequence, rows)
 
 
-def induction_scores(patterns: Patterns, ids: Ids, per_sequence: bool = False, rows: Rows | None = None) -> np.ndarray:
+def induction_scores(
+    patterns: Patterns, ids: Ids, per_sequence: bool = False, rows: Rows | None = None
+) -> Float[np.ndarray, "*sequence layer head"]:
     """Mean attention to what came after earlier occurrences; parameters, result and errors as for `attention_to`.
 
     `ids` are the token ids, as many as each pattern has positions.
@@ -64,7 +75,9 @@ def induction_scores(patterns: Patterns, ids: Ids, per_sequence: bool = False, r
     return attention_to(patterns, [induction_targets(x) for x in checked_ids(ids, patterns)], per_sequence, rows)
 
 
-def induction_excess(patterns: Patterns, ids: Ids, per_sequence: bool = False, rows: Rows | None = None, width: int = 4) -> np.ndarray:
+def induction_excess(
+    patterns: Patterns, ids: Ids, per_sequence: bool = False, rows: Rows | None = None, width: int = 4
+) -> Float[np.ndarray, "*sequence layer head"]:
     """Induction score less the attention to as many keys near its targets; parameters, result and errors as for `attention_to`.
 
     A head that prefers near tokens, or early ones, gives the keys around a target nearly as much as the target itself. Each target is
@@ -89,12 +102,14 @@ SCORES: dict[str, Callable[..., np.ndarray]] = {
 
 def head_scores(
     patterns: Patterns, ids: Ids, per_sequence: bool = False, rows: Rows | None = None, names: Sequence[str] = tuple(SCORES)
-) -> dict[str, np.ndarray]:
+) -> dict[str, Float[np.ndarray, "*sequence layer head"]]:
     """The named scores of `SCORES`, each [layer, head], or [sequence, layer, head] if `per_sequence`."""
     return {name: SCORES[name](patterns, ids, per_sequence, rows) for name in names}
 
 
-def attention_to(patterns: Patterns, targets: Sequence[np.ndarray], per_sequence: bool = False, rows: Rows | None = None) -> np.ndarray:
+def attention_to(
+    patterns: Patterns, targets: Sequence[np.ndarray], per_sequence: bool = False, rows: Rows | None = None
+) -> Float[np.ndarray, "*sequence layer head"]:
     """Mean attention to target keys, over the rows that have one.
 
     Parameters
@@ -138,19 +153,19 @@ def attention_to(patterns: Patterns, targets: Sequence[np.ndarray], per_sequence
     return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 
 
-def duplicate_targets(ids: Sequence[int] | np.ndarray) -> np.ndarray:
+def duplicate_targets(ids: Sequence[int] | np.ndarray) -> Bool[np.ndarray, "token token"]:
     """Earlier occurrences of each token, bool [query, key]."""
     tokens = np.asarray(ids)
     return np.tril(tokens[:, None] == tokens[None], k=-1)
 
 
-def induction_targets(ids: Sequence[int] | np.ndarray) -> np.ndarray:
+def induction_targets(ids: Sequence[int] | np.ndarray) -> Bool[np.ndarray, "token token"]:
     """What came after earlier occurrences of each token, bool [query, key]."""
     repeated = duplicate_targets(ids)
     return np.hstack([np.zeros((len(repeated), 1), dtype=bool), repeated[:, :-1]])
 
 
-def nearby_weights(targets: np.ndarray, width: int = 4, exclude: np.ndarray | None = None) -> np.ndarray:
+def nearby_weights(targets: np.ndarray, width: int = 4, exclude: np.ndarray | None = None) -> Float[np.ndarray, "token token"]:
     """Weights by which the keys around a row's targets stand for these targets.
 
     `attention_to(patterns, weights)` is the score that recency and position alone explain; the rest of the score is the excess.
@@ -187,7 +202,7 @@ def _of_rows(targets: Sequence[np.ndarray], rows: Rows) -> list[np.ndarray]:
     return [np.asarray(t) * np.asarray(r, dtype=bool)[:, None] for r, t in zip(rows, targets, strict=True)]
 
 
-def checked_patterns(patterns: Patterns) -> list[np.ndarray]:
+def checked_patterns(patterns: Patterns) -> list[Float[np.ndarray, "layer head _query _key"]]:
     """Patterns as a list of arrays [layer, head, query, key]; raises ValueError for what cannot be that."""
     if isinstance(patterns, np.ndarray) and patterns.ndim == 4:
         patterns = [patterns]

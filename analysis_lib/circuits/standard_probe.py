@@ -5,6 +5,7 @@ distance (`probes`). A chapter that needs other sequences, scores per sequence o
 """
 
 import numpy as np
+from jaxtyping import Float
 
 from analysis_lib.circuits.induction import SCORES, probe_patterns, probe_scores
 from analysis_lib.circuits.probes import RepeatedTokens, repeated_random_tokens
@@ -47,7 +48,9 @@ def standard_probe(loaded: LoadedModel, n_sequences: int = 48, seed: int = 0) ->
     return repeated_random_tokens(pool.tolist(), n_sequences, BLOCK, GAPS, start=start, distinct=len(pool) > DISTINCT, seed=seed)
 
 
-def model_head_scores(loaded: LoadedModel, kind: str = "induction", n_sequences: int = 48, seed: int = 0) -> np.ndarray:
+def model_head_scores(
+    loaded: LoadedModel, kind: str = "induction", n_sequences: int = 48, seed: int = 0
+) -> Float[np.ndarray, "layer head"]:
     """What share of its attention each head gives to one kind of key, on the standard probe: `head_scores` of the library's face.
 
     Parameters

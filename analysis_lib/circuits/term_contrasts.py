@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from analysis_lib.circuits.terms import row_centred, row_contrasts
@@ -39,7 +40,7 @@ class SameToken(NamedTuple):
     p: Tensor
 
 
-def mean_by_distance(values: Tensor, reach: int = 12) -> Tensor:
+def mean_by_distance(values: Tensor, reach: int = 12) -> Float[Tensor, "... {reach+1}"]:
     """Mean of scores or attention by distance from query to key.
 
     Parameters
@@ -64,7 +65,7 @@ def mean_by_distance(values: Tensor, reach: int = 12) -> Tensor:
     return torch.stack([values.diagonal(-d, -2, -1)[..., reach - d :].mean(-1) for d in range(reach + 1)], -1)
 
 
-def position_scores(weights: TransformerWeights, length: int) -> Tensor:
+def position_scores(weights: TransformerWeights, length: int) -> Float[Tensor, "layer head token token"]:
     """Position-position scores of all pairs of the first positions, later keys too: [layer, head, query, key], scaled."""
     positions = weights.part("W_pos")[:length]
     scale = torch.as_tensor(weights.attention_scale)[:, None, None, None]
@@ -127,7 +128,7 @@ def same_token_test(weights: TransformerWeights, ids: Tensor, n_permutations: in
     return SameToken(contrast, ((null.abs() >= contrast.abs()).sum(0) + 1) / (n_permutations + 1))
 
 
-def same_token_contrasts(scores: Tensor, ids: Tensor, n_shuffles: int = 10, seed: int = 0) -> dict[str, Tensor]:
+def same_token_contrasts(scores: Tensor, ids: Tensor, n_shuffles: int = 10, seed: int = 0) -> dict[str, Float[Tensor, "sequence head"]]:
     """Contrasts of token-token scores for the query's own place and for earlier places of the same token.
 
     Parameters

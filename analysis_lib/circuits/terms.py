@@ -24,6 +24,7 @@ redwoodresearch/mlab (days/w3d2).
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -58,7 +59,7 @@ class LeaveOut(NamedTuple):
     centre: bool = False
 
 
-def score_terms(weights: TransformerWeights, ids: Tensor, layer: int, centre: bool = False) -> Tensor:
+def score_terms(weights: TransformerWeights, ids: Tensor, layer: int, centre: bool = False) -> Float[Tensor, "4 batch head token token"]:
     """The four terms of a layer's scores, in the order of `TERMS`.
 
     Parameters
@@ -87,7 +88,9 @@ def score_terms(weights: TransformerWeights, ids: Tensor, layer: int, centre: bo
     return _masked(_scaled(weights, layer, queries[:, None], keys).flatten(0, 1))
 
 
-def part_scores(weights: TransformerWeights, ids: Tensor, layer: int, head: int, centre: bool = False) -> tuple[list[str], Tensor]:
+def part_scores(
+    weights: TransformerWeights, ids: Tensor, layer: int, head: int, centre: bool = False
+) -> tuple[list[str], Float[Tensor, "part part batch token token"]]:
     """One head's scores by what wrote the query's part and what wrote the key's part.
 
     Parameters
@@ -138,7 +141,7 @@ def row_variances(terms: Tensor) -> RowVariances:
     return RowVariances(_mean_over_rows(centred**2), _mean_over_rows(centred * total), _mean_over_rows(total**2))
 
 
-def total_variations(terms: Tensor) -> Tensor:
+def total_variations(terms: Tensor) -> Float[Tensor, "term ..."]:
     r"""How far the pattern moves when a term is left out: total variation, the attention that goes elsewhere.
 
     Parameters
@@ -163,7 +166,7 @@ def total_variations(terms: Tensor) -> Tensor:
     return moved[..., 1:].mean(-1)
 
 
-def row_contrasts(scores: Tensor, targets: Tensor) -> Tensor:
+def row_contrasts(scores: Tensor, targets: Tensor) -> Float[Tensor, "..."]:
     """How much higher scores are at target keys than at the other keys of the same row.
 
     Parameters
@@ -194,13 +197,13 @@ def row_contrasts(scores: Tensor, targets: Tensor) -> Tensor:
     return difference.nanmean(-1)  # 0 / 0 where a row lacks targets or others
 
 
-def row_centred(scores: Tensor) -> Tensor:
+def row_centred(scores: Tensor) -> Float[Tensor, "... token token"]:
     """Scores less their row's mean over the keys that the query may attend to: what softmax sees; -inf above the diagonal."""
     _check_square("scores", scores)
     return _masked(_centred(scores))
 
 
-def next_token_losses(weights: TransformerWeights, ids: Tensor, leave_out: LeaveOut | None = None) -> Tensor:
+def next_token_losses(weights: TransformerWeights, ids: Tensor, leave_out: LeaveOut | None = None) -> Float[Tensor, "batch token"]:
     """Loss at each token, with a term set to zero if one is named and all later layers recomputed.
 
     Parameters
@@ -232,7 +235,7 @@ def next_token_losses(weights: TransformerWeights, ids: Tensor, leave_out: Leave
     return _losses_from(weights, ids, stream, weights.n_layers)
 
 
-def loss_changes(weights: TransformerWeights, ids: Tensor, centre: bool = False) -> Tensor:
+def loss_changes(weights: TransformerWeights, ids: Tensor, centre: bool = False) -> Float[Tensor, "term layer head batch token"]:
     """How much the loss grows at each token when a term is left out, for every term, layer and head.
 
     Parameters

@@ -12,6 +12,7 @@ No Bite".
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from analysis_lib.geometry.cosines import between, between_by_dimension, checked_labels, checked_states, group_means, unit_vectors
@@ -19,7 +20,7 @@ from analysis_lib.statistics import Measure, Profile
 from analysis_lib.statistics.profiles import Units
 
 
-def mean_cosine(states: ArrayLike) -> np.ndarray:
+def mean_cosine(states: ArrayLike) -> Float[np.ndarray, "..."]:
     r"""Mean cosine over all pairs of different vectors, $(\lVert\sum u_i\rVert^2 - n) / (n^2 - n)$.
 
     Parameters
@@ -104,7 +105,7 @@ def within_texts(states: ArrayLike, texts: ArrayLike) -> Measure:
     return Measure(np.unique(texts)[kept], counts, raw, raw - anisotropy(states, texts, n_resamples=1).estimate[:, None], "text")
 
 
-def self_pair_bias(within: Measure) -> np.ndarray:
+def self_pair_bias(within: Measure) -> Float[np.ndarray, "layer text"]:
     """What is added to a text's mean cosine if both words of a pair are drawn with replacement, [layer, text].
 
     Of all pairs of n vectors a share of 1 / n is a vector with itself, of cosine 1: a mean of s becomes s + (1 - s) / n.

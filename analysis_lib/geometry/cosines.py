@@ -6,10 +6,11 @@ at a cost that grows with the number of vectors.
 
 import numpy as np
 import scipy.sparse
+from jaxtyping import Float, Shaped
 from numpy.typing import ArrayLike
 
 
-def checked_states(states: ArrayLike, zero_ok: bool = False) -> np.ndarray:
+def checked_states(states: ArrayLike, zero_ok: bool = False) -> Float[np.ndarray, "layer n d_model"]:
     """States as [layer, n, d_model], float32 or float64, or an error that says what is wrong with them."""
     states = np.asarray(states)
     states = states if states.dtype in (np.float32, np.float64) else states.astype(np.float64)
@@ -39,7 +40,7 @@ def unit_vectors(states: np.ndarray) -> np.ndarray:
     return states / np.linalg.norm(states, axis=-1, keepdims=True)
 
 
-def group_means(states: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def group_means(states: np.ndarray, groups: np.ndarray) -> tuple[Float[np.ndarray, "layer group d_model"], Shaped[np.ndarray, " group"]]:
     """Means over groups in sorted order, float64 [layer, group, d_model], and the groups' sizes."""
     codes = np.unique(groups, return_inverse=True)[1]
     counts = np.bincount(codes)
@@ -47,7 +48,7 @@ def group_means(states: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.
     return np.stack([averages @ layer for layer in states]), counts
 
 
-def between(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def between(vectors: np.ndarray, weights: np.ndarray) -> Float[np.ndarray, "resample layer"]:
     """Mean inner product between different vectors, [resample, layer], for vectors [layer, n, d], weights [resample, n].
 
     A resample that holds one vector alone has no pairs and gives NaN.
@@ -58,7 +59,7 @@ def between(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.divide(squared - weights**2 @ own.T, pairs, out=np.full_like(squared, np.nan), where=pairs > 0)
 
 
-def between_by_dimension(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def between_by_dimension(vectors: np.ndarray, weights: np.ndarray) -> Float[np.ndarray, "layer resample d"]:
     """The summands of `between`, [layer, resample, d]."""
     pairs = (weights.sum(axis=1) ** 2 - (weights**2).sum(axis=1))[:, None]
     summed = (weights @ vectors) ** 2 - weights**2 @ vectors**2

@@ -7,6 +7,7 @@ see a mean that all vectors share.
 import warnings
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from analysis_lib.geometry.cosines import checked_labels, checked_states
@@ -14,7 +15,7 @@ from analysis_lib.statistics import Profile
 from analysis_lib.statistics.profiles import Units
 
 
-def iso_score(states: ArrayLike) -> np.ndarray:
+def iso_score(states: ArrayLike) -> Float[np.ndarray, "..."]:
     """IsoScore (Rudman et al. 2022, algorithm 1): how evenly variance fills the dimensions, 0 one of them, 1 all.
 
     In closed form (PR - 1) / (d - 1) with the participation ratio PR = (tr C)^2 / tr C^2 of the covariance C. It does not

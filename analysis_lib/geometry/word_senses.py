@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from analysis_lib.geometry.cosines import checked_labels, checked_states, group_means, unit_vectors
@@ -49,14 +50,14 @@ class SenseTest:
         return np.array([permutation_pvalue(mean, null) for mean, null in zip(self.measure.raw.mean(axis=1), self.null.T, strict=True)])
 
 
-def holm_over_all(tests: Mapping[str, SenseTest]) -> dict[str, np.ndarray]:
+def holm_over_all(tests: Mapping[str, SenseTest]) -> dict[str, Float[np.ndarray, " _layer"]]:
     """P-values [layer] of each test, corrected by Holm over all layers of all of them."""
     flat = holm(np.concatenate([test.pvalues for test in tests.values()]))
     ends = np.cumsum([len(test.pvalues) for test in tests.values()])[:-1]
     return dict(zip(tests, np.split(flat, ends), strict=True))
 
 
-def locate(words: pd.DataFrame, texts: ArrayLike, starts: ArrayLike) -> np.ndarray:
+def locate(words: pd.DataFrame, texts: ArrayLike, starts: ArrayLike) -> Int[np.ndarray, " marked"]:
     """Rows of marked words in a table of words.
 
     Parameters
@@ -84,7 +85,7 @@ def locate(words: pd.DataFrame, texts: ArrayLike, starts: ArrayLike) -> np.ndarr
     return np.array([places[place] for place in wanted])
 
 
-def rest_of_text(words: WordStates, places: ArrayLike) -> np.ndarray:
+def rest_of_text(words: WordStates, places: ArrayLike) -> Float[np.ndarray, "layer marked d_model"]:
     """Mean state of the other words of the text that a word stands in: what the rest of the sentence tells about it.
 
     Parameters

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
@@ -28,7 +29,9 @@ PENALTIES = np.geomspace(1e-4, 1e4, 9)
 ABLATIONS = ("zero", "mean")
 
 
-def token_states(model: nn.Module, xs: Tensor, ys: Tensor) -> tuple[Tensor, Tensor]:
+def token_states(
+    model: nn.Module, xs: Tensor, ys: Tensor
+) -> tuple[Float[Tensor, "layer batch point d_model"], Float[Tensor, "layer batch point d_model"]]:
     """The residual stream at the tokens that ask, which predict, and at the tokens that answer.
 
     Parameters
@@ -96,7 +99,7 @@ def probe(states: np.ndarray | Tensor, targets: np.ndarray, folds: int = 5, seed
     return cross_val_predict(fit, states, targets, cv=KFold(folds, shuffle=True, random_state=seed))
 
 
-def explained(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def explained(predictions: np.ndarray, targets: np.ndarray) -> Float[np.ndarray, " prompt"]:
     r"""Skill of each prompt's prediction, whose mean is $R^2$: 1 - squared error / mean squared deviation of the targets.
 
     Parameters

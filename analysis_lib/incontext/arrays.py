@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 
@@ -11,7 +12,7 @@ def as_array(values: ArrayLike | torch.Tensor) -> np.ndarray:
     return np.asarray(values, dtype=float)
 
 
-def as_prompts(xs: ArrayLike, ys: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def as_prompts(xs: ArrayLike, ys: ArrayLike) -> tuple[Float[np.ndarray, "batch point d"], Float[np.ndarray, "batch point"]]:
     """Points and answers as float64 arrays that fit each other.
 
     Parameters

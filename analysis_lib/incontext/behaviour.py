@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from analysis_lib.incontext.arrays import as_array, as_prompts
@@ -21,7 +22,7 @@ from analysis_lib.incontext.prompts import Prompts
 from analysis_lib.statistics import bootstrap_interval
 
 
-def predict(model: torch.nn.Module, xs: ArrayLike, ys: ArrayLike, batch_size: int = 512) -> np.ndarray:
+def predict(model: torch.nn.Module, xs: ArrayLike, ys: ArrayLike, batch_size: int = 512) -> Float[np.ndarray, "batch point"]:
     """A regressor's predictions, in the same form as an estimator's.
 
     Parameters
@@ -51,7 +52,7 @@ def squared_errors(predictions: ArrayLike, ys: ArrayLike, n_dims: int) -> np.nda
     return (predictions - ys) ** 2 / n_dims
 
 
-def query_errors(estimator: Estimator, prompts: Prompts) -> np.ndarray:
+def query_errors(estimator: Estimator, prompts: Prompts) -> Float[np.ndarray, "batch point"]:
     """Squared error / d at the queries of prompts that may ask elsewhere than where their points lie.
 
     Parameters
@@ -102,7 +103,7 @@ def error_curves(errors: Mapping[str, ArrayLike], level: float = 0.95, n_resampl
     return curves
 
 
-def implied_weights(model: torch.nn.Module, xs: ArrayLike, ys: ArrayLike, batch_size: int = 512) -> np.ndarray:
+def implied_weights(model: torch.nn.Module, xs: ArrayLike, ys: ArrayLike, batch_size: int = 512) -> Float[np.ndarray, "batch point d"]:
     r"""The weights a model behaves as if it had: the gradient $\partial \hat y_i / \partial x_i$ of each prediction in its own x.
 
     For an estimator that is linear in the query this is its $\hat w$ after the points before i; for a model it is the slope at the x asked
@@ -122,7 +123,7 @@ def implied_weights(model: torch.nn.Module, xs: ArrayLike, ys: ArrayLike, batch_
     return np.concatenate([_query_gradients(model, x, y) for x, y in _batches(model, *as_prompts(xs, ys), batch_size)])
 
 
-def weight_distances(a: ArrayLike, b: ArrayLike) -> np.ndarray:
+def weight_distances(a: ArrayLike, b: ArrayLike) -> Float[np.ndarray, "batch point"]:
     """Squared distance / d between two sets of weights.
 
     Parameters
@@ -164,7 +165,7 @@ def penalty_profile(weights: ArrayLike, prompts: Prompts, penalties: Sequence[fl
     return profile.assign(nearest=profile.index.isin(profile.groupby("examples")["distance"].idxmin()))
 
 
-def answer_influence(model: torch.nn.Module, xs: ArrayLike, ys: ArrayLike) -> np.ndarray:
+def answer_influence(model: torch.nn.Module, xs: ArrayLike, ys: ArrayLike) -> Float[np.ndarray, "batch point"]:
     r"""How much each shown answer moves the last prediction: the gradient $\partial \hat y_n / \partial y_i$.
 
     Parameters
@@ -187,7 +188,7 @@ def answer_influence(model: torch.nn.Module, xs: ArrayLike, ys: ArrayLike) -> np
     return torch.autograd.grad(total, y)[0][:, :-1].double().cpu().numpy()
 
 
-def linear_influence(estimator: Estimator, xs: ArrayLike) -> np.ndarray:
+def linear_influence(estimator: Estimator, xs: ArrayLike) -> Float[np.ndarray, "batch point"]:
     """The same as `answer_influence` for an estimator that is linear in y: its last prediction where one answer is 1 and the others 0.
 
     Parameters

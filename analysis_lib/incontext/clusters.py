@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import pdist, squareform
 from scipy.special import softmax
@@ -83,7 +84,7 @@ class Description:
     content: float
 
 
-def split_rows(patterns: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def split_rows(patterns: ArrayLike) -> tuple[Float[np.ndarray, "*head point token"], Float[np.ndarray, "*head point token"]]:
     """Rows of questions (x queries) and of answers (y queries).
 
     Parameters
@@ -100,7 +101,7 @@ def split_rows(patterns: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     return patterns[..., ::2, :], patterns[..., 1::2, :]
 
 
-def random_attention(patterns: ArrayLike, seed: int) -> np.ndarray:
+def random_attention(patterns: ArrayLike, seed: int) -> Float[np.ndarray, "... query key"]:
     """Rows of random attention: softmax of standard normal scores over the keys that the given patterns may see.
 
     Parameters
@@ -173,7 +174,7 @@ def cut_accuracy(labels: ArrayLike, positions: ArrayLike) -> float:
     return float(np.maximum(agreement, 1 - agreement).max())
 
 
-def guessed_by_svm(labels: ArrayLike, features: ArrayLike, groups: ArrayLike, folds: int = 5, seed: int = 0) -> np.ndarray:
+def guessed_by_svm(labels: ArrayLike, features: ArrayLike, groups: ArrayLike, folds: int = 5, seed: int = 0) -> Bool[np.ndarray, " row"]:
     """Whether a linear support vector machine that was fitted on other groups names each row's cluster correctly.
 
     Parameters
@@ -277,7 +278,7 @@ def describe_heads(patterns: ArrayLike, xs: ArrayLike, ys: ArrayLike, level: flo
     return pd.DataFrame(table)
 
 
-def prompt_cuts(rows: ArrayLike) -> np.ndarray:
+def prompt_cuts(rows: ArrayLike) -> Float[np.ndarray, " prompt"]:
     """How well a cut between early and late positions accounts for two clusters of one prompt's rows: `cut_accuracy` of each prompt.
 
     Parameters

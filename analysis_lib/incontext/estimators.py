@@ -14,6 +14,7 @@ Learning Algorithm Is In-Context Learning?* (arXiv 2211.15661), for the Bayes-op
 from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 from sklearn.linear_model import Lasso
 
@@ -22,19 +23,19 @@ from analysis_lib.incontext.arrays import as_array, as_prompts, sum_before
 Estimator = Callable[[ArrayLike, ArrayLike], np.ndarray]
 
 
-def zero(xs: ArrayLike, ys: ArrayLike) -> np.ndarray:
+def zero(xs: ArrayLike, ys: ArrayLike) -> Float[np.ndarray, "batch point"]:
     """Predict 0, which is the mean of every y before anything is known: [batch, point]."""
     return np.zeros_like(as_prompts(xs, ys)[1])
 
 
-def averaging(xs: ArrayLike, ys: ArrayLike) -> np.ndarray:
+def averaging(xs: ArrayLike, ys: ArrayLike) -> Float[np.ndarray, "batch point"]:
     r"""Predict with the weights $\hat w = \frac1k \sum_{j \le k} x_j y_j$ of the k points before: [batch, point]."""
     xs, ys = as_prompts(xs, ys)
     n_before = np.maximum(np.arange(ys.shape[1]), 1)[:, None]
     return _apply(sum_before(xs * ys[..., None]) / n_before, xs)
 
 
-def nearest_neighbours(xs: ArrayLike, ys: ArrayLike, k: int = 3) -> np.ndarray:
+def nearest_neighbours(xs: ArrayLike, ys: ArrayLike, k: int = 3) -> Float[np.ndarray, "batch point"]:
     """Predict the mean y of the k points before that are nearest to x: [batch, point], 0 at the first point.
 
     Parameters
@@ -54,7 +55,7 @@ def nearest_neighbours(xs: ArrayLike, ys: ArrayLike, k: int = 3) -> np.ndarray:
     return predictions
 
 
-def least_squares_weights(xs: ArrayLike, ys: ArrayLike) -> np.ndarray:
+def least_squares_weights(xs: ArrayLike, ys: ArrayLike) -> Float[np.ndarray, "batch point d"]:
     """Least-squares weights from the points before each point, of least norm where the design is singular.
 
     Returns
@@ -71,12 +72,12 @@ def least_squares_weights(xs: ArrayLike, ys: ArrayLike) -> np.ndarray:
     return weights
 
 
-def least_squares(xs: ArrayLike, ys: ArrayLike) -> np.ndarray:
+def least_squares(xs: ArrayLike, ys: ArrayLike) -> Float[np.ndarray, "batch point"]:
     """Predict with `least_squares_weights`: [batch, point]."""
     return _apply(least_squares_weights(xs, ys), xs)
 
 
-def ridge_weights(xs: ArrayLike, ys: ArrayLike, penalty: float) -> np.ndarray:
+def ridge_weights(xs: ArrayLike, ys: ArrayLike, penalty: float) -> Float[np.ndarray, "batch point d"]:
     r"""Ridge weights $\hat w = (X^\top X + \lambda I)^{-1} X^\top y$ from the points before each point.
 
     Parameters
@@ -100,7 +101,7 @@ def ridge_weights(xs: ArrayLike, ys: ArrayLike, penalty: float) -> np.ndarray:
     return np.linalg.solve(gram, sum_before(xs * ys[..., None])[..., None])[..., 0]
 
 
-def ridge(xs: ArrayLike, ys: ArrayLike, penalty: float) -> np.ndarray:
+def ridge(xs: ArrayLike, ys: ArrayLike, penalty: float) -> Float[np.ndarray, "batch point"]:
     """Predict with `ridge_weights`: [batch, point]."""
     return _apply(ridge_weights(xs, ys, penalty), xs)
 
@@ -127,7 +128,7 @@ def bayes_penalty(noise: float, scale: float = 1.0) -> float:
     return (noise / scale) ** 2
 
 
-def bayes_ridge(xs: ArrayLike, ys: ArrayLike, noise: float, scale: float = 1.0) -> np.ndarray:
+def bayes_ridge(xs: ArrayLike, ys: ArrayLike, noise: float, scale: float = 1.0) -> Float[np.ndarray, "batch point"]:
     """Predict with the posterior mean of the weights; no estimator has a smaller expected squared error on such prompts.
 
     Parameters
@@ -144,7 +145,7 @@ def bayes_ridge(xs: ArrayLike, ys: ArrayLike, noise: float, scale: float = 1.0) 
     return ridge(xs, ys, penalty) if penalty > 0 else least_squares(xs, ys)
 
 
-def lasso(xs: ArrayLike, ys: ArrayLike, penalty: float) -> np.ndarray:
+def lasso(xs: ArrayLike, ys: ArrayLike, penalty: float) -> Float[np.ndarray, "batch point"]:
     r"""Predict with the lasso, which minimises $\frac{1}{2k} \|y - Xw\|^2 + \alpha \|w\|_1$ without intercept.
 
     Parameters

@@ -8,6 +8,7 @@ an answer that knows y, as `Regressor` has them.
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 from torch import nn
 
@@ -19,7 +20,7 @@ from analysis_lib.incontext.prompts import Prompts
 from analysis_lib.statistics import bootstrap_interval
 
 
-def attention_patterns(model: nn.Module, prompts: Prompts) -> np.ndarray:
+def attention_patterns(model: nn.Module, prompts: Prompts) -> Float[np.ndarray, "layer prompt head query key"]:
     """Attention of every head on prompts.
 
     Parameters
@@ -38,7 +39,7 @@ def attention_patterns(model: nn.Module, prompts: Prompts) -> np.ndarray:
     return activations.stacked(record)["patterns"].numpy()
 
 
-def ablation_errors(model: nn.Module, prompts: Prompts, points: slice, how: str = "mean") -> np.ndarray:
+def ablation_errors(model: nn.Module, prompts: Prompts, points: slice, how: str = "mean") -> Float[np.ndarray, "prompt layer head"]:
     """Errors without each head in turn.
 
     Parameters
@@ -63,7 +64,7 @@ def ablation_errors(model: nn.Module, prompts: Prompts, points: slice, how: str 
     return errors
 
 
-def binding(patterns: ArrayLike) -> np.ndarray:
+def binding(patterns: ArrayLike) -> Float[np.ndarray, "prompt layer head point"]:
     """How much of its attention an answer pays to its own question.
 
     Parameters
@@ -78,7 +79,7 @@ def binding(patterns: ArrayLike) -> np.ndarray:
     return np.moveaxis(np.diagonal(answers_to_questions, axis1=-2, axis2=-1), 0, 1)
 
 
-def key_slopes(rows: ArrayLike, scores: ArrayLike) -> np.ndarray:
+def key_slopes(rows: ArrayLike, scores: ArrayLike) -> Float[np.ndarray, " prompt"]:
     """How much more a query attends to a key for each unit of the key's score, in units of even attention.
 
     Parameters
@@ -109,7 +110,7 @@ def key_slopes(rows: ArrayLike, scores: ArrayLike) -> np.ndarray:
     return np.divide((a * b).sum(axis=1), spread, out=np.full(len(a), np.nan), where=spread > 0)
 
 
-def product_slopes(patterns: ArrayLike, xs: ArrayLike) -> np.ndarray:
+def product_slopes(patterns: ArrayLike, xs: ArrayLike) -> Float[np.ndarray, "prompt layer head"]:
     """Whether the last question looks at a point according to the product of both x, as regression by attention would: `key_slopes`.
 
     Parameters

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 Seed: TypeAlias = int | torch.Generator
@@ -173,7 +174,7 @@ def orthogonal_queries(n_prompts: int, n_points: int, n_dims: int, seed: Seed, n
     return _measured(xs, queries.float(), noise, generator)
 
 
-def skewed_transform(n_dims: int, seed: Seed) -> Tensor:
+def skewed_transform(n_dims: int, seed: Seed) -> Float[Tensor, "{n_dims} {n_dims}"]:
     r"""A transform that makes x's covariance fall off as $1/i^2$ along random orthogonal axes, $E\lVert x \rVert^2$ still d.
 
     Parameters
@@ -197,7 +198,7 @@ def skewed_transform(n_dims: int, seed: Seed) -> Tensor:
     return axes * sizes @ axes.T
 
 
-def ridge_predictions(xs: Tensor, ys: Tensor, queries: Tensor, penalty: float, intercept: bool = False) -> Tensor:
+def ridge_predictions(xs: Tensor, ys: Tensor, queries: Tensor, penalty: float, intercept: bool = False) -> Float[Tensor, "prompt query"]:
     r"""Predictions of ridge regressions fitted to whole prompts, in closed form: $\hat w = (X^\top X + \lambda I)^{-1} X^\top y$.
 
     Parameters

@@ -16,6 +16,7 @@ Generalization*). `strategies` compares a model with all of these.
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from analysis_lib.incontext.arrays import as_prompts, sum_before
@@ -147,13 +148,13 @@ class Mixture:
         return Posterior([float(name) for name in names], found.reshape(*shape, -1), np.concatenate(means).reshape(shape))
 
 
-def hard_choice(xs: ArrayLike, posterior: Posterior) -> np.ndarray:
+def hard_choice(xs: ArrayLike, posterior: Posterior) -> Float[np.ndarray, "prompt point"]:
     """What the predictor of the likelier hypothesis says, predictor i belonging to hypothesis i: [prompt, point]."""
     xs = _matched(xs, posterior)
     return np.take_along_axis(xs, posterior.log_probability.argmax(axis=-1)[..., None], axis=-1)[..., 0]
 
 
-def averaging(xs: ArrayLike, posterior: Posterior) -> np.ndarray:
+def averaging(xs: ArrayLike, posterior: Posterior) -> Float[np.ndarray, "prompt point"]:
     """The predictors' mean under the posterior, predictor i belonging to hypothesis i: [prompt, point]."""
     return (_matched(xs, posterior) * np.exp(posterior.log_probability)).sum(axis=-1)
 

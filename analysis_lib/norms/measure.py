@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
 
 from analysis_lib import activations
 from analysis_lib.models import LoadedModel
@@ -68,7 +69,9 @@ def update_norms(loaded: LoadedModel, texts: Sequence) -> UpdateNorms:
     return UpdateNorms(attention, mlp, described(loaded, ran.tokens))
 
 
-def norm_based_attention(loaded: LoadedModel, texts: Sequence[str], per_head: bool = False) -> list[np.ndarray]:
+def norm_based_attention(
+    loaded: LoadedModel, texts: Sequence[str], per_head: bool = False
+) -> list[Float[np.ndarray, "layer ... _query _key"]]:
     r"""How much each token contributes to the attention update of another: the norm of the weighted, transformed vector.
 
     $$\Bigl\lVert \sum_h \alpha^h_{ij} f^h(x_j) \Bigr\rVert, \qquad f^h(x) = (x W_V^h + b_V^h) W_O^h,$$
@@ -94,7 +97,7 @@ def norm_based_attention(loaded: LoadedModel, texts: Sequence[str], per_head: bo
     return _norm_based(loaded, run(loaded, texts, outputs=("patterns",)), per_head)
 
 
-def shared_sources(norm_based: Sequence[np.ndarray], first: int = 8) -> np.ndarray:
+def shared_sources(norm_based: Sequence[np.ndarray], first: int = 8) -> Float[np.ndarray, "text layer"]:
     r"""How much of what a token reads was also read by the token before it: $\sum_j \min(w_{t,j}, w_{t-1,j})$, rows $w$ summing to 1.
 
     Parameters
@@ -114,7 +117,7 @@ def shared_sources(norm_based: Sequence[np.ndarray], first: int = 8) -> np.ndarr
     return np.array([np.minimum(w[:, first:], w[:, first - 1 : -1]).sum(axis=-1).mean(axis=-1) for w in shares])
 
 
-def mean_by_position(norms: np.ndarray, tokens: pd.DataFrame, least: int = 20) -> np.ndarray:
+def mean_by_position(norms: np.ndarray, tokens: pd.DataFrame, least: int = 20) -> Float[np.ndarray, "layer position"]:
     """Mean log norm at each position over texts, without special tokens.
 
     Parameters
@@ -144,7 +147,7 @@ def mean_by_position(norms: np.ndarray, tokens: pd.DataFrame, least: int = 20) -
     return by_position.mean()[count >= least].T.to_numpy()
 
 
-def position_slopes(means: np.ndarray) -> np.ndarray:
+def position_slopes(means: np.ndarray) -> Float[np.ndarray, " layer"]:
     """Slope of each layer's mean log norm on the log of 1 + position, [layer]; of an average of independent vectors it would be -0.5.
 
     Parameters

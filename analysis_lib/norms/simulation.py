@@ -6,13 +6,14 @@ The right answer of `lagged_regression` is known for them, so false positives an
 import numpy as np
 import pandas as pd
 import scipy.signal
+from jaxtyping import Float
 
 SIMULATED = ("independent", "trend", "words", "volatile", "autoregressive")
 
 
 def simulate(
     kind: str, n_layers: int = 1, n_texts: int = 45, n_tokens: int = 95, rho: tuple[float, ...] = (0.3, 0.1), seed: int = 0
-) -> tuple[np.ndarray, pd.DataFrame]:
+) -> tuple[Float[np.ndarray, "layer token"], pd.DataFrame]:
     """Norms whose dependence on the past is known; layers are independent draws over the same tokens.
 
     Parameters

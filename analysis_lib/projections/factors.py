@@ -19,6 +19,7 @@ from typing import Any
 
 import joblib
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from analysis_lib.weights import TransformerWeights
@@ -27,7 +28,7 @@ from analysis_lib.weights.transformer_weights import checked_index
 
 def vo_factors(
     weights: TransformerWeights, layer: int, head: int, embedding: str = "raw", unembedding: str = "raw"
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Float[Tensor, "vocab d_head"], Float[Tensor, "vocab d_head"]]:
     """What attending to a token promotes: entry (a, b) of `left @ right.T` is the logit of b from attending to a.
 
     Parameters
@@ -60,7 +61,9 @@ def vo_factors(
     return vo.left, vo.right.T
 
 
-def qk_factors(weights: TransformerWeights, layer: int, head: int, embedding: str = "raw") -> tuple[Tensor, Tensor]:
+def qk_factors(
+    weights: TransformerWeights, layer: int, head: int, embedding: str = "raw"
+) -> tuple[Float[Tensor, "vocab d_head"], Float[Tensor, "vocab d_head"]]:
     """What a token looks for: entry (a, b) of `left @ right.T` is query a's score for key b.
 
     Scores are those before the division by the square root of d_head, without biases and positions. With rotary positions they are
@@ -104,7 +107,9 @@ def _check_reading(name: str, value: str, known: tuple[str, ...]) -> None:
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, known))}, found {value!r}")
 
 
-def feed_forward_keys_values(weights: TransformerWeights, layer: int, reading: str = "raw") -> tuple[Tensor, Tensor]:
+def feed_forward_keys_values(
+    weights: TransformerWeights, layer: int, reading: str = "raw"
+) -> tuple[Float[Tensor, "d_mlp d_model"], Float[Tensor, "d_mlp d_model"]]:
     r"""A layer's neurons as key-value memories (Geva et al. 2021, arXiv 2012.14913).
 
     Parameters

@@ -11,6 +11,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+from jaxtyping import Int
 
 from analysis_lib.projections.best_pairs import TopPairs
 from analysis_lib.projections.factors import map_heads, qk_factors, vo_factors
@@ -170,7 +171,7 @@ def passing_table(
     return pd.DataFrame(found, columns=["model", "list", "relation", "share", "null", "p", "other excess", "pairs"])
 
 
-def distinct_left(found: HeadPairs) -> np.ndarray:
+def distinct_left(found: HeadPairs) -> Int[np.ndarray, " head"]:
     """Distinct left tokens of each head's list, int [head]. Few of them mean that the list belongs to hubs."""
     return np.array([distinct_tokens(pairs)[0] for pairs in found.values()])
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from analysis_lib.projections.best_pairs import TopPairs
@@ -11,7 +12,7 @@ from analysis_lib.projections.exact import count_argument
 from analysis_lib.statistics import bootstrap_interval
 
 
-def top_overlap(ids_a: ArrayLike, ids_b: ArrayLike) -> np.ndarray:
+def top_overlap(ids_a: ArrayLike, ids_b: ArrayLike) -> Float[np.ndarray, " n"]:
     """Jaccard index of two sets of tokens, row by row.
 
     Parameters

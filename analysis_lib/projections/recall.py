@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Int
 from scipy.sparse import csr_array
 from torch import Tensor
 
@@ -167,7 +168,7 @@ def shared_tokens(predicted: np.ndarray, actual: np.ndarray) -> np.ndarray:
     return (sets[0] @ sets[1].T).toarray()
 
 
-def permuted_within(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def permuted_within(groups: np.ndarray, rng: np.random.Generator) -> Int[np.ndarray, " place"]:
     """A random order of places, int [place], in which each place gets another, or itself, of the same group."""
     order = np.empty(len(groups), dtype=np.int64)
     order[np.argsort(groups, kind="stable")] = np.lexsort((rng.random(len(groups)), groups))

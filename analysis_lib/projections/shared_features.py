@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import scipy.stats
+from jaxtyping import Bool, Float
 from scipy.sparse import csr_array
 
 from analysis_lib.statistics import holm
@@ -53,7 +54,7 @@ class TokenKind:
     table: csr_array
 
 
-def word_tokens(vocabulary: Vocabulary, lexicon: Lexicon, counts: TokenCounts) -> np.ndarray:
+def word_tokens(vocabulary: Vocabulary, lexicon: Lexicon, counts: TokenCounts) -> Bool[np.ndarray, " vocab"]:
     """The tokens that lists are made of: Polish words, and numbers.
 
     Parameters
@@ -294,7 +295,7 @@ class _Lists:
         return np.where(self.counts[row], inside / self.width, 0.0)
 
 
-def count_tail(chances: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def count_tail(chances: np.ndarray, counts: np.ndarray) -> Float[np.ndarray, " n"]:
     """P(as many or more) for sums of independent draws of unequal chances, row by row: exact.
 
     Parameters

@@ -1,6 +1,7 @@
 """P-values by permutation, and their correction where many tests are made at once."""
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from analysis_lib.statistics.intervals import check_sample
@@ -40,7 +41,7 @@ def permutation_pvalue(observed: float, null: ArrayLike, alternative: str = "gre
     return float(sides[alternative])
 
 
-def holm(pvalues: ArrayLike) -> np.ndarray:
+def holm(pvalues: ArrayLike) -> Float[np.ndarray, "..."]:
     """P-values corrected for testing many at once (Holm 1979): reject where the result is below the level.
 
     Parameters

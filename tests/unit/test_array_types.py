@@ -1,0 +1,32 @@
+"""The import hook that checks annotated arrays is in force in every room, and catches a wrong shape and a wrong type."""
+
+import numpy as np
+import pytest
+from jaxtyping import Float, TypeCheckError, jaxtyped
+
+from analysis_lib.circuits import composition
+from analysis_lib.geometry import anisotropy
+from analysis_lib.incontext import estimators
+from analysis_lib.norms import bias
+from analysis_lib.projections import overlap
+from analysis_lib.statistics import pvalues
+from tests.support import array_types
+
+
+@jaxtyped(typechecker=array_types.check)
+def told(kept: list[int], values: np.ndarray) -> Float[np.ndarray, "row row"]:
+    return values
+
+
+def test_a_wrong_shape_and_a_wrong_type_are_caught():
+    assert told("no list: left to mypy", np.eye(3)).shape == (3, 3)
+    for wrong in (np.ones((2, 3)), np.ones(3), np.eye(3, dtype=int)):
+        with pytest.raises(TypeCheckError):
+            told([], wrong)
+
+
+@pytest.mark.parametrize(
+    "function", [composition.copying_scores, anisotropy.mean_cosine, estimators.ridge, bias.bias_of, overlap.top_overlap, pvalues.holm]
+)
+def test_the_hook_wraps_every_room(function):
+    assert hasattr(function, "__wrapped__")
