@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "tools"))  # tools/ holds scripts, not a package
 
 import pytest  # noqa: E402
 
-import tests.support.array_types  # noqa: E402, F401  (named in pyproject.toml)
+import tests.support.array_types  # noqa: E402  (named in pyproject.toml)
 import tests.support.examples  # noqa: E402, F401  (registers the profile before it is chosen)
 
 

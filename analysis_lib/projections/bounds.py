@@ -93,15 +93,15 @@ def prepare(left: Tensor, right: Tensor, keep_left: np.ndarray, keep_right: np.n
         exponents.append(exponent)
     turned = balancing(*rows)
     if turned is None:
-        rows, more = zip(*map(scaled, rows), strict=True)
-        exponent, drift = sum(exponents) + sum(more), 0.0
+        pairs = [scaled(part) for part in rows]
+        rows, exponent, drift = [part for part, _ in pairs], sum(exponents) + sum(power for _, power in pairs), 0.0
     else:
         turns, more, drift = turned
         rows, exponent = [part @ turn for part, turn in zip(rows, turns, strict=True)], sum(exponents) + more
-    sides = [Side(ids, *_rounded(part)) for ids, part in zip(ids, rows, strict=True)]
+    left, right = (Side(ids, *_rounded(part)) for ids, part in zip(ids, rows, strict=True))
     if negate:
-        sides[0].rows.neg_()
-    return Sides(*sides, exponent, drift)
+        left.rows.neg_()
+    return Sides(left, right, exponent, drift)
 
 
 def _rounded(rows: Tensor) -> tuple[Tensor, np.ndarray]:

@@ -64,7 +64,7 @@ class Firing:
         if len(rows) < n:
             raise ValueError(f"texts: expected at least {n} with a word after their first, found {len(rows)}")
         places, strength = [], []
-        for hidden in ran.mlp_hidden:
+        for hidden in ran.output("mlp_hidden"):
             best = np.stack([_strongest(hidden, group[usable[group]]) for group in rows])  # [text, neuron]
             height = np.take_along_axis(hidden, best, axis=0)
             order = np.argsort(-height, axis=0, kind="stable")[:n]
@@ -171,7 +171,7 @@ def steering(loaded: LoadedModel, texts: Sequence[str], layer: int, vectors: Ten
     before, kept = means(), torch.as_tensor(np.flatnonzero(keep))
     rises = []
     for vector, own in zip(vectors, tokens, strict=True):
-        with edited(loaded.model, {("mlp", layer): lambda value, vector=vector: value + vector}):
+        with edited(loaded.model, {("mlp", layer): vector.add}):
             rise = means() - before
         rises.append(float(rise[torch.as_tensor(own)].mean() - rise[kept].mean()))
     return np.array(rises)

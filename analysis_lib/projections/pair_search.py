@@ -191,7 +191,7 @@ def _choose(sides: Sides, floor: float) -> str:
     shares = shares_left(sides, floor, tuple(SPLITS.values()))
     costs = {name: shares[r] if r == 0 else 0.02 + 3 * shares[r] for name, r in SPLITS.items()}
     costs["split 2"] += 0.005
-    return min(costs, key=costs.get)
+    return min(costs, key=costs.__getitem__)
 
 
 def _by_norms(sides: Sides, best: BestPairs, _r: int = 0) -> int:
