@@ -140,7 +140,7 @@ def finding(
         if given is not None and not 0 <= given <= 1:
             raise ValueError(f"{name} of {key!r}: expected a number from 0 to 1, found {given}")
     spreads = {name: _mean_and_spread(name, null) for name, null in nulls.items()}
-    common = {"key": key, "claim": claim, "model": model, "unit": unit, "section": section, "expected": expected}
+    common: dict[str, Any] = {"key": key, "claim": claim, "model": model, "unit": unit, "section": section, "expected": expected}
     found = Finding(**common, estimate=estimate, low=low, high=high, nulls=spreads, p=1.0, placebo=placebo)
     chosen = float(norm.sf(_excess(found, found.hardest))) if p is None else float(p)
     found = Finding(**{**asdict(found), "p": chosen})
