@@ -1,6 +1,6 @@
 """The best tokens of vectors of the residual stream, exactly: every neuron of a model in blocks of products."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, overload
 
 import numpy as np
 import pandas as pd
@@ -68,6 +68,16 @@ class TopTokens(NamedTuple):
         return frame
 
 
+@overload
+def top_tokens(vectors: ArrayLike | Tensor, W_U: ArrayLike | Tensor, k: int = 30, keep: ArrayLike | None = None) -> TopTokens: ...
+
+
+@overload
+def top_tokens(
+    vectors: ArrayLike | Tensor, W_U: ArrayLike | Tensor, k: int = 30, keep: ArrayLike | None = None, *, both_ends: Literal[True]
+) -> tuple[TopTokens, TopTokens]: ...
+
+
 def top_tokens(
     vectors: ArrayLike | Tensor, W_U: ArrayLike | Tensor, k: int = 30, keep: ArrayLike | None = None, both_ends: bool = False
 ) -> TopTokens | tuple[TopTokens, TopTokens]:
@@ -125,7 +135,7 @@ def top_tokens(
                 part = slice(start, start + block)
                 for place, (chosen, exact) in enumerate(_ends_of_block(vectors[part], columns, small, longest, k, ends)):
                     found[place].ids[part], found[place].scores[part] = kept[chosen], exact
-    return tuple(found) if both_ends else found[0]
+    return (found[0], found[1]) if both_ends else found[0]
 
 
 def _ends_of_block(
