@@ -14,6 +14,8 @@ There is one file for each notebook, `notebook_<number>.json`:
     - `data`: what it was computed on;
     - `procedure`: how, as far as the notebook's code says;
     - `comparable`: what it can be compared to, and what not.
+
+`head_lists_001.json` holds the lists of token pairs that the notebook on GPT-2 printed for eleven heads.
 """
 
 import json
@@ -53,3 +55,21 @@ def figures(notebook: str) -> pd.DataFrame:
         raise ValueError(f"notebook is {notebook!r}; expected one of {', '.join(notebooks())}")
     content = json.loads(_HERE.joinpath(f"notebook_{notebook}.json").read_text(encoding="utf-8"))
     return pd.DataFrame(content["figures"], columns=list(FIELDS)).set_index("key")
+
+
+def head_lists() -> pd.DataFrame:
+    """Pairs of tokens that the notebook 001 printed for heads of `sdadas/polish-gpt2-medium`.
+
+    Each list was cut off by the notebook's own filter: tokens of ASCII letters only, about fifty pairs before it, and of a head's
+    printed pairs only those that the output still shows.
+
+    Returns
+    -------
+    DataFrame
+        One row a pair, in the order printed: `matrix` ("VO" or "QK"), `layer`, `head`, `left`, `right`. A token that begins a word
+        begins with a space. In VO the left token is what the head attends to and the right one what it then raises; in QK the left token
+        is the query.
+    """
+    content = json.loads(_HERE.joinpath("head_lists_001.json").read_text(encoding="utf-8"))
+    rows = [(x["matrix"], x["layer"], x["head"], *pair) for x in content["lists"] for pair in x["pairs"]]
+    return pd.DataFrame(rows, columns=["matrix", "layer", "head", "left", "right"])

@@ -32,3 +32,12 @@ def test_figures_are_as_printed():
 def test_an_unknown_notebook_raises_and_lists_what_there_is():
     with pytest.raises(ValueError, match="'999'.*001"):
         recorded.figures("999")
+
+
+def test_head_lists_are_as_printed():
+    lists = recorded.head_lists()
+    assert lists.columns.tolist() == ["matrix", "layer", "head", "left", "right"]
+    assert lists.groupby(["matrix", "layer", "head"]).ngroups == 11
+    first = lists[(lists["matrix"] == "VO") & (lists["layer"] == 20)].iloc[1]
+    assert (first["left"], first["right"]) == (" jej", " ona")
+    assert lists[["left", "right"]].map(str.isascii).all(axis=None)  # the notebook's filter let no Polish letter through
