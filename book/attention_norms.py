@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from analysis_lib import models, norms, plots, report, texts
+from analysis_lib import models, norms, plots, report, statistics, texts
 from analysis_lib.norms import bias, calibration, inputs, interventions, measure, regression, sensitivity
 
 plots.use_style()
@@ -110,7 +110,35 @@ report.table(
 #
 # To ask about *size* alone, the opening figure ({numref}`fig-norms-key`) doubles the update and keeps its direction. Its log norm grows by $\log 2$; the change of the next token's log
 # norm in the next layer, divided by that, is in the unit of a coefficient. The two need not agree, in size or in sign: the regression describes what neighbours in one layer
-# have in common, the intervention what one layer does to the next.
+# have in common, the intervention what one layer does to the next. The table therefore also has the coefficient *across* the layer: the next layer's log norms regressed on this layer's, the token's own included,
+# under the same controls. That is the prediction which the intervention puts to the test.
+
+# %%
+ACROSS = {name: replace(specification, layers_up=1, correct_bias=False) for name, specification in SPECIFICATION.items()}
+across = {
+    kind: {name: norms.neighbours(norms.lagged_regression(m.attention, m.tokens, ACROSS[name]), 1).set_index("layer") for name, m in of_models.items()}
+    for kind, of_models in both.items()
+}
+
+# %% tags=["hide-input"]
+ENDS = ["estimate", "low_all", "high_all"]
+rows = [
+    {
+        "model": title,
+        "layer": layer,
+        "within the layer": statistics.Interval(*beside[name].set_index("layer").loc[layer, ["estimate", "low", "high"]]),
+        "from the layer below": statistics.Interval(*across["trained"][name].loc[layer, ENDS]),
+        "the same, untrained": statistics.Interval(*across["untrained"][name].loc[layer, ENDS]),
+        "caused": statistics.Interval(*beside[name].set_index("layer").loc[layer, ["effect", "effect_low", "effect_high"]]),
+    }
+    for name, title in NAMES.items()
+    for layer in across["trained"][name].index
+]
+report.table(pd.DataFrame(rows), "The token before: coefficient of its log norm in the same layer and in the layer below, and what doubling its update in the layer below causes; log norm for each log norm, intervals that hold at once")
+
+# %% [markdown]
+# Across a layer little is left to predict. In GPT-2 no coefficient from the layer below is clearly different from zero, where those within the layer are about a half. HerBERT's first step has a negative one, and doubling an
+# update moves nothing there. What the regression within a layer sees is therefore what neighbours share in that layer, and not something that one token passes on to the next.
 #
 # ## The original regression, and its controls one by one
 #

@@ -41,11 +41,15 @@ class Specification:
         across that level reports a dependence on the past where there is only the word.
     correct_bias : bool
         Subtract the small-sample bias that text levels bring; needs `text_effects`.
+    layers_up : int
+        With 1, the outcomes are the log norms of the *next* layer, and the token itself is a regressor too, at lag 0. That is what an
+        intervention on an update can be compared with, since within a layer no update acts on another. The bias of `correct_bias` is that of
+        lagged outcomes and does not arise.
 
     Raises
     ------
     ValueError
-        Counts that are no whole numbers or too small, unknown `errors`, `correct_bias` without `text_effects`.
+        Counts that are no whole numbers or too small, unknown `errors`, `correct_bias` without `text_effects` or with `layers_up`.
     TypeError
         A single name where a tuple of names is expected.
     """
@@ -60,9 +64,10 @@ class Specification:
     first: int = 8
     word_starts: bool = False
     correct_bias: bool = True
+    layers_up: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("lags", 1), ("leads", 0), ("first", 0)):
+        for name, least in (("lags", 1), ("leads", 0), ("first", 0), ("layers_up", 0)):
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
                 raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}")
@@ -73,6 +78,14 @@ class Specification:
             raise ValueError(f"errors: expected one of {', '.join(ERRORS)}, got {self.errors!r}")
         if self.correct_bias and not self.text_effects:
             raise ValueError("correct_bias: expected text_effects=True, since the bias comes from the text levels; got text_effects=False")
+        if self.correct_bias and self.layers_up:
+            raise ValueError(f"correct_bias: expected False where outcomes are of a later layer, got True with layers_up={self.layers_up}")
+
+    @property
+    def shifts(self) -> list[int]:
+        """How many tokens back the regressors are: the token itself where outcomes are of a later layer, lags, leads."""
+        own = [0] if self.layers_up else []
+        return [*own, *range(1, self.lags + 1), *range(-1, -self.leads - 1, -1)]
 
 
 ORIGINAL = Specification(text_effects=False, position_effects=False, errors="ordinary", first=3, correct_bias=False)
@@ -179,15 +192,18 @@ def design_of(norms: np.ndarray, tokens: pd.DataFrame, specification: Specificat
             "specification: position levels and errors='cluster' need two texts or more (clusters about forty, to be trusted), got 1;"
             " expected position_effects=False and errors='hac'"
         )
-    shifts = [*range(1, specification.lags + 1), *range(-1, -specification.leads - 1, -1)]
-    place = _outcomes(tokens, codes, shifts, specification)
+    if len(values) <= specification.layers_up:
+        raise ValueError(f"layers_up: expected less than the {len(values)} layers of norms, got {specification.layers_up}")
+    place = _outcomes(tokens, codes, specification.shifts, specification)
     _check_lengths(text, codes, place, specification)
-    columns = {("lag" if k > 0 else "lead", k): values[:, place - k] for k in shifts}
+    below, above = slice(0, len(values) - specification.layers_up), slice(specification.layers_up, None)
+    columns = {("lag" if k >= 0 else "lead", k): values[below, place - k] for k in specification.shifts}
     for name in specification.covariates:
-        columns[name, 0] = _covariate(name, tokens, values, codes)[..., place]
+        columns[name, 0] = _of_layers(_covariate(name, tokens, values, codes), above)[..., place]
     for name in specification.lagged_covariates:
-        columns |= {(name, k): _covariate(name, tokens, values, codes)[..., place - k] for k in shifts}
-    y = values[:, place]
+        neighbour = _of_layers(_covariate(name, tokens, values, codes), below)
+        columns |= {(name, k): neighbour[..., place - k] for k in specification.shifts if k}
+    y = values[above, place]
     constant = np.flatnonzero(np.ptp(y, axis=1) < 1e-9)
     if constant.size:
         raise ValueError(f"norms: layer {constant[0]} is constant over the outcomes; expected norms that vary")
@@ -195,7 +211,12 @@ def design_of(norms: np.ndarray, tokens: pd.DataFrame, specification: Specificat
     dummies = (np.unique(position[place])[1:] == position[place][:, None]).astype(float)
     codes = codes[place]
     effects, pairs = _effects(codes, dummies, specification), _pairs_by_distance(codes, place)
-    return Design(y, x, list(columns), len(shifts), codes, n_texts, dummies, effects, pairs, place, specification)
+    return Design(y, x, list(columns), len(specification.shifts), codes, n_texts, dummies, effects, pairs, place, specification)
+
+
+def _of_layers(values: np.ndarray, layers: slice) -> np.ndarray:
+    """The chosen layers of a covariate, if it differs by layer."""
+    return values[layers] if values.ndim > 1 else values
 
 
 def _log_norms(norms: np.ndarray, tokens: pd.DataFrame) -> np.ndarray:

@@ -32,7 +32,7 @@ _COLLINEAR = 1e-7  # share of a column that the columns before it must leave; ro
 
 @threadpool_limits.wrap(limits=1)  # thousands of small products, over which threads would only wait for each other
 def lagged_regression(norms: np.ndarray, tokens: pd.DataFrame, specification: Specification = FULL, level: float = 0.95) -> pd.DataFrame:
-    """Regress log norms on their own past, layer by layer.
+    """Regress log norms on their own past, layer by layer, or on the past of an earlier layer (`Specification.layers_up`).
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def lagged_regression(norms: np.ndarray, tokens: pd.DataFrame, specification: Sp
     Returns
     -------
     DataFrame
-        A row for each layer (from 0) and term: `term` (`lag`, `lead` or a covariate), `layer`, `lag` (tokens back; below 0 for what
+        A row for each layer (of the outcomes, from 0) and term: `term` (`lag`, `lead` or a covariate), `layer`, `lag` (tokens back; below 0 for what
         follows, 0 for the outcome's own), `estimate`, `se`, `low`, `high`, `low_all`, `high_all` (over all lags, leads and layers
         simultaneously, by Bonferroni), `p`, `p_holm` (over the same; nan for covariates), `bias` (of the small sample, already subtracted
         from the estimate where `correct_bias`), `p_breusch_godfrey` (residuals on their last four and all regressors), `n` (outcomes),
@@ -126,11 +126,12 @@ def _fit_layer(design: Design, layer: int) -> dict[str, np.ndarray]:
         raise ValueError(f"tokens: expected more outcomes than regressors and effects, got {len(y)} and {len(y) - model.df_resid}")
     fit = model.fit()
     covariance, df = covariance_of(fit, design)
-    bias = bias_of(y, x, fit.params, design) if design.specification.text_effects else np.zeros(len(fit.params))
+    own_past = design.specification.text_effects and not design.specification.layers_up
+    bias = bias_of(y, x, fit.params, design) if own_past else np.zeros(len(fit.params))
     estimate = fit.params - bias if design.specification.correct_bias else fit.params
     se = np.sqrt(np.diag(covariance))
     same = {
-        "layer": layer, "df": df, "p_breusch_godfrey": _breusch_godfrey(fit, bias, design), "n": len(y), "n_texts": design.n_texts,
+        "layer": layer + design.specification.layers_up, "df": df, "p_breusch_godfrey": _breusch_godfrey(fit, bias, design), "n": len(y), "n_texts": design.n_texts,
     }  # fmt: skip
     return {
         "term": np.array([name for name, _ in design.terms], dtype=object),

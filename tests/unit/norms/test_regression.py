@@ -133,3 +133,38 @@ def test_marked_are_those_below_the_level_with_or_without_correction():
 def test_a_level_outside_zero_and_one_is_named():
     with pytest.raises(ValueError, match="level: expected a number between 0 and 1, got 95"):
         norms.lagged_regression(*panel(), EFFECTS, level=95)
+
+
+ACROSS = replace(EFFECTS, correct_bias=False, layers_up=1)
+
+
+def test_the_next_layer_on_this_one_is_least_squares_with_dummies():
+    values, tokens = panel(n_texts=8, n_tokens=30, n_layers=2)
+    found = norms.lagged_regression(values, tokens, replace(ACROSS, covariates=("log_rank",)))
+    data = tokens.assign(y=np.log(values[1]), below0=np.log(values[0]))
+    data = data.assign(**{f"below{k}": data.groupby("text")["below0"].shift(k) for k in (1, 2)})
+    data = data[data["position"] >= 8].reset_index(drop=True)
+    dummies = pd.get_dummies(data[["text", "position"]].astype(str), drop_first=True, dtype=float)
+    x = np.c_[data[["below0", "below1", "below2", "log_rank"]].astype(float), dummies, np.ones(len(data))]
+    np.testing.assert_allclose(found["estimate"], np.linalg.lstsq(x, data["y"].to_numpy(), rcond=None)[0][:4], atol=1e-10)
+    assert found["layer"].eq(1).all()
+    assert found["lag"].tolist() == [0, 1, 2, 0]
+
+
+def test_what_the_token_before_does_one_layer_on_is_recovered():
+    values, tokens = panel(n_texts=40, n_tokens=60, n_layers=2)
+    logs = np.log(values)
+    before = np.r_[0, logs[0, :-1]]
+    above = 0.4 * logs[0] + 0.3 * before + 0.05 * np.random.default_rng(0).normal(size=len(tokens))
+    found = norms.lagged_regression(np.exp(np.stack([logs[0], above])), tokens, ACROSS).set_index("lag")
+    for lag, truth in ((0, 0.4), (1, 0.3), (2, 0)):
+        assert found.loc[lag, "low_all"] < truth < found.loc[lag, "high_all"]
+        assert found.loc[lag, "high_all"] - found.loc[lag, "low_all"] < 0.05
+
+
+def test_across_layers_there_must_be_a_later_layer_and_no_bias_of_lagged_outcomes():
+    values, tokens = panel(n_layers=1)
+    with pytest.raises(ValueError, match="layers_up: expected less than the 1 layers"):
+        norms.lagged_regression(values, tokens, ACROSS)
+    with pytest.raises(ValueError, match="correct_bias: expected False"):
+        replace(ACROSS, correct_bias=True)
