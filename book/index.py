@@ -18,8 +18,8 @@ plots.null_board(report.board(report.read_findings("findings.json")));
 #
 # 1. **A published encoder tells the senses of a word apart, block by block.** After the last block of multilingual-e5-small the nearest neighbour of an ambiguous word such as *zamek* (castle, or lock) is
 #    in the same sense in {glue:text}`geometry.ipynb::geo-e5-senses:s` of cases, where word forms alone give {glue:text}`geometry.ipynb::geo-e5-permuted:s`. ({doc}`geometry`)
-# 2. **Token tables of attention heads mislead.** {glue:text}`attention_heads.ipynb::heads-polish-gpt2-any:s` of {glue:text}`attention_heads.ipynb::heads-tested:s` tables of the GPT-2 pair words by grammar or meaning more often than
-#    chance does, but so do {glue:text}`attention_heads.ipynb::heads-random-gpt2-any:s` tables of random heads placed on the same embedding. What looks like the work of a head is largely the work of the embedding. ({doc}`attention_heads`)
+# 2. **Some heads look for another form of the same word, and their weights alone do not show it.** One head of the encoder gives {glue:text}`attention_heads.ipynb::heads-text-form:s` of its attention to another form of the word it
+#    reads, and {glue:text}`attention_heads.ipynb::heads-text-control:s` to another noun in the same place. Tables of weights point to other heads, and random subspaces of the embedding have tables as good. ({doc}`attention_heads`)
 # 3. **Asked to choose between two predictors, a transformer does not choose.** It imitates the best combination instead: its answers lie at {glue:text}`model_selection.ipynb::ctx-few-to-mean:s` from the posterior mean and at
 #    {glue:text}`model_selection.ipynb::ctx-few-to-hard:s` from those of a choice, in units of the distance between the predictors. ({doc}`model_selection`)
 #
@@ -81,7 +81,7 @@ plots.null_board(report.board(report.read_findings("findings.json")));
 # :img-bottom: _static/gallery/attention_heads.png
 # :img-alt: How often the pairs of each head are two forms of a word, beside random heads.
 #
-# What a head relates, judged from its weights, and how much of that is the embedding's.
+# Which words a head relates, by its weights and in sentences, and how much of that is the embedding's.
 # :::
 #
 # :::{grid-item-card} Geometry

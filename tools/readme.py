@@ -21,7 +21,7 @@ GALLERY = Path("book/_static/gallery")
 FIGURES = {
     "models": "fig-models-positions",
     "feed_forward": "fig-ff-key",
-    "attention_heads": "fig-heads-excess",
+    "attention_heads": "fig-heads-forms",
     "geometry": "fig-geo-senses",
     "induction": "fig-induction-scores",
     "attention_terms": "fig-terms-key",

@@ -3,7 +3,7 @@
 from analysis_lib.plots.attention_terms import TERM_COLOURS, offset_profiles, part_maps, readings_by_row, term_maps, terms_by_head
 from analysis_lib.plots.feed_forward import counts_against_chance, overlaps_by_layer, percent_maps, survival
 from analysis_lib.plots.geometry import layer_panels, pair_bias
-from analysis_lib.plots.heads import against_control, depth_profiles, excesses, points_by_layer, strips
+from analysis_lib.plots.heads import against_control, points_by_layer, share_strips, shares_by_layer, weights_against_text, word_patterns
 from analysis_lib.plots.incontext import (
     attention_grid,
     curve_panels,
@@ -59,11 +59,9 @@ __all__ = [
     "counts_against_chance",
     "curve_panels",
     "curves",
-    "depth_profiles",
     "draw_induction",
     "emergence",
     "error_strips",
-    "excesses",
     "explained_by_layer",
     "forest",
     "guess_shares",
@@ -88,12 +86,15 @@ __all__ = [
     "readings_by_row",
     "regression_beside_effect",
     "score_maps",
+    "share_strips",
+    "shares_by_layer",
     "sources_and_coefficients",
-    "strips",
     "survival",
     "term_maps",
     "terms_by_head",
     "training_curves",
     "use_style",
+    "weights_against_text",
     "weights_by_odds",
+    "word_patterns",
 ]

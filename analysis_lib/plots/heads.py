@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,119 +11,147 @@ import pandas as pd
 from analysis_lib.plots.style import INK, MODEL_COLOURS
 
 
-def excesses(
-    tables: Mapping[str, pd.DataFrame], relations: Mapping[str, str], colours: Mapping[str, Mapping[str, str]], xlabel: str
+def shares_by_layer(
+    table: pd.DataFrame, nulls: Mapping[str, np.ndarray], line: tuple[str, float], labels: Mapping[tuple[str, int, int], str], colour: str
 ) -> plt.Figure:
+    """A share of every list above its layer, and beside them the same of random heads.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `matrix layer head share`, with shares from 0 to 1; QK is drawn filled and VO as rings.
+    nulls : dict of str to array
+        Shares of random lists by what they are; one strip each.
+    line : (str, float)
+        A label and a share that everything is compared with.
+    labels : dict of (matrix, layer, head) to str
+        Points with a name.
+    colour : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axis = plt.subplots(figsize=(6.2, 4.0))
+    looks = {"QK": {"marker": "o", "color": colour}, "VO": {"marker": "D", "mfc": "none", "mec": colour, "mew": 1.1}}
+    for (matrix, look), shift in zip(looks.items(), (-0.16, 0.16), strict=True):
+        part = table[table["matrix"] == matrix]
+        axis.plot(part["layer"] + shift, 100 * part["share"], ls="none", ms=4.5, alpha=0.75, label=f"{matrix} of a head", **look)
+        for row in part.itertuples():
+            name = labels.get((matrix, row.layer, row.head))
+            if name:
+                place = (row.layer + shift, 100 * row.share)
+                axis.annotate(name, place, xytext=(6, 4), textcoords="offset points", color=colour)
+    last = int(table["layer"].max())
+    places = [last + 2.6 + 3.4 * i for i in range(len(nulls))]
+    for place, values in zip(places, nulls.values(), strict=True):
+        spread = np.random.default_rng(0).uniform(-0.9, 0.9, len(values))
+        axis.plot(place + spread, 100 * np.asarray(values), "o", ms=3, mec="none", alpha=0.5, color=MODEL_COLOURS["permuted"])
+    axis.axhline(100 * line[1], color=INK, lw=1, ls="--")
+    axis.annotate(line[0], (-0.4, 100 * line[1]), xytext=(0, 4), textcoords="offset points")
+    axis.axvline(last + 0.8, color=INK, lw=0.8)
+    axis.set(ylim=(-3, 106), ylabel="pairs of one lemma (%)")
+    axis.set_xticks([*range(0, last + 1, 1 + last // 12), *places], [*map(str, range(0, last + 1, 1 + last // 12)), *nulls])
+    axis.set_xlabel("layer, and random heads", loc="left")
+    axis.legend(loc="upper left", bbox_to_anchor=(0.3, 0.86), handletextpad=0.2)
+    return figure
+
+
+def share_strips(tables: Mapping[str, pd.DataFrame], relations: Mapping[str, str], colours: Mapping[str, Mapping[str, str]]) -> plt.Figure:
     """All lists at a glance: a panel for each model, a row for each relation, one point for each list, controls below.
 
     Parameters
     ----------
     tables : dict of str to DataFrame
-        Title of a panel to a tidy table `source relation excess passes`; the first source is drawn above the others.
+        Title of a panel to a tidy table `source relation share`; the first source is drawn above the others.
     relations : dict of str to str
         Relation to the label of its row.
     colours : dict of str to dict of str to str
         By panel, the colour of each source.
-    xlabel : str
 
     Returns
     -------
     matplotlib.figure.Figure
-        Filled points pass, empty ones do not; a bar marks the median of each source.
+        Bars mark the median of each source.
     """
-    figure, axes = plt.subplots(1, len(tables), figsize=(6.2, 0.55 * len(relations) + 1.3), sharey=True, sharex=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(tables), figsize=(6.2, 0.62 * len(relations) + 1.4), sharey=True, sharex=True, squeeze=False)
     handles = {}
     for axis, (title, table) in zip(axes[0], tables.items(), strict=True):
         shades = colours[title]
-        offsets = np.linspace(-0.28, 0.28, len(shades)) if len(shades) > 1 else [0.0]
-        for place, relation in enumerate(relations):
-            for (source, colour), offset in zip(shades.items(), offsets, strict=True):
-                part = table[(table["relation"] == relation) & (table["source"] == source)].dropna(subset="excess")
-                _points(axis, part, place + offset, colour)
-        axis.axvline(0, color=INK, lw=0.8)
-        axis.set_title(title)
-        axis.set_xlabel(xlabel)
-        axis.set_yticks(range(len(relations)), list(relations.values()))
-        for source, colour in shades.items():
+        for (source, colour), offset in zip(shades.items(), np.linspace(-0.28, 0.28, len(shades)), strict=True):
+            for place, relation in enumerate(relations):
+                values = 100 * table.loc[(table["relation"] == relation) & (table["source"] == source), "share"].dropna()
+                spread = place + offset + np.linspace(-0.07, 0.07, len(values))
+                axis.plot(values, spread, "o", ms=3, color=colour, mec="none", alpha=0.5)
+                if len(values):
+                    axis.plot([values.median()] * 2, [place + offset - 0.12, place + offset + 0.12], color=colour, lw=2.5)
             same = all(other.get(source) == colour for other in colours.values())
             handles[source if same else f"{title}, {source}"] = plt.Line2D([], [], marker="o", ls="none", color=colour)
+        axis.set(title=title, xlabel="share of pairs (%)")
+        axis.set_yticks(range(len(relations)), list(relations.values()))
     axes[0, 0].invert_yaxis()
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2, handletextpad=0.2)
     return figure
 
 
-def _points(axis: plt.Axes, part: pd.DataFrame, height: float, colour: str) -> None:
-    """Points in a thin band, filled where they pass, and their median."""
-    spread = height + np.linspace(-0.07, 0.07, len(part))
-    passes = part["passes"].to_numpy(dtype=bool)
-    axis.plot(part["excess"][~passes], spread[~passes], "o", ms=3.2, mfc="none", mec=colour, alpha=0.55, mew=0.8)
-    axis.plot(part["excess"][passes], spread[passes], "o", ms=4.5, color=colour)
-    if len(part):
-        axis.plot([part["excess"].median()] * 2, [height - 0.12, height + 0.12], color=colour, lw=2.5)
-
-
-def depth_profiles(
-    profiles: pd.DataFrame, panels: Mapping[str, str], lines: Mapping[str, tuple[str, str]], ylabel: str, columns: int = 2
-) -> plt.Figure:
-    """Small multiples: a measure by relative depth, one line with its interval for each model.
+def weights_against_text(table: pd.DataFrame, labels: Sequence[str], colour: str, xlabel: str, ylabel: str) -> plt.Figure:
+    """One point for each head: what its weights say against what it does on text.
 
     Parameters
     ----------
-    profiles : DataFrame
-        `panel model depth mean low high`; depth from 0 (first layer) to 1 (last).
-    panels : dict of str to str
-        Value of `panel` to the panel's title.
-    lines : dict of str to (colour, line style)
-        By model.
+    table : DataFrame, index: names of the heads
+        `weights`, `text`, and the ends of the interval of the latter, `low`, `high`, all from 0 to 1.
+    labels : sequence of str
+        Heads that are named, with their intervals.
+    colour : str
+    xlabel, ylabel : str
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    rows = -(-len(panels) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(3.1 * columns, 2.1 * rows + 0.7), squeeze=False, sharex=True, sharey=True)
-    for axis in axes.flat[len(panels) :]:
-        axis.set_visible(False)
-    for axis, (panel, title) in zip(axes.flat, panels.items(), strict=False):
-        part = profiles[profiles["panel"] == panel]
-        for model, (colour, style) in lines.items():
-            line = part[part["model"] == model].sort_values("depth")
-            axis.plot(line["depth"], line["mean"], style, marker="o", ms=3, color=colour, label=model)
-            axis.fill_between(line["depth"], line["low"], line["high"], color=colour, alpha=0.18, lw=0)
-        axis.axhline(0, color=INK, lw=0.8)
-        axis.set_title(title, fontsize=11)
-        axis.set_xticks([0, 0.5, 1], ["first", "middle", "last"])
-    for axis in axes[:, 0]:
-        axis.set_ylabel(ylabel, fontsize=11)
-    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=11)
-    for axis in axes[-1]:
-        axis.set_xlabel("layer", fontsize=11)
+    figure, axis = plt.subplots(figsize=(5.8, 4.0))
+    axis.axhline(0, color=INK, lw=0.8)
+    axis.plot(100 * table["weights"], 100 * table["text"], "o", ms=4.5, color=colour, alpha=0.6, mec="none")
+    before, near = (-np.inf, -np.inf), False
+    for name, row in table.loc[list(labels)].sort_values("text").iterrows():
+        place = (100 * row["weights"], 100 * row["text"])
+        near = not near and abs(place[0] - before[0]) < 12 and abs(place[1] - before[1]) < 3  # raised above its neighbour's name
+        axis.plot([place[0]] * 2, [100 * row["low"], 100 * row["high"]], color=colour, lw=1.5)
+        axis.annotate(name, place, xytext=(6, 12 if near else -3), textcoords="offset points", color=colour)
+        before = place
+    axis.set(xlabel=xlabel, ylabel=ylabel)
     return figure
 
 
-def strips(groups: Mapping[str, np.ndarray], xlabel: str, colours: Mapping[str, str] | None = None) -> plt.Figure:
-    """One row of points for each group, with its median as a bar.
+def word_patterns(patterns: Mapping[str, np.ndarray], words: Sequence[str], marked: Sequence[int] = ()) -> plt.Figure:
+    """Attention of a few heads on one sentence: rows attend to columns.
 
     Parameters
     ----------
-    groups : dict of str to array
-        Label to values.
-    colours : dict of str to str, optional
-        By label.
+    patterns : dict of str to float array [word, word]
+        By head; the rest to 1 goes to signs that are no words.
+    words : sequence of str
+    marked : sequence of int
+        Words in bold.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    figure, axis = plt.subplots(figsize=(5.6, 0.42 * len(groups) + 0.9))
-    for place, (name, values) in enumerate(groups.items()):
-        colour = (colours or {}).get(name, INK)
-        spread = np.linspace(-0.22, 0.22, len(values))
-        axis.plot(values, place + spread, "o", ms=3.5, color=colour, alpha=0.7)
-        axis.plot([np.median(values)] * 2, [place - 0.34, place + 0.34], color=colour, lw=3)
-    axis.set_yticks(range(len(groups)), list(groups))
-    axis.invert_yaxis()
-    axis.set_xlabel(xlabel)
+    side = 0.19 * len(words) + 0.2
+    top = 100 * max(np.max(pattern) for pattern in patterns.values())
+    figure, axes = plt.subplots(1, len(patterns), figsize=(side * len(patterns) + 1.5, side + 1.4), sharey=True, squeeze=False)
+    for axis, (head, pattern) in zip(axes[0], patterns.items(), strict=True):
+        image = axis.imshow(100 * np.asarray(pattern), vmin=0, vmax=top, cmap="viridis")
+        axis.set_title(head)
+        axis.set_xticks(range(len(words)), words, rotation=90)
+        for place in marked:
+            axis.get_xticklabels()[place].set_fontweight("bold")
+    axes[0, 0].set_yticks(range(len(words)), words)
+    for place in marked:
+        axes[0, 0].get_yticklabels()[place].set_fontweight("bold")
+    figure.colorbar(image, ax=axes, label="attention (%)", shrink=0.7)
     return figure
 
 

@@ -6,20 +6,20 @@ own a list.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import joblib
 import numpy as np
 import pandas as pd
-from jaxtyping import Int
+import torch
 
 from analysis_lib.projections.best_pairs import TopPairs
-from analysis_lib.projections.factors import map_heads, qk_factors, vo_factors
-from analysis_lib.projections.overlap import distinct_tokens
+from analysis_lib.projections.factors import qk_factors, vo_factors
 from analysis_lib.projections.pair_search import top_pairs
 from analysis_lib.projections.readers import Reader
 from analysis_lib.projections.relations import head_relations
-from analysis_lib.statistics import t_interval
+from analysis_lib.projections.similarity import TokenSpace
 from analysis_lib.vocabulary import Vocabulary
 from analysis_lib.weights import TransformerWeights
 
@@ -34,7 +34,13 @@ HeadPairs = dict[tuple[int, int], TopPairs]
 
 
 def head_pairs(
-    reader: Reader, matrix: str, reading: str, weights: TransformerWeights | None = None, k: int = 200, n_jobs: int = 1
+    reader: Reader,
+    matrix: str,
+    reading: str,
+    weights: TransformerWeights | None = None,
+    k: int = 200,
+    heads: Sequence[tuple[int, int]] | None = None,
+    n_jobs: int = 1,
 ) -> HeadPairs:
     """Top pairs of every head of a model.
 
@@ -46,9 +52,11 @@ def head_pairs(
     reading : {"raw", "layer-normed", "unit"}
         `unit` is for VO alone.
     weights : TransformerWeights, optional
-        Other weights over the same vocabulary, such as `Reader.random_heads`; the reader's own by default.
+        Other weights over the same vocabulary, such as those of `random_heads`; the reader's own by default.
     k : int
         Pairs in a list.
+    heads : sequence of (layer, head), optional
+        All by default.
     n_jobs : int
         Threads, as joblib counts them.
 
@@ -66,19 +74,29 @@ def head_pairs(
     if reading not in READINGS or (matrix == "QK" and reading == "unit"):
         raise ValueError(f"reading: expected 'raw', 'layer-normed' or, for VO, 'unit', found {reading!r} for {matrix}")
     weights = reader.weights if weights is None else weights
-    groups = reader.vocabulary.form_groups  # pairs of one form (`Dom`, `dom`) are left out
+    ids = np.flatnonzero(reader.keep)
+    weights = replace(weights, W_E=weights.W_E[torch.from_numpy(ids)], W_U=weights.W_U[:, torch.from_numpy(ids)])
+    groups = reader.vocabulary.form_groups[ids]  # pairs of one form (`Dom`, `dom`) are left out
 
     def search(layer: int, head: int) -> TopPairs:
-        left, right = MATRICES[matrix](weights, layer, head, **READINGS[reading])
-        return top_pairs(left, right, k, reader.keep, reader.keep, groups)
+        found = top_pairs(*MATRICES[matrix](weights, layer, head, **READINGS[reading]), k, groups=groups)
+        return TopPairs(ids[found.left_ids], ids[found.right_ids], found.scores)
 
+    chosen = [(layer, head) for layer in range(weights.n_layers) for head in range(weights.n_heads)] if heads is None else list(heads)
     with joblib.parallel_config(backend="threading"):  # the products leave Python's lock alone
-        found = map_heads(search, weights.n_layers, weights.n_heads, n_jobs)
-    return {(layer, head): pairs for layer, row in enumerate(found) for head, pairs in enumerate(row)}
+        found = joblib.Parallel(n_jobs)(joblib.delayed(search)(*head) for head in chosen)
+    return dict(zip(chosen, found, strict=True))
+
+
+def embedding_pairs(reader: Reader, k: int = 200) -> TopPairs:
+    """The kept tokens whose embeddings have the highest cosines, their mean taken away: the list of no head at all."""
+    space = TokenSpace.build(reader.weights.W_E.numpy(), reader.keep)
+    found = top_pairs(space.units, space.units, k, groups=reader.vocabulary.form_groups[space.ids])
+    return TopPairs(space.ids[found.left_ids], space.ids[found.right_ids], found.scores)
 
 
 def describe_lists(reader: Reader, lists: Mapping[str, HeadPairs], **options: Any) -> pd.DataFrame:
-    """What the lists of several matrices relate, similarities of their columns included.
+    """What the lists of several matrices relate.
 
     Parameters
     ----------
@@ -93,11 +111,8 @@ def describe_lists(reader: Reader, lists: Mapping[str, HeadPairs], **options: An
     DataFrame
         The rows of `head_relations` for each matrix, under a column `matrix`.
     """
-    embedding, groups = reader.weights.W_E.numpy(), reader.vocabulary.form_groups
-    tables = [
-        head_relations(found, reader.lexicon, groups, embedding=embedding, keep=reader.keep, **options).assign(matrix=matrix)
-        for matrix, found in lists.items()
-    ]
+    groups = reader.vocabulary.form_groups
+    tables = [head_relations(found, reader.lexicon, groups, **options).assign(matrix=matrix) for matrix, found in lists.items()]
     return pd.concat(tables, ignore_index=True)
 
 
@@ -130,77 +145,30 @@ def shown_pairs(pairs: TopPairs, vocabulary: Vocabulary, rows: int = 6, arrow: s
 
 
 def passing_table(
-    family: pd.DataFrame,
-    readers: Mapping[str, Reader],
-    lists: Mapping[str, Mapping[str, HeadPairs]],
-    other: Mapping[str, Mapping[str, HeadPairs]],
-    names: Sequence[str],
-    rows: int = 5,
+    family: pd.DataFrame, readers: Mapping[str, Reader], lists: Mapping[str, Mapping[str, HeadPairs]], rows: int = 5
 ) -> pd.DataFrame:
-    """The lists that pass, with their first pairs and what the same head shows in another reading.
+    """The lists that pass, with their first pairs.
 
     Parameters
     ----------
     family : DataFrame
-        From `relations.correct_together` of tables of `describe_lists`, by model.
+        `model matrix layer head relation share null_mean p_holm passes`, as `relations.correct_together` gives it.
     readers : mapping of str to Reader
         By model.
-    lists, other : mapping of str to mapping of str to {(layer, head): TopPairs}
-        By model and matrix: the lists that were tested, and those of another reading, which were not.
-    names : sequence of str
-        Relations that count.
+    lists : mapping of str to mapping of str to {(layer, head): TopPairs}
+        By model and matrix: the lists that were tested.
     rows : int
         Pairs shown.
 
     Returns
     -------
     DataFrame
-        `model`, `list` (`VO L0H3`), `relation`, `share`, `null` (mean share of permuted lists), `p` (corrected), `other excess` (share
-        less null in the other reading), `pairs`; ordered by p.
+        `model`, `list` (`VO L0H3`), `relation`, `share`, `permuted` (mean share of permuted lists), `p` (corrected), `pairs`; ordered by p,
+        then by share.
     """
-    hits = family[family["passes"] & family["relation"].isin(names)].sort_values("p_holm", kind="stable")
     found = []
-    for row in hits.to_dict("records"):
-        model, matrix, layer, head, relation = (row[column] for column in ("model", "matrix", "layer", "head", "relation"))
-        reader, pairs = readers[model], lists[model][matrix][layer, head]
-        again = {(layer, head): other[model][matrix][layer, head]}
-        table = head_relations(again, reader.lexicon, reader.vocabulary.form_groups, names=[relation], max_draws=1000)
-        shown = ", ".join(shown_pairs(pairs, reader.vocabulary, rows))
-        place = (model, f"{matrix} L{layer}H{head}", relation)
-        found.append((*place, row["share"], row["null_mean"], row["p_holm"], table["excess"].iloc[0], shown))
-    return pd.DataFrame(found, columns=["model", "list", "relation", "share", "null", "p", "other excess", "pairs"])
-
-
-def distinct_left(found: HeadPairs) -> Int[np.ndarray, " head"]:
-    """Distinct left tokens of each head's list, int [head]. Few of them mean that the list belongs to hubs."""
-    return np.array([distinct_tokens(pairs)[0] for pairs in found.values()])
-
-
-def hidden_share(found: HeadPairs, visible: np.ndarray) -> float:
-    """Mean over heads of the share of pairs that a filter would hide, since one of the two tokens is not `visible` (bool [vocab])."""
-    return float(np.mean([1 - (visible[pairs.left_ids] & visible[pairs.right_ids]).mean() for pairs in found.values()]))
-
-
-def layer_means(table: pd.DataFrame, value: str = "excess") -> pd.DataFrame:
-    """Means over the heads of each layer with Student's t intervals, since a layer has few heads.
-
-    Parameters
-    ----------
-    table : DataFrame
-        `matrix relation layer head` and `value`.
-    value : str
-
-    Returns
-    -------
-    DataFrame
-        `matrix relation layer depth mean low high n`; depth is 0 for the first layer and 1 for the last. Layers with fewer than two defined
-        values are left out.
-    """
-    rows = []
-    for place, part in table.groupby(["matrix", "relation", "layer"], sort=False):
-        values = part[value].dropna()
-        if len(values) > 1:
-            rows.append((*place, *t_interval(values), len(values)))
-    means = pd.DataFrame(rows, columns=["matrix", "relation", "layer", "mean", "low", "high", "n"])
-    means.insert(3, "depth", means["layer"] / max(1, int(table["layer"].max())))
-    return means
+    for row in family[family["passes"]].sort_values(["p_holm", "share"], ascending=[True, False], kind="stable").to_dict("records"):
+        model, matrix, layer, head = (row[column] for column in ("model", "matrix", "layer", "head"))
+        shown = ", ".join(shown_pairs(lists[model][matrix][layer, head], readers[model].vocabulary, rows))
+        found.append((model, f"{matrix} L{layer}H{head}", row["relation"], row["share"], row["null_mean"], row["p_holm"], shown))
+    return pd.DataFrame(found, columns=["model", "list", "relation", "share", "permuted", "p", "pairs"])

@@ -1,9 +1,8 @@
-"""A model beside everything that reads its weights as words, and the two models that learned nothing it is compared with."""
+"""A model beside everything that reads its weights as words."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from analysis_lib import models, texts
 from analysis_lib.models import LoadedModel
@@ -63,16 +62,3 @@ class Reader:
     def untrained(self, seed: int = 0) -> TransformerWeights:
         """Weights of the same configuration before training, embeddings included."""
         return extract(models.untrained_like(self.loaded, seed=seed))
-
-    def random_heads(self, seed: int = 0) -> TransformerWeights:
-        """The trained embeddings with head matrices drawn from a normal distribution.
-
-        A trained embedding groups words by itself, so whatever direction one looks in, alike words come out together. What a head has
-        learned is what its lists show beyond those of such heads.
-        """
-        generator = torch.Generator().manual_seed(seed)
-        w_q, w_k, w_v, w_o = (
-            torch.randn(matrix.shape, generator=generator)
-            for matrix in (self.weights.W_Q, self.weights.W_K, self.weights.W_V, self.weights.W_O)
-        )
-        return replace(self.weights, W_Q=w_q, W_K=w_k, W_V=w_v, W_O=w_o)

@@ -84,9 +84,7 @@ def permuted_null(
     ValueError
         Ids that are no rows of the lexicon, columns of different lengths, groups that do not fit, unknown names.
     """
-    unknown = [name for name in names if name not in RELATIONS]
-    if unknown:
-        raise ValueError(f"names: expected some of {', '.join(RELATIONS)}, found {unknown[0]!r}")
+    _check_names(names)
     pairs = _PairList.build(left_ids, right_ids, lexicon, groups)
     shares = [pairs.share(name) for name in names]
     rng = np.random.default_rng(seed)
@@ -99,6 +97,27 @@ def permuted_null(
     nulls = adaptive_null([share for share, _ in shares], draw, max_draws=max_draws, spans=spans)
     rows = [(name, share, n, null.mean, null.p, null.n_draws) for name, (share, n), null in zip(names, shares, nulls, strict=True)]
     return pd.DataFrame(rows, columns=["relation", *_MEASURED]).set_index("relation").assign(**pairs.sizes())
+
+
+def list_shares(pairs_by_head: Mapping, lexicon: Lexicon, groups: np.ndarray, names: Sequence[str] = RELATIONS) -> pd.DataFrame:
+    """Shares of several lists, without a null: for lists that are a null themselves, such as those of random heads.
+
+    Parameters
+    ----------
+    pairs_by_head, lexicon, groups, names
+        As in `head_relations`.
+
+    Returns
+    -------
+    DataFrame
+        A row for each head and relation: `layer head relation share n`.
+    """
+    _check_names(names)
+    rows = []
+    for (layer, head), pairs in pairs_by_head.items():
+        built = _PairList.build(pairs.left_ids, pairs.right_ids, lexicon, groups)
+        rows += [(layer, head, name, *built.share(name)) for name in names]
+    return pd.DataFrame(rows, columns=["layer", "head", "relation", "share", "n"])
 
 
 def head_relations(
@@ -280,6 +299,12 @@ def _share_a_lemma(left: np.ndarray, right: np.ndarray, lexicon: Lexicon) -> np.
         for row, token in enumerate(side):
             has[row, [column[lemma] for lemma in lexicon.lemmas[token]]] = True
     return _intersect(has_left, has_right)
+
+
+def _check_names(names: Sequence[str]) -> None:
+    unknown = [name for name in names if name not in RELATIONS]
+    if unknown:
+        raise ValueError(f"names: expected some of {', '.join(RELATIONS)}, found {unknown[0]!r}")
 
 
 def _checked_ids(ids: np.ndarray, vocab: int, name: str) -> np.ndarray:

@@ -13,7 +13,7 @@ from analysis_lib.statistics.intervals import (
     wilson_interval,
 )
 from analysis_lib.statistics.profiles import Measure, Profile
-from analysis_lib.statistics.pvalues import holm, permutation_pvalue
+from analysis_lib.statistics.pvalues import holm, permutation_pvalue, sign_flip_pvalues
 from analysis_lib.statistics.selection import Chosen, choose_and_measure, choose_several, interval_table
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "interval_table",
     "permutation_pvalue",
     "ratio_interval",
+    "sign_flip_pvalues",
     "t_interval",
     "wilson_interval",
 ]

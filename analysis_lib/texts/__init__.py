@@ -1,6 +1,6 @@
 """Polish texts written for this book; they are under CC BY 4.0.
 
-There are four plain UTF-8 files, edited by hand. The loaders of the last two check every line and name the one that is wrong.
+There are five plain UTF-8 files, edited by hand. The loaders of the last three check every line and name the one that is wrong.
 
 `sentences.txt`
     One plain sentence a line.
@@ -13,6 +13,9 @@ There are four plain UTF-8 files, edited by hand. The loaders of the last two ch
     Brackets have no other use, and the loader removes them. Offsets are computed, so they cannot become wrong.
     The senses of a lemma are made hard to tell apart by form or place: most sentences contain a form that another sense
     has too, the mean places of the word differ by less than two words, and the word is never the first.
+`forms.txt`
+    Two forms of one noun in a sentence, and a word to put in the place of the second: `Na wzgórzu stał [dom], a za [domem|lasem] płynęła
+    rzeka.` The word that replaces it is another noun in the same case and number. The sentences are not among `all_texts`.
 `paragraphs.txt`
     Running text. A heading `# id | kind` opens a paragraph, which is the one line below it; `kind` is one of `KINDS`.
 
@@ -29,6 +32,7 @@ KINDS = ("news", "narrative", "explanatory")
 
 _HERE = Path(__file__).parent
 _MARKED_WORD = re.compile(r"\[([^\W\d_]+)\]")
+_TWO_FORMS = re.compile(r"([^][|]*)\[([^\W\d_]+)\]([^][|]*\W)\[([^\W\d_]+)\|([^\W\d_]+)\](\W[^][|]*)")
 
 
 def sentences() -> list[str]:
@@ -65,6 +69,41 @@ def senses(path: str | Path | None = None) -> pd.DataFrame:
     path = path or _HERE / "senses.txt"
     rows = [(*heading, *_unmark(text, where)) for where, heading, text in _entries(path, ("lemma", "sense", "gloss"))]
     return pd.DataFrame(rows, columns=["lemma", "sense", "gloss", "sentence", "form", "start", "end"])
+
+
+def two_forms(path: str | Path | None = None) -> pd.DataFrame:
+    """Sentences in which a noun stands in two forms, each with a sentence that has another noun in the second place.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        A file of the format of `forms.txt` (see the module); by default that file.
+
+    Returns
+    -------
+    DataFrame
+        One row a line: `sentence`, `control` (the same with another noun), `first`, `second` and `other` (the two forms and the noun that
+        stands in the control in the place of the second), and `first_start`, `second_start`: offsets in characters, the same in
+        both sentences.
+
+    Raises
+    ------
+    ValueError
+        If a line is malformed; file and line are named.
+    """
+    path, rows = Path(path or _HERE / "forms.txt"), []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        found = _TWO_FORMS.fullmatch(line.strip())
+        if not found:
+            raise ValueError(
+                f"{path.name}, line {number}: {line!r}; expected two marked words, as in 'Stał [dom], a za [domem|lasem] rzeka.'"
+            )
+        before, first, between, second, other, after = found.groups()
+        start = f"{before}{first}{between}"
+        rows.append((start + second + after, start + other + after, first, second, other, len(before), len(start)))
+    return pd.DataFrame(rows, columns=["sentence", "control", "first", "second", "other", "first_start", "second_start"])
 
 
 def paragraphs(path: str | Path | None = None) -> pd.DataFrame:

@@ -19,16 +19,40 @@ def heads(layers, per_layer, **columns):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_excesses(size):
-    table = heads(*size, relation="case", excess=None, passes=False, source="trained")
-    table.loc[0, "passes"] = True
-    table = pd.concat([table, table.assign(source="random heads", excess=np.nan)])
-    shades = {title: {"trained": colour, "random heads": "gray"} for title, colour in COLOURS.items()}
-    figure = plots.excesses({"GPT-2": table, "HerBERT": table}, {"case": "agree in case", "person": "no data"}, shades, "excess")
+def test_shares_by_layer(size):
+    table = pd.concat([heads(*size, matrix=matrix, share=0.1) for matrix in ("QK", "VO")])
+    nulls = {"random\nheads": np.array([0.0, 0.02]), "likeness": np.array([0.5])}
+    figure = plots.shares_by_layer(table, nulls, ("bare embedding", 0.9), {("QK", 0, 0): "L0H0"}, COLOURS["GPT-2"])
     shown = texts_of(figure)
-    assert all(word in shown for word in ("GPT-2", "HerBERT", "agree in case", "excess", "random heads"))
-    filled = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == COLOURS["GPT-2"] and line.get_marker() == "o"]
-    assert sum(len(line.get_xdata()) for line in filled) == 1
+    assert all(word in shown for word in ("L0H0", "bare embedding", "likeness", "QK of a head", "VO of a head", "layer"))
+    assert shown.count("L0H0") == 1
+    drawn = sum(len(line.get_xdata()) for line in figure.axes[0].lines if line.get_linestyle() == "None")
+    assert drawn == len(table) + 3
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_share_strips(size):
+    table = heads(*size, relation="case", share=0.5, source="trained")
+    table = pd.concat([table, table.assign(source="random heads", share=np.nan)])
+    shades = {title: {"trained": colour, "random heads": "gray"} for title, colour in COLOURS.items()}
+    figure = plots.share_strips({"GPT-2": table, "HerBERT": table}, {"case": "agree in case", "person": "no data"}, shades)
+    shown = texts_of(figure)
+    assert all(word in shown for word in ("GPT-2", "HerBERT", "agree in case", "share of pairs (%)", "random heads"))
+
+
+def test_weights_against_text():
+    table = pd.DataFrame({"weights": [0.1, 0.2], "text": [0.0, 0.4], "low": [0.0, 0.3], "high": [0.1, 0.5]}, index=["L0H0", "L0H1"])
+    shown = texts_of(plots.weights_against_text(table, ["L0H1"], COLOURS["GPT-2"], "weights", "text"))
+    assert "L0H1" in shown
+    assert "L0H0" not in shown
+
+
+@pytest.mark.parametrize("n", [2, 12])
+def test_word_patterns(n):
+    figure = plots.word_patterns({"L0H0": np.eye(n), "L1H1": np.eye(n)}, [f"word{i}" for i in range(n)], marked=[1])
+    shown = texts_of(figure)
+    assert all(word in shown for word in ("L0H0", "L1H1", "word0", "attention (%)"))
+    assert [label.get_fontweight() for label in figure.axes[0].get_xticklabels()][:2] == ["normal", "bold"]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -40,13 +64,6 @@ def test_points_by_layer(size):
     assert len(figure.axes[0].get_xticks()) <= 13
 
 
-@pytest.mark.parametrize("layers", [1, 48])
-def test_depth_profiles(layers):
-    table = pd.DataFrame({"panel": "VO case", "model": "GPT-2", "depth": np.linspace(0, 1, layers), "mean": 0.1, "low": 0.0, "high": 0.2})
-    figure = plots.depth_profiles(table, {"VO case": "VO, case", "QK case": "QK, case"}, {"GPT-2": ("black", "-")}, "excess share")
-    assert all(word in texts_of(figure) for word in ("VO, case", "QK, case", "GPT-2", "excess share"))
-
-
 @pytest.mark.parametrize("size", SIZES)
 def test_against_control(size):
     table = heads(*size, model="GPT-2", recall=0.3, low=0.2, high=0.4, control=0.1, control_anywhere=0.05)
@@ -54,9 +71,3 @@ def test_against_control(size):
     figure = plots.against_control(table, COLOURS, {"control": "within", "control_anywhere": "anywhere"}, "recall")
     assert all(word in texts_of(figure) for word in ("within", "anywhere", "recall", "GPT-2"))
     assert len(figure.axes) == 2
-
-
-@pytest.mark.parametrize("heads_in_all", [1, 768])
-def test_strips(heads_in_all):
-    figure = plots.strips({"GPT-2 VO raw": np.arange(heads_in_all), "HerBERT QK raw": np.arange(heads_in_all)}, "distinct tokens")
-    assert all(word in texts_of(figure) for word in ("GPT-2 VO raw", "HerBERT QK raw", "distinct tokens"))

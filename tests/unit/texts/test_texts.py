@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from analysis_lib.texts import KINDS, all_texts, glossary, paragraphs, senses, sentences
+from analysis_lib.texts import KINDS, all_texts, glossary, paragraphs, senses, sentences, two_forms
 from analysis_lib.vocabulary import Lexicon
 
 FUNCTION_WORDS = ["nie", "się", "jest", "na", "w", "i", "z", "do", "to", "że", "o", "jak", "ale", "po", "tak", "za", "od", "tylko", "już"]
@@ -161,3 +161,39 @@ def test_a_file_of_the_reader_s_own_is_read(tmp_path):
     row = senses(path).iloc[0]
     assert (row.lemma, row.sense, row.gloss, row.form) == ("zamek", "castle", "fortified residence", "zamek")
     assert (row.sentence, row.start, row.end) == ("Oto zamek, a tam most.", 4, 9)
+
+
+def test_two_forms_are_of_one_noun_and_the_other_word_is_not():
+    table = two_forms()
+    assert len(table) >= 60
+    assert table.sentence.is_unique
+    for row in table.itertuples():
+        for sentence, word in ((row.sentence, row.second), (row.control, row.other)):
+            assert sentence[0].isupper(), sentence
+            assert sentence[-1] == ".", sentence
+            assert sentence[row.first_start :].startswith(row.first), sentence
+            assert re.match(rf"{word}\b", sentence[row.second_start :]), sentence
+        first, second, other = Lexicon.from_forms([row.first, row.second, row.other]).lemmas
+        assert first & second, row.sentence
+        assert not first & other, row.control
+        assert row.first != row.second
+        assert 0 < row.first_start < row.second_start
+
+
+def test_the_other_noun_stands_in_the_same_case_and_number():
+    table = two_forms()
+    second, other = Lexicon.from_forms(table.second), Lexicon.from_forms(table.other)
+    for i, row in enumerate(table.itertuples()):
+        assert (second.case[i] & other.case[i]).any(), row.control
+        assert (second.number[i] & other.number[i]).any(), row.control
+    forms = sorted({form for text in [*table.sentence, *table.control] for form in WORD.findall(text)})
+    unknown = [form.lower() for form, known in zip(forms, Lexicon.from_forms(forms).known, strict=True) if not known]
+    assert not unknown or Lexicon.from_forms(unknown).known.all()
+
+
+@pytest.mark.parametrize("line", ["Stał [dom], a za [domem] rzeka.", "Stał dom, a za [domem|lasem] rzeka.", "Stał [dom|las] i [dom]."])
+def test_lines_without_two_marked_words_are_named(tmp_path, line):
+    file = tmp_path / "forms.txt"
+    file.write_text(f"Stał [dom], a za [domem|lasem] była rzeka.\n\n{line}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="forms.txt, line 3: .*expected two marked words"):
+        two_forms(file)
