@@ -1,7 +1,8 @@
 """What do attention heads do, and how do they work together?
 
 Heads are scored by what they attend to (`scoreboard`, on the sequences of `probes`) and by their weights (`composition`), and removed to
-see what is lost (`ablation`). `induction` puts these together for the induction circuit. Logits are sums over paths (`paths`), attention
+see what is lost (`ablation`). `induction` puts these together for the induction circuit, `scrubbing` tests what a hypothesis about heads
+keeps, and `verdicts` says which kind of head a model has. Logits are sums over paths (`paths`), attention
 scores sums of token and position terms (`terms`, `term_contrasts`; `readings` for how an earlier notebook read them). `repeats` draws the
 sequences that the toy is trained on.
 """

@@ -100,7 +100,7 @@ def ablated_losses(
         for batch in ids.split(batch_size):
             freezing = frozen_patterns(model, _patterns(model, batch)) if frozen and by_layer else nullcontext()
             with freezing, edited(model, changes):
-                losses.append(_next_losses(model(input_ids=batch).logits, batch))
+                losses.append(losses_of_next(model(input_ids=batch).logits, batch))
     return torch.cat(losses).cpu().numpy()
 
 
@@ -192,7 +192,7 @@ def _patterns(model: nn.Module, batch: Tensor) -> list[Tensor]:
     return list(record.values())
 
 
-def _next_losses(logits: Tensor, ids: Tensor) -> Tensor:
-    """-ln p of each next token, float64 [sequence, token - 1]."""
+def losses_of_next(logits: Tensor, ids: Tensor) -> Tensor:
+    """-ln p of each next token, float64 [sequence, token - 1], in nats."""
     taken = logits[:, :-1].gather(-1, ids[:, 1:, None]).squeeze(-1)
     return logits[:, :-1].logsumexp(dim=-1).double() - taken.double()
