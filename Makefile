@@ -17,7 +17,7 @@ export TOKENIZERS_PARALLELISM = false
 export PYDEVD_DISABLE_FILE_VALIDATION = 1
 export PYTHONHASHSEED = 0
 
-.PHONY: help install book chapter notebooks test test-slow coverage site-test links serve bench train train-small lint lock readme findings clean
+.PHONY: help install book pdf chapter notebooks test test-slow coverage site-test links serve bench train train-small lint lock readme findings clean
 
 help:
 	@echo "make book                 build _build/html/index.html"
@@ -26,7 +26,8 @@ help:
 	@echo "make coverage             tests of the library with its branch coverage, at least 90%; slower than make test"
 	@echo "make chapter NAME=models  execute one chapter again and build"
 	@echo "make notebooks            book/*.py to book/*.ipynb"
-	@echo "make serve                read the book at http://localhost:8000"
+	@echo "make serve                read the book at http://localhost:8000; pages are built again when they change"
+	@echo "make pdf                  print the book to _build/pdf/book.pdf (needs Chromium)"
 	@echo "make install | site-test | links | bench | train | train-small | lint | lock | readme | findings | clean"
 
 install: $(READY)
@@ -75,8 +76,12 @@ site-test: $(READY)
 links: $(READY)
 	$(PY) -c "from jupyter_book.cli.main import main; main()" build . --builder linkcheck
 
+# A page that is saved is built again; reload it in the browser.
 serve: book
-	$(PY) -m http.server --bind 127.0.0.1 --directory _build/html 8000
+	$(PY) tools/serve.py
+
+pdf: book
+	$(PY) tools/pdf_book.py
 
 bench: $(READY)
 	@for script in benchmarks/[!_]*.py; do echo "== $$script"; $(PY) $$script || exit 1; done

@@ -65,7 +65,8 @@ def results_key(root: Path) -> str:
 def site_key(root: Path) -> str:
     """What the whole site depends on: the tests of the built pages use it to tell a current site from an old one."""
     pages = [path for path in files_under(root / "book") if path.suffix != ".py"]
-    return digest([*pages, *(root / name for name in ("_config.yml", "_toc.yml", "references.bib"))], root, results_key(root))
+    settings = [root / name for name in ("_config.yml", "_toc.yml", "references.bib", "tools/site_pages.py")]
+    return digest([*pages, *settings], root, results_key(root))
 
 
 def is_current(root: Path) -> bool:
@@ -86,8 +87,8 @@ def forget_stale(root: Path) -> list[str]:
         if (build / "results.key").exists():
             said.append("library, checkpoints, lock or ANALYSIS_MODELS changed: every chapter will be executed")
         write_whole(build / "results.key", results_key(root))
-    toc = digest([root / "_toc.yml"], root)
-    if read(build / "toc.key") != toc:  # a page taken out of the book must not stay in the site
+    toc = digest([root / "_toc.yml", root / "tools" / "site_pages.py"], root)
+    if read(build / "toc.key") != toc:  # a page taken out of the book must not stay in the site; what finishes pages works on new ones
         shutil.rmtree(build / "html", ignore_errors=True)
         write_whole(build / "toc.key", toc)
     findings = digest([root / "book" / "findings.json"], root)

@@ -16,9 +16,26 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import yaml
 from whole_files import write_whole
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
+# The first cell where the book has a repository: a notebook opened on Colab gets the library, with the seeds that the wheel leaves out.
+SETUP = """# Installs the library where it is missing, as on Colab.
+import importlib.util
+import sys
+
+if importlib.util.find_spec("analysis_lib") is None:
+    !git clone --quiet --depth 1 {address} /tmp/book
+    %pip install --quiet -e "/tmp/book[book]"
+    sys.path.insert(0, "/tmp/book")"""
+
+
+def repository(root: Path) -> str:
+    """The address of the repository as `_config.yml` has it, empty where there is none."""
+    settings = root / "_config.yml"
+    return (yaml.safe_load(settings.read_text(encoding="utf-8")).get("repository", {}).get("url") or "") if settings.exists() else ""
 
 
 def notebook_text(script: Path) -> str:
@@ -26,6 +43,9 @@ def notebook_text(script: Path) -> str:
     notebook = jupytext.read(script, fmt="py:percent")
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": {"name": "python"}})
     notebook.nbformat, notebook.nbformat_minor = 4, 5  # the first format that has cell ids
+    address = repository(script.parent.parent)
+    if address:
+        notebook.cells.insert(0, nbformat.v4.new_code_cell(SETUP.format(address=address), metadata={"tags": ["remove-cell"]}))
     seen: Counter[str] = Counter()
     for cell in notebook.cells:
         says = json.dumps([cell.cell_type, cell.source])

@@ -11,8 +11,8 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.rcsetup import cycler
 
-INK = "#7a7a7a"  # text and axes: contrast 4.3 both on white and on the dark theme's ground
-FAINT = "#7a7a7a4d"  # grid lines
+INK = "#757575"  # text and axes: contrast 4.6 on white; book.css brightens figures in the dark, which gives 4.9 there
+FAINT = "#7575754d"  # grid lines
 
 MODEL_COLOURS = {
     "polish-gpt2": "#0a85c7",

@@ -16,6 +16,7 @@ class Site:
 
     folder: Path
     _parsed: dict = field(default_factory=dict)
+    _anchors: dict = field(default_factory=dict)
 
     @cached_property
     def pages(self) -> list[Path]:
@@ -29,6 +30,12 @@ class Site:
         if page not in self._parsed:
             self._parsed[page] = html.fromstring(page.read_bytes())
         return self._parsed[page]
+
+    def anchors(self, page: Path) -> set[str]:
+        """What a link to the page can name behind its #."""
+        if page not in self._anchors:
+            self._anchors[page] = set(self.parsed(page).xpath("//@id | //@name"))
+        return self._anchors[page]
 
     def target(self, page: Path, address: str) -> tuple[Path, str] | None:
         """The file and the anchor an address on a page leads to; None for addresses outside the site."""

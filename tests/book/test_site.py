@@ -2,7 +2,9 @@
 
 import re
 
+import pairs
 import pytest
+import yaml
 
 pytestmark = pytest.mark.site
 
@@ -20,14 +22,10 @@ def test_links_lead_to_pages_and_anchors_that_exist(site):
             if goes_to is None or link.get("href") in {None, "", "#"}:
                 continue
             path, anchor = goes_to
-            missing_anchor = path.exists() and anchor and path.suffix == ".html" and not has_anchor(site, path, anchor)
+            missing_anchor = path.exists() and anchor and path.suffix == ".html" and anchor not in site.anchors(path)
             if not path.exists() or missing_anchor:
                 dead.append((page.name, link.get("href")))
     assert dead == []
-
-
-def has_anchor(site, path, anchor):
-    return any(anchor in (node.get("id"), node.get("name")) for node in site.parsed(path).iter() if isinstance(node.tag, str))
 
 
 def test_images_exist_and_have_words_beside_them(site):
@@ -74,10 +72,46 @@ def test_no_markup_is_left_unread(site):
             assert left == [], page.name
 
 
-def test_launch_buttons_open_notebooks(site):
+def test_buttons_lead_to_the_repository_where_there_is_one(site, root):
+    repository = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
     for page in site.chapters:
         addresses = [link.get("href") for link in site.parsed(page).iter("a") if link.get("href")]
         launches = [address for address in addresses if "mybinder.org" in address or "colab.research" in address]
-        if (site.folder.parent.parent / "book" / f"{page.stem}.ipynb").exists():
+        if not repository:
+            assert launches == [], page.name
+            assert site.parsed(page).find_class("dropdown-source-buttons") == [], page.name
+        elif (root / "book" / f"{page.stem}.ipynb").exists():
             assert len(launches) >= 2, page.name
             assert all(f"book/{page.stem}.ipynb" in address.replace("%2F", "/") for address in launches), launches
+
+
+def test_chapters_can_be_downloaded_as_notebook_and_script(site, root):
+    for script in pairs.scripts(root / "book"):
+        page = site.folder / "book" / f"{script.stem}.html"
+        offered = [site.target(page, link.get("href") or "") for link in site.parsed(page).iter("a")]
+        files = {place[0] for place in offered if place}
+        for suffix in (".ipynb", ".py"):
+            source = (site.folder / "_sources" / "book" / script.name).with_suffix(suffix)
+            assert source in files, page.name
+            assert source.read_bytes() == script.with_suffix(suffix).read_bytes()
+
+
+def test_pages_and_site_are_small(site):
+    assert {page.name: page.stat().st_size for page in site.pages if page.stat().st_size > 1.5e6} == {}
+    sizes = [path.stat().st_size for path in site.folder.rglob("*") if path.is_file()]
+    assert sum(sizes) < 15e6
+
+
+def test_heads_of_pages_say_what_they_are_about(site):
+    for page in site.chapters:
+        tree = site.parsed(page)
+        assert len(tree.xpath("//meta[@name='description']/@content")[0]) > 40, page.name
+        title = tree.xpath("//title")[0].text
+        assert len(set(title.split(" \N{EM DASH} "))) == len(title.split(" \N{EM DASH} ")), title
+        assert len(tree.xpath("//meta[@name='viewport']")) == 1, page.name
+        assert tree.xpath("//link[@rel='icon' or @rel='shortcut icon']"), page.name
+
+
+def test_polish_text_is_marked(site):
+    section = site.parsed(site.folder / "book/index.html").get_element_by_id("po-polsku")
+    assert section.get("lang") == "pl"

