@@ -43,8 +43,8 @@ class Specification:
         Subtract the small-sample bias that text levels bring; needs `text_effects`.
     layers_up : int
         With 1, the outcomes are the log norms of the *next* layer, and the token itself is a regressor too, at lag 0. That is what an
-        intervention on an update can be compared with, since within a layer no update acts on another. The bias of `correct_bias` is that of
-        lagged outcomes and does not arise.
+        intervention on an update can be compared with, since within a layer no update acts on another. The bias of `correct_bias` is
+        that of lagged outcomes and does not arise.
 
     Raises
     ------

@@ -48,11 +48,11 @@ def lagged_regression(norms: np.ndarray, tokens: pd.DataFrame, specification: Sp
     Returns
     -------
     DataFrame
-        A row for each layer (of the outcomes, from 0) and term: `term` (`lag`, `lead` or a covariate), `layer`, `lag` (tokens back; below 0 for what
-        follows, 0 for the outcome's own), `estimate`, `se`, `low`, `high`, `low_all`, `high_all` (over all lags, leads and layers
-        simultaneously, by Bonferroni), `p`, `p_holm` (over the same; nan for covariates), `bias` (of the small sample, already subtracted
-        from the estimate where `correct_bias`), `p_breusch_godfrey` (residuals on their last four and all regressors), `n` (outcomes),
-        `n_texts`, `units`.
+        A row for each layer (of the outcomes, from 0) and term: `term` (`lag`, `lead` or a covariate), `layer`, `lag` (tokens back; below
+        0 for what follows, 0 for the outcome's own), `estimate`, `se`, `low`, `high`, `low_all`, `high_all` (over all lags, leads and
+        layers simultaneously, by Bonferroni), `p`, `p_holm` (over the same; nan for covariates), `bias` (of the small sample, already
+        subtracted from the estimate where `correct_bias`), `p_breusch_godfrey` (residuals on their last four and all regressors), `n`
+        (outcomes), `n_texts`, `units`.
 
     Raises
     ------
@@ -130,9 +130,8 @@ def _fit_layer(design: Design, layer: int) -> dict[str, np.ndarray]:
     bias = bias_of(y, x, fit.params, design) if own_past else np.zeros(len(fit.params))
     estimate = fit.params - bias if design.specification.correct_bias else fit.params
     se = np.sqrt(np.diag(covariance))
-    same = {
-        "layer": layer + design.specification.layers_up, "df": df, "p_breusch_godfrey": _breusch_godfrey(fit, bias, design), "n": len(y), "n_texts": design.n_texts,
-    }  # fmt: skip
+    same = {"layer": layer + design.specification.layers_up, "df": df, "n": len(y), "n_texts": design.n_texts}
+    same |= {"p_breusch_godfrey": _breusch_godfrey(fit, bias, design)}
     return {
         "term": np.array([name for name, _ in design.terms], dtype=object),
         "lag": np.array([lag for _, lag in design.terms]),
