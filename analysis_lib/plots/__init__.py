@@ -1,6 +1,7 @@
 """Every figure style of the book, in one place: `plots.name` for all chapters; a file here is one chapter's figures."""
 
 from analysis_lib.plots.attention_terms import TERM_COLOURS, offset_profiles, part_maps, readings_by_row, term_maps, terms_by_head
+from analysis_lib.plots.cost import search_ratios
 from analysis_lib.plots.feed_forward import counts_against_chance, overlaps_by_layer, percent_maps, survival
 from analysis_lib.plots.geometry import layer_panels, pair_bias
 from analysis_lib.plots.heads import against_control, points_by_layer, share_strips, shares_by_layer, weights_against_text, word_patterns
@@ -88,6 +89,7 @@ __all__ = [
     "score_maps",
     "share_strips",
     "shares_by_layer",
+    "search_ratios",
     "sources_and_coefficients",
     "survival",
     "term_maps",
