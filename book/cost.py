@@ -27,7 +27,7 @@
 #
 # The picture has one point for each head and reading. Plain blocks compute everything in blocks and keep a running threshold; the search and the plain blocks took turns in one run.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How many times faster the search is than plain blocks, against the share of the product that it computes. One point for each head and reading, in one recorded run; both axes are logarithmic. Points below the line of equal share spend their time on preparation.", "name": "fig-cost-ratios"}, "image": {"alt": "Scatter plot. Horizontal axis: per cent of the product computed. Vertical axis: how many times faster than plain blocks. One colour for each model. The smaller the share, the higher the ratio, until it levels off."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How many times faster the search is than plain blocks, against the share of the product that it computes. One point for each head and reading, in one recorded run; both axes are logarithmic. Where little is computed, preparation takes most of the time and the ratio levels off.", "name": "fig-cost-ratios"}, "image": {"alt": "Scatter plot. Horizontal axis: per cent of the product computed. Vertical axis: how many times faster than plain blocks. One colour for each model. The smaller the share, the higher the ratio, until it levels off."}}
 from pathlib import Path
 
 import pandas as pd
@@ -38,7 +38,9 @@ heads = pd.read_csv(Path("../benchmarks/heads.csv"))
 plots.search_ratios(heads);
 
 # %% [markdown]
-# The table has the medians over heads and readings. *Tokens* is the number that may stand on each side.
+# The table has the medians over heads and readings. *Tokens* is the number that may stand on each side. The run used one thread and counted the processor's seconds. `gpt2-mini` and `herbert-mini` are this
+# book's own models, with a few heads drawn by lot for each reading. `MiniLM` is the published encoder all-MiniLM-L6-v2, and `e5 Polish` is multilingual-e5-small with the Polish words of its vocabulary. `untrained`
+# has random weights of the published GPT-2's size and a mean that all embeddings share.
 
 # %% tags=["hide-input"]
 by_model = heads.groupby("model", sort=False)
@@ -55,10 +57,10 @@ report.table(table, "The search beside plain blocks", formats={"times faster": 1
 # ## What is closest
 #
 # - LEMP {cite}`teflioudi2015` sorts vectors into buckets by length and prunes buckets with the same inequality. Our blocks ordered by norm come from there.
-# - FEXIPRO (Li, Chan, Yiu and Mamoulis 2017) turns the items by a singular value decomposition, computes partial products and bounds the remainder by its norm. It does so one query at a time, and its
+# - FEXIPRO {cite}`li2017` turns the items by a singular value decomposition, computes partial products and bounds the remainder by its norm. It does so one query at a time, and its
 #   decomposition knows only the items; balancing knows both sides.
-# - Trees of balls or cones (Ram and Gray 2012) bound groups of vectors, as our boxes do, but in all dimensions. In 32 or 64 dimensions a ball around many tokens is large; our boxes have two or three.
-# - Norm-explicit quantisation (Dai and others 2020) stores norms and directions apart. It answers approximately, and our lists are exact.
+# - Trees of balls or cones {cite}`ram2012` bound groups of vectors, as our boxes do, but in all dimensions. In 32 or 64 dimensions a ball around many tokens is large; our boxes have two or three.
+# - Norm-explicit quantisation {cite}`dai2020` stores norms and directions apart. It answers approximately, and our lists are exact.
 # - Abuzaid and others {cite}`abuzaid2019` show that plain blocked products often beat indexes. This is why everything that survives a bound is computed here in dense blocks.
 #
 # These methods answer one query after another with its own best items. Here the best pairs of all queries together are wanted, so that one score rules out pairs everywhere.

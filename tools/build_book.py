@@ -59,7 +59,8 @@ def results_key(root: Path) -> str:
     """What every executed chapter depends on besides its own cells."""
     models = chosen_models(os.environ.get("ANALYSIS_MODELS", "").strip())
     version = ".".join(map(str, sys.version_info[:3]))
-    return digest([*files_under(root / "analysis_lib"), root / "requirements.lock"], root, f"{models} {version}")
+    recorded = sorted((root / "benchmarks").glob("*.csv"))
+    return digest([*files_under(root / "analysis_lib"), *recorded, root / "requirements.lock"], root, f"{models} {version}")
 
 
 def site_key(root: Path) -> str:

@@ -25,5 +25,7 @@ def search_ratios(heads: pd.DataFrame) -> plt.Figure:
         axes.scatter(100 * rows["computed"], rows["ratio"], s=22, alpha=0.75, linewidths=0, label=model)
     axes.axhline(1, color=INK, linewidth=0.8)
     axes.set(xscale="log", yscale="log", xlabel="computed [% of the product]", ylabel="times faster than plain blocks")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     return figure

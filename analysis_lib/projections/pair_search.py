@@ -203,8 +203,10 @@ def _by_norms(sides: Sides, best: BestPairs, _r: int = 0) -> int:
     )
     if not (len(left.ids) and len(right.ids)):
         return 0
-    bounds = np.outer(left.norms[::BLOCK], right.norms[::BLOCK])
-    buffer = torch.empty(BLOCK * BLOCK)
+    # Small vocabularies in smaller blocks, for what a bound leaves is a part of few blocks otherwise.
+    size = min(BLOCK, max(1, BLOCK // 8, len(left.ids) // 16, len(right.ids) // 16))
+    bounds = np.outer(left.norms[::size], right.norms[::size])
+    buffer = torch.empty(size * size)
     computed = 0
     for block in np.argsort(-bounds, axis=None, kind="stable"):
         bound = bounds.flat[block]
@@ -212,10 +214,10 @@ def _by_norms(sides: Sides, best: BestPairs, _r: int = 0) -> int:
         reach = best.floor - margin
         if bound < reach:
             break
-        i, j = (BLOCK * int(part) for part in divmod(block, bounds.shape[1]))
+        i, j = (size * int(part) for part in divmod(block, bounds.shape[1]))
         # Norms fall inside a block too: drop rows and columns that cannot reach the floor.
-        n_rows = np.count_nonzero(left.norms[i : i + BLOCK] * right.norms[j] >= reach)
-        n_columns = np.count_nonzero(right.norms[j : j + BLOCK] * left.norms[i] >= reach)
+        n_rows = np.count_nonzero(left.norms[i : i + size] * right.norms[j] >= reach)
+        n_columns = np.count_nonzero(right.norms[j : j + size] * left.norms[i] >= reach)
         scores = buffer[: n_rows * n_columns].view(n_rows, n_columns)
         torch.mm(left.rows[i : i + n_rows], right.rows[j : j + n_columns].T, out=scores)
         best.offer(scores, margin, left.ids[i : i + n_rows], right.ids[j : j + n_columns])

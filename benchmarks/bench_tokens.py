@@ -1,0 +1,66 @@
+"""How much the exact token search costs beside the bare product and `topk`.
+
+    python benchmarks/bench_tokens.py [--neurons 512] [--vocab 51200] [--width 1024] [--clock cpu]
+
+A share of the neurons of a layer of the published GPT-2's size, drawn at random, against the whole vocabulary
+in float32. Both take turns in one run. Preparing the vocabulary takes the same time whatever the number of
+vectors; the last column leaves it out, as for a whole model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import torch
+
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+def bare(vectors, W_U, k, both_ends):
+    """One product, and `topk` at one or both ends."""
+    scores = vectors @ W_U
+    return [scores.topk(k, dim=1, largest=largest) for largest in ((True, False) if both_ends else (True,))]
+
+
+def search(vectors, W_U, k, both_ends):
+    """The library's search."""
+    from analysis_lib.projections import top_tokens
+
+    return top_tokens(vectors, W_U, k, both_ends=both_ends)
+
+
+def seconds(function, now, *arguments):
+    """What one call takes."""
+    start = now()
+    function(*arguments)
+    return now() - start
+
+
+def main(arguments=None):
+    """Measure and print one row for each number of ends."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--neurons", type=int, default=512)
+    parser.add_argument("--vocab", type=int, default=51_200)
+    parser.add_argument("--width", type=int, default=1024)
+    parser.add_argument("--k", type=int, default=100)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
+    options = parser.parse_args(arguments)
+    generator, now = torch.Generator().manual_seed(0), CLOCKS[options.clock]
+    vectors = torch.randn(options.neurons, options.width, generator=generator)
+    W_U = torch.randn(options.width, options.vocab, generator=generator)
+    few = vectors[: max(1, options.neurons // 8)]
+    print(
+        f"{options.neurons} vectors, width {options.width}, vocabulary {options.vocab}, top {options.k}, {torch.get_num_threads()} threads"
+    )
+    print("ends      bare     search   ratio   ratio by vector")
+    for both_ends in (False, True):
+        rest = (W_U, options.k, both_ends)
+        taken = {(f, len(v)): seconds(f, now, v, *rest) for v in (few, vectors) for f in (bare, search)}
+        bare_all, search_all = taken[bare, len(vectors)], taken[search, len(vectors)]
+        by_vector = (search_all - taken[search, len(few)]) / (bare_all - taken[bare, len(few)])
+        print(f"{1 + both_ends:4d} {bare_all:8.3f} s {search_all:8.3f} s {search_all / bare_all:7.2f} {by_vector:17.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
