@@ -1,7 +1,9 @@
 """How do hidden states lie in their space, layer by layer: are they all alike, and do they tell words, texts and senses apart?
 
 `word_states` has the states of words, `anisotropy` and `isotropy` say how alike they all are, `contexts` how specific a word is
-to its context, and `word_senses` whether the senses of an ambiguous word stand apart. `cosines` holds the closed forms behind all of them.
+to its context, and `word_senses` whether the senses of an ambiguous word stand apart. `intrinsic_dimension` counts the directions that
+states use around a point, `causes` asks what position and frequency explain, and `projection` lays a few words in a plane. `cosines`
+holds the closed forms behind most of them.
 """
 
 from analysis_lib.geometry.anisotropy import anisotropy, mean_cosine, rogue_dimensions, within_texts
@@ -11,6 +13,7 @@ from analysis_lib.geometry.contexts import (
     max_explainable_variance,
     self_similarity,
 )
+from analysis_lib.geometry.intrinsic_dimension import intrinsic_dimension
 from analysis_lib.geometry.isotropy import iso_score, isotropy
 from analysis_lib.geometry.word_states import WordStates
 
@@ -18,6 +21,7 @@ __all__ = [
     "WordStates",
     "anisotropy",
     "function_and_content",
+    "intrinsic_dimension",
     "intra_sentence_similarity",
     "iso_score",
     "isotropy",

@@ -114,6 +114,35 @@ def rest_of_text(words: WordStates, places: ArrayLike) -> Float[np.ndarray, "lay
     return (means[:, own] * n - words.states[:, places]) / (n - 1)
 
 
+def nearest_occurrences(states: ArrayLike, place: int) -> tuple[np.ndarray, np.ndarray]:
+    """The other occurrences from the nearest to the farthest, and their cosines.
+
+    Parameters
+    ----------
+    states : float [n, d_model]
+        Occurrences of one lemma in one layer.
+    place : int
+        The occurrence asked about.
+
+    Returns
+    -------
+    order : int array [n - 1]
+    cosines : float array [n - 1]
+
+    Raises
+    ------
+    ValueError
+        A place out of range.
+    """
+    units = unit_vectors(checked_states(states)[0])
+    if not 0 <= place < len(units):
+        raise ValueError(f"place is {place}; expected 0 to {len(units) - 1}")
+    cosines = units @ units[place]
+    order = np.argsort(-cosines, kind="stable")
+    order = order[order != place]
+    return order, cosines[order]
+
+
 def cosine_gap(
     states: ArrayLike, lemmas: ArrayLike, senses: ArrayLike, *, strata: ArrayLike | None = None, n_permutations: int = 2000, seed: int = 0
 ) -> SenseTest:

@@ -3,7 +3,7 @@
 from analysis_lib.plots.attention_terms import TERM_COLOURS, offset_profiles, part_maps, readings_by_row, term_maps, terms_by_head
 from analysis_lib.plots.cost import search_ratios
 from analysis_lib.plots.feed_forward import counts_against_chance, overlaps_by_layer, percent_maps, survival
-from analysis_lib.plots.geometry import layer_panels, pair_bias
+from analysis_lib.plots.geometry import layer_panels, pair_bias, word_planes
 from analysis_lib.plots.heads import against_control, points_by_layer, share_strips, shares_by_layer, weights_against_text, word_patterns
 from analysis_lib.plots.incontext import (
     attention_grid,
@@ -99,4 +99,5 @@ __all__ = [
     "weights_against_text",
     "weights_by_odds",
     "word_patterns",
+    "word_planes",
 ]

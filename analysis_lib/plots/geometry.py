@@ -48,14 +48,69 @@ def layer_panels(
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title)
     for axis, title in zip(axes[-1], titles, strict=True):
-        names = [name.replace("embed", "emb") if "+" not in name else name.split("+")[1] for name in layers[title]]
-        step = 1 + len(names) * max(len(titles), 2) // 16  # narrow panels have room for fewer labels
-        axis.set_xticks(range(0, len(names), step), names[::step])
+        shown = _labelled_layers(layers[title], width=4.6 / len(titles))
+        axis.set_xticks(shown, [layers[title][place] for place in shown])
+        axis.set_xticks(range(len(layers[title])), minor=True)
         axis.set_xlabel("layer")
     entries = {label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    entries = {label: handle for label, handle in entries.items() if label not in titles or len(entries) == 1}  # a title names its line
     width = sum(len(label) for label in entries) / len(entries)
     n_columns = 3 if 3 * width < 42 else 2 if 2 * width < 42 else 1
     figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=n_columns)
+    return figure
+
+
+def _labelled_layers(names: Sequence[str], width: float) -> list[int]:
+    """Places of layers whose labels fit on an axis of so many inches: the last, and the others at the smallest step that leaves room."""
+    letters, gap = 0.1, width / max(len(names) - 1, 1)  # inches of a letter and between layers
+    room = [letters * (len(name) + 1) / 2 for name in names]
+    last = len(names) - 1
+    for step in range(1, len(names) + 1):
+        places = [place for place in range(0, last, step) if (last - place) * gap >= room[place] + room[last]] + [last]
+        if all((b - a) * gap >= room[a] + room[b] for a, b in zip(places, places[1:], strict=False)):
+            return places
+    return [last]
+
+
+def word_planes(
+    rows: Mapping[str, Sequence[tuple[str, np.ndarray, float]]],
+    groups: Sequence[str],
+    styles: Mapping[str, tuple[str, str]],
+    labels: Sequence[str],
+) -> plt.Figure:
+    """Occurrences of a word in a plane: columns are layers, rows are models.
+
+    Parameters
+    ----------
+    rows : dict of str to list of (title, float [n, 2], float)
+        Model to its layers: label, points, and the share of the variance that the plane keeps.
+    groups : sequence of str, n
+        What each occurrence means.
+    styles : dict of str to (colour, marker)
+        By group.
+    labels : sequence of str, n
+        Written in the first panel, once for all occurrences with the label.
+    """
+    n_columns = len(next(iter(rows.values())))
+    figure, axes = plt.subplots(len(rows), n_columns, figsize=(6.2, 2.3 * len(rows) + 0.4), squeeze=False)
+    groups = np.asarray(groups)
+    for (model, layers), line in zip(rows.items(), axes, strict=True):
+        line[0].set_ylabel(model)
+        for axis, (title, points, kept) in zip(line, layers, strict=True):
+            for group, (colour, marker) in styles.items():
+                own = points[groups == group]
+                axis.plot(*own.T, marker, color=colour, ms=7, mfc=colour if marker == "o" else "none", mew=1.5, alpha=0.85, label=group)
+            axis.set_title(f"{title}, {kept:.0%} kept", fontsize=11)
+            axis.set(xticks=[], yticks=[])
+            axis.margins(0.15)
+            for spine in axis.spines.values():
+                spine.set_visible(True)
+    points = next(iter(rows.values()))[0][1]
+    for number, label in enumerate(dict.fromkeys(labels)):
+        x, y = points[[other == label for other in labels]].mean(axis=0)
+        style = {"xytext": (0, (8, -15)[number % 2]), "textcoords": "offset points", "ha": "center", "fontsize": 10, "fontstyle": "italic"}
+        axes[0, 0].annotate(label, (x, y), **style)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(styles))
     return figure
 
 

@@ -1,11 +1,13 @@
 """Polish texts written for this book; they are under CC BY 4.0.
 
-There are five plain UTF-8 files, edited by hand. The loaders of the last three check every line and name the one that is wrong.
+There are six plain UTF-8 files, edited by hand. The loaders of the last three check every line and name the one that is wrong.
 
 `sentences.txt`
     One plain sentence a line.
 `glossary.tsv`
     A lower-cased form, a tab, an English gloss.
+`translations.tsv`
+    A sentence of `senses.txt`, a tab, its English translation; so far those of one lemma, *zamek*.
 `senses.txt`
     Ambiguous words in context. A heading `# lemma | sense | gloss` opens a sense (`sense` is a short English
     label, unique within the lemma; `gloss` says it in a few more words). Every line below it is one sentence,
@@ -43,6 +45,12 @@ def sentences() -> list[str]:
 def glossary() -> dict[str, str]:
     """English glosses of frequent Polish forms, lower-cased form to gloss (one sense or two, out of context)."""
     rows = _HERE.joinpath("glossary.tsv").read_text(encoding="utf-8").splitlines()
+    return dict(row.split("\t") for row in rows)
+
+
+def translations() -> dict[str, str]:
+    """English translations of some sentences of `senses`, Polish to English."""
+    rows = _HERE.joinpath("translations.tsv").read_text(encoding="utf-8").splitlines()
     return dict(row.split("\t") for row in rows)
 
 

@@ -42,7 +42,13 @@ def test_arguments_are_left_as_they_were():
     states, words, texts = (array.copy() for array in labelled)
     for call in (geometry.self_similarity, geometry.max_explainable_variance):
         call(states, words, texts)
-    for call in (geometry.anisotropy, geometry.isotropy, geometry.rogue_dimensions, geometry.intra_sentence_similarity):
+    for call in (
+        geometry.anisotropy,
+        geometry.isotropy,
+        geometry.rogue_dimensions,
+        geometry.intra_sentence_similarity,
+        geometry.intrinsic_dimension,
+    ):
         call(states, texts)
     for array, before in zip((states, words, texts), labelled, strict=True):
         np.testing.assert_array_equal(array, before)

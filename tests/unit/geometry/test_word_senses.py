@@ -148,3 +148,12 @@ def test_the_same_seed_gives_the_same_null():
     states, lemmas, senses, _ = sample(n_lemmas=2)
     first, second = (word_senses.cosine_gap(states, lemmas, senses, n_permutations=20, seed=3).null for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+def test_nearest_occurrences_are_in_the_order_of_their_cosines_without_the_one_asked_about():
+    states = np.array([[1.0, 0], [1, 1], [2, 0.1], [-1, 0]])
+    order, cosines = word_senses.nearest_occurrences(states, 0)
+    assert order.tolist() == [2, 1, 3]
+    np.testing.assert_allclose(cosines, [2 / np.hypot(2, 0.1), np.sqrt(0.5), -1])
+    with pytest.raises(ValueError, match="place is 4"):
+        word_senses.nearest_occurrences(states, 4)

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from analysis_lib.texts import KINDS, all_texts, glossary, paragraphs, senses, sentences, two_forms
+from analysis_lib.texts import KINDS, all_texts, glossary, paragraphs, senses, sentences, translations, two_forms
 from analysis_lib.vocabulary import Lexicon
 
 FUNCTION_WORDS = ["nie", "się", "jest", "na", "w", "i", "z", "do", "to", "że", "o", "jak", "ale", "po", "tak", "za", "od", "tylko", "już"]
@@ -197,3 +197,9 @@ def test_lines_without_two_marked_words_are_named(tmp_path, line):
     file.write_text(f"Stał [dom], a za [domem|lasem] była rzeka.\n\n{line}\n", encoding="utf-8")
     with pytest.raises(ValueError, match="forms.txt, line 3: .*expected two marked words"):
         two_forms(file)
+
+
+def test_translations_are_of_sentences_of_the_table_and_cover_zamek(table):
+    english = translations()
+    assert set(english) == set(table.sentence[table.lemma == "zamek"])
+    assert all(text.strip() and text[-1] in ".?!" for text in english.values())

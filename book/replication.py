@@ -1,0 +1,130 @@
+# %% [markdown]
+# # The original notebooks re-examined
+#
+# This book began with notebooks by others. They ran on published models and on data that are not in this book, so their numbers cannot be repeated here. Their *procedures* can: each section of this page runs one of them on the
+# book's models and texts, beside the measure that the book uses instead, and shows what each step does to the result.
+#
+# ## Anisotropy and context-specificity
+#
+# The notebook asked how alike the tokens of a text are in each layer (*anisotropy*), and how alike the occurrences of the word *nie* ("not") are (*context-specificity*). {doc}`geometry` asks the same with other steps. Its texts are the
+# sentences, and here the paragraphs as well. Square brackets and bands hold 95 % intervals over texts.
+
+# %% tags=["hide-cell"]
+import numpy as np
+import pandas as pd
+
+from analysis_lib import activations, geometry, models, plots, recorded, report, statistics, texts
+from analysis_lib.geometry.anisotropy import self_pair_bias
+from analysis_lib.geometry.contexts import similarity_of_averages
+
+plots.use_style()
+TITLES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
+COLOURS = {title: plots.MODEL_COLOURS[name] for name, title in TITLES.items()}
+BLUE, GREEN, PINK = (plots.CYCLE[i] for i in (0, 2, 3))
+TEXTS = texts.all_texts()
+
+# %%
+loaded = {name: models.load(name) for name in TITLES}
+runs = {name: activations.run(model, TEXTS, stride=64) for name, model in loaded.items()}
+words = {name: geometry.WordStates.of(run) for name, run in runs.items()}
+layers = {title: words[name].layers for name, title in TITLES.items()}
+anisotropy = {name: geometry.anisotropy(found.states, found.texts) for name, found in words.items()}
+print(*(model.label for model in loaded.values()), sep="\n")
+print(f"{len(TEXTS)} texts, {len(words['herbert'].texts):,} words")
+
+# %% [markdown]
+# ### Pairs of a token with itself
+#
+# The notebook drew two tokens of a text at random with replacement, so that with probability $1/n$ a token met itself and gave a cosine of 1. For $n$ tokens with a true mean cosine $s$ the expectation is
+# $s + (1 - s)/n$: the shorter the text and the smaller the mean cosine, the more is added ({numref}`fig-rep-pairs`). Models that cut a text into different numbers of tokens get different biases. {doc}`geometry` takes all pairs of different words in closed form.
+
+# %% mystnb={"figure": {"caption": "What pairs of a token with itself add to the mean cosine of one text, in the last layer, by the number of its tokens; a point is a text. Both axes are logarithmic.", "name": "fig-rep-pairs"}, "image": {"alt": "Two falling clouds of points, GPT-2's above HerBERT's: single sentences of ten to forty tokens on the left, paragraphs of more than a hundred on the right."}}
+within = {name: geometry.within_texts(run.states, run.tokens["text"].to_numpy()) for name, run in runs.items()}
+added = {title: (within[name].counts, self_pair_bias(within[name])[-1]) for name, title in TITLES.items()}
+plots.pair_bias(added, COLOURS, "tokens in the text", "added to the mean cosine");
+
+# %% [markdown]
+# ### A single text, and all of its tokens
+#
+# The notebook measured anisotropy within one text. Words of one text share its topic and stand in one another's context, so their mean cosine says little about the language, and every text gives another one. It also took
+# all tokens: punctuation, special tokens, and the first position, whose states are unusual in both models.
+
+# %%
+def first_words(name):
+    """Length and mean cosine of the first words' states after the first block, beside those of the other words."""
+    found = words[name]
+    lengths = [np.linalg.norm(states[1], axis=1) for states in (found.firsts, found.states)]
+    alike = geometry.anisotropy(found.firsts, np.arange(len(TEXTS))).at(1)
+    return [statistics.bootstrap_interval(lengths[0] / lengths[1].mean()), alike, anisotropy[name].at(1)]
+
+
+columns = ["length / mean length of other words", "mean cosine", "mean cosine, other words"]
+first = pd.DataFrame([first_words(name) for name in TITLES], columns=columns, index=list(TITLES.values()))
+report.table(first, "First words of texts, after the first block; intervals over texts", index=True)
+
+# %% mystnb={"figure": {"caption": "Mean cosine by layer: words of different texts (95 % interval over texts), words within one text, and all tokens within one text (lines: medians over texts; bands: the middle 95 % of texts, what one text may give).", "name": "fig-rep-single"}, "image": {"alt": "Two panels of lines over layers, one a model: wide bands for single texts, of words and of tokens, and a thin line for words of different texts."}}
+single = {
+    title: {
+        "words, different texts": anisotropy[name],
+        "words, one text": geometry.within_texts(words[name].states, words[name].texts).spread(),
+        "tokens, one text": within[name].spread(),
+    }
+    for name, title in TITLES.items()
+}
+styles = {"words, different texts": (BLUE, "-"), "words, one text": (GREEN, "--"), "tokens, one text": (PINK, ":")}
+plots.layer_panels({"mean cosine": single}, layers, styles);
+
+# %% [markdown]
+# ### The token that was looked up
+#
+# The notebook looked up the id of the string `nie`, which in neither tokenizer is the word. In HerBERT it is the piece that *begins* longer words (the word is `nie</w>`), in GPT-2 the one that
+# *continues* them (the word is `Ġnie`). The notebook also averaged all occurrences in a text before it compared texts, which makes them more alike, and it subtracted no baseline; neither do the lines of {numref}`fig-rep-token`.
+
+# %% mystnb={"figure": {"caption": "Raw self-similarity by layer of the word nie, of its averages over each text, and of averages of the token that the notebook looked up, with 95 % intervals over texts.", "name": "fig-rep-token"}, "image": {"alt": "Two panels of lines over layers, one a model: the curve of the piece lies apart from those of the word."}}
+pieces, nie = {}, {}
+for name, title in TITLES.items():
+    tokens, found = runs[name].tokens, words[name]
+    pieces[name] = (tokens["token_id"] == loaded[name].tokenizer.convert_tokens_to_ids("nie")).to_numpy()
+    nie[title] = {
+        "the word": geometry.anisotropy(*found.of_form("nie"), all_texts=found.texts),
+        "the word, averaged": similarity_of_averages(*found.of_form("nie"), all_texts=found.texts),
+        "the piece, averaged": similarity_of_averages(runs[name].states[:, pieces[name]], tokens["text"].to_numpy()[pieces[name]]),
+    }
+styles = {"the word": (BLUE, "-"), "the word, averaged": (GREEN, ":"), "the piece, averaged": (PINK, "--")}
+plots.layer_panels({"mean cosine": nie}, layers, styles);
+
+# %% [markdown]
+# ### The last layer, and the number of passes
+#
+# A model has one more hidden state than it has layers, the embedding. The notebook's loop over as many indices as layers drew the embedding as layer 0 and never the output of the last block, while its printed
+# values came from the last state alone. It also ran a model anew for every layer and every text. The table counts the passes that its loops would make on these texts, and those of this page, where one pass a batch serves all layers and measures.
+
+# %%
+def original(name):
+    """What the notebook's steps do on this page's texts."""
+    words_hit = (runs[name].tokens.loc[pieces[name], "word_form"] == "nie").sum()
+    averaged = (nie[TITLES[name]]["the word, averaged"] - nie[TITLES[name]]["the word"]).at(-1)
+    return [pieces[name].sum(), words_hit, averaged, (1 + words[name].last_block) * (1 + len(TEXTS)), runs[name].passes]
+
+
+columns = ["uses of the id looked up", "of these, the word nie", "averaging adds to the cosine", "passes, notebook", "passes, here"]
+steps = pd.DataFrame([original(name) for name in TITLES], columns=columns, index=list(TITLES.values()))
+report.table(steps, "The notebook's steps on this page's texts; interval over texts, last layer", index=True)
+
+# %% [markdown]
+# ### What was recorded
+#
+# The notebook printed four values. They stand beside the same procedure on this book's models and texts, and beside the measure of {doc}`geometry` at the same layer. Models and texts differ, so a row is no
+# replication. The two models were moreover compared on different texts: HerBERT's context holds 512 tokens, a longer text raised an error, and the loop swallowed the error, so that only GPT-2 read the long texts.
+
+# %%
+printed = recorded.figures("001")
+rows = {}
+for short, name in (("herbert", "herbert"), ("gpt2", "polish-gpt2")):
+    lines, baseline = nie[TITLES[name]], anisotropy[name]
+    one_text = statistics.bootstrap_interval(within[name].raw[-1] + self_pair_bias(within[name])[-1])
+    found = {"anisotropy": (one_text, baseline), "context-specificity": (lines["the piece, averaged"].at(-1), lines["the word"] - baseline)}
+    for quantity, (same, here) in found.items():
+        rows[f"{quantity}, {TITLES[name]}"] = (printed.loc[f"{quantity}-{short}", "value"], same, here.at(-1))
+compared = pd.DataFrame.from_dict(rows, orient="index", columns=["recorded", "same procedure here", "this book"])
+report.table(compared, "Last layer. Anisotropy: within texts and between texts. Context-specificity: the piece, and the word minus anisotropy", index=True)
