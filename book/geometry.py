@@ -61,8 +61,8 @@ plots.layer_panels({"same sense, share": shares}, LAYERS, drawn, above);
 # %% [markdown]
 # - **A published encoder tells senses apart, and two small models hardly do.** After e5's last block the nearest neighbour of an ambiguous word is in the same sense in {glue:text}`geo-e5-senses` of cases,
 #   and in {glue:text}`geo-e5-permuted` if only the spelling counted.
-# - **A few coordinates make unrelated words look alike.** Three carry {glue:text}`geo-polish-gpt2-rogue` of the mean cosine after GPT-2's last block; without them e5's senses stay as far apart as they were.
-# - **Training makes states simpler.** Around a word they vary in some {glue:text}`geo-polish-gpt2-dimension` directions after GPT-2's last block, and in {glue:text}`geo-polish-gpt2-dimension-untrained` without training.
+# - **A few coordinates make unrelated words look alike.** Three carry {glue:text}`geo-polish-gpt2-rogue` of the mean cosine after GPT-2's last block; without them, the model loses most of its skill, and senses stay as far apart as they were.
+# - **In GPT-2, training makes states simpler.** Around a word they vary in about {glue:text}`geo-polish-gpt2-dimension` directions after the last block, far fewer than without training. The encoders show no such clear difference.
 #
 # Square brackets hold 95 % intervals over words, texts or lemmas, as each section says.
 #
@@ -160,7 +160,8 @@ variants = pd.DataFrame(rows, columns=["model", "neighbours by", "same sense", "
 report.table(variants, "Nearest neighbours after the last block; intervals over lemmas, p-values corrected over the rows")
 
 # %% [markdown]
-# In the small models the rest of the sentence tells the sense better than the word's own state does, and training adds little to it: the evidence is in the sentence, and the word has not taken it up.
+# In every model the rest of the sentence tells the sense at least as well as the word's own state does. Training adds to that in e5 and somewhat in GPT-2, but not in HerBERT. The evidence is in the sentence; the words of the small
+# models have hardly taken it up.
 #
 # Nearest neighbours look at one pair each. The **gap** looks at all: the mean cosine of two occurrences in one sense minus that of two in different senses. Spelling makes a larger one.
 
@@ -189,11 +190,11 @@ report.table(gaps, "Gap of mean cosines beyond permutation, last layer; interval
 anisotropy = each(lambda found: geometry.anisotropy(found.states, found.texts))
 isotropy = each(lambda found: geometry.isotropy(found.states, found.texts, n_blocks=20))
 
-# %% mystnb={"figure": {"caption": "Mean cosine of words of different texts (above) and IsoScore (below) by layer, with 95 % intervals over texts. A high cosine and a low IsoScore are both called anisotropic, and are different things.", "name": "fig-geo-anisotropy"}, "image": {"alt": "Two rows of panels, one column a model. Above, GPT-2's mean cosine jumps to 0.7 after its first block and falls to 0.2 at the end, HerBERT's stays near 0.5, e5's rises slowly and jumps to 0.7 in the last block. Untrained GPT-2 rises slowly to 0.2; untrained HerBERT and e5 stay between 0.4 and 0.5. Below, IsoScores of trained models are lower than those of untrained ones in most layers."}}
+# %% mystnb={"figure": {"caption": "Mean cosine of words of different texts (above) and IsoScore (below) by layer, with 95 % intervals over texts. A high cosine and a low IsoScore are both called anisotropic, and are different things.", "name": "fig-geo-anisotropy"}, "image": {"alt": "Two rows of panels, one column a model. Above, GPT-2's mean cosine jumps to 0.8 after its first block and falls to 0.15 at the end, HerBERT's stays near 0.5, e5's rises slowly and jumps to 0.7 in the last block. Untrained GPT-2 rises slowly to 0.25; untrained HerBERT and e5 stay between 0.4 and 0.5. Below, the IsoScores of GPT-2 and HerBERT start below 0.1 and rise to those of untrained models, near 0.2, or above; e5's lies between 0.12 and 0.21, above the untrained one in most layers."}}
 plots.layer_panels({"mean cosine": beside(anisotropy), "IsoScore": beside(isotropy)}, LAYERS, STYLES);
 
 # %% [markdown]
-# The null is not zero: states of untrained models share a direction too. Training makes it much stronger in GPT-2's first blocks and takes it back in the last one. The two measures rank layers differently, since a direction that all words
+# The null is not zero: states of untrained models share a direction too. Training makes it much stronger in GPT-2's first blocks, and later blocks take it back. The two measures rank layers differently, since a direction that all words
 # share raises the cosine and leaves IsoScore alone.
 #
 # ## A few dimensions carry it
@@ -281,12 +282,13 @@ lines = {
     for label, columns in (("by position", position), ("by frequency", frequency))
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the variance of single coordinates that a word's position (above) or frequency (below) explains in other texts: the three rogue dimensions of each layer, the mean over all dimensions, and the three rogue dimensions of an untrained model; 95 % intervals over texts.", "name": "fig-geo-causes"}, "image": {"alt": "Two rows of panels, one column a model. Position explains nearly half of GPT-2's rogue coordinates after its first two blocks and little elsewhere. Frequency explains three quarters of them in GPT-2's embedding, and a sixth to a third in e5's blocks; the means over all dimensions and the untrained models stay near zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the variance of single coordinates that a word's position (above) or frequency (below) explains in other texts: the three rogue dimensions of each layer, the mean over all dimensions, and the three rogue dimensions of an untrained model; 95 % intervals over texts.", "name": "fig-geo-causes"}, "image": {"alt": "Two rows of panels, one column a model. Position explains less than a tenth of the rogue coordinates in every trained layer. Frequency explains half of them in GPT-2's embedding, and a tenth to a third in e5; the means over all dimensions and the untrained models stay lower."}}
 styles = {"three rogue": (ORANGE, "-"), "mean over all": (BLUE, "-"), "three rogue, untrained": STYLES["untrained"]}
 plots.layer_panels(lines, LAYERS, styles, zero=True);
 
 # %% [markdown]
-# Each cause has its place, and neither explains the dimensions that matter most: after GPT-2's last block, where three coordinates carry most of the cosine, position and frequency explain little of what varies in them.
+# Frequency has a share in e5's rogue dimensions and in GPT-2's embedding; position explains next to nothing in sentences of some ten words. Neither explains the dimensions that matter most here: what varies in the three coordinates
+# after GPT-2's last block, where they carry most of the cosine, is mostly something else. The loss says that the model uses it.
 #
 # ## How many directions a word can move in
 #
@@ -301,11 +303,12 @@ by_method = {
     for method in ("TwoNN", "maximum likelihood")
 }
 
-# %% mystnb={"figure": {"caption": "Intrinsic dimension of the states of 1,200 words by layer, with two estimators; 95 % intervals over texts.", "name": "fig-geo-dimension"}, "image": {"alt": "Two rows of panels, one column a model. The trained models lie below the untrained ones in nearly every layer: GPT-2 rises from 6 to 10, HerBERT stays near 15, e5 rises from 5 to 11 and falls in its last block; untrained GPT-2 and HerBERT lie above 20 by TwoNN, untrained e5 near 12."}}
+# %% mystnb={"figure": {"caption": "Intrinsic dimension of the states of 1,200 words by layer, with two estimators; 95 % intervals over texts.", "name": "fig-geo-dimension"}, "image": {"alt": "Two rows of panels, one column a model. Trained GPT-2 lies between 6 and 10, untrained GPT-2 near 20 after the embedding. HerBERT lies near 15, like its untrained twin by TwoNN and above it by maximum likelihood. e5 rises from 5 to 11, untrained e5 lies near 12. All untrained models start far higher in the embedding."}}
 plots.layer_panels(by_method, LAYERS, STYLES);
 
 # %% [markdown]
-# By TwoNN, training lowers the dimension in all three models. In GPT-2 and e5 it rises again with depth: context adds directions to what in the embedding is little more than a list of spellings.
+# In GPT-2 both estimators agree: after the last block an untrained model has {glue:text}`geo-polish-gpt2-dimension-untrained` directions by TwoNN, about twice as many as the trained one. In HerBERT the estimators disagree about the sign of the difference, so none is established,
+# and e5 ends close to its untrained twin. What all three share is the embedding: trained embeddings are much simpler than random ones. In GPT-2 and e5 the dimension then rises with depth, as context adds to the spelling.
 #
 # ## One word, one sentence
 #
@@ -326,7 +329,7 @@ def beyond_dealt(found):
 
 sentence = each(beyond_dealt)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Self-similarity of words (above) and intra-sentence similarity (below) by layer, each minus its baseline; 95 % intervals over words and over texts.", "name": "fig-geo-self"}, "image": {"alt": "Two rows of panels, one column a model. Self-similarity starts high in GPT-2 and e5: GPT-2's falls to 0.1 after the first block and recovers to 0.6, e5's falls to 0.15 in the last block, HerBERT's stays near 0.3. Intra-sentence similarity lies above zero in the trained models and near or below zero in untrained encoders."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Self-similarity of words (above) and intra-sentence similarity (below) by layer, each minus its baseline; 95 % intervals over words and over texts.", "name": "fig-geo-self"}, "image": {"alt": "Two rows of panels, one column a model. Self-similarity starts high in GPT-2 and e5: GPT-2's falls to 0.2 after the first block and recovers to 0.6, e5's falls from 0.8 to 0.15, HerBERT's stays near 0.3. Intra-sentence similarity rises to 0.1 in GPT-2, trained or not, and in e5's last blocks; it is near zero in HerBERT and just below it in the untrained encoders."}}
 plots.layer_panels({"self": beside(alike), "intra-sentence": beside(sentence)}, LAYERS, STYLES, zero=True);
 
 # %% tags=["hide-input"]
@@ -343,7 +346,8 @@ caption = "After the last block: self-similarity minus anisotropy for three kind
 report.table(pd.DataFrame(kinds).T, caption, index=True)
 
 # %% [markdown]
-# GPT-2's first block makes any two words nearly as alike as two occurrences of one, and later blocks undo this. Function words are the twenty most widespread that Morfeusz {cite}`kieras2017` knows as preposition, conjunction, particle or
+# GPT-2's first block brings unrelated words so close together that two occurrences of one word stand out less, and later blocks undo this. In e5 context takes over block by block: after the last, two occurrences of a word are little more alike than
+# two words. The table shows that frequent function words and content words behave alike. Function words are the twenty most widespread that Morfeusz {cite}`kieras2017` knows as preposition, conjunction, particle or
 # pronoun; content words are nouns, verbs, adjectives or adverbs only. **MEV**, the maximum explainable variance, is the share of a word's occurrences that one direction carries, minus that of as many random words.
 
 # %% tags=["remove-cell"]
@@ -366,6 +370,7 @@ for key, layer in (("first", 0), ("last", -1)):
 # - The sentences were written for this book, those of the senses with the sense in mind, and nobody else has labelled them. How well a reader could tell the senses apart is not known.
 # - GPT-2 sees what stands before a word. Where the sense only becomes clear afterwards its state cannot know it.
 # - A word is the mean over its tokens, so a rare word is also an average of pieces. *Nie* at the head of a sentence is not *nie*.
+# - The texts are single sentences. What position does in long texts is not seen here.
 # - Intervals over texts, words or lemmas do not cover the choice of texts, nor the one seed of each untrained model. An interval of the intrinsic dimension takes each word's neighbours as given.
 # - A cosine is one geometry among others. That it separates senses weakly does not say that a linear probe could not.
 #
