@@ -21,12 +21,13 @@ BLUE, ORANGE, GREEN = plots.CYCLE[:3]
 
 SENSES = texts.senses()
 TEXTS = [*texts.sentences(), *SENSES["sentence"]]
+HALF = len(texts.sentences()) + 16 * 18  # the untrained e5 reads the sentences of sixteen words only, to keep the page quick
 
 # %% tags=["hide-input"]
 loaded = {name: models.load(name, source="embedded" if name == "e5" else None) for name in ALL}
 fresh = {name: models.untrained_like(model, seed=0) for name, model in loaded.items()}
 words = {
-    key: {name: geometry.WordStates.of(activations.run(model, TEXTS)) for name, model in group.items()}
+    key: {name: geometry.WordStates.of(activations.run(model, TEXTS[:HALF] if (key, name) == ("untrained", "e5") else TEXTS)) for name, model in group.items()}
     for key, group in (("trained", loaded), ("untrained", fresh))
 }
 trained = words["trained"]
@@ -47,9 +48,17 @@ def beside(profiles):
 
 # %% tags=["hide-input"]
 LEMMAS, LABELS, FORMS = (SENSES[column].str.lower().to_numpy(dtype=str) for column in ("lemma", "sense", "form"))
-MARKED = {"lemmas": LEMMAS, "senses": LABELS, "strata": FORMS}
 PLACES = word_senses.locate(trained["herbert"].table, len(TEXTS) - len(SENSES) + np.arange(len(SENSES)), SENSES["start"])
-nearest = each(lambda found: word_senses.neighbour_accuracy(found.states[:, PLACES], **MARKED))
+
+
+def marked(states, **labels):
+    """The ambiguous words among all words that a model read, with what they mean and how they are spelled."""
+    read = PLACES < states.shape[1]
+    labels = {"lemmas": LEMMAS, "senses": LABELS, "strata": FORMS} | labels
+    return {"states": states[:, PLACES[read]]} | {key: None if label is None else label[read] for key, label in labels.items()}
+
+
+nearest = each(lambda found: word_senses.neighbour_accuracy(**marked(found.states)))
 nearest_p = {key: word_senses.holm_over_all(tests) for key, tests in nearest.items()}
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "How often the nearest neighbour of an ambiguous word, among the other occurrences of this word, is in the same sense, by layer, with 95 % intervals over the thirty words. Permuted: senses exchanged among occurrences that are spelled alike (the middle 95 % of permutations). Untrained: the same architecture with fresh weights. Filled points are above permuted senses at 0.05, after Holm's correction.", "name": "fig-geo-senses"}, "image": {"alt": "One panel a model, lines over layers. In e5 the trained line starts at the permuted senses and rises, from the third block on, to 0.6. In GPT-2 it lies a little above them in the last layers, in HerBERT nowhere. The untrained lines stay with the permuted ones."}}
@@ -112,23 +121,23 @@ report.table(pd.concat([neighbours(0), neighbours(-1)]), f"Nearest neighbours of
 
 # %% [markdown]
 # Before the first block the neighbours are spelled alike, whatever they mean. After the last they mean a lock three times of four, in other cases and numbers too. Over its eighteen sentences, *zamek* has a neighbour of the same sense
-# {glue:text}`geo-zamek-first` times in the embedding and {glue:text}`geo-zamek-last` times at the end. {numref}`fig-geo-plane` follows another word, *strona* (page, side), whose senses come apart so far that a plane shows it.
+# {glue:text}`geo-zamek-first` times in the embedding and {glue:text}`geo-zamek-last` times at the end. {numref}`fig-geo-plane` follows another word, *pokój* (room, peace), whose senses come apart so far that a plane shows it.
 
-# %% mystnb={"figure": {"caption": "The eighteen occurrences of strona in the plane of their first two principal components, in three layers; above e5, below an untrained e5. The titles say which share of the variance the plane keeps; the rest is not seen here.", "name": "fig-geo-plane"}, "image": {"alt": "Six scatter plots of filled and open points. In e5's embedding the points form one cluster for each spelling, with both senses in most of them. After the last block most pages lie on the left and all sides on the right. In the untrained model the two senses stay mixed, and nothing changes from layer to layer."}}
-strona = SENSES[SENSES["lemma"] == "strona"]
+# %% mystnb={"figure": {"caption": "The eighteen occurrences of pokój in the plane of their first two principal components, in three layers; above e5, below an untrained e5. The titles say which share of the variance the plane keeps; the rest is not seen here.", "name": "fig-geo-plane"}, "image": {"alt": "Six scatter plots of filled and open points. In e5's embedding the points form three clusters, one for each spelling, with both senses in each. After the last block nearly all rooms lie on the left and nearly all peaces on the right. In the untrained model the two senses stay mixed, and nothing changes from layer to layer."}}
+pokoj = SENSES[SENSES["lemma"] == "pokój"]
 depths = [0, 8, 12] if SHOWN == "e5" else [0, 2, 4]
 rows = {}
 for key, title in (("trained", ALL[SHOWN]), ("untrained", "untrained")):
-    plane = projection.principal_plane(words[key][SHOWN].states[:, PLACES[strona.index]])
+    plane = projection.principal_plane(words[key][SHOWN].states[:, PLACES[pokoj.index]])
     rows[title] = [(trained[SHOWN].layers[layer], plane.points[layer], plane.kept[layer]) for layer in depths]
-plots.word_planes(rows, strona["sense"], {"page": (BLUE, "o"), "side": (ORANGE, "s")}, strona["form"]);
+plots.word_planes(rows, pokoj["sense"], {"room": (BLUE, "o"), "peace": (ORANGE, "s")}, pokoj["form"]);
 
 # %% [markdown]
 # ### Spelling is the main confound
 #
 # Two occurrences of *zamkiem* are close because they are spelled alike, and a sense may prefer some endings. The null must keep whatever endings tell, so senses are **permuted among occurrences of one lemma that are spelled
 # alike**. P-values are corrected by Holm {cite}`holm1979` over all layers of the trained models, and over those of the untrained ones. The call behind {numref}`fig-geo-senses` is
-# `word_senses.neighbour_accuracy(states, lemmas, senses, strata=forms)`.
+# `word_senses.neighbour_accuracy(states, lemmas, senses, strata=forms)`. The untrained e5 has the sentences of sixteen of the thirty words.
 
 # %% tags=["hide-output"]
 by_lemma = pd.DataFrame({title: pd.Series(nearest["trained"][name].measure.raw[-1], nearest["trained"][name].measure.units) for name, title in ALL.items()})
@@ -145,13 +154,14 @@ report.table(by_lemma, "The thirty words, their senses, and the share of nearest
 checks = {}
 for name, title in ALL.items():
     found, last = trained[name], [trained[name].last_block]
-    own, mean = found.states[last][:, PLACES], found.states[last].mean(axis=1, keepdims=True)
-    checks[title, "all spellings"] = word_senses.neighbour_accuracy(own, **MARKED)
-    checks[title, "another spelling"] = word_senses.neighbour_accuracy(own, **MARKED, apart=FORMS)
-    checks[title, "mean subtracted"] = word_senses.neighbour_accuracy(own - mean, **MARKED)
+    own = found.states[last]
+    checks[title, "all spellings"] = word_senses.neighbour_accuracy(**marked(own))
+    checks[title, "another spelling"] = word_senses.neighbour_accuracy(**marked(own, apart=FORMS))
+    checks[title, "mean subtracted"] = word_senses.neighbour_accuracy(**marked(own - own.mean(axis=1, keepdims=True)))
     for key, group in words.items():
-        others = word_senses.rest_of_text(group[name], PLACES)[last]
-        checks[title, "rest of sentence" + (", untrained" if key == "untrained" else "")] = word_senses.neighbour_accuracy(others, **MARKED)
+        labels = marked(group[name].states[last])
+        labels["states"] = word_senses.rest_of_text(group[name], PLACES[: len(labels["lemmas"])])[last]
+        checks[title, "rest of sentence" + (", untrained" if key == "untrained" else "")] = word_senses.neighbour_accuracy(**labels)
 
 # %% tags=["hide-input"]
 corrected = word_senses.holm_over_all(checks)
@@ -166,8 +176,8 @@ report.table(variants, "Nearest neighbours after the last block; intervals over 
 # Nearest neighbours look at one pair each. The **gap** looks at all: the mean cosine of two occurrences in one sense minus that of two in different senses. Spelling makes a larger one.
 
 # %%
-gap = each(lambda found: word_senses.cosine_gap(found.states[[-1]][:, PLACES], **MARKED))
-by_form = each(lambda found: word_senses.cosine_gap(found.states[[-1]][:, PLACES], LEMMAS, FORMS, n_permutations=200))
+gap = each(lambda found: word_senses.cosine_gap(**marked(found.states[[-1]])))
+by_form = each(lambda found: word_senses.cosine_gap(**marked(found.states[[-1]], senses=FORMS, strata=None), n_permutations=200))
 gap_p = {key: word_senses.holm_over_all(tests) for key, tests in gap.items()}
 rows = {
     (title, key): (gap[key][name].measure.mean().at(0), report.p_value(gap_p[key][name][0], bare=True), by_form[key][name].measure.mean().at(0))
@@ -207,7 +217,7 @@ rogue = each(lambda found: geometry.rogue_dimensions(found.states, found.texts))
 without = {name: found.without_dimensions(rogue["trained"][name].dimensions) for name, found in trained.items()}
 measured = {name: np.isin(found.texts, rogue["trained"][name].measured_on) for name, found in trained.items()}
 less_alike = {name: geometry.anisotropy(without[name][:, own], trained[name].texts[own]) for name, own in measured.items()}
-senses_left = {name: word_senses.neighbour_accuracy(states[:, PLACES], **MARKED) for name, states in without.items()}
+senses_left = {name: word_senses.neighbour_accuracy(**marked(states)) for name, states in without.items()}
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "What three rogue dimensions do: mean cosine of words of different texts (above) and share of nearest neighbours in the same sense (below), with all dimensions and without the three; 95 % intervals over texts and over lemmas.", "name": "fig-geo-rogue"}, "image": {"alt": "Two rows of panels, one column a model. Above, the line without the three dimensions lies far below the other in GPT-2's last layers, in HerBERT and in e5 up to the last block but one; in e5's last block both are equal. Below, the two lines coincide in every model."}}
 styles = {"all dimensions": (BLUE, "-"), "without three": (ORANGE, "-"), "untrained": STYLES["untrained"]}
@@ -247,10 +257,11 @@ def added_loss(dimensions, value):
 three = rogue["trained"]["polish-gpt2"].dimensions[last].tolist()
 means = trained["polish-gpt2"].states[last].mean(axis=0)
 others = [np.random.default_rng(seed).choice(np.delete(np.arange(len(means)), three), 3, replace=False).tolist() for seed in range(3)]
+other_losses = [added_loss(drawn, [0.0] * 3) for drawn in others]
 losses = {
     "three rogue dimensions at zero": added_loss(three, [0.0] * 3),
     "three rogue dimensions at their mean": added_loss(three, means[three].tolist()),
-    "three other dimensions at zero (three draws)": np.mean([added_loss(drawn, [0.0] * 3) for drawn in others], axis=0),
+    "three other dimensions at zero (three draws)": np.mean(other_losses, axis=0),
 }
 cost = pd.DataFrame({"what": list(losses), "loss added [nats]": [statistics.bootstrap_interval(loss) for loss in losses.values()]})
 report.table(cost, f"GPT-2 (loss {report.number(whole.mean())} nats), states after the last block changed; intervals over {len(ids)} paragraphs", digits=3)
@@ -381,3 +392,15 @@ for key, layer in (("first", 0), ("last", -1)):
 # 3. Set `ANALYSIS_MODELS=hub` and put the same questions to the published GPT-2 and HerBERT. Which of the takeaways hold?
 #
 # The notebook that this chapter began with measured two of these quantities in another way: {doc}`replication` has its procedure beside this one.
+
+# %% tags=["remove-cell"]
+for name, title in ALL.items():
+    page = {"model": name, "section": "geometry.html", "unit": "share of neighbours"}
+    nulls = {"permuted": nearest["trained"][name].chance.at(-1), "untrained": nearest["untrained"][name].profile.at(-1)}
+    report.finding(f"geo-{name}-senses", f"{title} puts occurrences in one sense next to each other", nearest["trained"][name].profile.at(-1), nulls, **page)
+page = {"model": "polish-gpt2", "section": "geometry.html"}
+simple, nulls = dimension["trained"]["polish-gpt2"]["TwoNN"].at(last), {"untrained": dimension["untrained"]["polish-gpt2"]["TwoNN"].at(last)}
+report.finding("geo-gpt2-dimension", "Training lowers the intrinsic dimension of GPT-2's states", simple, nulls, expected="less", unit="dimensions", **page)
+nulls = {"three other dimensions": [loss.mean() for loss in other_losses]}
+found = statistics.bootstrap_interval(losses["three rogue dimensions at zero"])
+report.finding("geo-gpt2-rogue", "GPT-2 needs its rogue dimensions", found, nulls, unit="nats", **page)
