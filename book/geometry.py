@@ -53,7 +53,7 @@ PLACES = word_senses.locate(trained["herbert"].table, len(TEXTS) - len(SENSES) +
 
 def marked(states, **labels):
     """The ambiguous words among all words that a model read, with what they mean and how they are spelled."""
-    read = PLACES < states.shape[1]
+    read = states.shape[1] > PLACES
     labels = {"lemmas": LEMMAS, "senses": LABELS, "strata": FORMS} | labels
     return {"states": states[:, PLACES[read]]} | {key: None if label is None else label[read] for key, label in labels.items()}
 

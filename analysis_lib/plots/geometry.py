@@ -53,7 +53,7 @@ def layer_panels(
         axis.set_xticks(range(len(layers[title])), minor=True)
         axis.set_xlabel("layer")
     entries = {label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    entries = {label: handle for label, handle in entries.items() if label not in titles or len(entries) == 1}  # a title names its line
+    entries = {label: handle for label, handle in entries.items() if label not in titles} or entries  # a title names its line
     width = sum(len(label) for label in entries) / len(entries)
     n_columns = 3 if 3 * width < 42 else 2 if 2 * width < 42 else 1
     figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=n_columns)
