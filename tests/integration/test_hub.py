@@ -78,6 +78,11 @@ class Asker:
         self.begin(questions)
         return self.end()
 
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait(60)
+        self.process.stdout.close()
+
 
 def repository(hub: Path, name: str, model: Path, pickled: bool = False, **settings) -> Path:
     """A repository with the files of a checkpoint; `pickled` puts `pytorch_model.bin` in the place of safetensors."""
@@ -132,8 +137,7 @@ def place(tmp_path_factory, root):
         port = free.getsockname()[1]
     asker = Asker(port, cache, root)
     yield {"hub": hub, "cache": cache, "port": port, "asker": asker}
-    asker.process.stdin.close()
-    asker.process.wait(60)
+    asker.close()
 
 
 @pytest.fixture(scope="module")
@@ -323,8 +327,7 @@ def test_the_published_sizes(tmp_path, root):
     with hub_server.serve(tmp_path / "hub") as (endpoint, _):
         asker = Asker(int(endpoint.rsplit(":", 1)[1]), tmp_path / "cache", root)
         gpt2, herbert = asker.ask([f"load {repository}" for repository in real_size_hub.IDS.values()])
-        asker.process.stdin.close()
-        asker.process.wait(60)
+        asker.close()
     assert gpt2[:2] == ["hub", f"{real_size_hub.IDS['gpt2']} (converted from its pickles)"]
     assert gpt2[3] == 51_200 * 1024 + 2048 * 1024 + 24 * (12 * 1024**2 + 13 * 1024) + 2 * 1024
     assert herbert[:2] == ["hub", real_size_hub.IDS["herbert"]]
