@@ -7,15 +7,17 @@
 # ## Anisotropy and context-specificity
 #
 # The notebook asked how alike the tokens of a text are in each layer (*anisotropy*), and how alike the occurrences of the word *nie* ("not") are (*context-specificity*). {doc}`geometry` asks the same with other steps. Its texts are the
-# sentences, and here the paragraphs as well. Square brackets and bands hold 95 % intervals over texts.
+# sentences, and here the paragraphs as well. Square brackets and bands hold 95% intervals over texts.
 
 # %% tags=["hide-cell"]
 import numpy as np
 import pandas as pd
 
-from analysis_lib import activations, geometry, models, plots, recorded, report, statistics, texts
+from analysis_lib import activations, geometry, models, plots, projections, recorded, report, statistics, texts, weights
 from analysis_lib.geometry.anisotropy import self_pair_bias
 from analysis_lib.geometry.contexts import similarity_of_averages
+from analysis_lib.projections.relations import permuted_null
+from analysis_lib.vocabulary import Lexicon
 
 plots.use_style()
 TITLES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
@@ -62,7 +64,7 @@ columns = ["length / mean length of other words", "mean cosine", "mean cosine, o
 first = pd.DataFrame([first_words(name) for name in TITLES], columns=columns, index=list(TITLES.values()))
 report.table(first, "First words of texts, after the first block; intervals over texts", index=True)
 
-# %% mystnb={"figure": {"caption": "Mean cosine by layer: words of different texts (95 % interval over texts), words within one text, and all tokens within one text (lines: medians over texts; bands: the middle 95 % of texts, what one text may give).", "name": "fig-rep-single"}, "image": {"alt": "Two panels of lines over layers, one a model: wide bands for single texts, of words and of tokens, and a thin line for words of different texts."}}
+# %% mystnb={"figure": {"caption": "Mean cosine by layer: words of different texts (95% interval over texts), words within one text, and all tokens within one text (lines: medians over texts; bands: the middle 95% of texts, what one text may give).", "name": "fig-rep-single"}, "image": {"alt": "Two panels of lines over layers, one a model: wide bands for single texts, of words and of tokens, and a thin line for words of different texts."}}
 single = {
     title: {
         "words, different texts": anisotropy[name],
@@ -80,7 +82,7 @@ plots.layer_panels({"mean cosine": single}, layers, styles);
 # The notebook looked up the id of the string `nie`, which in neither tokenizer is the word. In HerBERT it is the piece that *begins* longer words (the word is `nie</w>`), in GPT-2 the one that
 # *continues* them (the word is `Ġnie`). The notebook also averaged all occurrences in a text before it compared texts, which makes them more alike, and it subtracted no baseline; neither do the lines of {numref}`fig-rep-token`.
 
-# %% mystnb={"figure": {"caption": "Raw self-similarity by layer of the word nie, of its averages over each text, and of averages of the token that the notebook looked up, with 95 % intervals over texts.", "name": "fig-rep-token"}, "image": {"alt": "Two panels of lines over layers, one a model: the curve of the piece lies apart from those of the word."}}
+# %% mystnb={"figure": {"caption": "Raw self-similarity by layer of the word nie, of its averages over each text, and of averages of the token that the notebook looked up, with 95% intervals over texts.", "name": "fig-rep-token"}, "image": {"alt": "Two panels of lines over layers, one a model: the curve of the piece lies apart from those of the word."}}
 pieces, nie = {}, {}
 for name, title in TITLES.items():
     tokens, found = runs[name].tokens, words[name]
@@ -128,3 +130,110 @@ for short, name in (("herbert", "herbert"), ("gpt2", "polish-gpt2")):
         rows[f"{quantity}, {TITLES[name]}"] = (printed.loc[f"{quantity}-{short}", "value"], same, here.at(-1))
 compared = pd.DataFrame.from_dict(rows, orient="index", columns=["recorded", "same procedure here", "this book"])
 report.table(compared, "Last layer. Anisotropy: within texts and between texts. Context-specificity: the piece, and the word minus anisotropy", index=True)
+
+# %% [markdown]
+# ## Token pairs of heads
+#
+# The notebooks printed the best pairs of $W_{VO}$ and $W_{QK}$ for chosen heads of `sdadas/polish-gpt2-medium`, and read them by eye: one head pairs *swoich* with *swojej*, another *pan* with *panu*. Eleven
+# of these lists are kept in this book, so they can be put to the test that {doc}`attention_heads` uses: does a list pair forms of one lemma, one part of speech, or a preposition with a noun more often than the same list
+# with its right column shuffled? Pairs of a token with itself do not count.
+
+# %%
+lists = recorded.head_lists()
+sides = lists[["left", "right"]].apply(lambda column: column.str.strip())
+forms = sorted(set(sides["left"]) | set(sides["right"]))
+lexicon, row_of = Lexicon.from_forms(forms), {form: row for row, form in enumerate(forms)}
+folded = pd.factorize(pd.Series(forms).str.lower())[0]
+tested = {"same_lemma": "one lemma", "same_pos": "one part of speech", "preposition_noun": "preposition and noun"}
+found = {}
+for (matrix, layer, head), rows in lists.groupby(["matrix", "layer", "head"]):
+    left, right = (sides.loc[rows.index, side].map(row_of).to_numpy() for side in ("left", "right"))
+    found[f"W_{matrix} {report.head_name(layer, head)}"] = permuted_null(left, right, lexicon, folded, names=list(tested))
+relations = pd.concat(found, names=["list"]).reset_index().dropna(subset="p")
+relations["p"] = statistics.holm(relations["p"])
+
+# %% tags=["hide-input"]
+preposition, noun = lexicon.has_pos("preposition"), lexicon.has_pos("noun")
+HOLDS = {
+    "same_lemma": lambda a, b: lexicon.lemmas[a] & lexicon.lemmas[b],
+    "same_pos": lambda a, b: (lexicon.pos[a] & lexicon.pos[b]).any(),
+    "preposition_noun": lambda a, b: (preposition[a] and noun[b]) or (noun[a] and preposition[b]),
+}
+
+
+def example(name, relation):
+    """The first pair of a list, of two different words, that is in a relation."""
+    pairs = sides[labels == name].itertuples(index=False)
+    return next(f"{a} → {b}" for a, b in pairs if a.lower() != b.lower() and HOLDS[relation](row_of[a], row_of[b]))
+
+
+labels = "W_" + lists["matrix"] + " " + [report.head_name(*head) for head in lists[["layer", "head"]].to_numpy()]
+surviving = relations[relations["p"] < 0.05]
+columns = {"list": "list", "example": "a pair", "relation": "relation", "share": "share", "null_mean": "shuffled", "n": "pairs", "p": "p, Holm"}
+report.table(
+    surviving.assign(example=[example(*row) for row in surviving[["list", "relation"]].to_numpy()], relation=surviving["relation"].map(tested))[list(columns)].rename(columns=columns),
+    "Recorded lists that pair words beyond chance: the share of pairs of two dictionary words in the relation, its mean over shuffled lists, p-values corrected over all lists and relations",
+    formats={"p, Holm": lambda p: report.p_value(p, bare=True)},
+)
+
+# %% [markdown]
+# {glue:text}`rep-lists-survive` of {glue:text}`rep-lists` recorded lists survive in one relation or more, nearly all of them by pairing forms of one lemma. The published GPT-2 thus shows more of this than the small one of this book. Two cautions remain. The notebooks
+# show heads that somebody found worth showing, so the share says nothing of the other heads. And a head that asks for likeness as such would pass too: the null of random symmetric heads, which {doc}`attention_heads` uses, needs the weights.
+#
+# ### How the pairs were searched
+#
+# The search halved the range of a threshold at most ten times, until between 500 and 250,000 entries lay above it. How many it ends with depends on the size of the entries, and it may end with none:
+
+# %%
+def bisected(entries, fewest=500, most=250_000, high=1.0, steps=10):
+    """How many entries the notebook's threshold lets through."""
+    low = 0.0
+    while (count := int((entries > high).sum())) > most:
+        low, high = high, 2 * high
+    for _ in range(steps):
+        if fewest <= count <= most:
+            break
+        middle = (low + high) / 2
+        count = int((entries > middle).sum())
+        low, high = (middle, high) if count > most else (low, middle)
+    return count
+
+
+entries = np.random.default_rng(0).normal(size=(1000, 1000))
+counts = {str(scale): bisected(entries * scale) for scale in (1, 0.01, 0.001, 0.0001)}
+report.table(pd.DataFrame(counts.items(), columns=["standard deviation of the entries", "pairs let through"]), "The notebook's threshold on random tables of a million entries, where it should let through 500 or more")
+
+# %% [markdown]
+# `top_pairs` returns the largest entries themselves, as many as asked for, whatever their size. In the notebooks, filters for letters also ran *after* the search, and their test for letters refused every byte-level token with a Polish letter
+# in it, so *że* and *który* could appear in no list.
+#
+# ### The wrong tokenizer
+#
+# One function ignored the tokenizer it was given and decoded GPT-2's tokens with HerBERT's. The ids mean other words there:
+
+# %%
+weights_of = weights.extract(loaded["polish-gpt2"])
+pairs = projections.top_pairs(*projections.qk_factors(weights_of, 0, 0), k=5)
+decoded = {f"{side}, by {title}": loaded[name].vocabulary.text[ids] for side, ids in (("query", pairs.left_ids), ("key", pairs.right_ids)) for name, title in TITLES.items()}
+report.table(pd.DataFrame(decoded), "The best pairs of W_QK in GPT-2's head L0H0, decoded with its own tokenizer and with HerBERT's")
+
+# %% [markdown]
+# ### Heads cut along the wrong axis
+#
+# For HerBERT the output matrix was split along its outputs, while a head owns a part of its *inputs*. {numref}`fig-models-identity` shows that the parts then do not add up to the layer's output, so the HerBERT tables of $W_{VO}$ belong to
+# no head.
+#
+# ## The other notebooks
+#
+# | what the notebook did | what follows | shown in |
+# |---|---|---|
+# | a mask of zeros in place of minus infinity before the softmax, and no scale $1/\sqrt{d_{head}}$ | tokens attend to the future, and patterns are too sharp | {doc}`attention_terms` |
+# | the variance of a term over the whole table, future included | a term that no softmax sees counts as large | {doc}`attention_terms` |
+# | a virtual head that holds the direct head as well | what is read as the virtual head is mostly the direct one | {doc}`induction` |
+# | clusters of attention rows without a null | a cut between early and late positions, which random attention shows too | {doc}`incontext_regression` |
+# | regressions fitted to all points of a prompt | the two predictors hardly differ, so there is nothing to choose | {doc}`model_selection` |
+# | norms of one text regressed on their past, with ordinary errors and 24 uncorrected tests | a trend along the text looks like a dependence, also in an untrained model | {doc}`attention_norms` |
+
+# %% tags=["remove-cell"]
+report.glue("rep-lists-survive", surviving["list"].nunique())
+report.glue("rep-lists", len(found))
