@@ -23,7 +23,6 @@ MENDED = [
     ('<summary aria-label="Toggle hidden content">', "<summary>"),  # hides the words that the line shows
     (' aria-label="Search" data-bs-placement', " data-bs-placement"),  # the button says "Search Ctrl+K"
     (' aria-label="Color mode" data-bs-title', " data-bs-title"),  # as does the name of the colour mode
-    ('<th class="blank level0">&nbsp;</th>', '<td class="blank level0"></td>'),  # a header without words
     ('<div role="list" class="citation-list">', '<div class="citation-list">'),  # its entries are no list items
     (' role="doc-biblioentry"', ""),
     ('<section id="po-polsku">', '<section id="po-polsku" lang="pl">'),
@@ -103,6 +102,7 @@ def mend(text: str) -> str:
     """One page with the theme's faults mended."""
     for found, replacement in MENDED:
         text = text.replace(found, replacement)
+    text = re.sub(r'<th class="blank[^>]*>&nbsp;</th>', "<td></td>", text)  # a header without words
     return re.sub(r"<title>(.+?) &#8212; \1</title>", r"<title>\1</title>", text)
 
 
