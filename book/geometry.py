@@ -81,15 +81,18 @@ plots.layer_panels({"same sense, share": shares}, LAYERS, drawn, above);
 # lock, and like every Polish noun it changes its ending with its role in the sentence: *zamku*, *zamkiem*, *zamki*, *zamków*.
 
 # %%
-def in_brackets(row):
-    """The sentence with the ambiguous word in brackets."""
-    return f"{row.sentence[:row.start]}[{row.form}]{row.sentence[row.end:]}"
+def in_brackets(row, around=200):
+    """The sentence, or so many characters on both sides, with the ambiguous word in brackets."""
+    before, after = row.sentence[: row.start], row.sentence[row.end :]
+    before = before if len(before) <= around else "… " + before[-around:].split(" ", 1)[1]
+    after = after if len(after) <= around else after[:around].rsplit(" ", 1)[0] + " …"
+    return f"{before}[{row.form}]{after}"
 
 
 zamek = SENSES[SENSES["lemma"] == "zamek"]
-english = zamek["sentence"].map(texts.translations())
-shown = pd.DataFrame({"sense": zamek["sense"], "sentence": [in_brackets(row) for row in zamek.itertuples()], "in English": english})
-report.table(shown.iloc[[6, 0, 15]], "Three of the eighteen sentences with zamek")
+three = zamek.iloc[[6, 0, 15]]
+lines = [line for row in three.itertuples() for line in ((row.sense, in_brackets(row)), ("", texts.translations()[row.sentence]))]
+report.table(pd.DataFrame(lines, columns=["sense", "sentence, and in English"]), "Three of the eighteen sentences with zamek")
 
 # %% [markdown]
 # Two models were trained for this book, a Polish **GPT-2**, which reads from left to right, and a **HerBERT**-like encoder, which sees both sides. **e5** is multilingual-e5-small {cite}`wang2024`, a published encoder of 12 blocks with
@@ -114,7 +117,7 @@ def neighbours(layer, asked=15, k=4):
     order, cosines = word_senses.nearest_occurrences(states[layer], asked)
     near = zamek.iloc[order[:k]]
     right = np.where(near["sense"] == zamek["sense"].iloc[asked], "✓ ", "✗ ") + near["sense"]
-    return pd.DataFrame({"layer": trained[SHOWN].layers[layer], "sense": right, "sentence": [in_brackets(row) for row in near.itertuples()], "cosine": cosines[:k]})
+    return pd.DataFrame({"layer": trained[SHOWN].layers[layer], "sense": right, "sentence": [in_brackets(row, 24) for row in near.itertuples()], "cosine": cosines[:k]})
 
 
 report.table(pd.concat([neighbours(0), neighbours(-1)]), f"Nearest neighbours of the lock in 'Nie mogłam trafić kluczem do [zamku]' in {ALL[SHOWN]}")
