@@ -30,13 +30,15 @@ function enlargeFigures() {
   view.addEventListener("click", () => view.close());
   document.body.append(view);
   for (const figure of figures) {
-    if (figure.closest("a")) continue;
-    const link = document.createElement("a");
-    link.href = figure.src;
-    link.className = "figure-link";
+    let link = figure.closest("a");  // Sphinx links an image of a given width to its file, and no other
+    if (!link) {
+      link = document.createElement("a");
+      link.href = figure.src;
+      figure.replaceWith(link);
+      link.append(figure);
+    }
+    link.classList.add("figure-link");
     link.title = "Open the figure at full size";
-    figure.replaceWith(link);
-    link.append(figure);
     link.addEventListener("click", event => {
       event.preventDefault();
       const large = new Image();
