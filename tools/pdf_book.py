@@ -9,12 +9,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pikepdf
 from playwright.sync_api import sync_playwright
 
 FOOTER = '<div style="width:100%;text-align:center;font-size:8px"><span class="pageNumber"></span></div>'
-MARGINS = {"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"}
+MARGINS: Any = {"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"}
 
 # Before printing: formulas are set, figures are loaded, and links stay inside the document or lead to the web, never to this machine.
 READY = """async () => {
@@ -51,7 +52,7 @@ def print_page(page: Path, target: Path, program: str) -> None:
         tab.set_default_timeout(600_000)
         tab.goto(page.as_uri())
         tab.evaluate(READY)
-        footer = {"display_header_footer": True, "header_template": "<span></span>", "footer_template": FOOTER}
+        footer: dict[str, Any] = {"display_header_footer": True, "header_template": "<span></span>", "footer_template": FOOTER}
         tab.pdf(path=target, format="A4", margin=MARGINS, outline=True, tagged=True, **footer)
         browser.close()
 

@@ -73,7 +73,7 @@ def verdict(loaded: LoadedModel, choosing: RepeatedTokens, measuring: RepeatedTo
     if len(np.unique(measuring.gaps)) < 2:
         raise ValueError(f"measuring: expected gaps that vary, found {int(measuring.gaps[0])} in all {len(measuring.gaps)} sequences")
     tables = [_scores(loaded, draw) for draw in (choosing, measuring)]
-    found = {name: statistics.choose_and_measure(*(table[name] for table in tables)) for name in tables[0]}
+    found = {name: statistics.choose_and_measure(tables[0][name], tables[1][name]) for name in tables[0]}
     reached = {name: chosen.interval.estimate for name, chosen in found.items()}
     if reached["induction"] >= LEAST_SCORE:
         _, layer, head = found["induction"].index
@@ -90,12 +90,11 @@ def _scores(loaded: LoadedModel, probe: RepeatedTokens) -> dict[str, np.ndarray]
     """Scores by kind, each [sequence, variant, layer, head]; the variants of a fixed offset are 2, 3 ... places back."""
     patterns = probe_patterns(loaded, probe)
     furthest = probe.ids.shape[1] // 2
-    repeated = {"per_sequence": True, "rows": probe.predictable}
-    inductive = induction_scores(patterns, probe.ids, **repeated)
+    inductive = induction_scores(patterns, probe.ids, per_sequence=True, rows=probe.predictable)
     inductive[:, 0] = 0  # before the first layer nothing can have marked what came before a key
     found = {
         "induction": [inductive],
-        "duplicate token": [duplicate_token_scores(patterns, probe.ids, **repeated)],
+        "duplicate token": [duplicate_token_scores(patterns, probe.ids, per_sequence=True, rows=probe.predictable)],
         "fixed offset": [offset_scores(patterns, offset, per_sequence=True) for offset in range(2, furthest + 1)],
         "previous token": [offset_scores(patterns, 1, per_sequence=True)],
     }

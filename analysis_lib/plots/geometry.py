@@ -93,12 +93,12 @@ def word_planes(
     """
     n_columns = len(next(iter(rows.values())))
     figure, axes = plt.subplots(len(rows), n_columns, figsize=(6.2, 2.3 * len(rows) + 0.4), squeeze=False)
-    groups = np.asarray(groups)
+    group_of = np.asarray(groups)
     for (model, layers), line in zip(rows.items(), axes, strict=True):
         line[0].set_ylabel(model)
         for axis, (title, points, kept) in zip(line, layers, strict=True):
             for group, (colour, marker) in styles.items():
-                own = points[groups == group]
+                own = points[group_of == group]
                 axis.plot(*own.T, marker, color=colour, ms=7, mfc=colour if marker == "o" else "none", mew=1.5, alpha=0.85, label=group)
             axis.set_title(f"{title}, {kept:.0%} kept", fontsize=11)
             axis.set(xticks=[], yticks=[])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -33,7 +34,10 @@ def shares_by_layer(
     matplotlib.figure.Figure
     """
     figure, axis = plt.subplots(figsize=(6.2, 4.0))
-    looks = {"QK": {"marker": "o", "color": colour}, "VO": {"marker": "D", "mfc": "none", "mec": colour, "mew": 1.1}}
+    looks: dict[str, dict[str, Any]] = {
+        "QK": {"marker": "o", "color": colour},
+        "VO": {"marker": "D", "mfc": "none", "mec": colour, "mew": 1.1},
+    }
     for (matrix, look), shift in zip(looks.items(), (-0.16, 0.16), strict=True):
         part = table[table["matrix"] == matrix]
         axis.plot(part["layer"] + shift, 100 * part["share"], ls="none", ms=4.5, alpha=0.75, label=f"{matrix} of a head", **look)
@@ -44,9 +48,9 @@ def shares_by_layer(
                 axis.annotate(name, place, xytext=(6, 4), textcoords="offset points", color=colour)
     last = int(table["layer"].max())
     places = [last + 2.6 + 3.4 * i for i in range(len(nulls))]
-    for place, values in zip(places, nulls.values(), strict=True):
+    for middle, values in zip(places, nulls.values(), strict=True):
         spread = np.random.default_rng(0).uniform(-0.9, 0.9, len(values))
-        axis.plot(place + spread, 100 * np.asarray(values), "o", ms=3, mec="none", alpha=0.5, color=MODEL_COLOURS["permuted"])
+        axis.plot(middle + spread, 100 * np.asarray(values), "o", ms=3, mec="none", alpha=0.5, color=MODEL_COLOURS["permuted"])
     axis.axhline(100 * line[1], color=INK, lw=1, ls="--")
     axis.annotate(line[0], (-0.4, 100 * line[1]), xytext=(0, 4), textcoords="offset points")
     axis.axvline(last + 0.8, color=INK, lw=0.8)

@@ -93,7 +93,9 @@ def word_cosines(run: Activations, firsts: ArrayLike, seconds: ArrayLike, centre
     ValueError
         As for `word_attention`.
     """
-    states = run.states.astype(np.float64) if centre is None else run.states - np.asarray(centre, dtype=np.float64)[:, None]
+    states = run.output("states").astype(np.float64)
+    if centre is not None:
+        states -= np.asarray(centre, dtype=np.float64)[:, None]
     text_starts = np.searchsorted(run.tokens["text"].to_numpy(), np.arange(len(_checked_places(run, "firsts", firsts))))
     sides = []
     for name, places in (("firsts", firsts), ("seconds", seconds)):
@@ -128,7 +130,7 @@ def head_means(loaded: LoadedModel, texts: Sequence[str]) -> Tensor:
     total, count = torch.zeros(()), 0
     with torch.no_grad():
         for text in texts:
-            ids = loaded.tokenizer(text, return_tensors="pt")["input_ids"].to(loaded.model.device)
+            ids = loaded.reader(text, return_tensors="pt")["input_ids"].to(loaded.model.device)
             with activations.recording(loaded.model, ["heads"], states=False) as record:
                 loaded.model(input_ids=ids)
             total = total + torch.stack([value[0].sum(dim=0) for _, value in sorted(record.items())])
