@@ -84,7 +84,9 @@ plots.counts_against_chance(shown, COLOURS);
 # - Some neurons collect words of one kind: an ending, a case, a person, the forms of one verb ({numref}`fig-ff-key`).
 # - Such lists are more frequent than among random vectors drawn like the layer's own: among keys by {glue:text}`ff-polish-gpt2-K-gain` percentage points in GPT-2 and {glue:text}`ff-herbert-K-gain` in
 #   HerBERT, among values by {glue:text}`ff-polish-gpt2-V-gain` and {glue:text}`ff-herbert-V-gain`. An untrained model has none.
-# - Values do what their lists say: adding one raises its list more than any of {glue:text}`ff-directions` random directions does in {glue:text}`ff-steered`. GPT-2's keys do so in the first layer only: there the word at {glue:text}`ff-polish-gpt2-first` of GPT-2's places is of the kind of the list, against {glue:text}`ff-polish-gpt2-first-others` at those of other neurons.
+# - Values do what their lists say: adding one raises its list more than any of {glue:text}`ff-directions` random directions does in {glue:text}`ff-steered`.
+# - HerBERT's keys fire where their lists say in every layer, GPT-2's in the first only. There the word at {glue:text}`ff-polish-gpt2-first` of the twelve strongest places is of the kind of the list, against
+#   {glue:text}`ff-polish-gpt2-first-others` at the places of the layer's other neurons.
 #
 # Square brackets hold 95% intervals.
 #
@@ -325,14 +327,13 @@ firing = {title: neuron_activity.Firing.of(reader.loaded, texts.all_texts(), n=1
 lists = {}
 for title, reader in small.items():
     table = judged[title, "trained"].query("p_holm < 0.05").sort_values("p", kind="stable").drop_duplicates("list")
-    table = table.assign(side=np.where(table["list"] < len(numbers[title]), "K", "V"), number=table["list"] % len(numbers[title]))
+    table = table[["list", "kind", "feature"]].assign(side=np.where(table["list"] < len(numbers[title]), "K", "V"), number=table["list"] % len(numbers[title]))
     lists[title] = table.assign(layer=table["number"] // reader.weights.d_mlp, neuron=table["number"] % reader.weights.d_mlp)
 told = {}
 for title in small:
     keys = lists[title][lists[title]["side"] == "K"]
-    told[title] = keys.join(neuron_activity.foretold(firing[title], keys)).join(
-        neuron_activity.foretold(firing[title], keys, ahead=1), rsuffix=" after"
-    )
+    here, after = (neuron_activity.foretold(firing[title], keys, ahead) for ahead in (0, 1))
+    told[title] = keys.join(here).join(after.add_suffix(" after"))
 
 # %% tags=["hide-input"]
 rows = []
@@ -340,7 +341,7 @@ for title, table in told.items():
     for layer, part in table.groupby("layer"):
         shares = part[["own", "others", "own after", "others after"]].mean()
         excess = report.interval(*statistics.bootstrap_interval(part["own"] - part["others"], n_resamples=1000), digits=2, signed=True)
-        rows.append({"model": title, "layer": layer, "lists": len(part), **shares, "own less others": excess})
+        rows.append({"model": title, "layer": int(layer), "lists": len(part), **shares, "own less others": excess})
 firing_table = pd.DataFrame(rows)
 report.table(firing_table, "Share of twelve places where the word, or the word after it, has what the key's list shares; means over keys that pass")
 
@@ -382,7 +383,7 @@ report.glue("ff-steered", f"{int((rises['own value'] > rises['random, largest'])
 # %% [markdown]
 # ### Cards
 #
-# Three neurons of each model, by rule: the key and the value whose lists are most alike, and the neuron drawn at random that was shown above. Each card has both lists, the twelve places, and the effect. They open at a click.
+# Three neurons of each model, by rule: the key and the value whose lists are most alike in an ending, a case, a person or a lemma, and the neuron drawn at random that was shown above. Each card has both lists, the twelve places, and the effect. They open at a click.
 
 # %% tags=["hide-input"]
 def card(title, rule, number):
@@ -404,7 +405,8 @@ def card(title, rule, number):
 
 cards = []
 for title in small:
-    chosen = {f"most alike {what}": lists[title][lists[title]["side"] == side]["number"].iloc[0] for side, what in (("K", "key"), ("V", "value"))}
+    grammar = lists[title][lists[title]["kind"].isin(["ending", "case", "person", "lemma"])]
+    chosen = {f"most alike {what}": grammar.loc[grammar["side"] == side, "number"].iloc[0] for side, what in (("K", "key"), ("V", "value"))}
     chosen |= {"drawn at random": neurons.choose_neurons({"any": overlaps[title, "key, value"].real}, seed=0)["drawn at random"]}
     cards += [card(title, rule, number) for rule, number in chosen.items()]
 plots.NeuronCards(cards)
