@@ -83,12 +83,10 @@ plots.counts_against_chance(shown, COLOURS);
 #
 # - Some neurons collect words of one kind: an ending, a case, a person, the forms of one verb ({numref}`fig-ff-key`).
 # - Such lists are more frequent than among random vectors drawn like the layer's own: among keys by {glue:text}`ff-polish-gpt2-K-gain` percentage points in GPT-2 and {glue:text}`ff-herbert-K-gain` in
-#   HerBERT, among values by {glue:text}`ff-polish-gpt2-V-gain` and {glue:text}`ff-herbert-V-gain`. An untrained model has none.
+#   HerBERT, among values by {glue:text}`ff-polish-gpt2-V-gain` and {glue:text}`ff-herbert-V-gain`. An untrained model has none. (Square brackets hold 95% intervals.)
 # - Values do what their lists say: adding one raises its list more than any of {glue:text}`ff-directions` random directions does in {glue:text}`ff-steered`.
 # - HerBERT's keys fire where their lists say in every layer, GPT-2's in the first only. There the word at {glue:text}`ff-polish-gpt2-first` of the twelve strongest places is of the kind of the list, against
 #   {glue:text}`ff-polish-gpt2-first-others` at the places of the layer's other neurons.
-#
-# Square brackets hold 95% intervals.
 #
 # ## Keys and values
 #
@@ -116,8 +114,7 @@ for title, reader in readers.items():
     steps = vocabulary.filter_report(whole_words=True, counts=reader.counts, lexicon=reader.lexicon)
     ascii_step = vocabulary.filter_report(words=True, ascii_only=True)
     rows[title] = {
-        "checkpoint and tokenizer": reader.loaded.identifier,
-        "revision": reader.loaded.revision[:12],
+        "checkpoint and revision": f"{reader.loaded.identifier}, {reader.loaded.revision[:12]}",
         "layers and width": f"{w.n_layers} of {w.d_model}",
         "neurons of a layer, and looked at": f"{w.d_mlp}, {len(numbers[title]) // w.n_layers}",
         "tokens": w.d_vocab,
@@ -145,8 +142,7 @@ report.table(pd.DataFrame(rows, dtype=object), "The models, their neurons and th
 # {cite}`holm1979`); a list *passes* where the result is below 0.05.
 #
 # Three controls are read in the same way. **Random vectors like the layer's own** are drawn from a normal distribution with the mean and the covariance of each layer's keys, or values: they point where the layer's
-# neurons point on the whole, without being any of them. They are drawn several times. **Random vectors** of an isotropic distribution show what any direction of the trained embedding shows. The **untrained**
-# model has the same configuration and fresh weights, embeddings included.
+# neurons point on the whole, and are drawn several times. **Random vectors** of an isotropic distribution show any direction of the embedding. The **untrained** model has fresh weights, embeddings included.
 
 # %%
 untrained = {title: reader.untrained(seed=0) for title, reader in small.items()}
@@ -176,13 +172,13 @@ for title in readers:
     draws = [neurons.by_side(passed[title, f"similar {draw}"].any(axis=1)) for draw in range(ROUNDS)]
     for side in SIDES:
         hits[title, f"similar {side}"] = pd.concat([draw[side] for draw in draws])
-        spread[title, side] = report.span([draw[side].mean() for draw in draws], digits=1, scale=100, unit="%")
+        spread[title, side] = np.array([draw[side].mean() for draw in draws])
     hits |= {(title, source): passed[title, source].any(axis=1) for source in ("random", "untrained") if (title, source) in passed}
 rows = {}
 for side, label in SIDES.items():
     rows[label] = {title: wilson(hits[title, side]) for title in readers}
     rows[f"random vectors like the {label}"] = {title: wilson(hits[title, f"similar {side}"]) for title in readers}
-    rows[f"… of the {label}, smallest to largest of {ROUNDS} draws"] = {title: spread[title, side] for title in readers}
+    rows[f"… of the {label}, smallest to largest of {ROUNDS} draws"] = {title: report.span(spread[title, side], digits=1, scale=100, unit="%") for title in readers}
     gains = {title: statistics.difference_interval(hits[title, side], hits[title, f"similar {side}"], n_resamples=1000) for title in readers}
     worded = {title: report.interval(*gain, digits=1, signed=True, scale=100) for title, gain in gains.items()}
     rows[f"{label} less random vectors [percentage points]"] = worded
@@ -302,18 +298,6 @@ for title, reader in small.items():
         display(report.table(table, f"{title}, {name}: {rule}. Token and score", name=f"{title}-{name}-{rule[:14]}".replace(" ", "-")))
 
 # %% [markdown]
-# What the dictionary says of the first four tokens of K and of V in the first table of each model:
-
-# %%
-aids = []
-for title, reader in small.items():
-    neuron = int(np.argmax(overlaps[title, "key, value"].real))
-    for side in "KV":
-        aid = shared_features.readings(reader.lexicon, top[title, side][neuron][:4])
-        aids.append(aid.assign(list=f"{title}, {side}")[["list", "form", "lemma", "can be"]])
-report.table(pd.concat(aids), "Out of context a form can be several things")
-
-# %% [markdown]
 # ## Do neurons do what their lists say?
 #
 # A list says what a vector points at. What the neuron does shows on text: all texts of the book, which no model was trained on. Two questions are asked of the small models.
@@ -360,8 +344,7 @@ for title, reader in small.items():
         tried = torch.cat([value[None], neuron_activity.random_directions(value, DIRECTIONS)])
         tokens = np.tile(top[title, "V"][row.number, :20], (len(tried), 1))
         own, *random = neuron_activity.steering(reader.loaded, SENTENCES, row.layer, tried, tokens, reader.keep)
-        name = neurons.neuron_name(row.number, reader.weights.d_mlp)
-        rows.append((title, name, f"{row.kind}: {row.feature}", own, np.mean(random), np.max(random)))
+        rows.append((title, neurons.neuron_name(row.number, reader.weights.d_mlp), f"{row.kind}: {row.feature}", own, np.mean(random), np.max(random)))
     steered[title] = pd.DataFrame(rows, columns=["model", "value of", "list", "own value", "random, mean", "random, largest"])
 rises = pd.concat(steered.values())
 report.table(rises, "Rise of a list's tokens above all kept tokens when the value is added [nats]; the values whose lists are most alike")
@@ -373,8 +356,7 @@ for name, title in TITLES.items():
     report.glue(f"ff-{name}-first-others", report.percent(first.loc[title, "others"]))
 for name, title in ALL.items():
     for side, label in SIDES.items():
-        draws = [neurons.by_side(passed[title, f"similar {draw}"].any(axis=1))[side].mean() for draw in range(ROUNDS)]
-        share, null = statistics.wilson_interval(int(hits[title, side].sum()), len(hits[title, side])), {"random vectors": np.array(draws)}
+        share, null = statistics.wilson_interval(int(hits[title, side].sum()), len(hits[title, side])), {"random vectors": spread[title, side]}
         page = {"model": name, "unit": "share of lists", "section": "feed_forward.html#which-lists-are-alike-and-in-what"}
         report.finding(f"ff-{name}-{side}", f"{title}: {label} collect words of one kind", share, null, **page)
 report.glue("ff-directions", DIRECTIONS)
@@ -399,8 +381,7 @@ def card(title, rule, number):
     if len(key):
         row = key.iloc[0]
         verdict = f"The key's list shares {row['kind']} {row['feature']}: {report.percent(row['own'])} of the places have it, {report.percent(row['others'])} of other neurons' places. {verdict}"
-    name = neurons.neuron_name(number, reader.weights.d_mlp)
-    return plots.NeuronCard(f"{title} {name}, {rule}", words, firing[title].contexts(layer, neuron), verdict)
+    return plots.NeuronCard(f"{title} {neurons.neuron_name(number, reader.weights.d_mlp)}, {rule}", words, firing[title].contexts(layer, neuron), verdict)
 
 
 cards = []
