@@ -11,7 +11,8 @@
 # - Clusters of its attention rows recover the positions of the rows and nothing else: knowing the inputs helps to predict the cluster in {glue:text}`ctx-cluster-gains` of {glue:text}`ctx-cluster-tests` sets of rows.
 #
 # A second model reads what two regressions predict instead of points; it is the subject of {doc}`model_selection`. Square brackets hold 95% intervals, over prompts unless
-# the text says otherwise. Layers and heads are counted from 0, so that L0H1 is the second head of the first layer.
+# the text says otherwise. Layers and heads are counted from 0, so that L0H1 is the second head of the first layer. On the page {doc}`live` the model runs in your browser: move points,
+# and see its answers beside those of least squares.
 
 # %% tags=["hide-cell"]
 from functools import partial

@@ -60,7 +60,8 @@ plots.intervals(pd.DataFrame(rows, columns=["label", "series", *statistics.Inter
 # - **The Polish models have no induction head.** By the toy's rule GPT-2 has {glue:text}`ind-gpt2-count` and minigpt-polish {glue:text}`ind-mini-count`, and the order of repeated words does not help
 #   them: it lowers GPT-2's loss by {glue:text}`ind-gpt2-order` nats.
 #
-# Square brackets hold 95% intervals over sequences. L0H3 is head 3 of the first layer; layers and heads count from 0.
+# Square brackets hold 95% intervals over sequences. L0H3 is head 3 of the first layer; layers and heads count from 0. On the page {doc}`live` the toy runs in your browser: type symbols, watch
+# these heads, and switch them off.
 #
 # ## What an induction head is
 #
