@@ -97,7 +97,7 @@ class TokenCounts:
         ValueError
             The file holds no counts, or counts that cannot be.
         """
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:  # np.load leaves a damaged file open
             missing = sorted({"total", "whole_word"} - set(file.files))
             if missing:
                 raise ValueError(f"{path}: expected the arrays total and whole_word, found none named {' and '.join(missing)}")

@@ -290,6 +290,8 @@ def test_balanced_factors_have_the_same_product(seed, width):
     turns, exponent, drift = turned
     a, b = left @ turns[0], right @ turns[1]
     assert (a @ b.T * 2.0**exponent - left @ right.T).abs().max() <= drift * 2.0**exponent
+    if len(left) > bounds.GRAM_ROWS:
+        return  # balanced on a sample of rows: the product is the same, the Gram matrices are near
     grams = a.T @ a, b.T @ b
     torch.testing.assert_close(*grams, rtol=1e-4, atol=1e-6 * grams[0].diagonal().max().item())
 
