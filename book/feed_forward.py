@@ -2,32 +2,92 @@
 # # Feed-forward layers in vocabulary space
 #
 # **Question.** Every neuron of a feed-forward layer has a *key*, which says what makes it active, and a *value*, which says what it then adds to the residual stream. Both are vectors of the model's
-# width, so both can be read as lists of tokens {cite}`geva2021,dar2022`. Do these lists mean anything in a Polish GPT-2 and a HerBERT-like model, beyond what shuffled pairs, an untrained model and
-# random vectors show?
-#
-# **What was found**
-#
-# - Some neurons collect words of one kind: an ending, a participle, a case, the forms of one verb ({numref}`fig-ff-key`).
-# - Such lists are more frequent than among random vectors read through the same embedding: among keys by {glue:text}`ff-polish-gpt2-K-gain` percentage points in GPT-2 and
-#   {glue:text}`ff-herbert-K-gain` in HerBERT, among values by {glue:text}`ff-polish-gpt2-V-gain` and {glue:text}`ff-herbert-V-gain`. An untrained model has none.
-# - A neuron's key and value share few tokens, but more than those of two different neurons do. In GPT-2 the overlap is larger for the key and the *negated* value: such neurons take away what they match.
-#
-# Square brackets hold 95% intervals.
+# width, so both can be read as lists of tokens {cite}`geva2021,dar2022`. Do these lists mean anything in Polish models? And do neurons do what their lists say?
 
 # %% tags=["hide-input"]
 import numpy as np
 import pandas as pd
+import torch
 from IPython.display import display
 
-from analysis_lib import models, plots, report, statistics
-from analysis_lib.projections import neurons, shared_features, shuffled_overlap, top_overlap, top_tokens
+from analysis_lib import models, plots, report, statistics, texts
+from analysis_lib.projections import neuron_activity, neurons, shared_features, shuffled_overlap, top_overlap, top_tokens
 from analysis_lib.projections.readers import Reader
 
 plots.use_style()
 TITLES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
-COLOURS = {title: plots.MODEL_COLOURS[name] for name, title in TITLES.items()}
+ALL = TITLES | ({"e5": "e5"} if models.available()["e5"]["embedded"] else {})  # the package has no wheel for some machines
+COLOURS = {title: plots.MODEL_COLOURS[name] for name, title in ALL.items()}
+SAMPLE = {"e5": 128}  # neurons of a layer that are looked at, drawn by lot; of the small models all
+ROUNDS = 3  # sets of random vectors
+
+# %% tags=["hide-input"]
+readers = {title: Reader.of(models.load(name, "embedded" if name == "e5" else None), numbers=True) for name, title in ALL.items()}
+small = {title: reader for title, reader in readers.items() if title in TITLES.values()}
+kinds = {title: shared_features.token_kinds(reader.lexicon, reader.keep) for title, reader in readers.items()}
+pairs, numbers, vectors = {}, {}, {}  # keys and values of all neurons, which are looked at, and those
+for title, reader in readers.items():
+    w = reader.weights
+    pairs[title] = neurons.all_keys_values(w)
+    numbers[title] = neurons.sample_neurons(w.n_layers, w.d_mlp, SAMPLE.get(title, w.d_mlp), seed=0)
+    vectors[title] = tuple(side[numbers[title]] for side in pairs[title])
+
+
+def best(title, queries, k=100, weights=None):
+    """Top tokens of vectors under a model's unembedding, trained unless other weights are given."""
+    reader = readers[title]
+    return top_tokens(queries, (weights or reader.weights).W_U, k, reader.keep).ids
+
+
+def judge(title, ids):
+    """What the lists of keys and then of values have in common, beside chance."""
+    reader = readers[title]
+    return shared_features.alike_lists(ids, kinds[title], reader.keep, reader.vocabulary.form_groups)
+
+
+# %% tags=["hide-input"]
+top = {(title, side): best(title, pair["KV".index(side)], 100 if title in small else 20) for title, pair in vectors.items() for side in "KV"}
+judged = {(title, "trained"): judge(title, np.concatenate([top[title, side][:, :20] for side in "KV"])) for title in readers}
+similar = {}  # lists of random vectors, drawn like the keys and the values of each layer
+for title, pair in pairs.items():
+    for draw in range(ROUNDS):
+        drawn = [neurons.similar_vectors(side, readers[title].weights.n_layers, seed=10 * draw + place) for place, side in enumerate(pair)]
+        similar[title, draw] = best(title, torch.cat([side[numbers[title]] for side in drawn]), k=20)
+        judged[title, f"similar {draw}"] = judge(title, similar[title, draw])
+passed = {key: shared_features.passing(table) for key, table in judged.items()}
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The most alike list of some kinds in each model: how many of a list's different forms share the feature (points), how many would by chance (crosses), and the most that any list of random vectors has (bars), which were drawn with the mean and the covariance of the layer's keys or values. Below each feature stand the first words of the list. *-ąc* ends present participles (GPT-2's list: lifting, lowering, taking, kissing), *-em* instrumentals of nouns, *-ej* comparatives of adverbs and feminine genitives.", "name": "fig-ff-key"}, "image": {"alt": "A panel for each model with up to four lists: an ending, a case, a person and the forms of a word. Points lie between six and twenty forms, crosses between zero and six, and bars between them."}}
+alike = {
+    title: neurons.most_alike(
+        judged[title, "trained"], np.concatenate([top[title, "K"], top[title, "V"]]), r.weights.d_mlp, r.vocabulary, numbers=numbers[title]
+    )
+    for title, r in readers.items()
+}
+
+
+def most_by_lot(title, shared):
+    """The largest count of a feature in any list of a random vector."""
+    lists = np.concatenate([similar[title, draw] for draw in range(ROUNDS)])
+    return shared_features.most_in_a_list(lists, kinds[title], readers[title].vocabulary.form_groups, *shared.split(": "))
+
+
+shown = {}
+for title, table in alike.items():
+    rows = table[table["shared"].str.match("ending|case|lemma|person")]
+    rows = rows[~rows["shared"].str.split(":").str[0].duplicated()].sort_values("shared")
+    shown[title] = rows.assign(random=[most_by_lot(title, shared) for shared in rows["shared"]])
+plots.counts_against_chance(shown, COLOURS);
 
 # %% [markdown]
+# **What was found**
+#
+# - Some neurons collect words of one kind: an ending, a case, a person, the forms of one verb ({numref}`fig-ff-key`).
+# - Such lists are more frequent than among random vectors drawn like the layer's own: among keys by {glue:text}`ff-polish-gpt2-K-gain` percentage points in GPT-2 and {glue:text}`ff-herbert-K-gain` in
+#   HerBERT, among values by {glue:text}`ff-polish-gpt2-V-gain` and {glue:text}`ff-herbert-V-gain`. An untrained model has none. (Square brackets hold 95% intervals.)
+# - Values do what their lists say: adding one raises its list more than any of {glue:text}`ff-directions` random directions does in {glue:text}`ff-steered`.
+# - HerBERT's keys fire where their lists say in every layer, GPT-2's in the first only. There the word at {glue:text}`ff-polish-gpt2-first` of the twelve strongest places is of the kind of the list, against
+#   {glue:text}`ff-polish-gpt2-first-others` at the places of the layer's other neurons.
+#
 # ## Keys and values
 #
 # With $x$ the vector that a layer reads, a feed-forward layer is a sum over its neurons $i$,
@@ -39,63 +99,36 @@ COLOURS = {title: plots.MODEL_COLOURS[name] for name, title in TITLES.items()}
 #
 # $$k_i W_U \qquad \text{and} \qquad v_i W_U ,$$
 #
-# and, for the tokens that both point *away* from, of $-k_i W_U$ and $-v_i W_U$. (Both models tie $W_U = W_E^\top$, so that one matrix serves for reading and writing.) A score is an inner product and
-# has no unit; scores are compared within a list only.
+# and, for the tokens that both point *away* from, of $-k_i W_U$ and $-v_i W_U$. (The models tie $W_U = W_E^\top$, so that one matrix serves for reading and writing; e5 has no other.) A score is an inner
+# product and has no unit; scores are compared within a list only. `top_tokens` finds the best tokens of all neurons in one blocked product. Layers and neurons count from 0, so that L2N17 is neuron 17 of
+# the third layer.
 #
-# Most tokens of such a vocabulary are pieces of words. Lists here hold whole words that the Polish dictionary Morfeusz {cite}`kieras2017` knows, and numbers. Word beginnings such as *szczeg-* have large
-# norms and would fill every list. The filter is applied before the search, so every list has its full length.
-
-# %%
-readers = {title: Reader.of(models.load(name), numbers=True) for name, title in TITLES.items()}
-untrained = {title: reader.untrained(seed=0) for title, reader in readers.items()}
+# Most tokens of such a vocabulary are pieces of words. Lists here hold **words**: tokens that stand as a whole word in most of their occurrences in Polish text and that the dictionary Morfeusz
+# {cite}`kieras2017` knows, and numbers. Neither is enough alone: the dictionary knows *seku-* (of *sekunda*, "second") by accident, as a form of *sek*, "knot in wood". The filter is applied before the search, so
+# every list has its full length.
 
 # %% tags=["hide-input"]
 rows = {}
 for title, reader in readers.items():
-    w, steps = reader.weights, reader.vocabulary.filter_report(words=True, ascii_only=True)
+    w, vocabulary = reader.weights, reader.vocabulary
+    steps = vocabulary.filter_report(whole_words=True, counts=reader.counts, lexicon=reader.lexicon)
+    ascii_step = vocabulary.filter_report(words=True, ascii_only=True)
     rows[title] = {
-        "checkpoint and tokenizer": reader.loaded.identifier,
-        "revision": reader.loaded.revision[:12],
-        "layers": w.n_layers,
-        "neurons of a layer": w.d_mlp,
-        "width": w.d_model,
+        "checkpoint and revision": f"{reader.loaded.identifier}, {reader.loaded.revision[:12]}",
+        "layers and width": f"{w.n_layers} of {w.d_model}",
+        "neurons of a layer, and looked at": f"{w.d_mlp}, {len(numbers[title]) // w.n_layers}",
         "tokens": w.d_vocab,
-        "words and numbers kept": int(reader.keep.sum()),
-        "word tokens that an ASCII filter removes": report.percent(steps[-1].removed / steps[-2].left),
+        "tokens counted in": reader.counts.source,
+        **{f"left: {step.name}": step.left for step in steps if step.name != "rows without a token"},
+        "kept, with numbers": int(reader.keep.sum()),
+        "word tokens that an ASCII filter removes": report.percent(ascii_step[-1].removed / ascii_step[-2].left),
     }
-report.table(pd.DataFrame(rows, dtype=object), "Two models, their neurons and their tokens", index=True)
+report.table(pd.DataFrame(rows, dtype=object), "The models, their neurons and their tokens", index=True)
 
 # %% [markdown]
 # The last row is what the original notebooks lost by keeping only tokens that the tokenizer spells in ASCII. GPT-2's tokenizer spells *że* ("that") as `ĠÅ¼e`, so every word with a Polish letter was gone.
+# Of e5's tokens few are Polish words, since its vocabulary serves a hundred languages.
 #
-# ### The lists of all neurons
-#
-# `all_keys_values` gives the keys and values of a model, and `top_tokens` finds the best tokens of all of them in one blocked product. Neurons are numbered layer after layer; layers and neurons count from
-# 0, so that L2N17 is neuron 17 of the third layer.
-
-# %%
-def best(title, vectors, k=100, weights=None):
-    """Top tokens of vectors under a model's unembedding, trained unless other weights are given."""
-    reader = readers[title]
-    return top_tokens(vectors, (weights or reader.weights).W_U, k, reader.keep).ids
-
-
-top = {}
-for title, reader in readers.items():
-    keys, values = neurons.all_keys_values(reader.weights)
-    top |= {(title, "K"): best(title, keys), (title, "V"): best(title, values), (title, "-V"): best(title, -values)}
-
-# %% [markdown]
-# Two controls are read in the same way. The **untrained** model has the same configuration and fresh weights, embeddings included. The **random vectors** are as many as there are keys and values, drawn
-# from a normal distribution and read through the *trained* embedding: they show what any direction of this embedding space would show.
-
-# %%
-for title, fresh in untrained.items():
-    keys, values = neurons.all_keys_values(fresh)
-    top |= {(title, "untrained K"): best(title, keys, weights=fresh), (title, "untrained V"): best(title, values, weights=fresh)}
-    top[title, "random"] = best(title, neurons.random_vectors(2 * len(keys), fresh.d_model, seed=0), k=20)
-
-# %% [markdown]
 # ## Which lists are alike, and in what
 #
 # Every list is judged by a rule. For the twenty top tokens of a key or value we count how many share a lemma (the form under which a dictionary lists a word), an ending of two or three letters, a part of
@@ -107,28 +140,24 @@ for title, fresh in untrained.items():
 #
 # which `shared_features.alike_lists` computes exactly for every feature of every list. It is corrected over the features of a kind (Bonferroni) and over all lists and kinds of the model (Holm
 # {cite}`holm1979`); a list *passes* where the result is below 0.05.
+#
+# Three controls are read in the same way. **Random vectors like the layer's own** are drawn from a normal distribution with the mean and the covariance of each layer's keys, or values: they point where the layer's
+# neurons point on the whole, and are drawn several times. **Random vectors** of an isotropic distribution show any direction of the embedding. The **untrained** model has fresh weights, embeddings included.
 
 # %%
-SOURCES = {"trained": ["K", "V"], "untrained": ["untrained K", "untrained V"], "random": ["random"]}
-judged = {}
-for title, reader in readers.items():
-    kinds = shared_features.token_kinds(reader.lexicon, reader.keep)
-    for source, sides in SOURCES.items():
-        ids = np.concatenate([top[title, side][:, :20] for side in sides])
-        judged[title, source] = shared_features.alike_lists(ids, kinds, reader.keep, reader.vocabulary.form_groups)
+untrained = {title: reader.untrained(seed=0) for title, reader in small.items()}
+for title, fresh in untrained.items():
+    for side, queries in zip("KV", neurons.all_keys_values(fresh), strict=True):
+        top[title, f"untrained {side}"] = best(title, queries, weights=fresh)
+    judged[title, "untrained"] = judge(title, np.concatenate([top[title, f"untrained {side}"][:, :20] for side in "KV"]))
+    top[title, "random"] = best(title, neurons.random_vectors(len(numbers[title]), fresh.d_model, seed=0), k=20)
+    judged[title, "random"] = judge(title, top[title, "random"])
 passed = {key: shared_features.passing(table) for key, table in judged.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The two most alike lists of three kinds: how many of a list's different forms share the feature (points), and how many would by chance (crosses). Below each feature stand the first words of the list. *-ąc* ends present participles, *-go* genitive adjectives and pronouns, *-ym* their instrumental and locative.", "name": "fig-ff-key"}, "image": {"alt": "Two panels, GPT-2 and HerBERT, with six lists each: two endings, two cases and the forms of two words. Points lie between six and twenty forms, crosses between zero and three."}}
-alike = {
-    title: neurons.most_alike(judged[title, "trained"], np.concatenate([top[title, "K"], top[title, "V"]]), r.weights.d_mlp, r.vocabulary)
-    for title, r in readers.items()
-}
-shown = {title: table[table["shared"].str.match("ending|case|lemma")].sort_values("shared") for title, table in alike.items()}
-plots.counts_against_chance(shown, COLOURS);
 
 # %% [markdown]
 # The rule does not find things in noise: no list of an untrained model passes. Random vectors are the harder control. A trained embedding already groups words, so that alike words come out together in
-# whatever direction one looks.
+# whatever direction one looks, and more so in the directions that a layer prefers.
 
 # %% tags=["hide-input"]
 def wilson(hits):
@@ -136,37 +165,49 @@ def wilson(hits):
     return report.interval(*statistics.wilson_interval(int(hits.sum()), len(hits)), digits=1, scale=100, unit="%")
 
 
-hits = {}
+SIDES = {"K": "keys", "V": "values"}
+hits, spread = {}, {}
 for title in readers:
     hits |= {(title, side): lists.any(axis=1) for side, lists in neurons.by_side(passed[title, "trained"]).items()}
-    hits |= {(title, source): passed[title, source].any(axis=1) for source in ("random", "untrained")}
-labels = {"K": "keys", "V": "values", "random": "random vectors", "untrained": "keys and values of the untrained model"}
-rows = {label: {title: wilson(hits[title, side]) for title in readers} for side, label in labels.items()}
-for side in "KV":
-    gains = {title: statistics.difference_interval(hits[title, side], hits[title, "random"], n_resamples=1000) for title in readers}
+    draws = [neurons.by_side(passed[title, f"similar {draw}"].any(axis=1)) for draw in range(ROUNDS)]
+    for side in SIDES:
+        hits[title, f"similar {side}"] = pd.concat([draw[side] for draw in draws])
+        spread[title, side] = np.array([draw[side].mean() for draw in draws])
+    hits |= {(title, source): passed[title, source].any(axis=1) for source in ("random", "untrained") if (title, source) in passed}
+rows = {}
+for side, label in SIDES.items():
+    rows[label] = {title: wilson(hits[title, side]) for title in readers}
+    rows[f"random vectors like the {label}"] = {title: wilson(hits[title, f"similar {side}"]) for title in readers}
+    rows[f"… of the {label}, smallest to largest of {ROUNDS} draws"] = {title: report.span(spread[title, side], digits=1, scale=100, unit="%") for title in readers}
+    gains = {title: statistics.difference_interval(hits[title, side], hits[title, f"similar {side}"], n_resamples=1000) for title in readers}
     worded = {title: report.interval(*gain, digits=1, signed=True, scale=100) for title, gain in gains.items()}
-    rows[f"{labels[side]} less random vectors [percentage points]"] = worded
-    report.glue_frame(pd.Series({f"{name}-{side}-gain": worded[title] for name, title in TITLES.items()}), "ff")
+    rows[f"{label} less random vectors [percentage points]"] = worded
+    report.glue_frame(pd.Series({f"{name}-{side}-gain": worded[title] for name, title in ALL.items()}), "ff")
+rows["isotropic random vectors"] = {title: wilson(hits[title, "random"]) for title in small}
+rows["keys and values of the untrained model"] = {title: wilson(hits[title, "untrained"]) for title in small}
 report.table(pd.DataFrame(rows).T.rename_axis("lists that pass").reset_index(), "Share of lists with alike top tokens, in any kind")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Per cent of lists that pass, by kind (rows) and by layer (columns: keys K and values V of each layer, then random vectors read through the trained embedding, then the untrained model). A list can pass in several kinds; the first row counts it once.", "name": "fig-ff-alike"}, "image": {"alt": "Two coloured tables of percentages, GPT-2 above and HerBERT below. Rows: any kind, lemma, ending, part of speech, case, person, number, name, capital. Columns: keys by layer, values by layer, random vectors, untrained model."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Per cent of lists that pass, by kind (rows) and by layer (columns: keys K and values V of each layer, then random vectors like the layer's own, and for the small models isotropic random vectors and the untrained model). A list can pass in several kinds; the first row counts it once.", "name": "fig-ff-alike"}, "image": {"alt": "A coloured table of percentages for each model. Rows: any kind, lemma, ending, part of speech, case, person, number, name, capital. Columns: keys by layer, values by layer, random vectors, untrained model."}}
 maps = {}
 for title, reader in readers.items():
     maps[title] = neurons.shares_by_layer(neurons.by_side(passed[title, "trained"]), reader.weights.n_layers)
-    maps[title]["rand."], maps[title]["untr."] = (neurons.kind_shares(passed[title, source]) for source in ("random", "untrained"))
+    maps[title]["like"] = neurons.kind_shares(pd.concat([passed[title, f"similar {draw}"] for draw in range(ROUNDS)]))
+    for source, column in (("random", "rand."), ("untrained", "untr.")):
+        if (title, source) in passed:
+            maps[title][column] = neurons.kind_shares(passed[title, source])
 plots.percent_maps(maps);
 
 # %% [markdown]
-# Layers differ. The table has the percentage points by which the lists of each layer pass more often than random vectors.
+# Layers differ. The table has the percentage points by which the lists of each layer pass more often than random vectors like the layer's own.
 
 # %%
 columns = {}
-for title, reader in readers.items():
+for title, reader in small.items():
     for side in "KV":
-        gains = neurons.gains_by_layer(hits[title, side], hits[title, "random"], reader.weights.n_layers)
+        gains = neurons.gains_by_layer(hits[title, side], hits[title, f"similar {side}"], reader.weights.n_layers)
         words = [report.interval(*gain, digits=1, signed=True, scale=100) for gain in gains[["estimate", "low", "high"]].to_numpy()]
-        columns[f"{title}, {labels[side]}"] = pd.Series(words)
-report.table(pd.DataFrame(columns).rename_axis("layer").reset_index(), "Beside random vectors [percentage points]")
+        columns[f"{title}, {SIDES[side]}"] = pd.Series(words)
+report.table(pd.DataFrame(columns).rename_axis("layer").reset_index(), "Beside random vectors like the layer's own [percentage points]")
 
 # %% [markdown]
 # ### The most alike lists of each kind
@@ -189,19 +230,22 @@ for title, reader in readers.items():
 # with the value of another neuron of the layer, every value used once, ten times over. The third comparison is with the negated value: such a neuron takes away what it matches.
 
 # %%
+for title, (_, values) in vectors.items():
+    if title in small:
+        top[title, "-V"] = best(title, -values)
 PAIRS = {"key, value": ("K", "V"), "key, −value": ("K", "-V"), "untrained": ("untrained K", "untrained V")}
 overlaps = {
     (title, pair): shuffled_overlap(top[title, left], top[title, right], n_layers=reader.weights.n_layers, seed=0)
-    for title, reader in readers.items()
+    for title, reader in small.items()
     for pair, (left, right) in PAIRS.items()
 }
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean Jaccard index of the top 100 tokens of paired lists, by layer. Points: a neuron's own pair, with 95% bootstrap intervals over the layer's neurons. Dashes of the same colour: shuffled pairs. A point above its dash is an overlap that belongs to the neuron; the higher dashes of trained models say that all lists of a layer favour some tokens.", "name": "fig-ff-overlap"}, "image": {"alt": "Two panels, GPT-2 and HerBERT. Horizontal axis: layers, first to last. Vertical axis: mean Jaccard index. For each layer three points with intervals, key with value, key with negated value and untrained, each beside a dash for shuffled pairs."}}
 by_layer = pd.concat(
-    [overlap.by_layer(readers[title].weights.n_layers).assign(model=title, pair=pair) for (title, pair), overlap in overlaps.items()]
+    [overlap.by_layer(small[title].weights.n_layers).assign(model=title, pair=pair) for (title, pair), overlap in overlaps.items()]
 )
 colours = dict(zip(PAIRS, [plots.CYCLE[0], plots.CYCLE[1], plots.MODEL_COLOURS["untrained"]], strict=True))
-plots.overlaps_by_layer(by_layer, colours, {title: title for title in readers});
+plots.overlaps_by_layer(by_layer, colours, {title: title for title in small});
 
 # %%
 rows = []
@@ -226,12 +270,12 @@ rows = {
         label: report.interval(*statistics.bootstrap_interval(neurons.key_value_cosines(w), n_resamples=1000), digits=3, signed=True)
         for label, w in (("trained", reader.weights), ("untrained", untrained[title]))
     }
-    for title, reader in readers.items()
+    for title, reader in small.items()
 }
 report.table(pd.DataFrame(rows).T.rename_axis("model").reset_index(), "Mean cosine of a neuron's key and value")
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of neurons whose overlap reaches x, on a logarithmic axis. Full lines: a neuron's own pair; dashed: shuffled pairs (ten for every neuron). Where a full line leaves its dashed one, neurons overlap as no shuffled pair does.", "name": "fig-ff-survival"}, "image": {"alt": "Two panels, GPT-2 and HerBERT. Horizontal axis: Jaccard index of top 100 tokens. Vertical axis, logarithmic: share of neurons that reach it. Falling full lines for key with value and key with negated value, and falling dashed lines for their shuffled pairs."}}
-falling = {title: {} for title in readers}
+falling = {title: {} for title in small}
 for (title, pair), overlap in overlaps.items():
     if pair != "untrained":
         falling[title] |= {pair: (overlap.real, colours[pair], "-"), f"{pair}, shuffled": (overlap.shuffled, colours[pair], "--")}
@@ -244,7 +288,7 @@ plots.survival(falling, "Jaccard index", "share of neurons that reach it");
 # (seed 0), which shows what most neurons look like. The columns are those of the original notebook.
 
 # %%
-for title, reader in readers.items():
+for title, reader in small.items():
     keys, values = neurons.all_keys_values(reader.weights)
     rules = {f"largest overlap of {pair.replace(', ', ' and ')}": overlaps[title, pair].real for pair in ("key, value", "key, −value")}
     for rule, neuron in neurons.choose_neurons(rules, seed=0).items():
@@ -254,16 +298,99 @@ for title, reader in readers.items():
         display(report.table(table, f"{title}, {name}: {rule}. Token and score", name=f"{title}-{name}-{rule[:14]}".replace(" ", "-")))
 
 # %% [markdown]
-# What the dictionary says of the first four tokens of K and of V in the first table of each model:
+# ## Do neurons do what their lists say?
+#
+# A list says what a vector points at. What the neuron does shows on text: all texts of the book, which no model was trained on. Two questions are asked of the small models.
+#
+# **Do keys fire where their lists say?** For every key whose list passes, in its most significant kind, take the twelve places where the neuron fires most, at most one in a text. At what share of them does the
+# word have what the list shares: the ending, the case, the part of speech? The same list is asked of the places of all other neurons of the layer. In GPT-2 the word *after* the place is asked too, since later
+# layers prepare the next word.
 
 # %%
-aids = []
-for title, reader in readers.items():
-    neuron = int(np.argmax(overlaps[title, "key, value"].real))
-    for side in "KV":
-        aid = shared_features.readings(reader.lexicon, top[title, side][neuron][:4])
-        aids.append(aid.assign(list=f"{title}, {side}")[["list", "form", "lemma", "can be"]])
-report.table(pd.concat(aids), "Out of context a form can be several things")
+firing = {title: neuron_activity.Firing.of(reader.loaded, texts.all_texts(), n=12) for title, reader in small.items()}
+lists = {}
+for title, reader in small.items():
+    table = judged[title, "trained"].query("p_holm < 0.05").sort_values("p", kind="stable").drop_duplicates("list")
+    table = table[["list", "kind", "feature"]].assign(side=np.where(table["list"] < len(numbers[title]), "K", "V"), number=table["list"] % len(numbers[title]))
+    lists[title] = table.assign(layer=table["number"] // reader.weights.d_mlp, neuron=table["number"] % reader.weights.d_mlp)
+told = {}
+for title in small:
+    keys = lists[title][lists[title]["side"] == "K"]
+    here, after = (neuron_activity.foretold(firing[title], keys, ahead) for ahead in (0, 1))
+    told[title] = keys.join(here).join(after.add_suffix(" after"))
+
+# %% tags=["hide-input"]
+rows = []
+for title, table in told.items():
+    for layer, part in table.groupby("layer"):
+        shares = part[["own", "others", "own after", "others after"]].mean()
+        excess = report.interval(*statistics.bootstrap_interval(part["own"] - part["others"], n_resamples=1000), digits=2, signed=True)
+        rows.append({"model": title, "layer": int(layer), "lists": len(part), **shares, "own less others": excess})
+firing_table = pd.DataFrame(rows)
+report.table(firing_table, "Share of twelve places where the word, or the word after it, has what the key's list shares; means over keys that pass")
+
+# %% [markdown]
+# **Do values write what their lists say?** To the output of the feed-forward layer we add the value, as strongly as the neuron fires at its twelve places on average, at every place of eight sentences, and see
+# how far the logits of the list's twenty tokens rise above the mean rise of all kept tokens. The null are random directions of the same length. HerBERT reads the sentences unmasked.
+
+# %%
+SENTENCES, DIRECTIONS, VALUES = texts.sentences()[:8], 4, 12
+steered = {}
+for title, reader in small.items():
+    values, strength = vectors[title][1], firing[title].strength.mean(axis=2)
+    rows = []
+    for row in lists[title][lists[title]["side"] == "V"].head(VALUES).itertuples():
+        value = values[row.number] * float(strength[row.layer, row.neuron])
+        tried = torch.cat([value[None], neuron_activity.random_directions(value, DIRECTIONS)])
+        tokens = np.tile(top[title, "V"][row.number, :20], (len(tried), 1))
+        own, *random = neuron_activity.steering(reader.loaded, SENTENCES, row.layer, tried, tokens, reader.keep)
+        rows.append((title, neurons.neuron_name(row.number, reader.weights.d_mlp), f"{row.kind}: {row.feature}", own, np.mean(random), np.max(random)))
+    steered[title] = pd.DataFrame(rows, columns=["model", "value of", "list", "own value", "random, mean", "random, largest"])
+rises = pd.concat(steered.values())
+report.table(rises, "Rise of a list's tokens above all kept tokens when the value is added [nats]; the values whose lists are most alike")
+
+# %% tags=["remove-cell"]
+first = firing_table[firing_table["layer"] == 0].set_index("model")
+for name, title in TITLES.items():
+    report.glue(f"ff-{name}-first", report.percent(first.loc[title, "own"]))
+    report.glue(f"ff-{name}-first-others", report.percent(first.loc[title, "others"]))
+for name, title in ALL.items():
+    for side, label in SIDES.items():
+        share, null = statistics.wilson_interval(int(hits[title, side].sum()), len(hits[title, side])), {"random vectors": spread[title, side]}
+        page = {"model": name, "unit": "share of lists", "section": "feed_forward.html#which-lists-are-alike-and-in-what"}
+        report.finding(f"ff-{name}-{side}", f"{title}: {label} collect words of one kind", share, null, **page)
+report.glue("ff-directions", DIRECTIONS)
+report.glue("ff-steered", f"{int((rises['own value'] > rises['random, largest']).sum())} of {len(rises)} cases")
+
+# %% [markdown]
+# ### Cards
+#
+# Three neurons of each model, by rule: the key and the value whose lists are most alike in an ending, a case, a person or a lemma, and the neuron drawn at random that was shown above. Each card has both lists, the twelve places, and the effect. They open at a click.
+
+# %% tags=["hide-input"]
+def card(title, rule, number):
+    """One neuron's lists, places and effect."""
+    reader, (layer, neuron) = small[title], divmod(int(number), readers[title].weights.d_mlp)
+    words = {f"{what} points at": reader.vocabulary.text[top[title, side][number, :10]] for side, what in (("K", "the key"), ("V", "the value"))}
+    value = vectors[title][1][number] * float(firing[title].strength[layer, neuron].mean())
+    tried = torch.cat([value[None], neuron_activity.random_directions(value, DIRECTIONS)])
+    tokens = np.tile(top[title, "V"][number, :20], (len(tried), 1))
+    own, *random = neuron_activity.steering(reader.loaded, SENTENCES, layer, tried, tokens, reader.keep)
+    verdict = f"Adding its value raises its list by {report.number(own)} nats; random directions raise it by {report.span(random)}."
+    key = told[title][told[title]["number"] == number]
+    if len(key):
+        row = key.iloc[0]
+        verdict = f"The key's list shares {row['kind']} {row['feature']}: {report.percent(row['own'])} of the places have it, {report.percent(row['others'])} of other neurons' places. {verdict}"
+    return plots.NeuronCard(f"{title} {neurons.neuron_name(number, reader.weights.d_mlp)}, {rule}", words, firing[title].contexts(layer, neuron), verdict)
+
+
+cards = []
+for title in small:
+    grammar = lists[title][lists[title]["kind"].isin(["ending", "case", "person", "lemma"])]
+    chosen = {f"most alike {what}": grammar.loc[grammar["side"] == side, "number"].iloc[0] for side, what in (("K", "key"), ("V", "value"))}
+    chosen |= {"drawn at random": neurons.choose_neurons({"any": overlaps[title, "key, value"].real}, seed=0)["drawn at random"]}
+    cards += [card(title, rule, number) for rule, number in chosen.items()]
+plots.NeuronCards(cards)
 
 # %% [markdown]
 # ## Norms and layer norms
@@ -275,7 +402,7 @@ report.table(pd.concat(aids), "Out of context a form can be several things")
 sources = {"keys": ["K"], "values": ["V"], "random vectors": ["random"], "untrained": ["untrained K", "untrained V"]}
 rows = [
     {"model": title, "vectors": label} | neurons.hubs(np.concatenate([top[title, side][:, :20] for side in sides]))
-    for title in readers
+    for title in small
     for label, sides in sources.items()
 ]
 report.table(pd.DataFrame(rows), "Tokens that fill the lists", formats={"share of 100": ".1%"})
@@ -285,8 +412,8 @@ report.table(pd.DataFrame(rows), "Tokens that fill the lists", formats={"share o
 # $k' = (I - \mathbf{1}\mathbf{1}^\top/d)\,\mathrm{diag}(\gamma)\,k$, and that is what the neuron responds to. The original notebook read $k$. The lists of $k$ and $k'$ have this in common:
 
 # %%
-n_layers = readers["GPT-2"].weights.n_layers
-folded = best("GPT-2", neurons.all_keys_values(readers["GPT-2"].weights, "layer_norm")[0])
+n_layers = small["GPT-2"].weights.n_layers
+folded = best("GPT-2", neurons.all_keys_values(small["GPT-2"].weights, "layer_norm")[0])
 agreement = top_overlap(top["GPT-2", "K"], folded)
 parts = {f"layer {layer}": part for layer, part in enumerate(np.split(agreement, n_layers))} | {"all layers": agreement}
 mean = {label: statistics.bootstrap_interval(part, n_resamples=1000) for label, part in parts.items()}
@@ -304,25 +431,19 @@ report.glue("ff-polish-gpt2-folded-kn", report.interval(*statistics.bootstrap_in
 #
 # ## The original notebook and this chapter
 #
-# The notebook showed four columns for ten neurons of a 24-layer Polish GPT-2 {cite}`dadas_gpt2`. Some of them are striking: in layer 19, neuron 0, both K and V list *imiona* (first names), *nazwisko*
-# (surname), *pseudonim*, *przydomek* (nickname). This chapter differs in the following.
-#
-# - *Choice.* The notebook's neurons were picked by eye and given titles; the last, drawn at random, was shown under the title "places". Here rules pick, one neuron is random, and every list is counted.
-# - *Control.* The notebook had none. Lists of random vectors read through a trained embedding can look meaningful too, as {numref}`fig-ff-alike` shows.
-# - *Letters.* Only ASCII spellings passed, so that in its stored lists not one word has a Polish letter. Here all letters pass.
-# - *Layer norm.* Keys were read without `ln_2`. Here both readings stand side by side.
-# - *HerBERT* had no such tables there.
+# The notebook showed four columns for ten neurons of a 24-layer Polish GPT-2 {cite}`dadas_gpt2`, picked by eye, with no control, no word with a Polish letter, and keys read without `ln_2`. Some are striking: in
+# layer 19, neuron 0, both K and V list *imiona* (first names), *nazwisko* (surname), *pseudonim*, *przydomek* (nickname). Here rules pick, one neuron is random, and every list is counted.
 #
 # ## Limits
 #
-# - The models are small; a neuron of a larger one may be cleaner. Set `ANALYSIS_MODELS=hub` to see.
+# - The models are small; a neuron of a larger one may be cleaner. Set `ANALYSIS_MODELS=hub` to see. e5 predicts no tokens, so its values cannot be tried out.
 # - Reading a vector through $W_U$ leaves out biases, positions and whatever later layers do. HerBERT puts one more dense layer between its last state and the vocabulary, which is left out here as in the
 #   literature.
-# - Chance draws tokens independently and takes id rank for frequency; tokens are read out of context, all dictionary readings at once.
-# - The random vectors are isotropic. Neurons have directions in common, which raises the overlap of shuffled pairs and may raise the count of alike lists.
+# - Chance draws tokens independently and takes id rank for frequency; tokens are read out of context, all dictionary readings at once. A word that is mostly followed by an ending (*dom*, *rozum*) is no word
+#   to the filter.
 # - Overlap can come from frequency alone: a key that favours rare words and a value that points away from rare words share a list with opposite sign. Shuffled pairs control only for what the neurons of
 #   a layer have in common.
-# - A list that is alike says what a vector points at, not what the neuron does in a text; activations are needed for that.
+# - The texts are short: a neuron's twelve strongest places among 750 texts need not be what it is for. Only lists that pass are asked, and the words at a place are read out of context.
 #
 # ## References
 #

@@ -79,10 +79,10 @@ def counts_against_chance(tables: dict, colours: dict[str, str], words: int = 40
     for axis, (title, table) in zip(axes[:, 0], tables.items(), strict=True):
         heights = np.arange(len(table))
         axis.hlines(heights, table["expected"], table["count"], color=colours[title], lw=2, alpha=0.5)
-        axis.plot(table["expected"], heights, "x", color=MODEL_COLOURS["untrained"], ms=7, mew=2)
+        axis.plot(table["expected"], heights, "x", color=MODEL_COLOURS["untrained"], ms=7, mew=2, clip_on=False)
         if "random" in table:
             axis.plot(table["random"], heights, "|", color=INK, ms=15, mew=2.5)
-        axis.plot(table["count"], heights, "o", color=colours[title], ms=8)
+        axis.plot(table["count"], heights, "o", color=colours[title], ms=8, clip_on=False)
         labels = [f"{shared}\n{_shortened(tokens, words)}" for shared, tokens in zip(table["shared"], table["tokens"], strict=True)]
         axis.set_yticks(heights, labels, fontsize=10)
         axis.set(title=title, ylim=(len(table) - 0.4, -0.6), xlim=(0, None))

@@ -131,6 +131,8 @@ def _cell(value: Any, how: Format) -> str:
     value = word_interval(value, how)
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, int):
+        return number(value, how)
     return number(float(value), how) if isinstance(value, Real) else str(value)
 
 

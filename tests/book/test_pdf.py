@@ -38,5 +38,5 @@ def test_no_figure_is_missing(site, printed):
     shown = sum(len(site.parsed(page).xpath("//article//img[contains(@src, '_images/')]")) for page in site.chapters)
     with pikepdf.open(printed) as book:
         # A transparent figure is two images, its colours and its mask; the mask belongs to the first.
-        drawn = {image.objgen for page in book.pages for image in page.images.values()}
+        drawn = {image.objgen for page in book.pages for image in page.get_images().values()}
     assert len(drawn) >= shown
