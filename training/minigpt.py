@@ -6,8 +6,13 @@
 The first trains one seed (minutes on one CPU thread); the second trains those of the five seeds that are missing, measures
 all and writes ``analysis_lib/checkpoints/minigpt-induction``.
 
-Which seed is shipped was settled before the five were trained: the one whose induction score is the median of the five, so that
-the book's model is a typical one and not the prettiest. ``seeds.json`` holds all five.
+A run has three stages. In the first, on long repeated blocks (``circuits.repeats``), the circuit forms; its heads then wait for two known
+symbols and depend on where a block stands. In the second, on repetitions of every kind (``circuits.varied_repeats``), they learn to go by
+one symbol, anywhere. In the third repetition is nearly certain, and weight decay keeps values small, so that attention has to be given
+whole.
+
+Which seed is shipped was settled before the five were trained: the one whose induction score after the first stage is the median of the
+five, so that the book's model is a typical one and not the prettiest. ``seeds.json`` holds all five.
 """
 
 import argparse
@@ -18,20 +23,44 @@ import platform
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from analysis_lib.circuits import repeats
+from analysis_lib.circuits import placements, repeats, varied_repeats
 from analysis_lib.models.minigpt import MiniGPT, MiniGPTConfig
+from training.muon import Muon
 
 NAME = "minigpt-induction"
 SEEDS = range(5)
 STEPS, BATCH, WARMUP, RATE = 4000, 32, 100, 5e-3
-TOKENS = STEPS * BATCH * repeats.LENGTH
 SNAPSHOTS = (0, 100, 150, 200, 250, 300, 350, 400, 600, 1200, 2400, STEPS)
+MUON_RATE, LATER_RATE = 0.02, 3e-3  # of the heads' matrices, of embeddings
+
+
+class Stage(NamedTuple):
+    """A later stage: its steps, those that its schedule is made for, warm-up, data, decay of values and outputs, snapshots, first draw."""
+
+    steps: int
+    schedule: int
+    warmup: int
+    mixture: varied_repeats.Mixture
+    decay: float
+    snapshots: tuple[int, ...]
+    first_draw: int
+
+
+LATER = (
+    Stage(600, 900, 50, varied_repeats.VARIED, 0.02, (50, 100, 150, 200, 300, 400, 600), first_draw=4000),
+    Stage(200, 200, 20, varied_repeats.STEADY, 1.0, (100, 200), first_draw=5000),
+)
+LAST = STEPS + sum(stage.steps for stage in LATER)
+TOKENS = LAST * BATCH * repeats.LENGTH
 MEASURED_EVERY = 50
+BLOCKS, GAPS, BEGINS = (4, 6, 10, 15, 20, 30), (0, 3, 10, 24), (1, 4, 10, 20, 32)  # of the placements that are measured
 SYMBOL_ENTROPY = math.log(repeats.VOCABULARY - 1)  # of a block, in nats
 FRESH_SEED = 10_000  # of the sequences that models are measured on; no training batch is drawn from it
 CHECKPOINTS = Path(__file__).parents[1] / "analysis_lib" / "checkpoints"
@@ -62,10 +91,10 @@ def batch(seed, step):
     return torch.from_numpy(repeats.sample_sequences(BATCH, np.random.default_rng([seed, step])))
 
 
-def rate_share(step):
+def rate_share(step, steps=STEPS, warmup=WARMUP):
     """Share of the peak learning rate: linear warm-up, then a cosine to 2 %."""
-    after = max(0, step - WARMUP) / (STEPS - WARMUP)
-    return min(1, (step + 1) / WARMUP) * (0.51 + 0.49 * math.cos(math.pi * after))
+    after = max(0, step - warmup) / (steps - warmup)
+    return min(1, (step + 1) / warmup) * (0.51 + 0.49 * math.cos(math.pi * after))
 
 
 def training_run(seed, until=None):
@@ -85,15 +114,43 @@ def training_run(seed, until=None):
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.01)
     yield 0, model, math.nan
     for step in range(STEPS if until is None else until):
+        yield step + 1, model, take_step(model, [optimizer], rate_share(step), batch(seed, step))
+
+
+def later_stage(seed, model, stage, until=None):
+    """Train on from the model as float16 leaves it; yields as ``training_run``, steps counted from 1."""
+    model = rounded(model).train()
+    named = [(name, weight) for name, weight in model.named_parameters() if "blocks" in name]
+    embeddings = [weight for name, weight in model.named_parameters() if "blocks" not in name]
+    written = [weight for name, weight in named if "value" in name or "output" in name]
+    asked = [weight for name, weight in named if "query" in name or "key" in name]
+    groups = [{"params": asked}, {"params": written, "weight_decay": stage.decay}]
+    optimizers = [Muon(groups, lr=MUON_RATE), torch.optim.AdamW(embeddings, lr=LATER_RATE, betas=(0.9, 0.98), weight_decay=0.01)]
+    for step in range(stage.steps if until is None else until):
+        ids = varied_repeats.sample_sequences(stage.mixture, np.random.default_rng([seed, stage.first_draw + step]))
+        share = rate_share(step, stage.schedule, stage.warmup)
+        yield step + 1, model, take_step(model, optimizers, share, torch.from_numpy(ids))
+
+
+def take_step(model, optimizers, share, ids):
+    """One step of all optimizers at a share of their peak rates; returns the loss before it."""
+    loss = model(ids, labels=ids).loss
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = RATE * rate_share(step)
-        ids = batch(seed, step)
-        loss = model(ids, labels=ids).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            group.setdefault("peak", group["lr"])
+            group["lr"] = group["peak"] * share
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        yield step + 1, model, float(loss.detach())
+    return float(loss.detach())
+
+
+def measure_placements(model):
+    """Score of the best head of layer 1 by block length, gap and beginning, each on 32 sequences: rows ``[block, gap, begin, score]``."""
+    table = placements.placement_scores(SimpleNamespace(model=model), BLOCKS, GAPS, BEGINS, n_sequences=32, seed=FRESH_SEED)
+    best = placements.of_head({"model": table}, layer=1)
+    return [[int(row.block), int(row.gap), int(row.begin), round(row.score, 4)] for row in best.itertuples()]
 
 
 @torch.inference_mode()
@@ -151,6 +208,24 @@ def rounded(model):
     return copy.eval()
 
 
+def stages(seed):
+    """All stages of a run, one after the other: steps, counted on, whether the step is recorded, model, loss."""
+    for step, model, loss in training_run(seed):
+        yield step, step in SNAPSHOTS, model, loss
+    taken = STEPS
+    for stage in LATER:
+        before = model
+        for step, model, loss in later_stage(seed, before, stage):
+            yield taken + step, step in stage.snapshots, model, loss
+        taken += stage.steps
+
+
+def snapshot_steps():
+    """All steps whose weights are kept."""
+    starts = np.cumsum([STEPS, *(stage.steps for stage in LATER)])
+    return SNAPSHOTS + tuple(int(start) + step for start, stage in zip(starts, LATER, strict=False) for step in stage.snapshots)
+
+
 def run(seed, folder):
     """Train one seed, with snapshots and a log of its scores, unless ``folder`` holds it; returns its record."""
     target = folder / f"seed-{seed}"
@@ -160,11 +235,13 @@ def run(seed, folder):
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     log, losses, seconds, started = [], [], 0.0, time.time()
-    for step, model, loss in training_run(seed):
+    for step, kept, model, loss in stages(seed):
         losses.append(loss)
-        if step in SNAPSHOTS:
+        if kept:
             save_file(half(model), scratch / f"step-{step:05d}.safetensors")
-        if step % MEASURED_EVERY == 0:
+        if step == STEPS:
+            first_stage = measure(rounded(model))
+        if step % MEASURED_EVERY == 0 if step <= STEPS else kept:
             seconds += time.time() - started
             train_loss = round(float(np.nanmean(losses)), 4) if step else None
             log.append({"step": step, "train_loss": train_loss, **summary(measure(model, 64)), "seconds": round(seconds, 1)})
@@ -174,8 +251,10 @@ def run(seed, folder):
         "seed": seed,
         "device": f"CPU, {platform.machine()}, one thread",
         "seconds": round(seconds, 1),
+        "first_stage": first_stage,
         "trained": measure(rounded(model)),
         "untrained": measure(build(seed)),
+        "placements": measure_placements(rounded(model)),
         "log": log,
     }
     (scratch / "record.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
@@ -186,15 +265,15 @@ def run(seed, folder):
 def export(work):
     """Train what is missing, choose the seed by the rule above and write the checkpoint folder; returns its path."""
     records = [run(seed, work / NAME) for seed in SEEDS]
-    scores = [summary(record["trained"])["induction"] for record in records]
+    scores = [summary(record["first_stage"])["induction"] for record in records]
     shipped = SEEDS[scores.index(sorted(scores)[len(scores) // 2])]
     target, scratch = CHECKPOINTS / NAME, CHECKPOINTS / f".{NAME}.part"
     shutil.rmtree(scratch, ignore_errors=True)
     for folder in ("seeds", "snapshots"):
         (scratch / folder).mkdir(parents=True)
     for seed in SEEDS:
-        shutil.copy(work / NAME / f"seed-{seed}" / f"step-{STEPS:05d}.safetensors", scratch / "seeds" / f"seed-{seed}.safetensors")
-    for step in SNAPSHOTS[:-1]:
+        shutil.copy(work / NAME / f"seed-{seed}" / f"step-{LAST:05d}.safetensors", scratch / "seeds" / f"seed-{seed}.safetensors")
+    for step in snapshot_steps()[:-1]:
         shutil.copy(work / NAME / f"seed-{shipped}" / f"step-{step:05d}.safetensors", scratch / "snapshots")
     model = MiniGPT(configuration())
     model.load_state_dict({k: v.float() for k, v in load_file(scratch / "seeds" / f"seed-{shipped}.safetensors").items()})
@@ -224,12 +303,13 @@ def evaluation(record):
         **record["trained"],
         "untrained": record["untrained"],
         "entropies": {**repeats.background().entropies(), "symbol": SYMBOL_ENTROPY},
-        "run": {"seed": record["seed"], "steps": STEPS, "tokens": TOKENS, "seconds": record["seconds"], "device": record["device"]},
+        "run": {"seed": record["seed"], "steps": LAST, "tokens": TOKENS, "seconds": record["seconds"], "device": record["device"]},
     }
 
 
 def card(records, shipped):
     """Model card in Markdown, with all seeds."""
+    steps = " + ".join(str(n) for n in (STEPS, *(stage.steps for stage in LATER)))
     chosen, entropies = records[SEEDS.index(shipped)], repeats.background().entropies()
     found, parameters = chosen["trained"], sum(p.numel() for p in MiniGPT(configuration()).parameters())
     lines = [
@@ -243,28 +323,27 @@ def card(records, shipped):
         "| | |",
         "|---|---|",
         "| data | synthetic, drawn anew for every step by `analysis_lib/circuits/repeats.py`: a second-order Markov chain over 31 symbols; "
-        "over every second sequence a block of random symbols is written again and again |",
+        "over every second sequence a block of random symbols is written again and again. Then, by `varied_repeats.py`, mostly walks "
+        "through hidden cycles of 3 to 30 symbols, besides blocks of 4 to 30 symbols at any place, with noise, and the chain alone |",
         "| licence | MIT, as the code |",
-        f"| tokens seen | {TOKENS:,} ({STEPS:,} steps of {BATCH} sequences of {repeats.LENGTH} tokens) |",
+        f"| tokens seen | {TOKENS:,} ({steps} steps of {BATCH} sequences of {repeats.LENGTH} tokens) |",
         f"| held-out loss, background | {found['background']:.3f} nats a token; entropy rate {entropies['both']:.3f}, "
         f"with one symbol of context {entropies['last']:.3f}, unigram {entropies['none']:.3f} |",
         f"| held-out loss, first occurrence of a block | {found['new']:.3f} nats a token; entropy {SYMBOL_ENTROPY:.3f} |",
         f"| device, wall time | {chosen['device']}; {chosen['seconds'] / 60:.1f} minutes |",
-        f"| seed | {shipped}: the median of five by induction score, a rule set before they were trained |",
+        f"| seed | {shipped}: the median of five by induction score after the first stage, a rule set before they were trained |",
         "| precision | float16 on disk, trained in float32 |",
         "",
-        "All five seeds on fresh sequences, and below each the same network untrained. Scores are mean attention of the best",
-        "head of layer 0 (previous token) and of layer 1 (induction), losses nats a token. *Repeated* tokens are those of later",
-        "occurrences of a block after one token of the occurrence; *known 2*, after two.",
+        "All five seeds on fresh sequences, and below each the same network after the first stage and untrained. Scores are mean",
+        "attention of the best head of layer 0 (previous token) and of layer 1 (induction), losses nats a token. *Everywhere* is the",
+        f"best head's induction score over {len(chosen['placements'])} placements of a block among random symbols,",
+        f"{BLOCKS[0]} to {BLOCKS[-1]} symbols, gaps of {GAPS[0]} to {GAPS[-1]}, beginnings from {BEGINS[0]} to {BEGINS[-1]}. *Repeated* tokens",
+        "are those of later occurrences of a block after one token of the occurrence; *known 2*, after two.",
         "",
-        "| seed | previous token | induction | background | new | repeated | known 2 | minutes |",
-        "|---|---|---|---|---|---|---|---|",
+        "| seed | previous token | induction | everywhere | least | background | new | repeated | known 2 | minutes |",
+        "|" + "---|" * 10,
     ]
-    for record in records:
-        for kind, label, minutes in (("trained", record["seed"], f"{record['seconds'] / 60:.1f}"), ("untrained", "untrained", "")):
-            best = summary(record[kind])
-            figures = [best[k] for k in ("previous_token", "induction", "background", "new", "repeated", "repeated_known_2")]
-            lines.append(f"| {label} | {' | '.join(f'{x:.3f}' for x in figures)} | {minutes} |")
+    lines += [line for record in records for line in card_rows(record)]
     lines += [
         "",
         "`seeds/` holds the five models, `snapshots/` the shipped one along its training, `seeds.json` every head's scores and the",
@@ -276,6 +355,17 @@ def card(records, shipped):
         "",
     ]
     return "\n".join(lines)
+
+
+def card_rows(record):
+    """One seed's rows of the card's table: trained, after the first stage, untrained."""
+    everywhere = [row[-1] for row in record["placements"]]
+    for kind, label in {"trained": record["seed"], "first_stage": "first stage", "untrained": "untrained"}.items():
+        best, last = summary(record[kind]), kind == "trained"
+        cells = [f"{best[name]:.3f}" for name in ("previous_token", "induction")]
+        cells += [f"{np.mean(everywhere):.3f}", f"{min(everywhere):.3f}"] if last else ["", ""]
+        cells += [f"{best[name]:.3f}" for name in ("background", "new", "repeated", "repeated_known_2")]
+        yield f"| {label} | {' | '.join(cells)} | {record['seconds'] / 60:.1f} |" if last else f"| {label} | {' | '.join(cells)} |  |"
 
 
 def main(arguments=None):

@@ -66,17 +66,18 @@ def induction_hypotheses(circuit: Circuit, n_heads: int) -> dict[str, Hypothesis
     Returns
     -------
     dict of str to Hypothesis
-        `induction`: shift heads feed the queries and the keys of the induction heads, whose values copy the token alone. `no
-        composition`: the induction heads read the embedding alone. `through values`: the shift heads reach them through their values.
-        `other heads`: the induction hypothesis about all heads that are not in the circuit.
+        `induction`: shift heads alone feed the queries and the keys of the induction heads, whose values copy what stands at the place.
+        `no composition`: queries and keys read the embedding alone. `through queries`: shift heads feed the queries and not the keys.
+        `other heads`: the induction hypothesis about all heads that are not in the circuit. Values read all of layer 0 in each.
     """
     shift, inductive = circuit.shifting, circuit.inductive
+    early = tuple((0, head) for head in range(n_heads))
     other = tuple(tuple(circuit.others(layer, n_heads)) for layer in (0, 1))
     return {
-        "induction": Hypothesis(inductive, queries=shift, keys=shift),
-        "no composition": Hypothesis(inductive),
-        "through values": Hypothesis(inductive, values=shift),
-        "other heads": Hypothesis(other[1], queries=other[0], keys=other[0]),
+        "induction": Hypothesis(inductive, queries=shift, keys=shift, values=early),
+        "no composition": Hypothesis(inductive, values=early),
+        "through queries": Hypothesis(inductive, queries=shift, values=early),
+        "other heads": Hypothesis(other[1], queries=other[0], keys=other[0], values=early),
     }
 
 

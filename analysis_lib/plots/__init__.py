@@ -22,6 +22,7 @@ from analysis_lib.plots.induction import (
     labelled_points,
     losses_by_place,
     patterns_with_targets,
+    score_curves,
     score_maps,
 )
 from analysis_lib.plots.models import block_steps, error_strips, guess_shares, loss_by_position, norm_histograms, training_curves
@@ -86,6 +87,7 @@ __all__ = [
     "position_trends",
     "readings_by_row",
     "regression_beside_effect",
+    "score_curves",
     "score_maps",
     "share_strips",
     "shares_by_layer",

@@ -231,3 +231,31 @@ def emergence(panels: dict[str, dict], xlabel: str) -> plt.Figure:
     axes[-1].set_xlim(-2, 1.1 * steps.max())
     axes[-1].set_xlabel(xlabel)
     return figure
+
+
+def score_curves(
+    panels: dict[str, pd.DataFrame], ylabel: str, colours: dict[str, str], goal: tuple[float, str] | None = None
+) -> plt.Figure:
+    """A score against one quantity a panel, a line for each run, side by side on one scale.
+
+    Parameters
+    ----------
+    panels : dict of str to DataFrame
+        Axis label to `x series run score`; each `run` of a series has its own line.
+    ylabel : str
+    colours : dict of str to str
+        By `series`.
+    goal : (float, str), optional
+        Value and label of a dashed line.
+    """
+    figure, axes = plt.subplots(1, len(panels), figsize=(5.6, 2.9), sharey=True, squeeze=False)
+    for axis, (xlabel, table) in zip(axes[0], panels.items(), strict=True):
+        for series, colour in colours.items():
+            for number, (_, run) in enumerate(table[table["series"] == series].groupby("run")):
+                axis.plot(run["x"], run["score"], "o-", ms=3, lw=1.3, color=colour, label="" if number else series)
+        if goal is not None:
+            axis.axhline(goal[0], color=INK, ls="--", lw=1, label=goal[1])
+        axis.set(xlabel=xlabel, ylim=(0, 1.02))
+    axes[0, 0].set_ylabel(ylabel)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure

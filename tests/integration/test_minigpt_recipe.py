@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from analysis_lib import circuits, models, weights
-from analysis_lib.circuits import repeats, scoreboard
+from analysis_lib.circuits import induction, placements, repeats, scoreboard, scrubbing
 from analysis_lib.models import cards, training_history
 from analysis_lib.statistics import Interval
 from training import minigpt as recipe
@@ -34,12 +34,44 @@ def polish():
 def test_the_shipped_model_holds_an_induction_circuit(toy):
     found = recipe.measure(toy.model, n=1024, seed=FRESH)
     assert max(found["previous_token"][0]) >= 0.95
-    assert max(found["induction"][1]) >= 0.75
-    assert found["repeated_known_2"] <= 0.1
+    assert max(found["induction"][1]) >= 0.85
+    assert found["repeated_known_2"] <= 0.7
     entropies = repeats.background().entropies()
-    assert entropies["both"] < found["background"] < entropies["both"] + 0.25
-    assert found["background"] < entropies["last"] - 0.4  # better than any model of pairs
-    assert recipe.SYMBOL_ENTROPY < found["new"] < recipe.SYMBOL_ENTROPY + 0.5
+    assert entropies["both"] < found["background"] < entropies["none"] - 0.5  # the later stages gave up a part of the chain
+    assert recipe.SYMBOL_ENTROPY < found["new"] < recipe.SYMBOL_ENTROPY + 0.9
+
+
+@pytest.mark.parametrize(("block", "gap", "begin"), [(4, 0, 1), (4, 20, 3), (6, 2, 10), (12, 5, 30), (16, 20, 2), (30, 1, 1)])
+def test_the_head_works_wherever_a_block_stands(toy, block, gap, begin):
+    """Fresh random symbols, short and long blocks, early and late: see the chapter for all placements and seeds."""
+    table = placements.placement_scores(toy, [block], [gap], [begin], n_sequences=64, seed=FRESH)
+    assert table.query("layer == 1")["score"].max() > 0.75
+
+
+def test_scrubbing_keeps_the_induction_hypothesis_and_no_other():
+    """In each seed: 95 % of the loss gap or more under the induction hypothesis, 20 % or less under three wrong ones."""
+    draws = [
+        circuits.repeated_random_tokens(range(1, 32), 24, 15, (0, 24), start=0, length=64, distinct=False, seed=seed)
+        for seed in (FRESH, FRESH + 1)
+    ]
+    for model in training_history.seed_models().values():
+        circuit = induction.find_circuit(induction.probe_scores(induction.probe_patterns(model, draws[0]), draws[0]))
+        for name, claim in scrubbing.induction_hypotheses(circuit, model.model.config.n_heads).items():
+            kept, whole = scrubbing.gap_kept(model, draws[1], claim, n_draws=1)
+            share = kept.mean() / whole.mean()
+            assert share >= 0.95 if name == "induction" else share <= 0.2, (name, share)
+
+
+def test_placements_on_record_are_those_of_the_models():
+    record = json.loads((models.EMBEDDED_FOLDER / recipe.NAME / "seeds.json").read_text(encoding="utf-8"))
+    for run in record["runs"]:
+        scores = [row[-1] for row in run["placements"]]
+        assert np.mean(scores) > 0.85
+        assert min(scores) > 0.6
+    shipped = next(run for run in record["runs"] if run["seed"] == record["shipped"])
+    (block, gap, begin, score) = shipped["placements"][0]
+    again = placements.placement_scores(models.load("minigpt"), [block], [gap], [begin], n_sequences=32, seed=recipe.FRESH_SEED)
+    assert abs(again.query("layer == 1")["score"].max() - score) < 0.05
 
 
 def test_an_untrained_model_holds_none(untrained):
@@ -67,7 +99,7 @@ def test_random_symbols_at_random_gaps(toy, untrained):
         first, second = (np.take_along_axis(losses, places[:, 2:] - 1, axis=1).mean() for places in (probe.first, probe.second))
         scores[model.source] = scoreboard.attention_to(patterns, targets)[1].max(), first, second
     assert scores["embedded"][0] > 0.7
-    assert scores["embedded"][2] < 0.25 < 3 < scores["embedded"][1]
+    assert scores["embedded"][2] < 1 < 3 < scores["embedded"][1]
     assert scores["untrained"][0] < 0.2
     assert abs(scores["untrained"][1] - scores["untrained"][2]) < 0.2
 
@@ -106,6 +138,20 @@ def test_the_circuit_is_in_place_after_400_steps():
     assert recorded["induction"] > 0.7
 
 
+@pytest.mark.parametrize("number", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_later_stage_gives_the_recorded_snapshot(number):
+    """Its first steps again, from the snapshot that the stage began with."""
+    stage = recipe.LATER[number]
+    begun = recipe.STEPS + sum(earlier.steps for earlier in recipe.LATER[:number])
+    steps = stage.snapshots[0]
+    found = training_history.snapshots()
+    *_, (taken, model, _loss) = recipe.later_stage(training_history.shipped_seed(), found[begun].model, stage, until=steps)
+    assert taken == steps
+    again, recorded = (recipe.summary(recipe.measure(m, 64)) for m in (model, found[begun + steps].model))
+    for name, value in recorded.items():
+        assert again[name] == pytest.approx(value, abs=0.05)
+
+
 def test_five_seeds_are_on_record():
     records, seeds = training_history.records(), training_history.seed_models()
     assert [record["seed"] for record in records] == list(seeds) == list(recipe.SEEDS)
@@ -117,7 +163,7 @@ def test_five_seeds_are_on_record():
 
 
 def test_the_shipped_seed_is_the_median(toy):
-    scores = {record["seed"]: max(record["trained"]["induction"][1]) for record in training_history.records()}
+    scores = {record["seed"]: max(record["first_stage"]["induction"][1]) for record in training_history.records()}
     shipped = training_history.shipped_seed()
     assert scores[shipped] == np.median(list(scores.values()))
     state = training_history.seed_models()[shipped].model.state_dict()
@@ -126,13 +172,13 @@ def test_the_shipped_seed_is_the_median(toy):
 
 def test_snapshots_go_from_the_untrained_model_to_the_shipped_one(toy):
     found = training_history.snapshots()
-    assert list(found) == list(recipe.SNAPSHOTS)
+    assert list(found) == list(recipe.snapshot_steps())
     begin = recipe.build(training_history.shipped_seed())
     assert torch.equal(found[0].model.embed.weight, begin.embed.weight.half().float())
-    assert torch.equal(found[recipe.STEPS].model.embed.weight, toy.model.embed.weight)
+    assert torch.equal(found[recipe.LAST].model.embed.weight, toy.model.embed.weight)
     course = training_history.course()
     assert set(course["seed"]) == set(recipe.SEEDS)
-    assert course["step"].max() == recipe.STEPS
+    assert course["step"].max() == recipe.LAST
 
 
 @pytest.mark.parametrize("name", ["minigpt-induction", "minigpt-polish"])
@@ -167,10 +213,13 @@ def test_the_polish_model(polish):
 
 
 def test_an_export_is_whole_and_picks_the_median(tmp_path, monkeypatch):
-    """The recipe with two steps: what it writes can be loaded, and it does not train again what is there."""
+    """The recipe with two steps and one later: what it writes can be loaded, and it does not train again what is there."""
     monkeypatch.setattr(recipe, "CHECKPOINTS", tmp_path / "checkpoints")
     monkeypatch.setattr(recipe, "STEPS", 2)
     monkeypatch.setattr(recipe, "SNAPSHOTS", (0, 2))
+    monkeypatch.setattr(recipe, "LATER", (recipe.LATER[1]._replace(steps=1, snapshots=(1,)),))
+    monkeypatch.setattr(recipe, "LAST", 3)
+    monkeypatch.setattr(recipe, "measure_placements", lambda model: [[4, 0, 1, 0.5]])
     monkeypatch.setattr(recipe, "MEASURED_EVERY", 2)
     measure = recipe.measure
     monkeypatch.setattr(recipe, "measure", lambda model, _n=None: measure(model, 8))
@@ -180,10 +229,11 @@ def test_an_export_is_whole_and_picks_the_median(tmp_path, monkeypatch):
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / recipe.NAME).rglob("*")} == kept
     assert [path.name for path in folder.parent.iterdir()] == [recipe.NAME]
     stored = json.loads((folder / "seeds.json").read_text(encoding="utf-8"))
-    scores = [max(run["trained"]["induction"][1]) for run in stored["runs"]]
+    scores = [max(run["first_stage"]["induction"][1]) for run in stored["runs"]]
     assert scores[stored["shipped"]] == sorted(scores)[2]
-    assert [row["step"] for row in stored["runs"][0]["log"]] == [0, 2]
+    assert [row["step"] for row in stored["runs"][0]["log"]] == [0, 2, 3]
     loaded = models.load(folder)
     shipped = load_file(folder / "seeds" / f"seed-{stored['shipped']}.safetensors")
     assert torch.equal(loaded.model.embed.weight, shipped["embed.weight"].float())
-    assert [path.name for path in (folder / "snapshots").iterdir()] == ["step-00000.safetensors"]
+    kept = sorted(path.name for path in (folder / "snapshots").iterdir())
+    assert kept == ["step-00000.safetensors", "step-00002.safetensors"]

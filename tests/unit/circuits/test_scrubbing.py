@@ -44,7 +44,7 @@ def test_wrong_hypotheses_keep_less(model):
         kept, whole = gap_kept(model, PROBE, claim)
         shares[name] = kept.mean() / whole.mean()
     assert shares["other heads"] == pytest.approx(0, abs=1e-6)  # heads of zeros
-    assert shares["through values"] == pytest.approx(shares["no composition"], abs=1e-6)  # the values read the token's slots alone
+    assert shares["through queries"] == pytest.approx(shares["no composition"], abs=1e-6)  # its queries read the token's slots alone
     assert shares["no composition"] < 0.5
 
 
@@ -65,7 +65,7 @@ def test_composition_is_found_in_the_side_that_was_planted(kind):
 def test_hypotheses_of_a_circuit_name_its_heads():
     circuit = Circuit((0, 1), (1, 2), ((0, 1), (0, 3)), ((1, 2),))
     found = induction_hypotheses(circuit, 4)
-    assert found["induction"] == Hypothesis(((1, 2),), queries=((0, 1), (0, 3)), keys=((0, 1), (0, 3)))
+    assert found["induction"] == Hypothesis(((1, 2),), ((0, 1), (0, 3)), ((0, 1), (0, 3)), values=every(4, 0))
     assert found["other heads"].readers == ((1, 0), (1, 1), (1, 3))
     assert found["other heads"].keys == ((0, 0), (0, 2))
     assert induction.LEAST_SCORE == 0.5

@@ -32,6 +32,13 @@ def test_score_maps(layers, heads):
     assert all(word in words for word in ("toy", "untrained", "induction", "head", f"L{layers - 1}", "37"))
 
 
+def test_score_curves():
+    part = pd.DataFrame({"x": [4, 8, 4, 8], "series": "seeds", "run": ["a", "a", "b", "b"], "score": [0.5, 0.9, 0.6, 0.8]})
+    figure = plots.score_curves({"length": part, "gap": part}, "score", {"seeds": "#000000"}, (0.85, "goal"))
+    assert all(word in drawn(figure) for word in ("length", "gap", "score", "seeds", "goal"))
+    assert [len(axis.lines) for axis in figure.axes] == [3, 3]
+
+
 @pytest.mark.parametrize("labels", [1, 48])
 def test_intervals(labels):
     rows = [(f"L{i}H0", series) for i in range(labels) for series in ("free", "frozen", "third", "fourth")]
