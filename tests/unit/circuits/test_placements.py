@@ -32,7 +32,7 @@ def test_the_hand_built_circuit_works_everywhere(model):
     best = placements.of_head({"planted": table}, layer=1)
     assert set(best["head"]) == {0}
     np.testing.assert_allclose(best["score"], 1, atol=1e-6)
-    assert (table.query("layer == 0")["score"] < 1).all()
+    assert (table.query("layer == 0 and block == 8")["score"] < 0.5).all()
 
 
 @pytest.mark.parametrize(("block", "gap", "begin"), [(1, 0, 1), (4, -1, 1), (4, 0, 0), (12, 0, 1)])
