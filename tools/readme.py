@@ -10,10 +10,12 @@ Usage: ``python tools/readme.py``, after ``make book``.
 from __future__ import annotations
 
 import base64
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
 
+from PIL import Image
 from results import glued, outputs
 from whole_files import write_whole
 
@@ -97,13 +99,23 @@ def figure(chapter: str, name: str) -> bytes:
     raise SystemExit(f"{chapter} draws no figure {name}")
 
 
+def small(png: bytes, width: int = 560, colours: int = 64) -> bytes:
+    """A picture as a card of the gallery shows it: narrow, and with few colours."""
+    picture = Image.open(io.BytesIO(png)).convert("RGBA")
+    if picture.width > width:
+        picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    picture.quantize(colours, method=Image.Quantize.FASTOCTREE).save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
 def main() -> None:
     """Fill README.md and the gallery."""
     readme = Path("README.md")
     block = findings(Path("book/index.py").read_text(encoding="utf-8"), of_last_build())
     text = fill(readme.read_text(encoding="utf-8"), block)
     for chapter, name in FIGURES.items():
-        write_whole(GALLERY / f"{chapter}.png", figure(chapter, name))
+        write_whole(GALLERY / f"{chapter}.png", small(figure(chapter, name)))
     write_whole(readme, text)
 
 

@@ -1,10 +1,12 @@
 """The README: its generated block, its length, its links and its example."""
 
 import doctest
+import io
 import re
 
 import pytest
 import readme
+from PIL import Image
 
 INDEX = """# %% [markdown]
 # # A book
@@ -56,6 +58,14 @@ def test_the_first_page_still_has_findings_that_the_readme_can_show(root, text):
     shown = text.split(readme.BEGIN)[1].split(readme.END)[0].strip()
     titles = [re.findall(r"\*\*(.+?)\*\*", part) for part in (block, shown)]
     assert titles[0] == titles[1], "run `make readme`"
+
+
+def test_a_card_is_narrow_and_keeps_its_ground_transparent():
+    out = io.BytesIO()
+    Image.new("RGBA", (1200, 600), (0, 0, 0, 0)).save(out, "PNG")
+    card = Image.open(io.BytesIO(readme.small(out.getvalue()))).convert("RGBA")
+    assert card.size == (560, 280)
+    assert card.getpixel((5, 5))[3] == 0
 
 
 @pytest.mark.parametrize("chapter", readme.FIGURES)
