@@ -483,3 +483,10 @@ words = {
     "toy-excess": statistics.bootstrap_interval(toy_excess[:, *circuit.strongest]),
 }
 report.glue_frame(pd.Series(words, dtype=object), "ind")
+
+# %% tags=["remove-cell"]
+for name, study in (("toy", "minigpt"), ("GPT-2", "polish-gpt2"), ("minigpt-polish", "minigpt-polish")):
+    for kind in KINDS:
+        value, null = (best[name, state][kind].interval for state in ("trained", "untrained"))
+        key, claim = f"ind-{study}-{kind.replace(' ', '-')}", f"{'The toy' if name == 'toy' else name} has a head for {'the ' + kind if kind != 'induction' else kind}"
+        report.finding(key, claim, value, {"untrained": null}, model=study, unit="score", section="induction.html#fig-induction-key")
