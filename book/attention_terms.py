@@ -184,7 +184,7 @@ report.table(averages.reset_index(), "Means over the eight heads of a layer, wit
 
 # %% [markdown]
 # The untrained models matter here. Before training, a term's size is what the author of the recipe chose: embeddings and positions are drawn with chosen standard deviations, and each side of a term that
-# reads a position instead of a token scales the term by their ratio. A large share of position-position is a finding only where it exceeds that of the untrained model, which it does in the toy's layer 0 alone.
+# reads a position instead of a token scales the term by their ratio. A large share of position-position is a finding only where it exceeds that of the untrained model, which it does in no layer here; the attention that it moves exceeds the untrained model's in the toy's two layers, in the first of them about twofold.
 #
 # ## What leaving a term out does to the loss
 #
