@@ -20,9 +20,9 @@
   const anySymbol = () => SYMBOLS[Math.floor(random() * SYMBOLS.length)];
   const randomText = length => Array.from({length}, anySymbol).join("");
 
-  function repeatedBlock() {
-    const block = randomText(10);
-    return block + randomText(3) + block + randomText(5) + block;
+  function repeatedBlock() {  // no symbol stands in two places of the block and what lies between, so that each repeat is clear
+    const drawn = shuffled(SYMBOLS, random).join(""), block = drawn.slice(0, 10);
+    return block + drawn.slice(10, 13) + block + drawn.slice(13, 18) + block;
   }
 
   function read(text) {
