@@ -129,6 +129,15 @@ plots.null_board(report.board(report.read_findings("findings.json")));
 # A transformer that could choose between two predictors averages them instead.
 # :::
 #
+# :::{grid-item-card} Two models to play with
+# :link: live
+# :link-type: doc
+# :img-bottom: _static/live/induction.png
+# :img-alt: The induction toy in the browser: symbols in which a block returns, and a bar for the surprise at each.
+#
+# Type symbols or drag points: the induction toy and the regressor run in your browser.
+# :::
+#
 # :::{grid-item-card} Norms of updates
 # :link: attention_norms
 # :link-type: doc
