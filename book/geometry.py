@@ -61,7 +61,7 @@ def marked(states, **labels):
 nearest = each(lambda found: word_senses.neighbour_accuracy(**marked(found.states)))
 nearest_p = {key: word_senses.holm_over_all(tests) for key, tests in nearest.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How often the nearest neighbour of an ambiguous word, among the other occurrences of this word, is in the same sense, by layer, with 95 % intervals over the thirty words. Permuted: senses exchanged among occurrences that are spelled alike (the middle 95 % of permutations). Untrained: the same architecture with fresh weights. Filled points are above permuted senses at 0.05, after Holm's correction.", "name": "fig-geo-senses"}, "image": {"alt": "One panel a model, lines over layers. In e5 the trained line starts at the permuted senses and rises, from the third block on, to 0.6. In GPT-2 it lies a little above them in the last layers, in HerBERT nowhere. The untrained lines stay with the permuted ones."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How often the nearest neighbour of an ambiguous word, among the other occurrences of this word, is in the same sense, by layer, with 95% intervals over the thirty words. Permuted: senses exchanged among occurrences that are spelled alike (the middle 95% of permutations). Untrained: the same architecture with fresh weights. Filled points are above permuted senses at 0.05, after Holm's correction.", "name": "fig-geo-senses"}, "image": {"alt": "One panel a model, lines over layers. In e5 the trained line starts at the permuted senses and rises, from the third block on, to 0.6. In GPT-2 it lies a little above them in the last layers, in HerBERT nowhere. The untrained lines stay with the permuted ones."}}
 drawn = {"trained": (BLUE, "-"), "permuted": (plots.MODEL_COLOURS["permuted"], "--"), "untrained": (plots.MODEL_COLOURS["untrained"], ":")}
 shares = {title: {key: nearest[key][name].profile for key in words} | {"permuted": nearest["trained"][name].chance} for name, title in ALL.items()}
 above = {title: {key: nearest_p[key][name] < 0.05 for key in words} | {"permuted": np.zeros(len(LAYERS[title]), bool)} for name, title in ALL.items()}
@@ -73,7 +73,7 @@ plots.layer_panels({"same sense, share": shares}, LAYERS, drawn, above);
 # - **A few coordinates make unrelated words look alike.** Three carry {glue:text}`geo-polish-gpt2-rogue` of the mean cosine after GPT-2's last block; without them, the model loses most of its skill, and senses stay as far apart as they were.
 # - **In GPT-2, training makes states simpler.** Around a word they vary in about {glue:text}`geo-polish-gpt2-dimension` directions after the last block, far fewer than without training. The encoders show no such clear difference.
 #
-# Square brackets hold 95 % intervals over words, texts or lemmas, as each section says.
+# Square brackets hold 95% intervals over words, texts or lemmas, as each section says.
 #
 # ## Thirty words with two meanings
 #
@@ -203,7 +203,7 @@ report.table(gaps, "Gap of mean cosines beyond permutation, last layer; interval
 anisotropy = each(lambda found: geometry.anisotropy(found.states, found.texts))
 isotropy = each(lambda found: geometry.isotropy(found.states, found.texts, n_blocks=20))
 
-# %% mystnb={"figure": {"caption": "Mean cosine of words of different texts (above) and IsoScore (below) by layer, with 95 % intervals over texts. A high cosine and a low IsoScore are both called anisotropic, and are different things.", "name": "fig-geo-anisotropy"}, "image": {"alt": "Two rows of panels, one column a model. Above, GPT-2's mean cosine jumps to 0.8 after its first block and falls to 0.15 at the end, HerBERT's stays near 0.5, e5's rises slowly and jumps to 0.7 in the last block. Untrained GPT-2 rises slowly to 0.25; untrained HerBERT and e5 stay between 0.4 and 0.5. Below, the IsoScores of GPT-2 and HerBERT start below 0.1 and rise to those of untrained models, near 0.2, or above; e5's lies between 0.12 and 0.21, above the untrained one in most layers."}}
+# %% mystnb={"figure": {"caption": "Mean cosine of words of different texts (above) and IsoScore (below) by layer, with 95% intervals over texts. A high cosine and a low IsoScore are both called anisotropic, and are different things.", "name": "fig-geo-anisotropy"}, "image": {"alt": "Two rows of panels, one column a model. Above, GPT-2's mean cosine jumps to 0.8 after its first block and falls to 0.15 at the end, HerBERT's stays near 0.5, e5's rises slowly and jumps to 0.7 in the last block. Untrained GPT-2 rises slowly to 0.25; untrained HerBERT and e5 stay between 0.4 and 0.5. Below, the IsoScores of GPT-2 and HerBERT start below 0.1 and rise to those of untrained models, near 0.2, or above; e5's lies between 0.12 and 0.21, above the untrained one in most layers."}}
 plots.layer_panels({"mean cosine": beside(anisotropy), "IsoScore": beside(isotropy)}, LAYERS, STYLES);
 
 # %% [markdown]
@@ -222,7 +222,7 @@ measured = {name: np.isin(found.texts, rogue["trained"][name].measured_on) for n
 less_alike = {name: geometry.anisotropy(without[name][:, own], trained[name].texts[own]) for name, own in measured.items()}
 senses_left = {name: word_senses.neighbour_accuracy(**marked(states)) for name, states in without.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "What three rogue dimensions do: mean cosine of words of different texts (above) and share of nearest neighbours in the same sense (below), with all dimensions and without the three; 95 % intervals over texts and over lemmas.", "name": "fig-geo-rogue"}, "image": {"alt": "Two rows of panels, one column a model. Above, the line without the three dimensions lies far below the other in GPT-2's last layers, in HerBERT and in e5 up to the last block but one; in e5's last block both are equal. Below, the two lines coincide in every model."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "What three rogue dimensions do: mean cosine of words of different texts (above) and share of nearest neighbours in the same sense (below), with all dimensions and without the three; 95% intervals over texts and over lemmas.", "name": "fig-geo-rogue"}, "image": {"alt": "Two rows of panels, one column a model. Above, the line without the three dimensions lies far below the other in GPT-2's last layers, in HerBERT and in e5 up to the last block but one; in e5's last block both are equal. Below, the two lines coincide in every model."}}
 styles = {"all dimensions": (BLUE, "-"), "without three": (ORANGE, "-"), "untrained": STYLES["untrained"]}
 accuracy = {key: {name: test.profile for name, test in tests.items()} for key, tests in nearest.items()}
 
@@ -296,7 +296,7 @@ lines = {
     for label, columns in (("by position", position), ("by frequency", frequency))
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the variance of single coordinates that a word's position (above) or frequency (below) explains in other texts: the three rogue dimensions of each layer, the mean over all dimensions, and the three rogue dimensions of an untrained model; 95 % intervals over texts.", "name": "fig-geo-causes"}, "image": {"alt": "Two rows of panels, one column a model. Position explains less than a tenth of the rogue coordinates in every trained layer. Frequency explains half of them in GPT-2's embedding, and a tenth to a third in e5; the means over all dimensions and the untrained models stay lower."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the variance of single coordinates that a word's position (above) or frequency (below) explains in other texts: the three rogue dimensions of each layer, the mean over all dimensions, and the three rogue dimensions of an untrained model; 95% intervals over texts.", "name": "fig-geo-causes"}, "image": {"alt": "Two rows of panels, one column a model. Position explains less than a tenth of the rogue coordinates in every trained layer. Frequency explains half of them in GPT-2's embedding, and a tenth to a third in e5; the means over all dimensions and the untrained models stay lower."}}
 styles = {"three rogue": (ORANGE, "-"), "mean over all": (BLUE, "-"), "three rogue, untrained": STYLES["untrained"]}
 plots.layer_panels(lines, LAYERS, styles, zero=True);
 
@@ -317,7 +317,7 @@ by_method = {
     for method in ("TwoNN", "maximum likelihood")
 }
 
-# %% mystnb={"figure": {"caption": "Intrinsic dimension of the states of 1,200 words by layer, with two estimators; 95 % intervals over texts.", "name": "fig-geo-dimension"}, "image": {"alt": "Two rows of panels, one column a model. Trained GPT-2 lies between 6 and 10, untrained GPT-2 near 20 after the embedding. HerBERT lies near 15, like its untrained twin by TwoNN and above it by maximum likelihood. e5 rises from 5 to 11, untrained e5 lies near 12. All untrained models start far higher in the embedding."}}
+# %% mystnb={"figure": {"caption": "Intrinsic dimension of the states of 1,200 words by layer, with two estimators; 95% intervals over texts.", "name": "fig-geo-dimension"}, "image": {"alt": "Two rows of panels, one column a model. Trained GPT-2 lies between 6 and 10, untrained GPT-2 near 20 after the embedding. HerBERT lies near 15, like its untrained twin by TwoNN and above it by maximum likelihood. e5 rises from 5 to 11, untrained e5 lies near 12. All untrained models start far higher in the embedding."}}
 plots.layer_panels(by_method, LAYERS, STYLES);
 
 # %% [markdown]
@@ -343,7 +343,7 @@ def beyond_dealt(found):
 
 sentence = each(beyond_dealt)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Self-similarity of words (above) and intra-sentence similarity (below) by layer, each minus its baseline; 95 % intervals over words and over texts.", "name": "fig-geo-self"}, "image": {"alt": "Two rows of panels, one column a model. Self-similarity starts high in GPT-2 and e5: GPT-2's falls to 0.2 after the first block and recovers to 0.6, e5's falls from 0.8 to 0.15, HerBERT's stays near 0.3. Intra-sentence similarity rises to 0.1 in GPT-2, trained or not, and in e5's last blocks; it is near zero in HerBERT and just below it in the untrained encoders."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Self-similarity of words (above) and intra-sentence similarity (below) by layer, each minus its baseline; 95% intervals over words and over texts.", "name": "fig-geo-self"}, "image": {"alt": "Two rows of panels, one column a model. Self-similarity starts high in GPT-2 and e5: GPT-2's falls to 0.2 after the first block and recovers to 0.6, e5's falls from 0.8 to 0.15, HerBERT's stays near 0.3. Intra-sentence similarity rises to 0.1 in GPT-2, trained or not, and in e5's last blocks; it is near zero in HerBERT and just below it in the untrained encoders."}}
 plots.layer_panels({"self": beside(alike), "intra-sentence": beside(sentence)}, LAYERS, STYLES, zero=True);
 
 # %% tags=["hide-input"]
