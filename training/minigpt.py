@@ -47,7 +47,7 @@ class Stage(NamedTuple):
     steps: int
     schedule: int
     warmup: int
-    mixture: varied_repeats.Mixture
+    mixture: varied_repeats.SequenceMixture
     decay: float
     snapshots: tuple[int, ...]
     first_draw: int

@@ -20,7 +20,7 @@ SHORT_CYCLES = (3, 9)  # symbols in the cycle of half of the walks; the others a
 SYMBOLS = VOCABULARY - 1
 
 
-class Mixture(NamedTuple):
+class SequenceMixture(NamedTuple):
     """How many sequences of each form a batch has, in this order, and how they are spoilt.
 
     Attributes
@@ -47,8 +47,8 @@ class Mixture(NamedTuple):
     jumps: tuple[float, float]
 
 
-VARIED = Mixture(4, 1, 1, 2, 24, noise=0.15, jumps=(0.02, 0.2))
-STEADY = Mixture(4, 0, 0, 2, 26, noise=0.0, jumps=(0.0, 0.05))  # what came after a symbol nearly always comes again
+VARIED = SequenceMixture(4, 1, 1, 2, 24, noise=0.15, jumps=(0.02, 0.2))
+STEADY = SequenceMixture(4, 0, 0, 2, 26, noise=0.0, jumps=(0.0, 0.05))  # what came after a symbol nearly always comes again
 
 
 class Layout(NamedTuple):
@@ -60,19 +60,19 @@ class Layout(NamedTuple):
     inside: np.ndarray
 
 
-def sample_sequences(mixture: Mixture, rng: np.random.Generator) -> np.ndarray:
+def sample_sequences(mixture: SequenceMixture, rng: np.random.Generator) -> np.ndarray:
     """A batch of all forms.
 
     Parameters
     ----------
-    mixture : Mixture
+    mixture : SequenceMixture
         With at least one sequence that is not background.
     rng : numpy.random.Generator
 
     Returns
     -------
     int64 [sequence, LENGTH]
-        `BEGIN` first; the forms in the order of `Mixture`.
+        `BEGIN` first; the forms in the order of `SequenceMixture`.
 
     Raises
     ------

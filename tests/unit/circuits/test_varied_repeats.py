@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from analysis_lib.circuits import varied_repeats
 from analysis_lib.circuits.repeats import BEGIN, LENGTH, VOCABULARY
-from analysis_lib.circuits.varied_repeats import STEADY, VARIED, Mixture, sample_sequences
+from analysis_lib.circuits.varied_repeats import STEADY, VARIED, SequenceMixture, sample_sequences
 
 
 def only(**forms):
     """A mixture of the given forms, without noise and jumps unless they are given."""
-    empty = Mixture(0, 0, 0, 0, 0, noise=0.0, jumps=(0.0, 0.0))
+    empty = SequenceMixture(0, 0, 0, 0, 0, noise=0.0, jumps=(0.0, 0.0))
     return empty._replace(**forms)
 
 
