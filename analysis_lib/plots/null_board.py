@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis_lib.plots.style import INK, MODEL_COLOURS
 
-TICKS = [-10, -3, 0, 3, 10, 30, 100, 300]
+TICKS = [-30, -10, -3, 0, 3, 10, 30, 100, 300, 1000]
 OTHER = "#a9860c"  # models without a colour of their own
 
 
@@ -20,7 +20,7 @@ def null_board(board: pd.DataFrame) -> plt.Figure:
     board : DataFrame
         As `report.board` gives it: `claim`, `model`, `distance`, `distance_low`, `distance_high`, `survives`, and `nulls`.
     """
-    figure, axis = plt.subplots(figsize=(5.8, 1.1 + 0.46 * len(board)))
+    figure, axis = plt.subplots(figsize=(5.8, 1.1 + 0.4 * len(board)))
     axis.axvspan(-1.96, 1.96, color=MODEL_COLOURS["untrained"], alpha=0.22, lw=0)
     axis.axvline(0, color=INK, lw=0.8)
     for place, row in enumerate(board.itertuples()):
@@ -45,6 +45,7 @@ def null_board(board: pd.DataFrame) -> plt.Figure:
     ticks = [tick for tick in TICKS if ends[0] * 1.5 - 3 <= tick <= ends[1] * 1.5 + 3]
     axis.set_xticks(ticks, [f"{tick}".replace("-", "−") for tick in ticks])
     axis.minorticks_off()
+    axis.set_xlim(min(-4, ends[0] * 1.5), max(4, ends[1] * 1.5))
     axis.set(ylim=(len(board) - 0.5, -0.9), yticks=[], xlabel="distance from the hardest null [standard deviations]")
     axis.spines["left"].set_visible(False)
     return figure

@@ -1,0 +1,30 @@
+"""The null board draws one claim and many, marks survivors, and holds every point inside its axes."""
+
+import numpy as np
+import pytest
+
+from analysis_lib import plots, report
+
+
+def claims(n):
+    rng = np.random.default_rng(0)
+    found = []
+    for i, centre in enumerate(rng.normal(0.5, 2, n) ** 3):
+        value = (centre, centre - 0.1, centre + 0.1)
+        nulls = {"untrained": rng.normal(0, 0.2, 20), "permuted": rng.normal(0, 0.1, 20)}
+        found.append(report.finding(f"claim-{i}", f"Claim number {i} is true", value, nulls, model=("e5", "toy")[i % 2], section="a.html"))
+    return report.board(found)
+
+
+@pytest.mark.parametrize("n", [1, 30])
+def test_null_board(n):
+    board = claims(n)
+    figure = plots.null_board(board)
+    (axis,) = figure.axes
+    assert [text.get_text() for text in axis.texts] == board["claim"].tolist()
+    left, right = axis.get_xlim()
+    assert left < board["distance_low"].min()
+    assert board["distance_high"].max() < right
+    points = [line for line in axis.lines if line.get_marker() == "o"]
+    assert [line.get_markerfacecolor() != "none" for line in points] == board["survives"].tolist()
+    assert axis.get_xlabel()
