@@ -116,7 +116,7 @@ def mend(text: str) -> str:
     """One page with the theme's faults mended."""
     for found, replacement in MENDED:
         text = text.replace(found, replacement)
-    text = re.sub(r'<th class="blank[^>]*>&nbsp;</th>', "<td></td>", text)  # a header without words
+    text = re.sub(r'<th class="(blank|head)[^>]*>(&nbsp;|<p></p>)</th>', "<td></td>", text)  # a header without words
     return re.sub(r"<title>(.+?) &#8212; \1</title>", r"<title>\1</title>", text)
 
 

@@ -44,7 +44,8 @@ class NeuronCard:
         return (
             f'<details class="neuron-card"{" open" if is_open else ""} style="border:1px solid #7a7a7a;border-radius:.4em;padding:.5em;'
             f'margin:.5em 0"><summary><strong>{html.escape(self.title)}</strong></summary>{lists}<p style="margin:.3em 0">'
-            f'{html.escape(self.verdict)}</p><div style="overflow-x:auto"><table style="font-size:.85em"><thead><tr>{heads}</tr></thead>'
+            f'{html.escape(self.verdict)}</p><div style="overflow-x:auto" tabindex="0" role="region" aria-label="Places in text">'
+            f'<table style="font-size:.85em"><thead><tr>{heads}</tr></thead>'
             f"<tbody>{rows}</tbody></table></div></details>"
         )
 

@@ -11,6 +11,8 @@ from PIL import Image
     ("found", "mended"),
     [
         ('<th class="blank level0" >&nbsp;</th>', "<td></td>"),
+        ('<th class="head"><p></p></th>', "<td></td>"),
+        ('<th class="head"><p>loss</p></th>', '<th class="head"><p>loss</p></th>'),
         ('<th class="col_heading">loss</th>', '<th class="col_heading">loss</th>'),
         ("<title>Book &#8212; Book</title>", "<title>Book</title>"),
         ("<title>Chapter &#8212; Book</title>", "<title>Chapter &#8212; Book</title>"),
