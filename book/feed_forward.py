@@ -160,11 +160,6 @@ passed = {key: shared_features.passing(table) for key, table in judged.items()}
 # whatever direction one looks, and more so in the directions that a layer prefers.
 
 # %% tags=["hide-input"]
-def wilson(hits):
-    """Share of lists that pass, with Wilson's interval."""
-    return report.interval(*statistics.wilson_interval(int(hits.sum()), len(hits)), digits=1, scale=100, unit="%")
-
-
 SIDES = {"K": "keys", "V": "values"}
 hits, spread = {}, {}
 for title in readers:
@@ -174,6 +169,14 @@ for title in readers:
         hits[title, f"similar {side}"] = pd.concat([draw[side] for draw in draws])
         spread[title, side] = np.array([draw[side].mean() for draw in draws])
     hits |= {(title, source): passed[title, source].any(axis=1) for source in ("random", "untrained") if (title, source) in passed}
+
+
+# %% tags=["hide-input"]
+def wilson(hits):
+    """Share of lists that pass, with Wilson's interval."""
+    return report.interval(*statistics.wilson_interval(int(hits.sum()), len(hits)), digits=1, scale=100, unit="%")
+
+
 rows = {}
 for side, label in SIDES.items():
     rows[label] = {title: wilson(hits[title, side]) for title in readers}

@@ -10,19 +10,10 @@ import torch
 
 pytest.importorskip("morfeusz2")
 
-from analysis_lib.models import LoadedModel
 from analysis_lib.projections import TopPairs, head_lists, qk_factors, random_heads, top_pairs, vo_factors
 from analysis_lib.projections.readers import Reader
 from analysis_lib.projections.relations import correct_together
 from analysis_lib.vocabulary import TokenCounts
-from tests.support import tiny
-
-
-@pytest.fixture(scope="module")
-def reader():
-    tokenizer = tiny.byte_level_tokenizer()
-    model = tiny.gpt2(vocab=len(tokenizer), layers=2, heads=2)
-    return Reader.of(LoadedModel(model=model, tokenizer=tokenizer, name="tiny", source="folder", identifier="tiny", revision="0"))
 
 
 def pairs_of(left, right):

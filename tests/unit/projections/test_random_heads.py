@@ -8,18 +8,8 @@ import torch
 
 pytest.importorskip("morfeusz2")
 
-from analysis_lib.models import LoadedModel
 from analysis_lib.projections import head_lists, random_heads
-from analysis_lib.projections.readers import Reader
 from analysis_lib.projections.relations import list_shares
-from tests.support import tiny
-
-
-@pytest.fixture(scope="module")
-def reader():
-    tokenizer = tiny.byte_level_tokenizer()
-    model = tiny.gpt2(vocab=len(tokenizer), layers=2, heads=2)
-    return Reader.of(LoadedModel(model=model, tokenizer=tokenizer, name="tiny", source="folder", identifier="tiny", revision="0"))
 
 
 @pytest.mark.parametrize("part", ["vo", "qk"])
