@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analysis_lib import activations, circuits, models, plots, report, statistics, weights
+from analysis_lib import circuits, models, plots, report, statistics, weights
 from analysis_lib.circuits import induction, placements, repeats, scoreboard, scrubbing
 from analysis_lib.circuits.standard_probe import standard_probe
 from analysis_lib.models import training_history
-from analysis_lib.texts import paragraphs
 
 plots.use_style()
 BLUE, ORANGE, GREY = plots.CYCLE[0], plots.CYCLE[1], plots.MODEL_COLOURS["untrained"]
@@ -58,8 +57,7 @@ plots.intervals(pd.DataFrame(rows, columns=["label", "series", *statistics.Inter
 #   earlier occurrence with {glue:text}`ind-induction-score`; no untrained head exceeds {glue:text}`ind-untrained`.
 # - **The first layer works through the second layer's attention.** Without the heads of layer 0 that look one or two places back, the loss rises by {glue:text}`ind-set-shift` nats; with
 #   attention patterns held fixed, their removal costs {glue:text}`ind-set-shift-frozen`. The circuit by itself keeps {glue:text}`ind-scrubbed` of the loss gap in five seeds.
-# - **The Polish models have no induction head.** By the toy's rule GPT-2 has {glue:text}`ind-gpt2-count` and minigpt-polish {glue:text}`ind-mini-count`, and the order of repeated words does not help
-#   them: it lowers GPT-2's loss by {glue:text}`ind-gpt2-order` nats.
+# - **The Polish models have no induction head.** By the toy's rule GPT-2 has {glue:text}`ind-gpt2-count` and minigpt-polish {glue:text}`ind-mini-count`. {doc}`induction_polish` looks for weaker traces of one.
 #
 # Square brackets hold 95% intervals over sequences. L0H3 is head 3 of the first layer; layers and heads count from 0. On the page {doc}`live` the toy runs in your browser: type symbols, watch
 # these heads, and switch them off.
@@ -382,70 +380,10 @@ report.table(
 # %% [markdown]
 # Every seed has the circuit. In {glue:text}`ind-seeds-order` runs the best previous-token score passes one half before the best induction score does.
 #
-# ## The Polish models
-#
-# The best heads of the Polish models are in {numref}`fig-induction-key`: both models have a weak previous-token head and nothing that looks like induction on random words. Two further tests could still show traces of it.
-#
-# **Does order help?** The loss may fall in the second occurrence because the *words* are there again, in whatever order. So the second occurrence is also shuffled. What
-# the words bring is the fall from the first occurrence to the shuffled one; what their order brings, for which a model needs induction, is the fall from the shuffled to the faithful one.
-
-# %% mystnb={"figure": {"caption": "How much lower the loss is where a block comes again, with 95% intervals over sequences: because its words are there again (second occurrence shuffled), and on top because of their order.", "name": "fig-induction-order"}, "image": {"alt": "Rows of two points for GPT-2 and minigpt-polish, each trained and untrained, with intervals around zero."}}
-gains = {name: induction.repetition_gains(model, draws[name][1]) for name, model in trained.items()}
-gains |= {f"{name}, untrained": induction.repetition_gains(model, draws[name][1]) for name, model in untrained.items()}
-samples = {(label, kind): values for label, found in gains.items() if not label.startswith("toy") for kind, values in found.items()}
-plots.intervals(statistics.interval_table(samples, ["label", "series"]), "fall of the loss [nats a token]", {"words": GREY, "order": BLUE});
-
-# %% [markdown]
-# Neither helps the Polish models measurably. To the toy the order is worth {glue:text}`ind-toy-order` nats.
-#
-# **Which heads look at the right place at all?** Every head spreads some attention over everything, so a small score says nothing. The **excess** is what a head gives to the
-# token after an earlier occurrence beyond what it gives to a *key within four places* of that token (`circuits.scoreboard.induction_excess`). It is taken on random words and on natural text,
-# the paragraphs that were written for this book, at words of three letters or more that have been there before.
-
-# %%
-texts = paragraphs()["text"].tolist()
-
-
-def excess_on_text(loaded):
-    """Induction excess [paragraph, layer, head] at repeated words."""
-    run = activations.run(loaded, texts, outputs=["patterns"])
-    ids = [part["token_id"].to_numpy() for _, part in run.tokens.groupby("text")]
-    is_word = loaded.vocabulary.keep(words=True, whole_words=True, min_length=3)
-    found = scoreboard.induction_excess(run.patterns, ids, per_sequence=True, rows=[is_word[x] for x in ids])
-    return found[~np.isnan(found).any(axis=(1, 2))]
-
-
-# %%
-halves = {}
-for (name, state), found in patterns.items():
-    if name == "toy":
-        continue
-    pairs = zip(found, draws[name], strict=True)
-    halves[name, state, "random words"] = [scoreboard.induction_excess(p, draw.ids, per_sequence=True, rows=draw.predictable) for p, draw in pairs]
-    on_text = excess_on_text((trained if state == "trained" else untrained)[name])
-    halves[name, state, "paragraphs"] = [on_text[::2], on_text[1::2]]
-excess = induction.excess_table(halves, ["model", "weights", "text"])
-
-# %%
-excess.insert(3, "chosen head", [report.head_name(*place) for place in zip(excess.pop("layer"), excess.pop("head"), strict=True)])
-report.table(
-    excess.rename(columns={"significant": "heads, p < 0.05", "heads": "of"}),
-    "Attention to the token after an earlier occurrence less that to keys around it. The head with the largest excess in one half of the sequences or paragraphs, its"
-    " excess in the other half with a 95% interval, and the number of heads with an excess in both halves together (one-sided Wilcoxon signed-rank tests, Holm's"
-    " correction over all heads of all rows)",
-    digits=4,
-)
-
-# %% [markdown]
-# Some heads of GPT-2 do look at the right place more than beside it, but weakly: the toy's {glue:text}`ind-induction-head` has an excess of {glue:text}`ind-toy-excess` on its own probe. On random words GPT-2's loss does not
-# notice. A neighbour of a target may also differ from it in kind (what follows a preposition is often a noun), so on text an excess need not be induction. The best heads of minigpt-polish have no excess in the half that they were not
-# chosen on. The correction for many tests is Holm's {cite}`holm1979`.
-#
 # ## Limits
 #
 # The toy's data reward this circuit and little else. That it forms there shows that it can form, not that it must elsewhere. Ablation puts a model in states that it never met in training, and zeros do so more than means. Composition and copying
-# are properties of weights and leave positions, softmax and the embedding's own spread aside. The Polish models are small and briefly trained, and the probe of random words is far from their training text: larger models may have
-# what these lack, and `ANALYSIS_MODELS=hub` asks the published GPT-2. {doc}`replication` has what notebook 002 did: it looked for induction in pictures of one sentence.
+# are properties of weights and leave positions, softmax and the embedding's own spread aside. {doc}`replication` has what notebook 002 did: it looked for induction in pictures of one sentence.
 
 # %% tags=["remove-cell"]
 def heads_by_rule(name):
@@ -455,7 +393,6 @@ def heads_by_rule(name):
 
 reached = {seed: [run.index[run[key] > 0.5].min() for key in ("previous_token", "induction")] for seed, run in course.groupby("seed")}
 changes = {name: statistics.difference_interval(*(x.mean(axis=1) for x in found), paired=True) for name, found in losses.items()}
-toy_excess = scoreboard.induction_excess(patterns["toy", "trained"][1], probe.ids, per_sequence=True, rows=probe.predictable)
 findings = {
     "previous-score": best["toy", "trained"]["previous token"].interval,
     "induction-score": statistics.bootstrap_interval(scores["toy", "trained"][1]["induction"][:, *circuit.strongest]),
@@ -463,8 +400,6 @@ findings = {
     "set-shift": removed.loc["shift heads", "patterns recomputed"],
     "set-shift-frozen": removed.loc["shift heads", "patterns frozen"],
     "gpt2-count": heads_by_rule("GPT-2"), "mini-count": heads_by_rule("minigpt-polish"),
-    "gpt2-order": statistics.bootstrap_interval(gains["GPT-2"]["order"]),
-    "toy-order": statistics.bootstrap_interval(gains["toy"]["order"]),
     "toy-gain": changes["toy"], "untrained-gain": changes["untrained"],
     "least-placed": report.number(placed[placed["run"] == f"seed {training_history.shipped_seed()}"]["score"].min()),
     "scrubbed": report.span([found.estimate for (_, claim), found in claims.items() if claim == "induction"], digits=0, scale=100, unit="%"),
@@ -481,7 +416,6 @@ words = {
     "k-in-circuit": len(circuit.pairs), "k-in-top": int(compared.loc["K", "in top"]),
     "seeds-order": f"{sum(early < late for early, late in reached.values())} of {len(reached)}",
     "pair-duplicate": statistics.bootstrap_interval(duplicate[:, 0, 0]),
-    "toy-excess": statistics.bootstrap_interval(toy_excess[:, *circuit.strongest]),
 }
 report.glue_frame(pd.Series(words, dtype=object), "ind")
 

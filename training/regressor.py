@@ -13,10 +13,12 @@ layers, 2 heads:
   are fitted to 21 points, as in the original.
 - ``model-selector-few``: the same, fitted to 6 points, where the choice matters more.
 
-Adam, batches of 64 prompts, gradients no longer than 1, warm-up of 200 steps, cosine
-to 2 % of the peak; the loss is the squared error of all points (divided by d for the
-linear functions). Over the first 300 steps the linear functions grow from 1 to 3
-dimensions and from 4 to 10 points (Garg et al. 2022, "curriculum").
+Batches of 64 prompts, gradients no longer than 1, warm-up of 200 steps, cosine to 2 %
+of the peak; the loss is the squared error of all points (divided by d for the linear
+functions). Over the first 300 steps the linear functions grow from 1 to 3 dimensions and
+from 4 to 10 points (Garg et al. 2022, "curriculum"). All tasks use Adam, but for
+``regressor``: there the blocks' matrices have Muon, and each point is weighted by the
+inverse of what the best estimator leaves (`point_weights`), so that all points get used.
 
 Which seed is shipped was decided before any was trained: the one with the lowest loss
 on the validation prompts, which are neither trained on nor reported. All seeds are
@@ -36,8 +38,10 @@ import torch
 from analysis_lib import incontext
 from analysis_lib.models.regressor import Regressor, RegressorConfig
 from training.loop import append_log, load_state, save_state, trim_log
+from training.muon import Muon
 
 BATCH, WARMUP, CURRICULUM, FLOOR = 64, 200, 300, 0.02
+LEAST_LEFT = 0.1  # added to what the best estimator leaves, so that no point weighs more than eleven times another
 LOG_EVERY, SAVE_SECONDS = 250, 120
 # Seeds of the training prompts. Torch's generator keeps 32 bits of a seed, and of these more than 10**8, so that small seeds are fresh.
 TRAINING_SEEDS = 10**12
@@ -46,7 +50,11 @@ VALIDATION_SEED = 10**9 + 1
 
 @dataclass(frozen=True)
 class Task:
-    """What one checkpoint is trained on: `draw(n, seed)` gives prompts with xs, ys; squared errors are divided by `unit`."""
+    """What one checkpoint is trained on: `draw(n, seed)` gives prompts with xs, ys; squared errors are divided by `unit`.
+
+    `muon` is the rate of the blocks' matrices; None leaves them to Adam, whose rate is `rate`. Where `weighted`, points weigh by
+    `point_weights`.
+    """
 
     config: dict
     draw: Callable
@@ -54,20 +62,22 @@ class Task:
     steps: int
     unit: float = 1.0
     noise: float = 0.0
+    muon: float | None = None
+    weighted: bool = False
 
     @property
     def linear(self) -> bool:
         return self.config["layout"] == "interleaved"
 
 
-def _linear(noise):
+def _linear(noise, **recipe):
     return Task(
         {"n_dims": 3, "n_points": 10, "layout": "interleaved"},
         lambda n, seed: incontext.linear_prompts(n, 10, 3, seed, noise=noise),
-        rate=1e-3,
         steps=12_000,
         unit=3.0,
         noise=noise,
+        **recipe,
     )
 
 
@@ -81,8 +91,8 @@ def _selector(n_fitted):
 
 
 TASKS = {
-    "regressor": _linear(0.0),
-    "regressor-noisy": _linear(0.5),
+    "regressor": _linear(0.0, rate=3e-3, muon=0.02, weighted=True),
+    "regressor-noisy": _linear(0.5, rate=1e-3),
     "model-selector": _selector(21),
     "model-selector-few": _selector(6),
 }
@@ -115,6 +125,28 @@ def squared_errors(model, task, xs, ys):
     return (model(xs, ys).predictions - ys).square() / task.unit
 
 
+def point_weights(task, n=1000):
+    """Weight of each point in the loss [point], of mean 1: the inverse of what the best estimator leaves there, and `LEAST_LEFT`.
+
+    The first points cannot be known, whatever the model does. Their errors would be most of the loss, and their noise most of the
+    gradient's.
+    """
+    if not task.weighted:
+        return torch.ones(task.config["n_points"])
+    found = task.draw(n, VALIDATION_SEED)
+    left = incontext.squared_errors(incontext.bayes_ridge(found.xs, found.ys, task.noise), found.ys, task.unit).mean(0)
+    weights = torch.tensor(1 / (left + LEAST_LEFT), dtype=torch.float32)
+    return weights / weights.mean()
+
+
+def optimizers_of(model, task, rate):
+    """The optimizers of a run, each with its peak rate."""
+    matrices = [] if task.muon is None else [p for p in model.backbone.h.parameters() if p.ndim == 2]
+    chosen = {id(p) for p in matrices}
+    found = [(torch.optim.Adam([p for p in model.parameters() if id(p) not in chosen], lr=rate), rate)]
+    return found + ([(Muon(matrices, lr=task.muon), task.muon)] if matrices else [])
+
+
 @torch.inference_mode()
 def measured_errors(model, task, found, batch=1000):
     """Squared errors of many prompts [prompt, point]."""
@@ -138,21 +170,25 @@ def train(name, seed, work, steps=None, rate=None):
     folder = Path(work) / name / f"seed-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     model = build(task, seed)
-    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
-    progress = load_state(folder, model, [optimizer]) or {"step": 0, "tokens": 0, "seconds": 0.0}
+    rates = optimizers_of(model, task, rate)
+    optimizers = [optimizer for optimizer, _ in rates]
+    weights = point_weights(task)
+    progress = load_state(folder, model, optimizers) or {"step": 0, "tokens": 0, "seconds": 0.0}
     trim_log(folder / "log.csv", progress["tokens"])
     validation = task.draw(1000, VALIDATION_SEED)
     running, clock, saved = [], time.time(), time.time()
     while progress["step"] < steps:
         step = progress["step"]
         share = schedule(step, steps)
-        optimizer.param_groups[0]["lr"] = rate * share
+        for optimizer, peak in rates:
+            optimizer.param_groups[0]["lr"] = peak * share
+            optimizer.zero_grad(set_to_none=True)
         xs, ys = batch_of(task, seed, step)
-        loss = squared_errors(model, task, xs, ys).mean()
-        optimizer.zero_grad(set_to_none=True)
+        loss = (squared_errors(model, task, xs, ys) * weights[: ys.shape[1]]).mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         running.append(float(loss.detach()))
         now = time.time()
         progress = {
@@ -169,7 +205,7 @@ def train(name, seed, work, steps=None, rate=None):
             append_log(folder / "log.csv", row | {"lr_share": round(share, 4), "seconds": round(progress["seconds"], 1)})
             running = []
         if now - saved > SAVE_SECONDS or progress["step"] == steps:
-            save_state(folder, model, [optimizer], progress)
+            save_state(folder, model, optimizers, progress)
             saved = now
     return progress
 
@@ -180,7 +216,7 @@ def main(arguments=None):
     parser.add_argument("--work", default=Path("training/runs"), type=Path)
     parser.add_argument("--seed", default=0, type=int)
     parser.add_argument("--steps", type=int, help="by default what the task says")
-    parser.add_argument("--rate", type=float, help="peak learning rate, by default the task's")
+    parser.add_argument("--rate", type=float, help="peak learning rate of Adam, by default the task's")
     parser.add_argument("--threads", default=1, type=int)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)

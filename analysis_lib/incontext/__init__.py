@@ -1,8 +1,9 @@
 """What does a transformer compute when it answers from the points of a prompt?
 
 `prompts` draws the points, `estimators` has the baselines and `behaviour` what a model answers and how far it errs. `answers` says in
-which layer the answer is, `heads` what single heads do, and `clusters` whether attention rows fall into kinds. `selection` has the evidence
-for each of two predictors and the answers that follow from it; `strategies` compares a model with them.
+which layer the answer is, `algorithms` holds layers against steps of gradient descent and of Newton's iteration, `heads` says what single
+heads do, and `clusters` whether attention rows fall into kinds. `selection` has the evidence for each of two predictors and the answers
+that follow from it; `strategies` compares a model with them.
 """
 
 from analysis_lib.incontext.behaviour import answer_influence, error_curves, implied_weights, predict, query_errors, squared_errors

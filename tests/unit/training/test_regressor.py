@@ -52,6 +52,27 @@ def test_linear_functions_grow(step, dims, points):
     torch.testing.assert_close((xs[..., :dims].double() @ w)[..., 0], ys.double(), rtol=1e-4, atol=1e-4)  # still linear in what is left
 
 
+@pytest.mark.parametrize(("name", "ratio"), [("regressor", (1 + 0.1) / 0.1), ("regressor-noisy", 1), ("model-selector", 1)])
+def test_points_weigh_by_what_cannot_be_known(name, ratio):
+    weights = regressor.point_weights(regressor.TASKS[name])
+    assert weights.mean() == pytest.approx(1, abs=1e-6)
+    assert (weights.diff() >= -1e-6).sum() >= len(weights) - 2  # errors fall as points are shown, up to chance
+    assert weights[4] / weights[0] == pytest.approx(
+        ratio, rel=0.15
+    )  # the first leaves the variance of y / d, which is 1, the fifth nothing
+
+
+def test_matrices_of_the_blocks_are_muons_and_the_rest_is_adams():
+    task = regressor.TASKS["regressor"]
+    model = regressor.build(task, 0)
+    (adam, rate), (muon, muon_rate) = regressor.optimizers_of(model, task, task.rate)
+    given = [p for optimizer in (adam, muon) for group in optimizer.param_groups for p in group["params"]]
+    assert sorted(map(id, given)) == sorted(map(id, model.parameters()))
+    assert (rate, muon_rate) == (task.rate, task.muon)
+    assert len(muon.param_groups[0]["params"]) == 4 * model.config.n_layer
+    assert len(regressor.optimizers_of(model, regressor.TASKS["model-selector"], 1e-3)) == 1
+
+
 def test_seeds_of_training_prompts_are_no_small_numbers():
     """Torch's generator keeps 32 bits of a seed; whatever a reader may choose, and the recipe's own, must stay fresh."""
     steps = 10**6
