@@ -17,18 +17,19 @@ export TOKENIZERS_PARALLELISM = false
 export PYDEVD_DISABLE_FILE_VALIDATION = 1
 export PYTHONHASHSEED = 0
 
-.PHONY: help install book pdf chapter notebooks test test-slow coverage site-test links serve bench train train-small lint lock readme findings clean
+.PHONY: help install book pdf chapter notebooks test test-slow coverage oracles audit site-test links serve bench train train-small lint lock readme findings clean
 
 help:
 	@echo "make book                 build _build/html/index.html"
 	@echo "make test                 pairs, unit, integration and book tests, and every chapter as a notebook"
 	@echo "make test-slow            the few tests that take minutes each"
 	@echo "make coverage             tests of the library with its branch coverage, at least 90%; slower than make test"
+	@echo "make oracles              ask TransformerLens and other programs anew; downloads about two gigabytes"
 	@echo "make chapter NAME=models  execute one chapter again and build"
 	@echo "make notebooks            book/*.py to book/*.ipynb"
 	@echo "make serve                read the book at http://localhost:8000; pages are built again when they change"
 	@echo "make pdf                  print the book to _build/pdf/book.pdf (needs Chromium)"
-	@echo "make install | site-test | links | bench | train | train-small | lint | lock | readme | findings | clean"
+	@echo "make install | site-test | links | audit | bench | train | train-small | lint | lock | readme | findings | clean"
 
 install: $(READY)
 
@@ -68,6 +69,26 @@ test-slow: $(READY)
 # The tests that run the library in this process; chapters and built pages would add little. HYPOTHESIS=thorough tries ten times as many examples.
 coverage: $(READY)
 	$(PY) -m pytest -q -n $(WORKERS) --cov --cov-report=term -m "not slow" tests/unit tests/integration $(if $(HYPOTHESIS),--hypothesis-profile=$(HYPOTHESIS))
+
+# Other people's programs are heavy and have an environment of their own. What they say is kept in tests/oracles, so that the tests compare
+# without them.
+ORACLES := .venv-oracles/installed-$(shell { cat oracles.lock; pwd; } | cksum | cut -d ' ' -f 1)
+
+$(ORACLES): oracles.lock
+	$(PYTHON) -m venv .venv-oracles
+	.venv-oracles/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' oracles.lock)"
+	.venv-oracles/bin/python -m pip install --quiet --disable-pip-version-check -r oracles.lock
+	@rm -f .venv-oracles/installed-*
+	@touch .venv-oracles/installing && mv .venv-oracles/installing $@
+
+oracles: $(ORACLES)
+	.venv-oracles/bin/python tools/oracles.py record
+
+# Needs the network: known weaknesses of the packages that the lock pins. pip-audit runs in an environment of its own.
+audit:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	.venv-audit/bin/pip-audit --no-deps --disable-pip -r requirements.lock
 
 site-test: $(READY)
 	$(PY) -m pytest -q -m site tests/book

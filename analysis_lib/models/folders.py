@@ -91,15 +91,19 @@ def tokenizer_misfit(tokenizer: PreTrainedTokenizerBase, rows: int) -> str | Non
 def build(folder: Path, parts: Parts) -> PreTrainedModel:
     """Build the model and refuse one whose weights are not all from the file, or not all used, or not finite."""
     with quiet_transformers():
-        model, report = read_with_transformers(
-            folder,
-            "weights",
-            parts.model_class.from_pretrained,
-            use_safetensors=True,
-            dtype=torch.float32,
-            attn_implementation="eager",
-            output_loading_info=True,
-        )
+        try:
+            model, report = read_with_transformers(
+                folder,
+                "weights",
+                parts.model_class.from_pretrained,
+                use_safetensors=True,
+                dtype=torch.float32,
+                attn_implementation="eager",
+                output_loading_info=True,
+            )
+        except CheckpointError as error:
+            misfit = _shape_misfit(folder, parts)
+            raise CheckpointError(f"{folder}: {misfit}") if misfit else error from error
     missing = sorted(report["missing_keys"])
     if missing:
         raise CheckpointError(
@@ -110,9 +114,24 @@ def build(folder: Path, parts: Parts) -> PreTrainedModel:
     if layers:
         raise CheckpointError(
             f"{folder}: the file holds layers that config.json does not have ({sorted(layers)[0]}):"
-            f" expected {model.config.num_hidden_layers} layers"
+            f" expected {model.config.num_hidden_layers}"
         )
     broken = next((key for key, value in model.state_dict().items() if not torch.isfinite(value).all()), None)
     if broken:
         raise CheckpointError(f"{folder}: expected finite weights, found NaN or infinity in {broken}")
     return model.eval()
+
+
+def _shape_misfit(folder: Path, parts: Parts) -> str | None:
+    """The first weight whose shape in the file is not what config.json says; transformers only logs which it was."""
+    try:
+        with torch.device("meta"):
+            wanted = parts.model_class(parts.model_class.config_class.from_pretrained(folder)).state_dict()
+    except Exception:  # a configuration of which no model can be made has an error of its own
+        return None
+    prefix = f"{parts.model_class.base_model_prefix}."
+    for name, shape in parts.shapes.items():
+        value = wanted.get(name, wanted.get(prefix + name))
+        if value is not None and tuple(value.shape) != shape:
+            return f"expected weights of the sizes in config.json, {tuple(value.shape)} for {name}, found {shape}"
+    return None

