@@ -179,47 +179,6 @@ plots.curves(by_point, "size of the gradient", "shown point", log=False, floor=0
 # %% [markdown]
 # The last three of the nine points have {glue:text}`ctx-influence-transformer` of the influence on the model's answer and {glue:text}`ctx-influence-least-squares` of that on least squares'. Points that are not used cannot help: this is why the error in {numref}`fig-ctx-errors` stops falling after six examples.
 #
-# ## Which layer carries the answer
-#
-# Two readers are applied to the residual stream at the question. The *lens* {cite}`nostalgebraist2020` applies the model's own final norm and read-out to an earlier layer. A *probe* {cite}`alain2016` is a ridge regression from the
-# state to the target, fitted (standardisation included) on four fifths of the prompts and scored on the rest; its control is the same probe on the untrained model. One target is the answer of least squares. Since a model might
-# first estimate the function and then apply it {cite}`akyurek2023`, the other is the weights of least squares.
-
-# %%
-states, answer_states = answers.token_states(regressor.model, fresh.xs, fresh.ys)
-control, _ = answers.token_states(untrained.model, fresh.xs, fresh.ys)
-least = estimators.least_squares_weights(fresh.xs, fresh.ys)
-exact = incontext.least_squares(fresh.xs, fresh.ys)
-
-
-def probes(of_states, k, target):
-    """Out-of-fold predictions of a probe at every layer, at point k."""
-    return [answers.probe(layer[:, k], target) for layer in of_states]
-
-
-def readings(k, target):
-    return {"probe": probes(states, k, target), "probe, untrained": probes(control, k, target)}
-
-
-depth = {
-    f"answer,\n{k} examples": answers.depth({"lens": answers.lens(regressor.model, states[:, :, k])} | readings(k, exact[:, k]), exact[:, k])
-    for k in (2, N - 1)
-} | {"weights,\n9 examples": answers.depth(readings(N - 1, least[:, -1]), least[:, -1])}
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How much of least squares' answer, and of its weights, can be read at the question by layer: share of variance explained out of fold (1 is all; the lens may fall below 0), 95% intervals over prompts.", "name": "fig-ctx-depth"}, "image": {"alt": "Three panels. The answer appears between the first and the last layer for lens and probe and never in the untrained model; the weights stay at zero in every layer."}}
-plots.layer_lines(depth, "variance explained ($R^2$)");
-
-# %% [markdown]
-# With two examples as with nine, the answer is absent after one layer, half there after two and almost complete after three. The weights cannot be read linearly at the question. At the answer token before it, where all nine points are known, a probe of the
-# best layer explains {glue:text}`ctx-weights-best` of their variance (the layer was chosen on half of the prompts and measured on the others). {cite:t}`akyurek2023` could read weights from larger models. A model need not have
-# them: $\hat y = \sum_i \alpha_i (x_i \cdot x)\, y_i$ is a regression too, and attention can weigh answers by products of x without ever forming $w$.
-
-# %%
-skill = [answers.explained(guess, least[:, -1]) for guess in probes(answer_states, N - 2, least[:, -1]) + probes(states, N - 1, least[:, -1])]
-skill = np.stack(skill, axis=1)  # [prompt, site and layer]
-best_probe = statistics.choose_and_measure(skill[::2], skill[1::2])
-
-# %% [markdown]
 # ## Taking heads out
 #
 # What does the error from six examples on become without a head? Its output is replaced by zero, or by its mean over prompts at each token, which removes only what depends on the prompt.
@@ -383,7 +342,6 @@ null = follows.loc[follows["group"] == "untrained", ["low", "high"]].abs().to_nu
 beyond = follows.query("group == 'trained' and (low > @null or high < -@null)")
 report.glue("ctx-head-worst", report.head_name(*key_head.index))
 for key, found in {
-    "weights-best": best_probe.interval,
     "head-worst-error": key_head.interval,
     "bind-early": statistics.bootstrap_interval(bound[:, :6].mean(axis=1)),
     "bind-late": statistics.bootstrap_interval(bound[:, 6:].mean(axis=1)),

@@ -22,7 +22,6 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from analysis_lib.incontext.arrays import as_array, as_prompts, sum_before
-from analysis_lib.statistics import bootstrap_interval
 
 Iteration = Callable[[ArrayLike, ArrayLike, int], np.ndarray]
 
@@ -111,9 +110,7 @@ def error_similarity(
     return np.divide((ours * theirs).sum(axis=1), size, out=np.zeros(len(ys)), where=size > 0)
 
 
-def similarity_table(
-    by_layer: Sequence[np.ndarray], iterates: Mapping[str, np.ndarray], ys: ArrayLike, points: slice = slice(1, None)
-) -> pd.DataFrame:
+def similarity_table(by_layer: Sequence[np.ndarray], iterates: Mapping[str, np.ndarray], ys: ArrayLike) -> pd.DataFrame:
     """How alike the errors of every layer's read-out are to those of every iterate.
 
     Parameters
@@ -123,20 +120,19 @@ def similarity_table(
     iterates : mapping of str to array [step + 1, batch, point]
         By algorithm.
     ys : array [batch, point]
-    points : slice
 
     Returns
     -------
     DataFrame
-        `algorithm`, `layer` ("embed", "1" ... "L"), `step`, `estimate` (mean `error_similarity`), `low`, `high` (over prompts).
+        `algorithm`, `layer` ("embed", "1" ... "L"), `step`, `estimate` (mean `error_similarity` over prompts).
     """
-    rows = []
-    for algorithm, predictions in iterates.items():
-        for layer, read in enumerate(by_layer):
-            for step, other in enumerate(predictions):
-                found = bootstrap_interval(error_similarity(read, other, ys, points), n_resamples=400)
-                rows.append((algorithm, str(layer or "embed"), step, found.estimate, found.low, found.high))
-    return pd.DataFrame(rows, columns=["algorithm", "layer", "step", "estimate", "low", "high"])
+    rows = [
+        (algorithm, str(layer or "embed"), step, float(error_similarity(read, other, ys).mean()))
+        for algorithm, predictions in iterates.items()
+        for layer, read in enumerate(by_layer)
+        for step, other in enumerate(predictions)
+    ]
+    return pd.DataFrame(rows, columns=["algorithm", "layer", "step", "estimate"])
 
 
 def best_steps(table: pd.DataFrame) -> pd.DataFrame:

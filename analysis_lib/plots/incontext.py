@@ -276,3 +276,81 @@ def weights_by_odds(table: pd.DataFrame) -> plt.Figure:
     axis.set(xlabel="log odds of alpha 0.8 against 0.1", ylabel="weight on ridge(0.8)")
     figure.legend(loc="outside lower center", ncols=2)
     return figure
+
+
+def steps_and_layers(steps: pd.DataFrame, layers: pd.DataFrame, ylabel: str) -> plt.Figure:
+    """Errors of algorithms step by step, and errors read after each layer as levels beside them.
+
+    Parameters
+    ----------
+    steps : DataFrame
+        `algorithm step estimate`.
+    layers : DataFrame
+        `reader layer estimate low high`; each becomes a level with its band.
+    ylabel : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axis = plt.subplots(figsize=(5.6, 4.2))
+    for (algorithm, part), colour, mark in zip(steps.groupby("algorithm", sort=False), (ORANGE, GREEN), "os", strict=False):
+        axis.plot(part["step"], part["estimate"], color=colour, marker=mark, ms=4, lw=1.7, label=algorithm)
+    for reader, part in layers.groupby("reader", sort=False):
+        colour, style = READER_LINES[reader]
+        for row in part.itertuples():
+            axis.axhline(row.estimate, color=colour, ls=style, lw=1.5, label=reader if row.Index == part.index[0] else None)
+            axis.axhspan(row.low, row.high, color=colour, alpha=0.15, lw=0)
+    for level, label in _named_levels(layers[layers["reader"] == "probe"]):
+        axis.annotate(label, (1.02, level), xycoords=axis.get_yaxis_transform(), va="center", color=READER_LINES["probe"][0])
+    axis.set(yscale="log", xlabel="steps of the algorithm", ylabel=ylabel)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+def _named_levels(layers: pd.DataFrame, ratio: float = 1.25) -> list[tuple[float, str]]:
+    """Levels and their names; neighbours within a ratio share a label."""
+    found: list[tuple[float, str]] = []
+    for row in layers.itertuples():
+        name = row.layer if row.layer == "embed" else f"layer {row.layer}"
+        if found and 1 / ratio < found[-1][0] / row.estimate < ratio:
+            found[-1] = (found[-1][0], f"{found[-1][1]},\n{name}")
+        else:
+            found.append((row.estimate, name))
+    return found
+
+
+def similarity_maps(tables: Mapping[str, pd.DataFrame], best: Mapping[str, pd.DataFrame]) -> plt.Figure:
+    """How alike layers are to the steps of algorithms: rows of maps for readers, columns for algorithms; the likest step is outlined.
+
+    Parameters
+    ----------
+    tables : dict of str to DataFrame
+        Reader to `algorithm layer step estimate`, as `incontext.algorithms.similarity_table` gives them.
+    best : dict of str to DataFrame
+        The rows to outline, as `best_steps` gives them.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    algorithms = list(dict.fromkeys(pd.concat(tables.values())["algorithm"]))
+    n_layers = len(dict.fromkeys(next(iter(tables.values()))["layer"]))
+    size = (5.6, len(tables) * (0.34 * n_layers + 0.9) + 0.6)
+    figure, axes = plt.subplots(len(tables), len(algorithms), figsize=size, sharex=True, sharey=True, squeeze=False)
+    for row, (reader, table) in zip(axes, tables.items(), strict=True):
+        for axis, algorithm in zip(row, algorithms, strict=True):
+            part = table[table["algorithm"] == algorithm]
+            grid = part.pivot(index="layer", columns="step", values="estimate").loc[list(dict.fromkeys(part["layer"]))]
+            image = axis.imshow(grid, vmin=0, vmax=1, cmap="viridis", aspect="auto")
+            for at, step in enumerate(best[reader].query("algorithm == @algorithm")["step"]):
+                axis.add_patch(plt.Rectangle((step - 0.5, at - 0.5), 1, 1, fill=False, ec="white", lw=2.2))
+            axis.set_yticks(range(len(grid)), grid.index)
+            axis.set_title(f"{algorithm}\n{reader}", fontsize=11)
+        row[0].set_ylabel("layer")
+    for axis in axes[-1]:
+        axis.set_xlabel("step")
+        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    figure.colorbar(image, ax=axes, label="similarity of errors", shrink=0.8)
+    return figure

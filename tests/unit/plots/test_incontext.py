@@ -101,3 +101,39 @@ def test_weights_by_odds(n_bins):
     assert axis.get_xlabel()
     assert axis.get_ylabel() == "weight on ridge(0.8)"
     np.testing.assert_allclose(axis.lines[0].get_xdata(), odds)
+
+
+@pytest.mark.parametrize("n_layers", [1, 24])
+def test_steps_and_layers_name_every_level(n_layers):
+    steps = pd.DataFrame(
+        [(name, step, 2.0**-step) for name in ("slow", "fast") for step in range(6)], columns=["algorithm", "step", "estimate"]
+    )
+    layers = ["embed", *map(str, range(1, n_layers + 1))]
+    rows = [
+        (reader, layer, 0.9 / (at + 1), 0.8 / (at + 1), 1 / (at + 1))
+        for reader in ("probe", "probe, untrained")
+        for at, layer in enumerate(layers)
+    ]
+    figure = plots.steps_and_layers(steps, pd.DataFrame(rows, columns=["reader", "layer", "estimate", "low", "high"]), "error")
+    (axis,) = drawn(figure)
+    assert (axis.get_ylabel(), axis.get_yscale()) == ("error", "log")
+    named = [name for text in axis.texts for name in text.get_text().split(",\n")]
+    assert named == ["embed", *(f"layer {layer}" for layer in layers[1:])]
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"slow", "fast", "probe", "probe, untrained"}
+
+
+def test_similarity_maps_outline_the_likest_step():
+    rows = [
+        (name, layer, step, 1 - abs(step - at) / 10)
+        for name in ("one", "other")
+        for at, layer in enumerate(("embed", "1", "2"))
+        for step in range(6)
+    ]
+    table = pd.DataFrame(rows, columns=["algorithm", "layer", "step", "estimate"])
+    best = table[table["estimate"] == 1]
+    figure = plots.similarity_maps({"trained": table, "untrained": table}, {"trained": best, "untrained": best})
+    axes = drawn(figure)
+    assert len(axes) == 5  # four maps and the bar of colours
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == ["embed", "1", "2"]
+    for axis in axes[:4]:
+        assert [patch.get_x() + 0.5 for patch in axis.patches] == [0, 1, 2]

@@ -1,0 +1,184 @@
+# %% [markdown]
+# # Layers and algorithms
+#
+# The regressor of {doc}`incontext_regression` predicts almost as least squares does. How does it get there? It might improve its answer from layer to layer, as an iterative algorithm does from step to step {cite}`akyurek2023,vonoswald2023,fu2024`;
+# or it might do nothing of use until its last layer.
+#
+# {numref}`fig-alg-steps` holds what can be read after each layer against two algorithms that approach least squares step by step.
+#
+# - **The answer grows from layer to layer.** A linear probe reads a better answer after every layer, and none from an untrained model.
+# - **The layers gain faster than gradient descent.** The last layer errs as gradient descent does after {glue:text}`alg-gd-steps` steps, and as Newton's iteration does after {glue:text}`alg-newton-steps`.
+# - **They make the errors of Newton's iteration more than those of gradient descent**, by {glue:text}`alg-lead` in similarity at the last layer.
+#
+# Square brackets hold 95% intervals over prompts. Layers count from 0 in names of heads; states are labelled *embed* (what the first layer reads), 1, 2 and 3 (what each layer leaves).
+
+# %% tags=["hide-cell"]
+import numpy as np
+import pandas as pd
+
+from analysis_lib import incontext, models, plots, report, statistics
+from analysis_lib.incontext import algorithms, answers, estimators
+from analysis_lib.models import training_history
+
+plots.use_style()
+
+D, N = 3, 10  # dimensions of an x, points of a prompt
+LATE = slice(2 * D, None)  # the points after six examples or more
+STEPS = 12
+
+# %% [markdown]
+# ## Model, prompts, read-outs
+#
+# The prompts are those of {doc}`incontext_regression`: ten points of a linear function of three numbers, without noise, drawn from seeds that no training used. The state of the residual stream at a *question* is what the model knows when it is
+# asked about $x_i$. Two readers turn a state into a prediction. The *lens* {cite}`nostalgebraist2020` applies the model's own final norm and read-out to an earlier layer. A *probe* {cite}`alain2016` is a ridge regression from the
+# state to $y_i$, fitted (standardisation included) on four fifths of the prompts and scored on the rest, for each layer and each number of examples by itself. Its control is the same probe on an untrained model.
+
+# %%
+regressor = models.load("regressor", source="embedded")
+untrained = models.untrained_like(regressor, seed=0)
+print(regressor.label)
+fresh = incontext.linear_prompts(800, N, D, seed=1)
+ys = fresh.ys.double().numpy()
+
+
+def probed(model):
+    """Out-of-fold predictions of y by a probe at every layer: [layer, prompt, point]; 0 before any example."""
+    states, _ = answers.token_states(model, fresh.xs, fresh.ys)
+    by_point = [[answers.probe(layer[:, k], ys[:, k]) for k in range(1, N)] for layer in states]
+    return np.pad(np.stack([np.stack(points, axis=1) for points in by_point]), ((0, 0), (0, 0), (1, 0)))
+
+
+read = {"probe": probed(regressor.model), "probe, untrained": probed(untrained.model)}
+
+# %% [markdown]
+# ## Two algorithms
+#
+# Before every point, let $S = X^\top X$ and $b = X^\top y$ of the points shown so far. *Gradient descent* goes down the squared error from $w_0 = 0$, and *Newton's iteration* approaches the inverse of $S$:
+#
+# $$w_{t+1} = w_t + \frac{b - S w_t}{\lambda_{\max}(S)}, \qquad M_{t+1} = 2 M_t - M_t S M_t, \quad M_0 = \frac{S}{\lambda_{\max}(S)^2}, \quad w_t = M_t b.$$
+#
+# Both end at least squares. Gradient descent shrinks the error by a constant factor in each step, Newton's iteration squares what is left {cite}`fu2024`. The step sizes are the largest that the eigenvalues of $S$ allow; nothing is tuned to the model.
+
+# %%
+iterates = {
+    "gradient descent": algorithms.gradient_descent(fresh.xs, fresh.ys, STEPS),
+    "Newton's iteration": algorithms.newton(fresh.xs, fresh.ys, STEPS),
+}
+
+
+def late_errors(predictions):
+    """Squared error / d of every prompt, mean over the points after six examples or more."""
+    return ((predictions - ys)[:, LATE] ** 2).mean(axis=1) / D
+
+
+steps = pd.DataFrame(
+    [(name, step, late_errors(found).mean()) for name, by_step in iterates.items() for step, found in enumerate(by_step)],
+    columns=["algorithm", "step", "estimate"],
+)
+samples = {(reader, str(layer or "embed")): late_errors(found) for reader, by_layer in read.items() for layer, found in enumerate(by_layer)}
+layers = statistics.interval_table(samples, ["reader", "layer"])
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error / d after six examples or more: of both algorithms, by step, and of the probes at each layer of the trained and of an untrained model, as levels with 95% bands over prompts.", "name": "fig-alg-steps"}, "image": {"alt": "Two falling lines on a logarithmic axis, Newton's iteration far below gradient descent from some steps on, and horizontal levels: embed and the untrained model near one, layers 1, 2 and 3 each well below the one before."}}
+plots.steps_and_layers(steps, layers, "squared error / d");
+
+# %% [markdown]
+# A level crosses a line where the algorithm is as good as the layer. Between the first layer, which can only bring a question's own $x$ and earlier points together, and the last one the error falls by more than gradient descent gains in as many steps.
+#
+# ## Are they the same errors?
+#
+# Two methods can err by the same amount in different ways. The *similarity of errors* {cite}`fu2024` is the cosine, for each prompt, between the errors that two answerers make along its points: it is 1 if they go wrong at the same
+# points, in the same direction and proportion.
+
+# %%
+tables = {reader: algorithms.similarity_table(by_layer, iterates, ys) for reader, by_layer in read.items()}
+best = {reader: algorithms.best_steps(table) for reader, table in tables.items()}
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Similarity between the errors of each layer's probe and those of each step of the two algorithms (mean over prompts); the likest step is outlined.", "name": "fig-alg-similarity"}, "image": {"alt": "Four heat maps, layers by steps. In the trained model the outlined step moves to the right from layer to layer; in the untrained model all layers are likest to step 0."}}
+plots.similarity_maps(tables, best);
+
+# %% [markdown]
+# Before any layer nothing is known, and the errors are those of step 0, which answers zero. In the trained model the likest step moves on with every layer, for both algorithms. In the untrained one every layer stays at the beginning.
+# The first point is left out, since there all answer alike.
+#
+# ## Where the answer and the weights can be read
+#
+# Is it one answer that grows, in the code of the model's own read-out? And could the model have estimated the function first, to apply it afterwards {cite}`akyurek2023`? {numref}`fig-ctx-depth` has the lens beside the probe, and a probe for the weights of least squares.
+
+# %%
+states, answer_states = answers.token_states(regressor.model, fresh.xs, fresh.ys)
+control, _ = answers.token_states(untrained.model, fresh.xs, fresh.ys)
+least = estimators.least_squares_weights(fresh.xs, fresh.ys)
+exact = incontext.least_squares(fresh.xs, fresh.ys)
+
+
+def probes(of_states, k, target):
+    """Out-of-fold predictions of a probe at every layer, at point k."""
+    return [answers.probe(layer[:, k], target) for layer in of_states]
+
+
+def readings(k, target):
+    return {"probe": probes(states, k, target), "probe, untrained": probes(control, k, target)}
+
+
+depth = {
+    f"answer,\n{k} examples": answers.depth({"lens": answers.lens(regressor.model, states[:, :, k])} | readings(k, exact[:, k]), exact[:, k])
+    for k in (2, N - 1)
+} | {"weights,\n9 examples": answers.depth(readings(N - 1, least[:, -1]), least[:, -1])}
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How much of least squares' answer, and of its weights, can be read at the question by layer: share of variance explained out of fold (1 is all; the lens may fall below 0), 95% intervals over prompts.", "name": "fig-ctx-depth"}, "image": {"alt": "Three panels. The answer appears between the first and the last layer for lens and probe and never in the untrained model; the weights stay at zero in every layer."}}
+plots.layer_lines(depth, "variance explained ($R^2$)");
+
+# %%
+skill = [answers.explained(guess, least[:, -1]) for guess in probes(answer_states, N - 2, least[:, -1]) + probes(states, N - 1, least[:, -1])]
+skill = np.stack(skill, axis=1)  # [prompt, site and layer]
+best_probe = statistics.choose_and_measure(skill[::2], skill[1::2])
+
+# %% [markdown]
+# The weights cannot be read linearly at the question. At the answer token before it, where all nine points are known, a probe of the
+# best layer explains {glue:text}`alg-weights-best` of their variance (the layer was chosen on half of the prompts and measured on the others). {cite:t}`akyurek2023` could read weights from larger models. A model need not have
+# them: $\hat y = \sum_i \alpha_i (x_i \cdot x)\, y_i$ is a regression too, and attention can weigh answers by products of x without ever forming $w$.
+#
+# ## Other seeds
+#
+# The recipe was run with several seeds. The table has the error that a probe leaves after each layer.
+
+# %%
+rows = {}
+for seed, loaded in training_history.seed_models("regressor").items():
+    by_layer, _ = answers.token_states(loaded.model, fresh.xs, fresh.ys)
+    left = [[(answers.probe(layer[:, k], ys[:, k]) - ys[:, k]) ** 2 / D for k in range(*LATE.indices(N))] for layer in by_layer[1:]]
+    rows[f"seed {seed}"] = {f"layer {layer}": statistics.bootstrap_interval(np.mean(found, axis=0)) for layer, found in enumerate(left, 1)}
+report.table(pd.DataFrame.from_dict(rows, orient="index"), "By seed: squared error / d that a probe leaves after each layer", digits=3, index=True)
+
+# %% [markdown]
+# ## What could be wrong
+#
+# A probe is fitted to the targets and may compute a little itself; that is why the untrained model stands beside it, from which the same probe reads next to nothing. Likeness to an algorithm is a likeness of errors and not of mechanism: two ways to approach least squares
+# must become alike as both become exact, which is why the first layers tell more than the last. Newton's iteration is one of several methods that converge faster than gradient descent, and gradient descent with a preconditioner, which
+# {cite:t}`vonoswald2023` propose for trained models, would lie between the two.
+#
+# ## Limits
+#
+# Three layers give three points on a curve, while {cite:t}`fu2024` had twelve. The functions have three dimensions, where a handful of steps of either algorithm is enough. Nothing here is causal: {doc}`incontext_regression` removes heads.
+#
+# The original notebook asked nothing of this kind; it drew attention maps ({doc}`replication`).
+#
+# ## Exercises
+#
+# 1. Give gradient descent its best constant step size, $2 / (\lambda_{\min} + \lambda_{\max})$ for each prompt. Is it still less alike?
+# 2. Do the same with the model that was trained with noise (`regressor-noisy`): which step of gradient descent is it likest to, and is its limit least squares?
+
+# %% tags=["remove-cell"]
+last = {name: tables["probe"].query("algorithm == @name and layer == '3'").set_index("step")["estimate"].idxmax() for name in iterates}
+alike = {name: algorithms.error_similarity(read["probe"][-1], iterates[name][step], ys) for name, step in last.items()}
+own = late_errors(read["probe"][-1]).mean()
+reached = {name: int((steps.query("algorithm == @name")["estimate"].to_numpy() <= own).argmax()) for name in iterates}
+lead = statistics.difference_interval(alike["Newton's iteration"], alike["gradient descent"], paired=True)
+report.glue("alg-lead", report.interval(*lead, digits=3))
+report.glue("alg-gd-steps", reached["gradient descent"])
+report.glue("alg-newton-steps", reached["Newton's iteration"])
+report.glue("alg-weights-best", report.interval(*best_probe.interval))
+page = {"model": "regressor", "section": "incontext_algorithms.html"}
+for layer in (1, 2):
+    value, null = (statistics.bootstrap_interval(late_errors(read[reader][layer])) for reader in ("probe", "probe, untrained"))
+    report.finding(f"alg-layer-{layer}", f"After layer {layer} of the regressor an answer can be read", value, {"untrained": null}, expected="less", unit="squared error", **page)
