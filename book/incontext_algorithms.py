@@ -6,9 +6,10 @@
 #
 # {numref}`fig-alg-steps` holds what can be read after each layer against two algorithms that approach least squares step by step.
 #
-# - **The answer grows from layer to layer.** A linear probe reads a better answer after every layer, and none from an untrained model.
-# - **The layers gain faster than gradient descent.** The last layer errs as gradient descent does after {glue:text}`alg-gd-steps` steps, and as Newton's iteration does after {glue:text}`alg-newton-steps`.
-# - **They make the errors of Newton's iteration more than those of gradient descent**, by {glue:text}`alg-lead` in similarity at the last layer.
+# - **The answer is made in two layers.** The first layer only prepares it. After the second a linear probe reads a fair answer, after the third the model gives a good one; from an untrained model nothing can be read.
+# - **The last layer gains more than gradient descent could.** The model errs less than gradient descent after {glue:text}`alg-gd-steps` steps, and as little as Newton's iteration after {glue:text}`alg-newton-steps`.
+# - **Its errors do not say which algorithm it runs.** They are liker those of Newton's iteration than those of gradient descent, by {glue:text}`alg-lead` in similarity, but as much like those of a ridge regression, which takes no steps at all; and where the examples determine the answer, the
+#   similarity to any of them is {glue:text}`alg-determined` at most.
 #
 # Square brackets hold 95% intervals over prompts. Layers count from 0 in names of heads; states are labelled *embed* (what the first layer reads), 1, 2 and 3 (what each layer leaves).
 
@@ -18,20 +19,21 @@ import pandas as pd
 
 from analysis_lib import incontext, models, plots, report, statistics
 from analysis_lib.incontext import algorithms, answers, estimators
-from analysis_lib.models import training_history
+from analysis_lib.models import cards, training_history
 
 plots.use_style()
 
 D, N = 3, 10  # dimensions of an x, points of a prompt
 LATE = slice(2 * D, None)  # the points after six examples or more
-STEPS = 12
+STEPS = 24
 
 # %% [markdown]
 # ## Model, prompts, read-outs
 #
 # The prompts are those of {doc}`incontext_regression`: ten points of a linear function of three numbers, without noise, drawn from seeds that no training used. The state of the residual stream at a *question* is what the model knows when it is
-# asked about $x_i$. Two readers turn a state into a prediction. The *lens* {cite}`nostalgebraist2020` applies the model's own final norm and read-out to an earlier layer. A *probe* {cite}`alain2016` is a ridge regression from the
-# state to $y_i$, fitted (standardisation included) on four fifths of the prompts and scored on the rest, for each layer and each number of examples by itself. Its control is the same probe on an untrained model.
+# asked about $x_i$. A *probe* {cite}`alain2016` turns a state into a prediction: it is a ridge regression from the
+# state to $y_i$, fitted (standardisation included) on four fifths of the prompts and scored on the rest, for each layer and each number of examples by itself. After the last layer no probe is needed, since the model's own read-out
+# is there. The control is an untrained model, read in the same way.
 
 # %%
 regressor = models.load("regressor", source="embedded")
@@ -41,14 +43,17 @@ fresh = incontext.linear_prompts(800, N, D, seed=1)
 ys = fresh.ys.double().numpy()
 
 
-def probed(model):
-    """Out-of-fold predictions of y by a probe at every layer: [layer, prompt, point]; 0 before any example."""
+def readable(model, points=range(1, N)):
+    """What can be read of y at every layer, [layer, prompt, point], 0 at other points: out of fold by a probe, and after the last layer by the model."""
     states, _ = answers.token_states(model, fresh.xs, fresh.ys)
-    by_point = [[answers.probe(layer[:, k], ys[:, k]) for k in range(1, N)] for layer in states]
-    return np.pad(np.stack([np.stack(points, axis=1) for points in by_point]), ((0, 0), (0, 0), (1, 0)))
+    found = np.zeros((len(states), *ys.shape))
+    for layer, k in np.ndindex(len(states) - 1, N):
+        found[layer, :, k] = answers.probe(states[layer][:, k], ys[:, k]) if k in points else 0
+    found[-1] = incontext.predict(model, fresh.xs, fresh.ys)
+    return found
 
 
-read = {"probe": probed(regressor.model), "probe, untrained": probed(untrained.model)}
+read = {"probe": readable(regressor.model), "probe, untrained": readable(untrained.model)}
 
 # %% [markdown]
 # ## Two algorithms
@@ -78,11 +83,12 @@ steps = pd.DataFrame(
 samples = {(reader, str(layer or "embed")): late_errors(found) for reader, by_layer in read.items() for layer, found in enumerate(by_layer)}
 layers = statistics.interval_table(samples, ["reader", "layer"])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error / d after six examples or more: of both algorithms, by step, and of the probes at each layer of the trained and of an untrained model, as levels with 95% bands over prompts.", "name": "fig-alg-steps"}, "image": {"alt": "Two falling lines on a logarithmic axis, Newton's iteration far below gradient descent from some steps on, and horizontal levels: embed and the untrained model near one, layers 1, 2 and 3 each well below the one before."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error / d after six examples or more: of both algorithms, by step, and of what is read after each layer of the trained and of an untrained model, as levels with 95% bands over prompts. Newton's iteration leaves the figure.", "name": "fig-alg-steps"}, "image": {"alt": "Two falling lines on a logarithmic axis; Newton's iteration is far below gradient descent from seven steps on. Horizontal levels: embed, layer 1 and the untrained model near one, layer 2 at a fifth, layer 3 near a two-hundredth."}}
 plots.steps_and_layers(steps, layers, "squared error / d");
 
 # %% [markdown]
-# A level crosses a line where the algorithm is as good as the layer. Between the first layer, which can only bring a question's own $x$ and earlier points together, and the last one the error falls by more than gradient descent gains in as many steps.
+# A level crosses a line where the algorithm is as good as the layer. The first layer knows nothing of the answer at a question: it brings each $y$ together with its $x$, at the answer tokens ({doc}`incontext_regression`). The second layer is worth one or two steps of gradient
+# descent. The third divides the error by more than thirty, for which gradient descent, slowed down by directions in which the points hardly vary, would need dozens of steps.
 #
 # ## Are they the same errors?
 #
@@ -93,16 +99,43 @@ plots.steps_and_layers(steps, layers, "squared error / d");
 tables = {reader: algorithms.similarity_table(by_layer, iterates, ys) for reader, by_layer in read.items()}
 best = {reader: algorithms.best_steps(table) for reader, table in tables.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Similarity between the errors of each layer's probe and those of each step of the two algorithms (mean over prompts); the likest step is outlined.", "name": "fig-alg-similarity"}, "image": {"alt": "Four heat maps, layers by steps. In the trained model the outlined step moves to the right from layer to layer; in the untrained model all layers are likest to step 0."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Similarity between the errors read after each layer and those of each step of the two algorithms (mean over prompts); the likest step is outlined.", "name": "fig-alg-similarity"}, "image": {"alt": "Four heat maps, layers by steps. In the trained model the outlined step moves to the right from layer to layer; in the untrained model all layers are likest to step 0."}}
 plots.similarity_maps(tables, best);
 
 # %% [markdown]
-# Before any layer nothing is known, and the errors are those of step 0, which answers zero. In the trained model the likest step moves on with every layer, for both algorithms. In the untrained one every layer stays at the beginning.
+# Where nothing is known, the errors are those of step 0 of gradient descent, which answers zero. In the trained model the likest step moves on after the second and after the third layer, for both algorithms. In the untrained one no layer leaves the beginning.
 # The first point is left out, since there all answer alike.
+#
+# ## Is it Newton's iteration, then?
+#
+# Two controls speak against it. First, *ridge regression* makes one step: if it is as alike, then likeness to an iteration is likeness to anything near least squares. Second, before three examples have been shown the answer is not determined, and every method of
+# least norm errs in the same way; these errors are the largest. So the similarity is also taken over the points after three examples or more alone. Step and penalty are chosen on one half of the prompts and measured on the other. Models of other seeds, which were trained in the
+# same way, say how alike two answerers could be.
+
+# %%
+others = training_history.seed_models("regressor")
+candidates = iterates | {"ridge regression": np.stack([incontext.ridge(fresh.xs, fresh.ys, penalty) for penalty in np.geomspace(1e-3, 1, 13)])}
+shipped = cards.figures("regressor")["run"]["seed"]
+candidates["another seed"] = np.stack([incontext.predict(loaded.model, fresh.xs, fresh.ys) for seed, loaded in others.items() if seed != shipped])
+
+
+def likest(points):
+    """Similarity of the model's errors to those of the likest candidate of every family."""
+    alike = {name: np.stack([algorithms.error_similarity(read["probe"][-1], other, ys, points) for other in found], axis=1) for name, found in candidates.items()}
+    return {name: statistics.choose_and_measure(values[::2], values[1::2]).interval for name, values in alike.items()}
+
+
+similar = {"all points": likest(slice(1, None)), "after three examples or more": likest(slice(D, None))}
+report.table(pd.DataFrame(similar), "Similarity of the trained model's errors to those of the likest step, penalty or seed", index=True)
+
+# %% [markdown]
+# Over all points ridge regression is as alike as Newton's iteration. After three examples or more, no algorithm is much like the model, and another seed of the same model is liker than all of them. What the models share there is something that none of these algorithms has.
+# A likeness of errors over all points mostly says that both answerers know what can be known from one or two examples.
 #
 # ## Where the answer and the weights can be read
 #
-# Is it one answer that grows, in the code of the model's own read-out? And could the model have estimated the function first, to apply it afterwards {cite}`akyurek2023`? {numref}`fig-ctx-depth` has the lens beside the probe, and a probe for the weights of least squares.
+# Is it one answer that grows, in the code of the model's own read-out? And could the model have estimated the function first, to apply it afterwards {cite}`akyurek2023`? {numref}`fig-ctx-depth` has the *lens* {cite}`nostalgebraist2020`, which applies the model's own final norm and read-out to earlier layers,
+# beside the probe, and a probe for the weights of least squares.
 
 # %%
 states, answer_states = answers.token_states(regressor.model, fresh.xs, fresh.ys)
@@ -134,27 +167,25 @@ skill = np.stack(skill, axis=1)  # [prompt, site and layer]
 best_probe = statistics.choose_and_measure(skill[::2], skill[1::2])
 
 # %% [markdown]
-# The weights cannot be read linearly at the question. At the answer token before it, where all nine points are known, a probe of the
+# Lens and probe agree: the answer grows in the code of the read-out. The weights can hardly be read at the question. At the answer token before it, where all nine points are known, a probe of the
 # best layer explains {glue:text}`alg-weights-best` of their variance (the layer was chosen on half of the prompts and measured on the others). {cite:t}`akyurek2023` could read weights from larger models. A model need not have
 # them: $\hat y = \sum_i \alpha_i (x_i \cdot x)\, y_i$ is a regression too, and attention can weigh answers by products of x without ever forming $w$.
 #
 # ## Other seeds
 #
-# The recipe was run with several seeds. The table has the error that a probe leaves after each layer.
+# The recipe was run with several seeds. The table has the error that is left after each layer.
 
 # %%
 rows = {}
-for seed, loaded in training_history.seed_models("regressor").items():
-    by_layer, _ = answers.token_states(loaded.model, fresh.xs, fresh.ys)
-    left = [[(answers.probe(layer[:, k], ys[:, k]) - ys[:, k]) ** 2 / D for k in range(*LATE.indices(N))] for layer in by_layer[1:]]
-    rows[f"seed {seed}"] = {f"layer {layer}": statistics.bootstrap_interval(np.mean(found, axis=0)) for layer, found in enumerate(left, 1)}
-report.table(pd.DataFrame.from_dict(rows, orient="index"), "By seed: squared error / d that a probe leaves after each layer", digits=3, index=True)
+for seed, loaded in others.items():
+    left = [statistics.bootstrap_interval(late_errors(found)) for found in readable(loaded.model, range(*LATE.indices(N)))]
+    rows[f"seed {seed}"] = {f"layer {layer}": found for layer, found in enumerate(left) if layer}
+report.table(pd.DataFrame.from_dict(rows, orient="index"), "By seed: squared error / d that is left after each layer", digits=3, index=True)
 
 # %% [markdown]
 # ## What could be wrong
 #
-# A probe is fitted to the targets and may compute a little itself; that is why the untrained model stands beside it, from which the same probe reads next to nothing. Likeness to an algorithm is a likeness of errors and not of mechanism: two ways to approach least squares
-# must become alike as both become exact, which is why the first layers tell more than the last. Newton's iteration is one of several methods that converge faster than gradient descent, and gradient descent with a preconditioner, which
+# A probe is fitted to the targets and may compute a little itself; that is why the untrained model stands beside it, from which the same probe reads next to nothing. Likeness to an algorithm is a likeness of errors and not of mechanism. Newton's iteration is one of several methods that converge faster than gradient descent, and gradient descent with a preconditioner, which
 # {cite:t}`vonoswald2023` propose for trained models, would lie between the two.
 #
 # ## Limits
@@ -169,12 +200,15 @@ report.table(pd.DataFrame.from_dict(rows, orient="index"), "By seed: squared err
 # 2. Do the same with the model that was trained with noise (`regressor-noisy`): which step of gradient descent is it likest to, and is its limit least squares?
 
 # %% tags=["remove-cell"]
-last = {name: tables["probe"].query("algorithm == @name and layer == '3'").set_index("step")["estimate"].idxmax() for name in iterates}
-alike = {name: algorithms.error_similarity(read["probe"][-1], iterates[name][step], ys) for name, step in last.items()}
+last = best["probe"].query("layer == '3'").set_index("algorithm")["step"]
+alike = {name: algorithms.error_similarity(read["probe"][-1], iterates[name][last[name]], ys) for name in iterates}
 own = late_errors(read["probe"][-1]).mean()
-reached = {name: int((steps.query("algorithm == @name")["estimate"].to_numpy() <= own).argmax()) for name in iterates}
+as_good = {name: steps.query("algorithm == @name and estimate <= @own")["step"].min() for name in iterates}
+reached = {name: STEPS if np.isnan(step) else int(step) for name, step in as_good.items()}
+determined = max((found for name, found in similar["after three examples or more"].items() if name != "another seed"), key=lambda found: found.estimate)
 lead = statistics.difference_interval(alike["Newton's iteration"], alike["gradient descent"], paired=True)
 report.glue("alg-lead", report.interval(*lead, digits=3))
+report.glue("alg-determined", report.interval(*determined))
 report.glue("alg-gd-steps", reached["gradient descent"])
 report.glue("alg-newton-steps", reached["Newton's iteration"])
 report.glue("alg-weights-best", report.interval(*best_probe.interval))
@@ -182,3 +216,5 @@ page = {"model": "regressor", "section": "incontext_algorithms.html"}
 for layer in (1, 2):
     value, null = (statistics.bootstrap_interval(late_errors(read[reader][layer])) for reader in ("probe", "probe, untrained"))
     report.finding(f"alg-layer-{layer}", f"After layer {layer} of the regressor an answer can be read", value, {"untrained": null}, expected="less", unit="squared error", **page)
+value, null = (similar["all points"][name] for name in ("Newton's iteration", "ridge regression"))
+report.finding("alg-newton", "The regressor errs like Newton's iteration more than like a ridge regression", value, {"ridge regression": null}, unit="similarity", **page)

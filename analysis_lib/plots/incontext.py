@@ -303,7 +303,7 @@ def steps_and_layers(steps: pd.DataFrame, layers: pd.DataFrame, ylabel: str) -> 
             axis.axhspan(row.low, row.high, color=colour, alpha=0.15, lw=0)
     for level, label in _named_levels(layers[layers["reader"] == "probe"]):
         axis.annotate(label, (1.02, level), xycoords=axis.get_yaxis_transform(), va="center", color=READER_LINES["probe"][0])
-    axis.set(yscale="log", xlabel="steps of the algorithm", ylabel=ylabel)
+    axis.set(yscale="log", xlabel="steps of the algorithm", ylabel=ylabel, ylim=(layers["low"].min() / 4, None))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside lower center", ncols=2)
     return figure

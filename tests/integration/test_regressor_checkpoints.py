@@ -106,14 +106,14 @@ def test_linear_regressors_are_near_least_squares_from_2d_points_on(name):
     late = slice(2 * model.config.n_dims, None)
     least = incontext.squared_errors(incontext.least_squares(found.xs, found.ys), found.ys, model.config.n_dims)
     excess = (errors.numpy() - least)[:, late].mean(1)
-    assert excess.mean() + 3 * standard_error(excess) < 0.05
+    assert excess.mean() + 3 * standard_error(excess) < (0.05 if found.noise else 0.0075)
 
 
 @pytest.mark.parametrize("name", [needs("regressor")])
-def test_the_regressors_last_error_is_a_twentieth_of_zeros(name):
+def test_the_regressors_last_error_is_a_hundred_and_fiftieth_of_zeros(name):
     model, found, errors = linear(name)
     zero = found.ys[:, -1].square() / model.config.n_dims
-    assert zero.mean() > 20 * errors[:, -1].mean()
+    assert zero.mean() > 150 * errors[:, -1].mean()
     assert abs(zero.mean() - 1) < 5 * standard_error(zero)
 
 
