@@ -106,7 +106,7 @@ def record() -> dict:
     versions = {name: version(name) for name, modules in MODULES.items() if modules} | {"MAPS": ""}
     found = {"versions": versions | {name: version(name).split("+")[0] for name in BESIDE}, "differences": differences}
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **numbers)
+    np.savez_compressed(buffer, allow_pickle=False, **numbers)
     write_whole(NUMBERS, buffer.getvalue())
     write_whole(RECORD, json.dumps(found, indent=1, sort_keys=True) + "\n")
     return found
