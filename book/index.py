@@ -102,6 +102,15 @@ plots.null_board(report.board(report.read_findings("findings.json")));
 # Two layers of attention together continue a pattern that they have seen once.
 # :::
 #
+# :::{grid-item-card} Induction in Polish models
+# :link: induction_polish
+# :link-type: doc
+# :img-bottom: _static/gallery/induction_polish.png
+# :img-alt: Preference for the right surname, around zero in all models.
+#
+# Two small Polish models, asked whether they remember a pair of words or a person's name.
+# :::
+#
 # :::{grid-item-card} Terms of attention
 # :link: attention_terms
 # :link-type: doc
@@ -118,6 +127,15 @@ plots.null_board(report.board(report.read_findings("findings.json")));
 # :img-alt: Error against the number of examples, for the model and for textbook methods.
 #
 # A small GPT-2 fits a linear function to the points in its prompt.
+# :::
+#
+# :::{grid-item-card} Layers and algorithms
+# :link: incontext_algorithms
+# :link-type: doc
+# :img-bottom: _static/gallery/incontext_algorithms.png
+# :img-alt: Errors of two algorithms by step, beside what is left after each layer.
+#
+# Does the regressor improve its answer layer by layer, as an algorithm does step by step?
 # :::
 #
 # :::{grid-item-card} Choosing a model

@@ -26,8 +26,10 @@ FIGURES = {
     "attention_heads": "fig-heads-forms",
     "geometry": "fig-geo-senses",
     "induction": "fig-induction-scores",
+    "induction_polish": "fig-induction-names",
     "attention_terms": "fig-terms-key",
     "incontext_regression": "fig-ctx-errors",
+    "incontext_algorithms": "fig-alg-steps",
     "model_selection": "fig-ctx-alike",
     "attention_norms": "fig-norms-key",
 }
