@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pdf_book
 import pytest
+import yaml
 from playwright.sync_api import sync_playwright
 
 pytestmark = [pytest.mark.site, pytest.mark.browser]
@@ -29,6 +30,13 @@ TOO_WIDE = """() => {
 # On screen only: the theme repeats the title for paper.
 HEADINGS = """() => [...document.querySelectorAll("main :is(h1, h2, h3, h4, h5, h6)")]
   .filter(node => node.getClientRects().length).map(node => +node.tagName[1])"""
+
+
+def page_names():
+    """Every page that the table of contents makes, and those that Sphinx adds."""
+    toc = yaml.safe_load((Path(__file__).parents[2] / "_toc.yml").read_text(encoding="utf-8"))
+    files = [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
+    return [f"{name}.html" for name in (*files, "404", "genindex", "py-modindex", "search")]
 
 
 @dataclass
@@ -60,10 +68,8 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def visits(site, browser):
-    axe = (Path(pytest.importorskip("axe_playwright_python").__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-    pages = [page for page in site.pages if page != site.folder / "index.html"]  # which only leads to book/index.html
-    return {page.relative_to(site.folder).as_posix(): visit(browser, page, axe) for page in pages}
+def axe():
+    return (Path(pytest.importorskip("axe_playwright_python").__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
 def visit(browser, page: Path, axe: str) -> Visit:
@@ -91,32 +97,26 @@ def visit(browser, page: Path, axe: str) -> Visit:
     return seen
 
 
-def test_no_page_writes_to_the_console(visits):
-    assert {name: seen.said for name, seen in visits.items() if seen.said} == {}
+def test_every_page_of_the_site_is_visited(site):
+    found = {page.relative_to(site.folder).as_posix() for page in site.pages}
+    assert found - {"index.html"} == set(page_names())  # which only leads to book/index.html
 
 
-def test_no_request_leaves_the_site(visits):
-    for name, seen in visits.items():
-        assert [address for address in seen.asked_for if not address.startswith(("file:", "data:", "blob:"))] == [], name
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(visits, scheme):
-    strict = {"serious", "critical"}
-    rules = {"empty-table-header"}  # minor for axe; a table of this book has words in its headers
-    found = {name: [v for v in seen.violations[scheme] if v[1] in strict or v[0] in rules] for name, seen in visits.items()}
-    assert {name: violations for name, violations in found.items() if violations} == {}
-
-
-def test_no_page_is_wider_than_its_window(visits):
-    assert {name: seen.overflow for name, seen in visits.items() if seen.overflow} == {}
-
-
-def test_pages_have_one_title_and_ordered_headings(visits):
-    for name, seen in visits.items():
-        assert seen.headings.count(1) == 1, name
-        assert seen.headings[0] == 1, name
-        assert all(below - above <= 1 for above, below in zip(seen.headings, seen.headings[1:], strict=False)), f"{name}: {seen.headings}"
+# A test a page, so that workers share the pages between them.
+@pytest.mark.parametrize("name", page_names())
+def test_page(site, browser, axe, name):
+    seen = visit(browser, site.folder / name, axe)
+    assert seen.said == []  # nothing on the console
+    assert [address for address in seen.asked_for if not address.startswith(("file:", "data:", "blob:"))] == []
+    strict, rules = {"serious", "critical"}, {"empty-table-header"}  # minor for axe; a table of this book has words in its headers
+    assert {scheme: [v for v in found if v[1] in strict or v[0] in rules] for scheme, found in seen.violations.items()} == {
+        "light": [],
+        "dark": [],
+    }
+    assert seen.overflow == {}
+    assert seen.headings.count(1) == 1
+    assert seen.headings[0] == 1
+    assert all(below - above <= 1 for above, below in zip(seen.headings, seen.headings[1:], strict=False)), seen.headings
 
 
 def open_page(browser, page: Path, **options):
