@@ -93,6 +93,13 @@ plots.null_board(report.board(report.read_findings("findings.json")));
 # How alike the states of words are, and whether the senses of one word stand apart.
 # :::
 #
+# :::{grid-item-card} What a model would say early
+# :link: lenses
+# :link-type: doc
+#
+# What the two Polish models would predict if they stopped after a layer, and how much of that is there before the last.
+# :::
+#
 # :::{grid-item-card} Induction
 # :link: induction
 # :link-type: doc

@@ -27,6 +27,7 @@ from analysis_lib.plots.induction import (
     score_curves,
     score_maps,
 )
+from analysis_lib.plots.lenses import lens_grid
 from analysis_lib.plots.models import block_steps, error_strips, guess_shares, loss_by_position, norm_histograms, training_curves
 from analysis_lib.plots.neuron_cards import NeuronCard, NeuronCards
 from analysis_lib.plots.norms import (
@@ -73,6 +74,7 @@ __all__ = [
     "labelled_points",
     "layer_lines",
     "layer_panels",
+    "lens_grid",
     "loss_by_position",
     "losses_by_place",
     "norm_distributions",

@@ -2,7 +2,8 @@
 
 Heads become products of two thin factors, whose best pairs of tokens `top_pairs` finds exactly; neurons become lists of tokens
 (`top_tokens`). What such lists have in common is asked by `relations`, `similarity`, `shared_features` and `overlap`, each beside what
-chance would give, and `recall` asks whether a list says what the model goes on to write.
+chance would give, and `recall` asks whether a list says what the model goes on to write. `lenses` read states instead of weights: what the
+model would say if it stopped after a layer.
 """
 
 from analysis_lib.projections.best_pairs import TopPairs

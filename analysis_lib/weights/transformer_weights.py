@@ -11,6 +11,7 @@ from operator import index
 from typing import Any
 
 from torch import Tensor
+from transformers.activations import ACT2FN
 
 from analysis_lib.weights.factored import FactoredMatrix
 from analysis_lib.weights.layer_norms import LayerNorm, LayerNorms
@@ -234,6 +235,17 @@ class TransformerWeights:
     def final(self, states: Tensor) -> Tensor:
         """The residual stream after the last layer [..., d_model] through the final norm, if the model has one."""
         return states if self.layer_norms is None or self.layer_norms.final is None else self.layer_norms.final(states)
+
+    def logits(self, states: Tensor) -> Tensor:
+        """What the model's own read-out makes of states of the last layer [..., d_model]: logits [..., vocab].
+
+        The final norm or the masked-language head, if the model has one, then W_U and b_U.
+        """
+        states = self.final(states)
+        if self.mlm_head is not None:
+            dense = states @ self.mlm_head.W + self.mlm_head.b
+            states = self.mlm_head.norm(ACT2FN[str(self.activation)](dense))
+        return states @ self.W_U + self.b_U
 
     def embedded(self) -> Tensor:
         """The token embeddings [vocab, d_model] through the embedding norm, if the model has one; positions are left out."""

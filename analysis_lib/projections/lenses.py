@@ -1,0 +1,225 @@
+r"""What would the model say if it stopped after a layer?
+
+A lens turns a state $h_l$ of layer $l$ into a state that the model's own read-out $U$ understands (the final norm or the masked-language
+head, then the unembedding), and the read-out makes a prediction of it:
+
+$$q_l = \mathrm{softmax}\bigl(U(h_l A_l + b_l)\bigr).$$
+
+The *logit lens* takes the state as it is, $A = I$ (nostalgebraist 2020). The *affine lens* is the ridge regression of the last states on
+those of the layer, the closed form of what Belrose et al. 2023 (arXiv 2303.08112) train and call the tuned lens. The *Jacobian lens* is
+the mean derivative of the last state by the layer's (Gurnee et al. 2026; TransformerLens has it as `tools.analysis.jacobian_lens`). The
+first shows what stands in the model's own basis, the second what can be foretold linearly, the third what a small change would do.
+
+All three are exact at the last layer. `lens_scores` compares their predictions with the model's own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from analysis_lib.activations import recording
+from analysis_lib.models import LoadedModel
+from analysis_lib.projections.places import Places
+
+PENALTIES = (0.0, *10.0 ** np.arange(-4.0, 2.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Lens:
+    """An affine map for each layer, to the basis of the last.
+
+    Attributes
+    ----------
+    matrices : float64 [layer, d_model, d_model]
+        Row vectors multiply from the left: a state x becomes `x @ matrices[layer] + offsets[layer]`.
+    offsets : float64 [layer, d_model]
+    penalties : float64 [layer], optional
+        Of an affine lens: the penalty that cross-validation chose.
+    """
+
+    matrices: np.ndarray
+    offsets: np.ndarray
+    penalties: np.ndarray | None = None
+
+    def __call__(self, states: ArrayLike) -> Float[np.ndarray, "layer place d_model"]:
+        """States [layer, place, d_model] of all layers as the last layer would hold them, float32.
+
+        Raises
+        ------
+        ValueError
+            States of another shape.
+        """
+        states = np.asarray(states)
+        n_layers, width = self.offsets.shape
+        if states.ndim != 3 or states.shape[0] != n_layers or states.shape[2] != width:
+            raise ValueError(f"states: expected [layer, place, d_model] with {n_layers} layers of width {width}, found {states.shape}")
+        return (states @ self.matrices + self.offsets[:, None]).astype(np.float32)
+
+    def centred(self, states: ArrayLike, last: ArrayLike) -> "Lens":
+        """The same matrices, with the offsets that take the mean of each layer's states to the mean of the last ones.
+
+        Parameters
+        ----------
+        states : float [layer, place, d_model]
+        last : float [place, d_model]
+        """
+        means = np.asarray(states, dtype=np.float64).mean(axis=1)
+        carried = np.einsum("ld,lde->le", means, self.matrices)
+        return replace(self, offsets=np.asarray(last, dtype=np.float64).mean(axis=0) - carried)
+
+
+def logit_lens(n_layers: int, d_model: int) -> Lens:
+    """States as they are.
+
+    Parameters
+    ----------
+    n_layers : int
+        Of states, with "embed": one more than the model's blocks.
+    d_model : int
+    """
+    return Lens(np.stack([np.eye(d_model)] * n_layers), np.zeros((n_layers, d_model)))
+
+
+def affine_lens(
+    states: ArrayLike,
+    last: ArrayLike,
+    groups: ArrayLike,
+    penalties: Sequence[float] = PENALTIES,
+    n_folds: int = 5,
+    seed: int = 0,
+) -> Lens:
+    r"""Ridge regression of the last states on the states of each layer, shrunk towards the logit lens.
+
+    With centred states $X$ and last states $Y$ it minimises $\lVert Y - XA\rVert^2 + \lambda v n \lVert A - I\rVert^2$ over $n$ places,
+    where $v$ is the mean variance of a coordinate of the layer.
+
+    Parameters
+    ----------
+    states : float [layer, place, d_model]
+    last : float [place, d_model]
+        What they are to foretell: the last layer's states, of this model or another of its width.
+    groups : array [place]
+        The document of each place. Folds hold whole documents.
+    penalties : sequence of float
+        Values of $\lambda$ to choose from, the one of smallest squared error in other documents, for each layer.
+    n_folds : int
+        From 2, at most the number of documents.
+    seed : int
+        Of the folds.
+
+    Raises
+    ------
+    ValueError
+        Arrays that do not fit each other or are not finite, penalties that are negative or missing, folds without documents.
+    """
+    x, y, folds = _checked_fit(states, last, groups, penalties, n_folds, seed)
+    lenses = []
+    for layer in x:
+        errors = np.zeros(len(penalties))
+        for fold in range(n_folds):
+            held = folds == fold
+            for place, (matrix, offset) in enumerate(_ridge(layer[~held], y[~held], penalties)):
+                errors[place] += ((layer[held] @ matrix + offset - y[held]) ** 2).sum()
+        chosen = float(penalties[int(errors.argmin())])
+        lenses.append((*_ridge(layer, y, [chosen])[0], chosen))
+    matrices, offsets, chosen_penalties = (np.stack(part) for part in zip(*lenses, strict=True))
+    return Lens(matrices, offsets, chosen_penalties)
+
+
+def jacobian_lens(loaded: LoadedModel, places: Places, batch_size: int = 16) -> Lens:
+    r"""The mean derivative of the last states by the states of each layer.
+
+    $A_l = \frac1{|V|}\sum_{t \in V} \sum_{t' \in V} \partial h_{L,t'} / \partial h_{l,t}$, over the places $V$ of each sequence: what a
+    change at a place does to the last states of all places of its sequence, itself among them. In a causal model $t' \ge t$. Sequences
+    count by the number of their places.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+    places : Places
+        A sample; time grows with the length of the sequences that it stands in. d_model passes back are made for each batch.
+    batch_size : int
+        Sequences at a time.
+
+    Raises
+    ------
+    ValueError
+        No places.
+    """
+    if not len(places):
+        raise ValueError("places: expected one at least, found none")
+    used = places.table["sequence"].unique()
+    used = used[np.argsort([len(places.sequences[sequence]) for sequence in used], kind="stable")]  # like lengths together: little padding
+    n_layers, width = len(places.layers), places.states.shape[2]
+    total = torch.zeros(n_layers, width, width, dtype=torch.float64)
+    for at in range(0, len(used), batch_size):
+        chosen = used[at : at + batch_size]
+        own = places.table[places.table["sequence"].isin(chosen)]
+        row = own["sequence"].map({sequence: number for number, sequence in enumerate(chosen)})
+        where = (torch.tensor(row.to_numpy()), torch.tensor(own["position"].to_numpy()))
+        total += _summed_jacobians(loaded, [places.sequences[sequence] for sequence in chosen], where, n_layers)
+    matrices = (total / len(places)).numpy()
+    return Lens(matrices, np.zeros((n_layers, width)))
+
+
+def _checked_fit(
+    states: ArrayLike, last: ArrayLike, groups: ArrayLike, penalties: Sequence[float], n_folds: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """States and last states in float64, and the fold of each place."""
+    x, y, labels = np.asarray(states, dtype=np.float64), np.asarray(last, dtype=np.float64), np.asarray(groups)
+    if x.ndim != 3 or y.shape != x.shape[1:] or labels.shape != y.shape[:1]:
+        raise ValueError(
+            "states, last, groups: expected [layer, place, d_model], [place, d_model] and [place],"
+            f" found {x.shape}, {y.shape} and {labels.shape}"
+        )
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError("states and last: expected finite numbers, found others")
+    if len(penalties) == 0 or min(penalties) < 0:
+        raise ValueError(f"penalties: expected one or more, none below 0, found {list(penalties)}")
+    names, which = np.unique(labels, return_inverse=True)
+    if not 2 <= n_folds <= len(names):
+        raise ValueError(f"n_folds is {n_folds}; expected 2 to {len(names)}, the number of documents")
+    return x, y, np.random.default_rng(seed).permutation(len(names))[which] % n_folds
+
+
+def _ridge(x: np.ndarray, y: np.ndarray, penalties: Sequence[float]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Matrix and offset for each penalty, from one decomposition."""
+    mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
+    centred = x - mean_x
+    size, directions = np.linalg.eigh(centred.T @ centred)
+    size = np.clip(size, 0, None)
+    target = directions.T @ (centred.T @ (y - mean_y - centred))  # what the identity leaves
+    found = []
+    for penalty in penalties:
+        size_with = size + penalty * size.mean()
+        seen = size_with > size.max() * len(size) * np.finfo(float).eps  # directions without variance stay as the identity has them
+        matrix = np.eye(x.shape[1]) + directions[:, seen] @ (target[seen] / size_with[seen, None])
+        found.append((matrix, mean_y - mean_x @ matrix))
+    return found
+
+
+def _summed_jacobians(loaded: LoadedModel, sequences: Sequence[Sequence[int]], where: tuple[Tensor, Tensor], n_layers: int) -> Tensor:
+    """Derivatives of the summed last states of all places by the state of each, summed: float64 [layer, d_model, d_model]."""
+    model = loaded.model
+    longest = max(map(len, sequences))
+    ids, mask = torch.zeros((2, len(sequences), longest), dtype=torch.long, device=model.device)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)] = torch.tensor(sequence)
+        mask[row, : len(sequence)] = 1
+    with torch.enable_grad(), recording(model) as record:
+        model.base_model(input_ids=ids, attention_mask=mask)
+    states = [record["states", layer] for layer in range(n_layers)]
+    last, width = states[-1], states[-1].shape[-1]
+    found = torch.zeros(n_layers, width, width, dtype=torch.float64)
+    for column in range(width):
+        upstream = torch.zeros_like(last)
+        upstream[(*where, torch.full_like(where[0], column))] = 1
+        gradients = torch.autograd.grad(last, states[:-1], upstream, retain_graph=True)
+        found[:-1, :, column] = torch.stack([gradient[where].double().sum(dim=0) for gradient in gradients])
+    found[-1] = len(where[0]) * torch.eye(width, dtype=torch.float64)
+    return found
