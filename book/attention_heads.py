@@ -142,7 +142,7 @@ counts.columns = [", ".join(label) for label in counts.columns]
 report.table(counts.fillna(0).astype(int), "Number of lists, by relation and model", index=True)
 
 # %% [markdown]
-# These stand out, the twelve strongest of each model:
+# These stand out, the twelve strongest of each model (the {doc}`atlas` has all lists):
 
 # %%
 strong = head_lists.passing_table(family.assign(passes=family["stands out"]), readers, lists, rows=4)

@@ -396,6 +396,8 @@ for title in small:
 plots.NeuronCards(cards)
 
 # %% [markdown]
+# The lists of all neurons, e5's too, are in the {doc}`atlas`.
+#
 # ## Norms and layer norms
 #
 # **Do a few tokens own all lists?** Embeddings of large norm have large inner products with everything. The table says how many different tokens the lists of all neurons hold, twenty in each, and what

@@ -173,7 +173,7 @@ plots.null_board(report.board(report.read_findings("findings.json")));
 # :::
 # ::::
 #
-# The book began with notebooks that asked the same questions of larger published models. {doc}`colophon` lists versions and checkpoints, and {doc}`references` the literature.
+# The {doc}`atlas` holds every head and every neuron of every model, to search, sort and download. The book began with notebooks that asked the same questions of larger published models. {doc}`colophon` lists versions and checkpoints, and {doc}`references` the literature.
 #
 # ## Po polsku
 #

@@ -24,6 +24,7 @@ from whole_files import write_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 SPARE = {"__pycache__", ".ipynb_checkpoints"}
+FINISHING = ("site_pages", "atlas", "atlas_rows")  # programs that work on pages after Sphinx
 
 
 def files_under(folder: Path) -> list[Path]:
@@ -66,7 +67,7 @@ def results_key(root: Path) -> str:
 def site_key(root: Path) -> str:
     """What the whole site depends on: the tests of the built pages use it to tell a current site from an old one."""
     pages = [path for path in files_under(root / "book") if path.suffix != ".py"]
-    settings = [root / name for name in ("_config.yml", "_toc.yml", "references.bib", "tools/site_pages.py")]
+    settings = [root / name for name in ("_config.yml", "_toc.yml", "references.bib", *(f"tools/{name}.py" for name in FINISHING))]
     return digest([*pages, *settings], root, results_key(root))
 
 
@@ -88,7 +89,7 @@ def forget_stale(root: Path) -> list[str]:
         if (build / "results.key").exists():
             said.append("library, checkpoints, lock or ANALYSIS_MODELS changed: every chapter will be executed")
         write_whole(build / "results.key", results_key(root))
-    toc = digest([root / "_toc.yml", root / "tools" / "site_pages.py"], root)
+    toc = digest([root / "_toc.yml", *(root / "tools" / f"{name}.py" for name in FINISHING)], root)
     if read(build / "toc.key") != toc:  # a page taken out of the book must not stay in the site; what finishes pages works on new ones
         shutil.rmtree(build / "html", ignore_errors=True)
         write_whole(build / "toc.key", toc)

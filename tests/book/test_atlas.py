@@ -1,0 +1,158 @@
+"""The atlas in Chromium: its rows are those of the program, and searching, sorting, links and the CSV work."""
+
+import csv
+import io
+from pathlib import Path
+
+import atlas
+import atlas_rows
+import numpy as np
+import pandas as pd
+import pdf_book
+import pytest
+from playwright.sync_api import sync_playwright
+
+from analysis_lib import models
+
+pytestmark = pytest.mark.browser
+LAYERS, SIZE = 3, 64
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """Neurons with random lists; key 70 shares an ending and passes."""
+    rng = np.random.default_rng(0)
+    n = LAYERS * SIZE
+    text = np.array([f"słowo{i}" for i in range(300)])
+    table = pd.DataFrame({"shared": "noun", "count": 6, "expected": 5.0, "p": 0.5, "passes": False}, index=range(n))
+    keys = table.copy()
+    keys.loc[70] = ["ending -go", 16, 0.3, 1e-9, True]
+    cosine = rng.uniform(-1, 1, (LAYERS, SIZE))
+    found = atlas_rows.part({atlas_rows.COSINE: cosine}, lists=["key", "value"])
+    return found | {"ids": rng.integers(0, 300, (2, n, 8)), "tests": [keys, table], "text": text}
+
+
+@pytest.fixture(scope="module")
+def files(planted):
+    toy = models.load("minigpt", source="embedded")
+    made_up = {"name": "made-up", "title": "Made up", "source": "by lot", "neurons": atlas.pack_neurons(dict(planted))}
+    return atlas.scripts({"minigpt": atlas.entry("minigpt", toy, heads=atlas_rows.toy_heads(toy)), "made-up": made_up})
+
+
+@pytest.fixture(scope="module")
+def browser():
+    program = pdf_book.chromium()
+    if program is None:
+        pytest.skip("no Chromium on this machine: CONTRIBUTING.md says how to get it")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def page(root, files, tmp_path_factory):
+    """A page on disk that holds the atlas and nothing else."""
+    folder = tmp_path_factory.mktemp("atlas")
+    for script in Path(root, "book/_static/atlas").iterdir():
+        (folder / script.name).write_bytes(script.read_bytes())
+    for name, content in files.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    tags = "".join(f'<script defer src="./atlas/{name}"></script>' for name in ("datatables.min.js", "models.js", "atlas.js"))
+    (folder / "atlas").symlink_to(folder)
+    head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Atlas</title>'
+    html = f'{head}<main><h1>Atlas</h1><h2>Rows</h2><div class="atlas" id="atlas"></div></main>{tags}'
+    (folder / "page.html").write_text(html, encoding="utf-8")
+    return folder / "page.html"
+
+
+@pytest.fixture
+def tab(browser, page):
+    opened, said = browser.new_page(), []
+    opened.set_default_timeout(120_000)
+    opened.on("console", lambda message: said.append(message.text))
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.goto(page.as_uri())
+    opened.wait_for_selector("#atlas-rows tbody td")
+    yield opened
+    opened.close()
+    assert said == []
+
+
+def names(tab):
+    return tab.locator("#atlas-rows tbody tr td:first-child").all_inner_texts()
+
+
+def test_rows_in_the_browser_are_those_that_were_packed(tab, planted):
+    tab.evaluate("atlas.choose('made-up')")
+    tab.wait_for_function("atlas.view.rows.length === 192")
+    rows = tab.evaluate("atlas.view.rows")
+    text = planted["text"][planted["ids"]]
+    assert [row["lists"][0]["words"] for row in rows] == text[0].tolist()
+    assert [row["lists"][1]["words"] for row in rows] == text[1].tolist()
+    assert rows[70]["name"] == "L1N6"
+    what, count, expected, p, _, passes = rows[70]["lists"][0]["tests"][0]
+    assert (what, count, expected, passes) == ("ending -go", 16, pytest.approx(0.3), 1)
+    assert p == pytest.approx(1e-9)
+
+
+def test_a_map_cell_leads_to_its_row_and_the_row_to_its_address(tab):
+    tab.locator(".atlas-cell").nth(11).click()
+    assert tab.evaluate("location.hash") == "#minigpt-L1H3"
+    assert "L1H3" in tab.locator("#atlas-card h3").inner_text()
+    assert tab.locator("#atlas-rows tr.atlas-chosen td").first.inner_text() == "L1H3"
+    tab.locator(".atlas-cell").nth(11).press("ArrowRight")
+    assert tab.evaluate("document.activeElement.getAttribute('aria-label')").startswith("L1H4")
+
+
+def test_an_address_opens_its_row_whatever_was_filtered(browser, page):
+    opened = browser.new_page()
+    opened.goto(page.as_uri() + "#made-up-L2N5")
+    opened.wait_for_selector("#atlas-card h3")
+    assert "Made up L2N5" in opened.locator("#atlas-card h3").inner_text()
+    opened.locator("input[type=search]").fill("L0N1")
+    opened.evaluate("location.hash = '#made-up-L1N6'")
+    opened.wait_for_function("document.querySelector('#atlas-card h3').innerText.includes('L1N6')")
+    assert opened.locator("#atlas-rows tr.atlas-chosen").get_attribute("id") == "made-up-L1N6"
+    opened.close()
+
+
+def test_search_sort_and_filters(tab):
+    tab.locator("select").first.select_option("made-up")
+    tab.wait_for_function("atlas.view.rows.length === 192 && document.querySelector('#made-up-L0N0')")
+    assert names(tab)[:3] == ["L0N0", "L0N1", "L0N2"]
+    tab.locator("input[type=checkbox]").check()
+    assert names(tab) == ["L1N6"]
+    tab.locator("input[type=checkbox]").uncheck()
+    tab.locator("input[type=search]").fill("-go")
+    assert names(tab) == ["L1N6"]
+    tab.locator("input[type=search]").fill("")
+    tab.locator("select").nth(3).select_option("2")  # the layer
+    assert names(tab)[0] == "L2N0"
+    tab.locator("#atlas-rows thead th").last.click()
+    shown = [float(text.replace("−", "-")) for text in tab.locator("#atlas-rows tbody tr td:last-child").all_inner_texts()]
+    assert shown == sorted(shown)
+
+
+def test_the_csv_holds_the_rows_that_are_shown(tab):
+    tab.evaluate("atlas.choose('made-up')")
+    tab.wait_for_function("atlas.view.rows.length === 192")
+    tab.locator("input[type=search]").fill("-go")
+    with tab.expect_download() as started:
+        tab.get_by_role("button", name="Download as CSV").click()
+    assert started.value.suggested_filename == "atlas-made-up-neurons.csv"
+    rows = list(csv.DictReader(io.StringIO(Path(started.value.path()).read_text(encoding="utf-8"))))
+    shown = [[row[name] for name in ("neuron", "key, alike in", "key, count", "key, passes")] for row in rows]
+    assert shown == [["L1N6", "ending -go", "16", "1"]]
+        ("L1N6", "ending -go", "16", "1")
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(tab, scheme):
+    axe = (Path(pytest.importorskip("axe_playwright_python").__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+    tab.emulate_media(color_scheme=scheme)
+    tab.locator(".atlas-cell").first.click()
+    tab.evaluate(axe)
+    found = tab.evaluate("axe.run({resultTypes: ['violations'], preload: false})")["violations"]
+    assert [(v["id"], v["nodes"][0]["html"][:100]) for v in found if v["impact"] in {"serious", "critical"}] == []
