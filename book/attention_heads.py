@@ -402,3 +402,8 @@ report.table(shown[columns], "Recall of the most active value among the hidden s
 # - Readings of Morfeusz are out of context, so agreement is an upper bound. Permuting within a list cannot see that a list is all nouns. Biases and positions are left out of all tables.
 # - Removing heads one set at a time cannot show what other heads would do in their place.
 # - `ANALYSIS_MODELS=hub make book` asks the same of the published models in place of the two small ones.
+#
+# ## Exercises
+#
+# 1. How many of the 200 best pairs in the VO of GPT-2's L0H3 remain if the weights are read raw, without layer norm and with unembeddings of any length? ({ref}`Solution <sol-heads-1>`)
+# 2. Take the same list and permute its right column. How often do two words then agree in case or number, and how often in the list itself? ({ref}`Solution <sol-heads-2>`)

@@ -339,6 +339,11 @@ plots.sources_and_coefficients(pd.concat(shared), NAMES);
 # - Frequency is counted in these texts, which are short; the rank in the tokenizer's merges stands in for frequency in its training text.
 # - The effect of doubling is measured one layer on and for the next token only. Smaller changes, and changes of several tokens at once, may act otherwise.
 # - The untrained models have the initialisation of their architecture in transformers. Two small models are described, one training run each; `ANALYSIS_MODELS=hub make book` puts the same questions to the published ones.
+#
+# ## Exercises
+#
+# 1. How strongly do the log norms of neighbouring tokens correlate in each layer of GPT-2, and how strongly in an untrained one? ({ref}`Solution <sol-norms-1>`)
+# 2. How large is the bias of a true coefficient of 0.5 in texts of 20, 50 and 200 tokens, in a regression with a level for each text? ({ref}`Solution <sol-norms-2>`)
 
 # %% tags=["remove-cell"]
 for name in NAMES:

@@ -409,6 +409,11 @@ report.table(
 # These are two models, one of them trained for minutes on sequences made to need the circuit; other seeds and sizes may divide their terms otherwise. The split into tokens and positions is a choice ([above](terms-centring)). Zero is a
 # strong intervention, and leaving terms out one by one cannot show what two of them do together. The method needs positions that only queries and keys read: in GPT-2 and BERT positions enter the residual stream,
 # layer norms rescale the sum and values carry positions on, and the library refuses. The Polish paragraphs are few and were written for this book.
+#
+# ## Exercises
+#
+# 1. Check on random symbols that the four terms add up to what the toy's layer 0 attends by. ({ref}`Solution <sol-terms-1>`)
+# 2. Leave token-token out of the toy's layer 1. How much does its loss rise where a block comes again, and how much elsewhere? ({ref}`Solution <sol-terms-2>`)
 
 # %% tags=["remove-cell"]
 interval_of = rises.set_index(["label", "series"])[["estimate", "low", "high"]]

@@ -450,6 +450,11 @@ report.glue("ff-polish-gpt2-folded-kn", report.interval(*statistics.bootstrap_in
 #   a layer have in common.
 # - The texts are short: a neuron's twelve strongest places among 750 texts need not be what it is for. Only lists that pass are asked, and the words at a place are read out of context.
 #
+# ## Exercises
+#
+# 1. Which neuron of GPT-2 has the value that points most at *matka* (mother), and what else does it point at? ({ref}`Solution <sol-ff-1>`)
+# 2. At what share of neurons do key and value point away from each other, layer by layer? What does an untrained model have? ({ref}`Solution <sol-ff-2>`)
+#
 # ## References
 #
 # Key-value memories: {cite:t}`geva2021`. Embedding space and paired parameters: {cite:t}`dar2022`. Dictionary: {cite:t}`kieras2017`. Bootstrap: {cite:t}`efron1993`. Multiple testing: {cite:t}`holm1979`.

@@ -390,8 +390,8 @@ for key, layer in (("first", 0), ("last", -1)):
 #
 # ## Exercises
 #
-# 1. *Pilot* is a flyer or a remote control. Change `"zamek"` to `"pilot"` and find an occurrence whose neighbours change sense between the embedding and the last layer. In which block of e5 does it happen?
-# 2. Remove ten rogue dimensions of each layer instead of three (`geometry.rogue_dimensions(states, texts, k=10)`). How much of the mean cosine is left, and do the senses suffer now?
+# 1. *Pilot* is a flyer or a remote control. Change `"zamek"` to `"pilot"` and find an occurrence whose neighbours change sense between the embedding and the last layer. In which block of e5 does it happen? ({ref}`Solution <sol-geo-1>`)
+# 2. Remove ten rogue dimensions of each layer instead of three (`geometry.rogue_dimensions(states, texts, k=10)`). How much of the mean cosine is left, and do the senses suffer now? ({ref}`Solution <sol-geo-2>` for the cosine)
 # 3. Set `ANALYSIS_MODELS=hub` and put the same questions to the published GPT-2 and HerBERT. Which of the takeaways hold?
 #
 # The notebook that this chapter began with measured two of these quantities in another way: {doc}`replication` has its procedure beside this one.

@@ -384,6 +384,11 @@ report.table(
 #
 # The toy's data reward this circuit and little else. That it forms there shows that it can form, not that it must elsewhere. Ablation puts a model in states that it never met in training, and zeros do so more than means. Composition and copying
 # are properties of weights and leave positions, softmax and the embedding's own spread aside. {doc}`replication` has what notebook 002 did: it looked for induction in pictures of one sentence.
+#
+# ## Exercises
+#
+# 1. Choose the head of GPT-2 with the highest induction score on one draw of the probe and score it on another. By how much does the score fall, and by how much does that of the toy's best head? ({ref}`Solution <sol-ind-1>`)
+# 2. Which pair of heads of the toy composes most, through keys, beyond random orientations? ({ref}`Solution <sol-ind-2>`)
 
 # %% tags=["remove-cell"]
 def heads_by_rule(name):

@@ -417,6 +417,11 @@ if installed:
 # times as large is a question that `ANALYSIS_MODELS=hub make book` puts, not one that this page answers. The intervals speak of held-out
 # text of the same kind, one training run and one seed.
 #
+# ## Exercises
+#
+# 1. Multiply $W_Q$ of a head by 2 and divide its $W_K$ by 2. What changes in the head's attention? ({ref}`Solution <sol-models-1>`)
+# 2. Into how many pieces do the two tokenizers cut *najpiękniejszego* (of the most beautiful one), and how many of them are words? ({ref}`Solution <sol-models-2>`)
+#
 # ## Cards
 #
 # The cards lie beside the checkpoints. All citations are on the page of [references](references).

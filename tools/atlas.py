@@ -1,8 +1,8 @@
 """Write what the page of the atlas shows: one script a model, which the page loads when a reader asks for it.
 
 A page that is opened from disk may not fetch files, so each script sets one constant, a model's data as JSON, compressed, in base64. Tables
-of neurons are packed: a token, or what a list has in common, is a number of two or three characters. The scripts lie in ``_build/atlas`` and
-are made again only when the library, the models or this program changed; as a Sphinx extension, this module copies them into the site.
+of neurons are packed: a token, or what a list has in common, is a number of two or three characters. The scripts lie in ``_build/atlas``
+and are made again only when the library, the models or this program changed; as a Sphinx extension, this module copies them into the site.
 
 Usage: ``python tools/atlas.py``, in the folder of ``_config.yml``.
 """
@@ -115,8 +115,6 @@ def scripts(found: dict[str, dict]) -> dict[str, str]:
     files = {f"data-{name}.js": f'(window.atlasData ??= {{}})["{name}"] = "{compressed(model)}";\n' for name, model in found.items()}
     kinds = {name: [kind for kind in ("heads", "neurons") if kind in model] for name, model in found.items()}
     listed = [{"name": name, "title": model["title"], "parts": kinds[name]} for name, model in found.items()]
-        {"name": name, "title": model["title"], "parts": [p for p in ("heads", "neurons") if p in model]} for name, model in found.items()
-    ]
     return files | {"models.js": f"window.atlasModels = {compact(listed)};\n"}
 
 

@@ -61,7 +61,7 @@ def page(root, files, tmp_path_factory):
     tags = "".join(f'<script defer src="./atlas/{name}"></script>' for name in ("datatables.min.js", "models.js", "atlas.js"))
     (folder / "atlas").symlink_to(folder)
     head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Atlas</title>'
-    html = f'{head}<main><h1>Atlas</h1><h2>Rows</h2><div class="atlas" id="atlas"></div></main>{tags}'
+    html = f'{head}<main><h1>Atlas</h1><h2>Rows</h2><div class="atlas" id="atlas-browser"></div></main>{tags}'
     (folder / "page.html").write_text(html, encoding="utf-8")
     return folder / "page.html"
 
@@ -144,8 +144,6 @@ def test_the_csv_holds_the_rows_that_are_shown(tab):
     rows = list(csv.DictReader(io.StringIO(Path(started.value.path()).read_text(encoding="utf-8"))))
     shown = [[row[name] for name in ("neuron", "key, alike in", "key, count", "key, passes")] for row in rows]
     assert shown == [["L1N6", "ending -go", "16", "1"]]
-        ("L1N6", "ending -go", "16", "1")
-    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -263,7 +263,7 @@ const atlas = (() => {
   }
 
   document.addEventListener("DOMContentLoaded", () => {
-    const root = document.getElementById("atlas");
+    const root = document.getElementById("atlas-browser");
     if (root && window.atlasModels) build(root);
   });
   return {view, csv, choose, rowsOf, build};

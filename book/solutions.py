@@ -1,0 +1,320 @@
+# %% [markdown]
+# # Solutions to the exercises
+#
+# Each exercise stands in its chapter and once more here, with a solution that is folded away: a few lines of code that this page runs, and what they show. Other solutions are as good.
+
+# %% tags=["hide-input"]
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+
+from analysis_lib import activations, circuits, geometry, incontext, models, norms, report, texts, weights
+from analysis_lib.circuits.standard_probe import model_head_scores
+from analysis_lib.circuits.terms import LeaveOut, next_token_losses, score_terms
+from analysis_lib.geometry import word_senses
+from analysis_lib.incontext import behaviour, estimators, heads, strategies
+from analysis_lib.norms.bias import small_sample_bias
+from analysis_lib.projections import head_lists, neurons, top_tokens
+from analysis_lib.projections.readers import Reader
+from analysis_lib.projections.relations import permuted_null
+
+gpt2, herbert, toy, regressor, noisy = (models.load(name) for name in ("polish-gpt2", "herbert", "minigpt", "regressor", "regressor-noisy"))
+untrained = models.untrained_like(gpt2, seed=0)
+print(*(loaded.label for loaded in (gpt2, herbert, toy, regressor, noisy)), sep="\n")
+
+# %% [markdown]
+# ## Two Polish models
+#
+# (sol-models-1)=
+# ### Twice the queries, half the keys
+#
+# *Multiply $W_Q$ of a head by 2 and divide its $W_K$ by 2. What changes in the head's attention?*
+
+# %% tags=["hide-cell"]
+w = weights.extract(gpt2)
+before = w.W_Q[0, 3] @ w.W_K[0, 3].T
+after = (2 * w.W_Q[0, 3]) @ (w.W_K[0, 3] / 2).T
+print(f"largest change of W_Q W_K^T: {float((after - before).abs().max()):.1e}")
+
+# %% [markdown]
+# Nothing changes, since scores depend on the product alone. That is why this book reads heads as products, and never $W_Q$ or $W_K$ by itself.
+#
+# (sol-models-2)=
+# ### A long word
+#
+# *Into how many pieces do the two tokenizers cut* najpiękniejszego *(of the most beautiful one), and how many of them are words?*
+
+# %% tags=["hide-cell"]
+rows = {}
+for loaded in (gpt2, herbert):
+    ids = loaded.tokenizer(" najpiękniejszego", add_special_tokens=False)["input_ids"]
+    rows[loaded.name] = {"pieces": len(ids), "as text": " + ".join(loaded.vocabulary.text[i] for i in ids)}
+report.table(pd.DataFrame(rows).T.rename_axis("model").reset_index(), "Pieces of najpiękniejszego")
+
+# %% [markdown]
+# Both cut the word, and neither cuts it where a grammar would: *naj-* (most), *piękn-* (beautiful), *-iejsz-* (more), *-ego* (of the one).
+#
+# ## Feed-forward layers
+#
+# (sol-ff-1)=
+# ### Who writes *matka*?
+#
+# *Which neuron of GPT-2 has the value that points most at* matka *(mother), and what else does it point at?*
+
+# %% tags=["hide-cell"]
+_, values = neurons.all_keys_values(w)
+scores = values @ w.W_U[:, gpt2.vocabulary.word_id("matka")]
+best = int(scores.argmax())
+ids = top_tokens(values[[best]], w.W_U, 10, gpt2.vocabulary.keep(whole_words=True, counts=gpt2.counts)).ids[0]
+print(neurons.neuron_name(best, w.d_mlp), *gpt2.vocabulary.text[ids])
+
+# %% [markdown]
+# Compare the neuron's row in the {doc}`atlas`: a value that points most at one word need not point at others like it.
+#
+# (sol-ff-2)=
+# ### Keys against values
+#
+# *At what share of neurons do key and value point away from each other, layer by layer? What does an untrained model have?*
+
+# %% tags=["hide-cell"]
+shares = {}
+for name, model in {"trained": w, "untrained": weights.extract(untrained)}.items():
+    cosines = neurons.key_value_cosines(model).reshape(model.n_layers, -1)
+    shares[name] = (cosines < 0).mean(axis=1)
+report.table(pd.DataFrame(shares).rename_axis("layer").reset_index(), "GPT-2: share of neurons whose key and value have a negative cosine")
+
+# %% [markdown]
+# Half is what chance gives, and the untrained model has it. In the trained model the share falls with depth: most neurons of later layers write more of what they match.
+#
+# ## Attention heads
+#
+# (sol-heads-1)=
+# ### Raw weights
+#
+# *How many of the 200 best pairs in the VO of GPT-2's L0H3 remain if the weights are read raw, without layer norm and with unembeddings of any length?*
+
+# %% tags=["hide-cell"]
+reader = Reader.of(gpt2)
+lists = {how: head_lists.head_pairs(reader, "VO", how, heads=[(0, 3)])[0, 3] for how in ("unit", "raw")}
+pairs = {how: set(zip(found.left_ids.tolist(), found.right_ids.tolist(), strict=True)) for how, found in lists.items()}
+print(f"{len(pairs['unit'] & pairs['raw'])} of {len(pairs['unit'])} pairs remain")
+pd.DataFrame({how: head_lists.shown_pairs(found, reader.vocabulary, 5) for how, found in lists.items()})
+
+# %% [markdown]
+# The reading decides what a list shows, so a list without its reading says little.
+#
+# (sol-heads-2)=
+# ### Chance
+#
+# *Take the same list and permute its right column. How often do two words then agree in case or number, and how often in the list itself?*
+
+# %% tags=["hide-cell"]
+found = lists["unit"]
+null = permuted_null(
+    found.left_ids, found.right_ids, reader.lexicon, reader.vocabulary.form_groups, names=("same_case", "same_number", "same_lemma"), max_draws=500
+)
+report.table(null[["share", "null_mean", "p"]].reset_index(), "GPT-2, VO of L0H3: shares of pairs, and their mean when the right column is permuted")
+
+# %% [markdown]
+# Polish forms are ambiguous: out of context, most pairs of words share a case by accident. A share without its null looks like a finding.
+#
+# ## Geometry
+#
+# (sol-geo-1)=
+# ### A pilot
+#
+# *A* pilot *is a flyer or a remote control. Find an occurrence whose nearest neighbour changes sense between the embedding and the last layer. In which block does it happen?*
+
+# %% tags=["hide-cell"]
+encoder = models.load("e5", "embedded") if models.available()["e5"]["embedded"] else herbert  # without e5, the small encoder
+cases = texts.senses().query("lemma == 'pilot'").reset_index(drop=True)
+words = geometry.WordStates.of(activations.run(encoder, cases["sentence"]))
+states = words.states[:, word_senses.locate(words.table, cases.index, cases["start"])]
+nearest = np.array([[word_senses.nearest_occurrences(layer, place)[0][0] for place in range(len(cases))] for layer in states])
+right = cases["sense"].to_numpy()[nearest] == cases["sense"].to_numpy()  # [layer, occurrence]
+changed = np.flatnonzero(~right[0] & right[-1])
+for place in changed[:3]:
+    print(cases["sentence"][place], "| from layer", words.layers[int(np.flatnonzero(~right[:, place])[-1]) + 1], "on")
+print(f"{len(changed)} of {len(cases)} occurrences change to their own sense; same sense by layer:", right.mean(axis=1).round(2))
+
+# %% [markdown]
+# There is no one block where words change sense; each occurrence has its own.
+#
+# (sol-geo-2)=
+# ### Ten rogue dimensions
+#
+# *Remove ten rogue dimensions of each layer instead of three. How much of GPT-2's mean cosine is left after the last block?*
+
+# %% tags=["hide-cell"]
+read = geometry.WordStates.of(activations.run(gpt2, texts.sentences()))
+last = read.layers.index("4") if "4" in list(read.layers) else -1
+cosine = {}
+for k in (0, 3, 10):
+    kept = read.states if k == 0 else read.without_dimensions(geometry.rogue_dimensions(read.states, read.texts, k=k).dimensions)
+    cosine[f"without {k}"] = geometry.anisotropy(kept[[last]], read.texts).at(0).estimate
+report.table(pd.Series(cosine, name="mean cosine").rename_axis("dimensions").reset_index(), "GPT-2 after its last block: mean cosine of words of different texts")
+
+# %% [markdown]
+# Three of 192 dimensions do most of it; seven more add little.
+#
+# ## Induction
+#
+# (sol-ind-1)=
+# ### Luck
+#
+# *Choose the head of GPT-2 with the highest induction score on one draw of the probe and score it on another. By how much does the score fall, and by how much does that of the toy's best head?*
+
+# %% tags=["hide-cell"]
+rows = {}
+for loaded in (gpt2, toy):
+    chosen, again = (model_head_scores(loaded, "induction", n_sequences=24, seed=seed) for seed in (3, 4))
+    layer, head = np.unravel_index(chosen.argmax(), chosen.shape)
+    rows[f"{loaded.name} L{layer}H{head}"] = {"chosen on": chosen[layer, head], "measured on another": again[layer, head]}
+report.table(pd.DataFrame(rows).T.rename_axis("head").reset_index(), "Induction score of the best head", digits=3)
+
+# %% [markdown]
+# The largest of many small scores is partly luck. A head that does something keeps its score.
+#
+# (sol-ind-2)=
+# ### Who writes for whom?
+#
+# *Which pair of heads of the toy composes most, through keys, beyond random orientations?*
+
+# %% tags=["hide-cell"]
+z = circuits.composition_z(weights.extract(toy), "K", n_draws=200).z
+early, first, late, second = np.unravel_index(z.argmax(), z.shape)
+back, induction = (model_head_scores(toy, kind, n_sequences=16) for kind in ("previous token", "induction"))
+print(f"L{early}H{first} writes what L{late}H{second} reads with its keys: z = {z.max():.0f}")
+print(f"previous-token score of the first {back[early, first]:.2f}, induction score of the second {induction[late, second]:.2f}")
+
+# %% [markdown]
+# The weights alone name a pair of the circuit.
+#
+# ## Terms of attention
+#
+# (sol-terms-1)=
+# ### An exact sum
+#
+# *Check on random symbols that the four terms add up to what the toy's layer 0 attends by.*
+
+# %% tags=["hide-cell"]
+drawn = torch.randint(1, 32, (2, 12), generator=torch.Generator().manual_seed(0))
+total = score_terms(weights.extract(toy), drawn, layer=0).sum(dim=0)  # [sequence, head, query, key]
+hidden = torch.ones(12, 12, dtype=torch.bool).triu(1)
+rebuilt = total.masked_fill(hidden, -torch.inf).softmax(dim=-1)
+patterns = activations.run_ids(toy, drawn.numpy(), outputs=["patterns"]).output("patterns")
+error = max(np.abs(rebuilt[i].numpy() - patterns[i][0]).max() for i in range(2))
+print(f"largest difference of an attention weight: {error:.1e}")
+
+# %% [markdown]
+# (sol-terms-2)=
+# ### Where nothing repeats
+#
+# *Leave token-token out of the toy's layer 1. How much does its loss rise where a block comes again, and how much at its first occurrence?*
+
+# %% tags=["hide-cell"]
+probe = circuits.repeated_random_tokens(range(1, 32), 24, block=20, gap=(0, 10), start=0, length=64, distinct=False, seed=5)
+ids, again = torch.as_tensor(probe.ids), torch.as_tensor(probe.predictable[:, :-1])
+taken = weights.extract(toy)
+rise = next_token_losses(taken, ids, LeaveOut("token-token", 1)) - next_token_losses(taken, ids)
+print(f"where the block comes again {float(rise[again].mean()):+.2f} nats, elsewhere {float(rise[~again].mean()):+.2f} nats")
+
+# %% [markdown]
+# Where nothing repeats the loss even falls: there the term only misleads.
+#
+# ## Regression in context
+#
+# (sol-ctx-1)=
+# ### Noise
+#
+# *Which points does the model trained with noise use? Compare its `answer_influence` with `linear_influence` of the Bayes-optimal ridge.*
+
+# %% tags=["hide-cell"]
+prompts = incontext.linear_prompts(256, 10, 3, seed=51, noise=0.5)
+ridge = partial(estimators.bayes_ridge, noise=0.5)
+sizes = {
+    "trained with noise": np.abs(incontext.answer_influence(noisy.model, prompts.xs, prompts.ys)).mean(axis=0),
+    "Bayes-optimal ridge": np.abs(behaviour.linear_influence(ridge, prompts.xs)).mean(axis=0),
+}
+report.table(pd.DataFrame(sizes, index=range(1, 10)).rename_axis("shown point").reset_index(), "How much each shown answer moves the last prediction: mean size of the gradient")
+
+# %% [markdown]
+# Ridge regression uses all points alike. The model hardly looks at its last points.
+#
+# (sol-ctx-2)=
+# ### Far from what it learned
+#
+# *Ablate each head on x three times as long. Does the error still depend on the same heads?*
+
+# %% tags=["hide-cell"]
+plain = incontext.linear_prompts(256, 10, 3, seed=52)
+far = incontext.Prompts(3 * plain.xs, 3 * plain.ys, 3 * plain.xs, 3 * plain.ys, plain.w)
+errors = {}
+for name, drawn in {"as trained": plain, "three times as long": far}.items():
+    whole = behaviour.squared_errors(incontext.predict(regressor.model, drawn.xs, drawn.ys), drawn.ys, 3)[:, 6:].mean()
+    rises = heads.ablation_errors(regressor.model, drawn, slice(6, None)).mean(axis=0) - whole
+    errors[name] = {f"L{layer}H{head}": rises[layer, head] for layer, head in np.ndindex(*rises.shape)}
+report.table(pd.DataFrame(errors).rename_axis("head").reset_index(), "Rise of the squared error / d from six examples on, without one head")
+
+# %% [markdown]
+# Errors grow with the square of the inputs, and the head that matters most stays the same.
+#
+# ## Choosing a model
+#
+# (sol-sel-1)=
+# ### More points
+#
+# *Fit the regressions to 12 points and let the model that was trained with 6 answer. Is the hard choice still worse?*
+
+# %% tags=["hide-cell"]
+few = models.load("model-selector-few")
+squared = {n: strategies.compare(few.model, strategies.learn(n, 1500, seed=61), n_prompts=160, seed=62).squared_errors() for n in (6, 12)}
+means = {f"{n} points": {name: values[:, 1:].mean() for name, values in found.items()} for n, found in squared.items()}
+print(few.label)
+report.table(pd.DataFrame(means).rename_axis("answers by").reset_index(), "Mean squared error after the first point", digits=3)
+
+# %% [markdown]
+# It is, although this model never saw regressions that were fitted to 12 points. All errors are smaller, since both regressions are closer to the truth.
+#
+# (sol-sel-2)=
+# ### How different are they?
+#
+# *By how much do the predictions of the two regressions differ when they were fitted to 6, 12 or 21 points?*
+
+# %% tags=["hide-cell"]
+apart = {}
+for n in (6, 12, 21):
+    xs = incontext.selector_prompts(2000, seed=63, n_fitted=n).xs
+    apart[n] = float((xs[..., 0] - xs[..., 1]).square().mean())
+report.table(pd.Series(apart, name="mean squared difference").rename_axis("points fitted").reset_index(), "Distance of the two regressions", digits=4)
+
+# %% [markdown]
+# ## Norms of updates
+#
+# (sol-norms-1)=
+# ### One number
+#
+# *How strongly do the log norms of neighbouring tokens correlate in each layer of GPT-2, and how strongly in an untrained one?*
+
+# %% tags=["hide-cell"]
+rows = {}
+for name, loaded in {"trained": gpt2, "untrained": untrained}.items():
+    measured = norms.update_norms(loaded, texts.sentences())
+    logs, text = np.log(measured.attention), measured.tokens["text"].to_numpy()
+    neighbours = text[1:] == text[:-1]
+    rows[name] = [np.corrcoef(layer[1:][neighbours], layer[:-1][neighbours])[0, 1] for layer in logs]
+report.table(pd.DataFrame(rows).rename_axis("layer").reset_index(), "GPT-2: correlation of the log norm of an update with that of the token before")
+
+# %% [markdown]
+# Correlation is there before any training, so it cannot be read as something that the model learned.
+#
+# (sol-norms-2)=
+# ### Short texts
+#
+# *A regression with a level for each text is biased in short texts. How large is the bias of a true coefficient of 0.5 in texts of 20, 50 and 200 tokens?*
+
+# %% tags=["hide-cell"]
+for n in (20, 50, 200):
+    print(f"{n} tokens: {report.number(small_sample_bias(0.5, n, n_texts=40), 3, signed=True)}")
