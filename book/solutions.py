@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Solutions to the exercises
 #
-# Each exercise stands in its chapter and once more here, with a solution that is folded away: a few lines of code that this page runs, and what they show. Other solutions are as good.
+# Each exercise stands in its chapter and once more here, with a solution: a few lines of code that this page runs, folded away with their result, and what follows from it. Other solutions are as good.
 
 # %% tags=["hide-input"]
 from functools import partial
@@ -32,7 +32,7 @@ print(*(loaded.label for loaded in (gpt2, herbert, toy, regressor, noisy)), sep=
 #
 # *Multiply $W_Q$ of a head by 2 and divide its $W_K$ by 2. What changes in the head's attention?*
 
-# %% tags=["hide-cell"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 w = weights.extract(gpt2)
 before = w.W_Q[0, 3] @ w.W_K[0, 3].T
 after = (2 * w.W_Q[0, 3]) @ (w.W_K[0, 3] / 2).T
@@ -46,7 +46,7 @@ print(f"largest change of W_Q W_K^T: {float((after - before).abs().max()):.1e}")
 #
 # *Into how many pieces do the two tokenizers cut* najpiękniejszego *(of the most beautiful one), and how many of them are words?*
 
-# %% tags=["hide-cell"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 rows = {}
 for loaded in (gpt2, herbert):
     ids = loaded.tokenizer(" najpiękniejszego", add_special_tokens=False)["input_ids"]
@@ -63,7 +63,7 @@ report.table(pd.DataFrame(rows).T.rename_axis("model").reset_index(), "Pieces of
 #
 # *Which neuron of GPT-2 has the value that points most at* matka *(mother), and what else does it point at?*
 
-# %% tags=["hide-cell"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 _, values = neurons.all_keys_values(w)
 scores = values @ w.W_U[:, gpt2.vocabulary.word_id("matka")]
 best = int(scores.argmax())
@@ -78,7 +78,7 @@ print(neurons.neuron_name(best, w.d_mlp), *gpt2.vocabulary.text[ids])
 #
 # *At what share of neurons do key and value point away from each other, layer by layer? What does an untrained model have?*
 
-# %% tags=["hide-cell"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 shares = {}
 for name, model in {"trained": w, "untrained": weights.extract(untrained)}.items():
     cosines = neurons.key_value_cosines(model).reshape(model.n_layers, -1)
@@ -95,7 +95,7 @@ report.table(pd.DataFrame(shares).rename_axis("layer").reset_index(), "GPT-2: sh
 #
 # *How many of the 200 best pairs in the VO of GPT-2's L0H3 remain if the weights are read raw, without layer norm and with unembeddings of any length?*
 
-# %% tags=["hide-cell"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 reader = Reader.of(gpt2)
 lists = {how: head_lists.head_pairs(reader, "VO", how, heads=[(0, 3)])[0, 3] for how in ("unit", "raw")}
 pairs = {how: set(zip(found.left_ids.tolist(), found.right_ids.tolist(), strict=True)) for how, found in lists.items()}
@@ -110,7 +110,7 @@ pd.DataFrame({how: head_lists.shown_pairs(found, reader.vocabulary, 5) for how, 
 #
 # *Take the same list and permute its right column. How often do two words then agree in case or number, and how often in the list itself?*
 
-# %% tags=["hide-cell"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 found = lists["unit"]
 null = permuted_null(
     found.left_ids, found.right_ids, reader.lexicon, reader.vocabulary.form_groups, names=("same_case", "same_number", "same_lemma"), max_draws=500
@@ -127,7 +127,7 @@ report.table(null[["share", "null_mean", "p"]].reset_index(), "GPT-2, VO of L0H3
 #
 # *A* pilot *is a flyer or a remote control. Find an occurrence whose nearest neighbour changes sense between the embedding and the last layer. In which block does it happen?*
 
-# %% tags=["hide-cell"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 encoder = models.load("e5", "embedded") if models.available()["e5"]["embedded"] else herbert  # without e5, the small encoder
 cases = texts.senses().query("lemma == 'pilot'").reset_index(drop=True)
 words = geometry.WordStates.of(activations.run(encoder, cases["sentence"]))
@@ -147,7 +147,7 @@ print(f"{len(changed)} of {len(cases)} occurrences change to their own sense; sa
 #
 # *Remove ten rogue dimensions of each layer instead of three. How much of GPT-2's mean cosine is left after the last block?*
 
-# %% tags=["hide-cell"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 read = geometry.WordStates.of(activations.run(gpt2, texts.sentences()))
 last = read.layers.index("4") if "4" in list(read.layers) else -1
 cosine = {}
@@ -166,7 +166,7 @@ report.table(pd.Series(cosine, name="mean cosine").rename_axis("dimensions").res
 #
 # *Choose the head of GPT-2 with the highest induction score on one draw of the probe and score it on another. By how much does the score fall, and by how much does that of the toy's best head?*
 
-# %% tags=["hide-cell"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 rows = {}
 for loaded in (gpt2, toy):
     chosen, again = (model_head_scores(loaded, "induction", n_sequences=24, seed=seed) for seed in (3, 4))
@@ -182,7 +182,7 @@ report.table(pd.DataFrame(rows).T.rename_axis("head").reset_index(), "Induction 
 #
 # *Which pair of heads of the toy composes most, through keys, beyond random orientations?*
 
-# %% tags=["hide-cell"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 z = circuits.composition_z(weights.extract(toy), "K", n_draws=200).z
 early, first, late, second = np.unravel_index(z.argmax(), z.shape)
 back, induction = (model_head_scores(toy, kind, n_sequences=16) for kind in ("previous token", "induction"))
@@ -199,7 +199,7 @@ print(f"previous-token score of the first {back[early, first]:.2f}, induction sc
 #
 # *Check on random symbols that the four terms add up to what the toy's layer 0 attends by.*
 
-# %% tags=["hide-cell"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 drawn = torch.randint(1, 32, (2, 12), generator=torch.Generator().manual_seed(0))
 total = score_terms(weights.extract(toy), drawn, layer=0).sum(dim=0)  # [sequence, head, query, key]
 hidden = torch.ones(12, 12, dtype=torch.bool).triu(1)
@@ -214,7 +214,7 @@ print(f"largest difference of an attention weight: {error:.1e}")
 #
 # *Leave token-token out of the toy's layer 1. How much does its loss rise where a block comes again, and how much at its first occurrence?*
 
-# %% tags=["hide-cell"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 probe = circuits.repeated_random_tokens(range(1, 32), 24, block=20, gap=(0, 10), start=0, length=64, distinct=False, seed=5)
 ids, again = torch.as_tensor(probe.ids), torch.as_tensor(probe.predictable[:, :-1])
 taken = weights.extract(toy)
@@ -231,7 +231,7 @@ print(f"where the block comes again {float(rise[again].mean()):+.2f} nats, elsew
 #
 # *Which points does the model trained with noise use? Compare its `answer_influence` with `linear_influence` of the Bayes-optimal ridge.*
 
-# %% tags=["hide-cell"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 prompts = incontext.linear_prompts(256, 10, 3, seed=51, noise=0.5)
 ridge = partial(estimators.bayes_ridge, noise=0.5)
 sizes = {
@@ -248,7 +248,7 @@ report.table(pd.DataFrame(sizes, index=range(1, 10)).rename_axis("shown point").
 #
 # *Ablate each head on x three times as long. Does the error still depend on the same heads?*
 
-# %% tags=["hide-cell"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 plain = incontext.linear_prompts(256, 10, 3, seed=52)
 far = incontext.Prompts(3 * plain.xs, 3 * plain.ys, 3 * plain.xs, 3 * plain.ys, plain.w)
 errors = {}
@@ -268,7 +268,7 @@ report.table(pd.DataFrame(errors).rename_axis("head").reset_index(), "Rise of th
 #
 # *Fit the regressions to 12 points and let the model that was trained with 6 answer. Is the hard choice still worse?*
 
-# %% tags=["hide-cell"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 few = models.load("model-selector-few")
 squared = {n: strategies.compare(few.model, strategies.learn(n, 1500, seed=61), n_prompts=160, seed=62).squared_errors() for n in (6, 12)}
 means = {f"{n} points": {name: values[:, 1:].mean() for name, values in found.items()} for n, found in squared.items()}
@@ -283,7 +283,7 @@ report.table(pd.DataFrame(means).rename_axis("answers by").reset_index(), "Mean 
 #
 # *By how much do the predictions of the two regressions differ when they were fitted to 6, 12 or 21 points?*
 
-# %% tags=["hide-cell"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 apart = {}
 for n in (6, 12, 21):
     xs = incontext.selector_prompts(2000, seed=63, n_fitted=n).xs
@@ -298,7 +298,7 @@ report.table(pd.Series(apart, name="mean squared difference").rename_axis("point
 #
 # *How strongly do the log norms of neighbouring tokens correlate in each layer of GPT-2, and how strongly in an untrained one?*
 
-# %% tags=["hide-cell"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 rows = {}
 for name, loaded in {"trained": gpt2, "untrained": untrained}.items():
     measured = norms.update_norms(loaded, texts.sentences())
@@ -315,6 +315,6 @@ report.table(pd.DataFrame(rows).rename_axis("layer").reset_index(), "GPT-2: corr
 #
 # *A regression with a level for each text is biased in short texts. How large is the bias of a true coefficient of 0.5 in texts of 20, 50 and 200 tokens?*
 
-# %% tags=["hide-cell"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 for n in (20, 50, 200):
     print(f"{n} tokens: {report.number(small_sample_bias(0.5, n, n_texts=40), 3, signed=True)}")
