@@ -154,3 +154,14 @@ def test_formulas_are_set_without_a_network(site, browser):
     tab.wait_for_selector("mjx-container")
     assert tab.locator("mjx-merror, [data-mjx-error]").count() == 0
     tab.close()
+
+
+def test_numbers_in_sentences_are_not_bold(site, browser):
+    tab, _ = open_page(browser, site.folder / "book/geometry.html")
+    weights = tab.eval_on_selector_all(
+        "li .pasted-text, p .pasted-text",
+        "nodes => nodes.map(node => [getComputedStyle(node).fontWeight, getComputedStyle(node.parentElement).fontWeight])",
+    )
+    assert weights
+    assert all(own == around for own, around in weights)
+    tab.close()
