@@ -3,13 +3,19 @@
 The file holds every claim that a chapter recorded with `report.finding`, from which the null board is drawn, and every number that a
 chapter glued into the text of a page.
 
-Usage, after ``make book``: ``python tools/findings.py write`` or ``python tools/findings.py compare``.
+Two builds on one machine give the same file. Another processor rounds otherwise, and what that may change is tolerated: two units in the
+last place of a number that is shown; of a claim a tenth of its 95% interval, and a quarter of its p-value. What comes or goes is never
+tolerated, and neither is a claim that survives in one build and not in the other.
+
+Usage, after ``make book``: ``python tools/findings.py write``, or ``python tools/findings.py compare``, which fails where a change is
+beyond what is tolerated.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -20,9 +26,13 @@ import yaml
 from results import glued
 from whole_files import write_whole
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for analysis_lib
+
 FILE = Path("book/findings.json")
 PREFIX = "finding-"
 UNITS_IN_LAST_PLACE = 2  # how far a shown number may move from one processor to another
+SHARE_OF_INTERVAL, SHARE_OF_P = 0.1, 0.25  # how far a claim may: by this share of its 95% interval, and of its p-value
+ENDS = ("estimate", "low", "high")
 NUMBER = re.compile(r"(?<![A-Za-z\d])[-+\N{MINUS SIGN}]?\d[\d,]*(?:\.\d+)?")
 
 
@@ -59,12 +69,8 @@ def last_build() -> dict:
 
 
 def flat(found: Mapping) -> dict[str, str]:
-    """Every claim and every number as one line of text, by where it stands."""
-    lines = {f"{chapter} {key}": text for chapter, numbers in found["numbers"].items() for key, text in numbers.items()}
-    for claim in found["claims"]:
-        estimate, low, high = (f"{claim[end]:.3g}" for end in ("estimate", "low", "high"))
-        lines[f"claim {claim['key']}"] = f"{estimate} [{low}, {high}], p = {claim['p']:.2g}"
-    return lines
+    """Every number as one line of text, by where it stands."""
+    return {f"{chapter} {key}": text for chapter, numbers in found["numbers"].items() for key, text in numbers.items()}
 
 
 def alike(before: str, now: str) -> bool:
@@ -79,6 +85,33 @@ def alike(before: str, now: str) -> bool:
     return True
 
 
+def claims_alike(before: Mapping, now: Mapping) -> bool:
+    """Whether two records of a claim say the same, and rounding may explain how their numbers differ."""
+    numbers = {*ENDS, "p", "placebo", "nulls"}
+    if {key: value for key, value in before.items() if key not in numbers} != {key: value for key, value in now.items() if key not in numbers}:
+        return False
+    if before["nulls"].keys() != now["nulls"].keys():
+        return False
+    width = SHARE_OF_INTERVAL * max(before["high"] - before["low"], now["high"] - now["low"])
+    moved = max(abs(before[end] - now[end]) for end in ENDS)
+    return moved <= width and abs(before["p"] - now["p"]) <= SHARE_OF_P * max(before["p"], now["p"])
+
+
+def shown(claim: Mapping) -> str:
+    """A claim as one line."""
+    estimate, low, high = (f"{claim[end]:.3g}" for end in ENDS)
+    return f"{estimate} [{low}, {high}], p = {claim['p']:.2g}"
+
+
+def survivors(found: Mapping) -> set[str]:
+    """Keys of the claims that survive on the null board."""
+    from analysis_lib.report.findings import Finding, board
+
+    claims = [Finding(**claim) for claim in found["claims"]]
+    table = board(claims) if claims else None
+    return set() if table is None else set(table.loc[table["survives"], "key"])
+
+
 def changes(before: Mapping, now: Mapping) -> list[Change]:
     """Where two collections differ; what only one of them has is never tolerated."""
     old, new = flat(before), flat(now)
@@ -87,7 +120,30 @@ def changes(before: Mapping, now: Mapping) -> list[Change]:
         was, is_now = old.get(where, "(not there)"), new.get(where, "(gone)")
         if was != is_now:
             found.append(Change(where, was, is_now, where in old and where in new and alike(was, is_now)))
+    return found + claim_changes(before, now)
+
+
+def claim_changes(before: Mapping, now: Mapping) -> list[Change]:
+    """Claims that differ, and those that survive on one side alone."""
+    old, new = ({claim["key"]: claim for claim in side["claims"]} for side in (before, now))
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        if key not in old or key not in new:
+            sides = (shown(old[key]) if key in old else "(not there)", shown(new[key]) if key in new else "(gone)")
+            found.append(Change(f"claim {key}", *sides, False))
+        elif old[key] != new[key]:
+            found.append(Change(f"claim {key}", shown(old[key]), shown(new[key]), claims_alike(old[key], new[key])))
+    kept = old.keys() & new.keys()
+    flipped = (survivors(before) ^ survivors(now)) & kept
+    words = ("survives", "does not survive")
+    found += [Change(f"claim {key}", *(words if key in survivors(before) else words[::-1]), False) for key in sorted(flipped)]
     return found
+
+
+def summary(found: list[Change]) -> str:
+    """The changes as a table in Markdown, for the page of a run on a forge."""
+    rows = [f"| {'' if c.tolerated else '**beyond rounding**'} | {c.where} | {c.before} | {c.now} |" for c in found]
+    return "\n".join(["### Numbers and claims that changed", "", "| | Where | Before | Now |", "|---|---|---|---|", *rows, ""])
 
 
 def main(arguments: list[str]) -> int:
@@ -98,10 +154,17 @@ def main(arguments: list[str]) -> int:
     found = changes(before, now)
     for change in found:
         print(f"{'  ' if change.tolerated else '! '}{change.where}: {change.before} -> {change.now}")
-    print(f"{len(flat(now))} numbers and claims, {len(found)} changed, {sum(not change.tolerated for change in found)} beyond rounding")
+    beyond = sum(not change.tolerated for change in found)
+    print(f"{len(flat(now)) + len(now['claims'])} numbers and claims, {len(found)} changed, {beyond} beyond rounding")
+    if found and (page := os.environ.get("GITHUB_STEP_SUMMARY")):
+        with open(page, "a", encoding="utf-8") as file:
+            file.write(summary(found))
     if action == "write":
         write_whole(FILE, json.dumps(now, ensure_ascii=False, indent=1) + "\n")
-    return 0
+        return 0
+    if beyond:
+        print("If the changes are meant, `make findings` records them; commit book/findings.json.")
+    return int(beyond > 0)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from pathlib import Path
 
 from jupyter_cache import get_cache
@@ -24,8 +25,13 @@ def outputs(chapter: str) -> list[tuple[dict, dict]]:
 
 def glued(chapter: str) -> dict[str, object]:
     """Everything a chapter glued, by key."""
+    return glued_in(output for _, output in outputs(chapter))
+
+
+def glued_in(found_outputs: Iterable[dict]) -> dict[str, object]:
+    """Everything that was glued in these outputs of cells, by key."""
     found = {}
-    for _, output in outputs(chapter):
+    for output in found_outputs:
         name = output.get("metadata", {}).get("scrapbook", {}).get("name")
         if name:
             found[name] = ast.literal_eval("".join(output["data"][f"{PREFIX}text/plain"]))

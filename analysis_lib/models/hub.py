@@ -32,6 +32,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from safetensors import SafetensorError
 
 from analysis_lib.models import checkpoint_files, pickles
 from analysis_lib.models.checkpoint_files import CheckpointError
@@ -204,18 +205,24 @@ def _converted_here(commit: _Commit) -> Snapshot:
         logging.getLogger(__name__).warning(
             "%s holds pickled weights only: they are read as tensors and nothing else, and kept as safetensors in %s", commit.place, target
         )
-        made = Path(tempfile.mkdtemp(dir=target.parent, prefix="converting-"))
         try:
-            for name in commit.small_files():
-                shutil.copyfile(folder / name, made / name)
-            pickles.convert([folder / name for name in names], made, commit.place)
-            made.rename(target)
-        except OSError:
+            _convert(commit, [folder / name for name in names], target)
+        except (OSError, SafetensorError) as error:  # the latter is what safetensors raises where a disk is full
             if not target.is_dir():  # else another process was faster, and its files are the same
-                raise
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
+                raise _unwritable(commit.place, error) from error
     return Snapshot(target, f"{commit.repository} (converted from its pickles)", commit.sha)
+
+
+def _convert(commit: _Commit, weights: Sequence[Path], target: Path) -> None:
+    """Make the folder of converted weights beside its place and move it there."""
+    made = Path(tempfile.mkdtemp(dir=target.parent, prefix="converting-"))
+    try:
+        for name in commit.small_files():
+            shutil.copyfile(weights[0].parent / name, made / name)
+        pickles.convert(weights, made, commit.place)
+        made.rename(target)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def _assets(commit: _Commit) -> Path:
@@ -299,8 +306,13 @@ def _write_whole(path: Path, text: str) -> None:
     """Write a small file so that a reader sees the old or the new one, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as handle:
-        handle.write(text)
-    os.replace(handle.name, path)
+        try:
+            handle.write(text)
+            handle.flush()
+            os.replace(handle.name, path)
+        except OSError:
+            os.unlink(handle.name)
+            raise
 
 
 def _refused(repository: str, revision: str, error: Exception) -> Exception:
@@ -316,9 +328,14 @@ def _refused(repository: str, revision: str, error: Exception) -> Exception:
         if isinstance(error, kind):
             return HubError(f"{sentence} {FALL_BACK}")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
-        return HubError(f"{named}: the cache cannot be written ({error}). HF_HOME names its folder. {FALL_BACK}")
+        return _unwritable(named, error)
     part = "holds only a part of it" if isinstance(error, IncompleteSnapshotError) else "does not hold all of it"
     return _unreachable(repository, error, f"the cache {part}")
+
+
+def _unwritable(named: str, error: Exception) -> HubError:
+    """The error for a cache on a disk that is full, or that others own."""
+    return HubError(f"{named}: the cache cannot be written ({error}). HF_HOME names its folder. {FALL_BACK}")
 
 
 def _unreachable(repository: str, error: Exception, cache: str) -> HubError:

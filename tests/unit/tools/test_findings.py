@@ -5,6 +5,7 @@ import json
 import pytest
 
 pytest.importorskip("jupyter_cache")
+import findings
 from findings import alike, changes, collect
 
 
@@ -26,9 +27,8 @@ def test_only_last_places_are_tolerated(before, now, same):
 
 
 def test_claims_and_numbers_are_collected_apart():
-    claim = {"key": "a", "claim": "c", "estimate": 1.0, "low": 0.5, "high": 1.5, "p": 0.01}
-    found = collect({"geometry": {"finding-a": json.dumps(claim), "geo-peak": "0.74"}, "models": {}})
-    assert found == {"claims": [claim], "numbers": {"geometry": {"geo-peak": "0.74"}}}
+    found = collect({"geometry": {"finding-a": json.dumps(claim()), "geo-peak": "0.74"}, "models": {}})
+    assert found == {"claims": [claim()], "numbers": {"geometry": {"geo-peak": "0.74"}}}
 
 
 def test_what_comes_or_goes_is_a_change_beyond_rounding():
@@ -37,3 +37,49 @@ def test_what_comes_or_goes_is_a_change_beyond_rounding():
     found = {change.where: change.tolerated for change in changes(before, now)}
     assert found == {"models loss": True, "models old": False, "models new": False}
     assert changes(now, now) == []
+
+
+def claim(key="a", estimate=1.0, half=0.2, p=0.001, **more):
+    record = {"key": key, "claim": "c", "model": "m", "unit": "u", "section": "s", "expected": "greater"}
+    return record | {"estimate": estimate, "low": estimate - half, "high": estimate + half, "nulls": {"none": [0.0, 0.1]}, "p": p} | more
+
+
+def collection(*claims):
+    return {"claims": list(claims), "numbers": {}}
+
+
+@pytest.mark.parametrize(
+    ("now", "tolerated"),
+    [
+        (claim(estimate=1.03), True),
+        (claim(estimate=1.06), False),
+        (claim(p=0.0012), True),
+        (claim(p=0.00001), False),
+        (claim(claim="another"), False),
+        (claim(placebo=0.3), True),
+    ],
+)
+def test_a_claim_may_move_by_a_share_of_its_interval_and_of_its_p(now, tolerated):
+    (found,) = changes(collection(claim()), collection(now))
+    assert found.tolerated == tolerated
+
+
+def test_a_claim_that_survives_on_one_side_alone_is_never_tolerated():
+    """A p-value that hardly moves can cross the level."""
+    found = changes(collection(claim(p=0.049)), collection(claim(p=0.051)))
+    assert [(change.before, change.now, change.tolerated) for change in found][1:] == [("survives", "does not survive", False)]
+    assert found[0].tolerated
+
+
+@pytest.mark.parametrize(("p", "status"), [(0.001, 0), (0.0011, 0), (0.2, 1)])
+def test_comparing_fails_where_a_change_is_beyond_rounding(tmp_path, monkeypatch, capsys, p, status):
+    monkeypatch.chdir(tmp_path)
+    findings.FILE.parent.mkdir()
+    findings.FILE.write_text(json.dumps(collection(claim())))
+    monkeypatch.setattr(findings, "last_build", lambda: collection(claim(p=p)))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    assert findings.main(["compare"]) == status
+    assert ("`make findings`" in capsys.readouterr().out) == bool(status)
+    assert (tmp_path / "summary.md").exists() == (p != 0.001)
+    assert findings.main(["write"]) == 0
+    assert findings.main(["compare"]) == 0
