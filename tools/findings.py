@@ -88,7 +88,9 @@ def alike(before: str, now: str) -> bool:
 def claims_alike(before: Mapping, now: Mapping) -> bool:
     """Whether two records of a claim say the same, and rounding may explain how their numbers differ."""
     numbers = {*ENDS, "p", "placebo", "nulls"}
-    if {key: value for key, value in before.items() if key not in numbers} != {key: value for key, value in now.items() if key not in numbers}:
+    if {key: value for key, value in before.items() if key not in numbers} != {
+        key: value for key, value in now.items() if key not in numbers
+    }:
         return False
     if before["nulls"].keys() != now["nulls"].keys():
         return False

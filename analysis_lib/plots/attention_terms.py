@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from analysis_lib.plots.style import CYCLE, FAINT, INK
+from analysis_lib.plots.style import CYCLE, FAINT, INK, as_written
 
 TERM_COLOURS = {
     "token-token": CYCLE[0],
@@ -43,8 +43,8 @@ def term_maps(scores: dict[str, np.ndarray], pattern: np.ndarray, labels: list[s
     figure.colorbar(attention, ax=axes[2], location="right", shrink=0.9).set_label("attention")
     if labels is not None:
         for axis in axes.flat:
-            axis.set_xticks(range(len(labels)), labels, rotation=90, fontsize=9)
-            axis.set_yticks(range(len(labels)), labels, fontsize=9)
+            axis.set_xticks(range(len(labels)), as_written(labels), rotation=90, fontsize=9)
+            axis.set_yticks(range(len(labels)), as_written(labels), fontsize=9)
     else:
         for axis in axes[-1]:
             axis.set_xlabel("key position")

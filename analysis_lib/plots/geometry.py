@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from analysis_lib.plots.style import INK
+from analysis_lib.plots.style import INK, as_written
 
 
 def layer_panels(
@@ -109,7 +109,7 @@ def word_planes(
     for number, label in enumerate(dict.fromkeys(labels)):
         x, y = points[[other == label for other in labels]].mean(axis=0)
         style = {"xytext": (0, (8, -15)[number % 2]), "textcoords": "offset points", "ha": "center", "fontsize": 10, "fontstyle": "italic"}
-        axes[0, 0].annotate(label, (x, y), **style)
+        axes[0, 0].annotate(*as_written([label]), (x, y), **style)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(styles))
     return figure
 

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from analysis_lib.plots.style import INK, MODEL_COLOURS
+from analysis_lib.plots.style import INK, MODEL_COLOURS, as_written
 
 
 def shares_by_layer(
@@ -143,6 +143,7 @@ def word_patterns(patterns: Mapping[str, np.ndarray], words: Sequence[str], mark
     -------
     matplotlib.figure.Figure
     """
+    words = as_written(words)
     side = 0.19 * len(words) + 0.2
     top = 100 * max(np.max(pattern) for pattern in patterns.values())
     figure, axes = plt.subplots(1, len(patterns), figsize=(side * len(patterns) + 1.5, side + 1.4), sharey=True, squeeze=False)

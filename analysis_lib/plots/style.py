@@ -6,6 +6,7 @@ near-black. The hues are Okabe and Ito's, which colour-blind readers can tell ap
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import matplotlib as mpl
@@ -62,6 +63,17 @@ STYLE: dict[Any, Any] = {
     "patch.edgecolor": "none",
     "svg.hashsalt": "analysis_lib",  # the same figure gives the same bytes
 }
+
+
+def as_written(words: Iterable[str]) -> list[str]:
+    r"""Words for a figure as they are: matplotlib would read what stands between two dollars as a formula.
+
+    Examples
+    --------
+    >>> as_written(["las", "$x$"])
+    ['las', '\\$x\\$']
+    """
+    return [str(word).replace("$", r"\$") for word in words]
 
 
 def use_style() -> None:

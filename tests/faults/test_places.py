@@ -16,7 +16,10 @@ from safetensors.torch import load_file
 
 from tests.support import hub_server, tiny
 
-ALLOWED = shutil.which("unshare") and subprocess.run(["unshare", "-rmn", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True).returncode == 0
+ALLOWED = (
+    shutil.which("unshare")
+    and subprocess.run(["unshare", "-rmn", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False).returncode == 0
+)
 pytestmark = [pytest.mark.skipif(not ALLOWED, reason="no namespaces for this user"), pytest.mark.slow]
 FOLDER = "Zażółć gęślą jaźń"
 
@@ -65,7 +68,9 @@ def confined(mounts: str, command: list[str], options: str = "-rm", **environmen
     own = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "ANALYSIS_"))} | {"OMP_NUM_THREADS": "1"}
     own |= {"PYTHONPATH": str(Path(__file__).parents[2]), "NO_PROXY": "127.0.0.1"}
     own = {key: value for key, value in (own | environment).items() if value is not None}
-    ran = subprocess.run(["unshare", options, "sh", "-c", f'{mounts} && exec "$@"', "sh", *command], env=own, capture_output=True, text=True)
+    ran = subprocess.run(
+        ["unshare", options, "sh", "-c", f'{mounts} && exec "$@"', "sh", *command], env=own, capture_output=True, text=True, check=False
+    )
     assert ran.returncode == 0, ran.stderr[-2000:]
     return ran.stdout
 
