@@ -196,8 +196,8 @@ report.table(pd.DataFrame.from_dict(rows, orient="index"), "By seed: squared err
 #
 # ## Exercises
 #
-# 1. Give gradient descent its best constant step size, $2 / (\lambda_{\min} + \lambda_{\max})$ for each prompt. Is it still less alike?
-# 2. Do the same with the model that was trained with noise (`regressor-noisy`): which step of gradient descent is it likest to, and is its limit least squares?
+# 1. Do the same with the model that was trained with noise (`regressor-noisy`): which step of gradient descent are its errors likest to, and are they liker those of the best ridge regression? ({ref}`Solution <sol-alg-1>`)
+# 2. Give gradient descent its best constant step size, $2 / (\lambda_{\min} + \lambda_{\max})$ for each prompt. Is it still less alike?
 
 # %% tags=["remove-cell"]
 last = best["probe"].query("layer == '3'").set_index("algorithm")["step"]

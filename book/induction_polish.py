@@ -141,8 +141,8 @@ report.table(
 #
 # ## Exercises
 #
-# 1. Put your own model in with `al.wrap`, and compute its `name_preferences`. How large is the preference of a model that you know to have induction heads?
-# 2. Ask about names that stand further back: put two sentences between the scene and the question in `repeated_names.SCENES`.
+# 1. Does GPT-2 recall names better in one of the three scenes? `repeated_names.SCENES` has them, and sentences take turns. ({ref}`Solution <sol-indpl-1>`)
+# 2. Put your own model in with `al.wrap`, and compute its `name_preferences`. How large is the preference of a model that you know to have induction heads?
 
 # %% tags=["remove-cell"]
 best = excess.query("model == 'GPT-2' and weights == 'trained'")

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analysis_lib import activations, circuits, geometry, incontext, models, norms, report, texts, weights
+from analysis_lib import activations, circuits, geometry, incontext, models, norms, report, statistics, texts, weights
+from analysis_lib.circuits import repeated_names
 from analysis_lib.circuits.standard_probe import model_head_scores
 from analysis_lib.circuits.terms import LeaveOut, next_token_losses, score_terms
 from analysis_lib.geometry import word_senses
-from analysis_lib.incontext import behaviour, estimators, heads, strategies
+from analysis_lib.incontext import algorithms, behaviour, estimators, heads, strategies
 from analysis_lib.norms.bias import small_sample_bias
 from analysis_lib.projections import head_lists, neurons, top_tokens
 from analysis_lib.projections.readers import Reader
@@ -192,6 +193,22 @@ print(f"previous-token score of the first {back[early, first]:.2f}, induction sc
 # %% [markdown]
 # The weights alone name a pair of the circuit.
 #
+# ## Induction in Polish models
+#
+# (sol-indpl-1)=
+# ### Scene by scene
+#
+# *Does GPT-2 recall names better in one of the three scenes?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+people = repeated_names.named_people(gpt2.vocabulary, 120, seed=5)
+preferences = repeated_names.name_preferences(gpt2, people)
+scenes = {scene.format(*["…"] * 4): statistics.bootstrap_interval(preferences[at :: len(repeated_names.SCENES)]) for at, scene in enumerate(repeated_names.SCENES)}
+report.table(pd.DataFrame({"preference": scenes}).rename_axis("scene").reset_index(), "Preference for the right surname by scene, nats")
+
+# %% [markdown]
+# None of the three intervals lies clear of zero.
+#
 # ## Terms of attention
 #
 # (sol-terms-1)=
@@ -260,6 +277,27 @@ report.table(pd.DataFrame(errors).rename_axis("head").reset_index(), "Rise of th
 
 # %% [markdown]
 # Errors grow with the square of the inputs, and the head that matters most stays the same.
+#
+# ## Layers and algorithms
+#
+# (sol-alg-1)=
+# ### With noise
+#
+# *Which step of gradient descent are the errors of the model trained with noise likest to, and are they liker those of the best ridge regression?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+prompts = incontext.linear_prompts(400, 10, 3, seed=53, noise=0.5)
+answers = incontext.predict(noisy.model, prompts.xs, prompts.ys)
+families = {
+    "gradient descent": algorithms.gradient_descent(prompts.xs, prompts.ys, 24),
+    "Bayes-optimal ridge": incontext.bayes_ridge(prompts.xs, prompts.ys, 0.5)[None],
+    "least squares": incontext.least_squares(prompts.xs, prompts.ys)[None],
+}
+alike = {name: [algorithms.error_similarity(answers, other, prompts.ys).mean() for other in found] for name, found in families.items()}
+report.table(pd.DataFrame({"likest step": [int(np.argmax(found)) for found in alike.values()], "similarity": [max(found) for found in alike.values()]}, index=list(alike)).rename_axis("answerer").reset_index(), "Whose errors the model trained with noise makes")
+
+# %% [markdown]
+# The errors are nearly those of the ridge regression. Gradient descent that is stopped early is a kind of ridge regression too, and least squares, which trusts every point, is further away. Most of each error is the noise in y itself, which all share.
 #
 # ## Choosing a model
 #
