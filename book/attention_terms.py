@@ -62,6 +62,9 @@ without |= {
 rises = statistics.interval_table(without, ["label", "series"])
 plots.intervals(rises, "rise of the loss [nats]", plots.TERM_COLOURS);
 
+# %% tags=["remove-input"]
+report.figure_data(rises, "fig-terms-key")
+
 # %% [markdown]
 # - **The first layer needs positions.** Without position-position in layer 0 the loss of the *toy*, a model trained on repeated blocks, rises by {glue:text}`terms-toy-L0-pp-rise` nats at repeated tokens. In a model trained on
 #   Polish text it rises by {glue:text}`terms-Polish-L0-pp-rise`.

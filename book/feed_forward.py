@@ -78,6 +78,9 @@ for title, table in alike.items():
     shown[title] = rows.assign(random=[most_by_lot(title, shared) for shared in rows["shared"]])
 plots.counts_against_chance(shown, COLOURS);
 
+# %% tags=["remove-input"]
+report.figure_data(shown, "fig-ff-key")
+
 # %% [markdown]
 # **What was found**
 #

@@ -50,7 +50,11 @@ rows = [
     (name if state == "trained" else f"{name}, untrained", kind, *best[name, state][kind].interval)
     for name in trained for state in ("trained", "untrained") for kind in KINDS
 ]
-plots.intervals(pd.DataFrame(rows, columns=["label", "series", *statistics.Interval._fields]), "score of the best head, 0 to 1", KINDS);
+best_scores = pd.DataFrame(rows, columns=["label", "series", *statistics.Interval._fields])
+plots.intervals(best_scores, "score of the best head, 0 to 1", KINDS);
+
+# %% tags=["remove-input"]
+report.figure_data(best_scores, "fig-induction-key")
 
 # %% [markdown]
 # - **The toy has the circuit.** One head of its first layer attends to the previous token with a score of {glue:text}`ind-previous-score`, one of its second layer to what followed an

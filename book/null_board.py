@@ -21,6 +21,9 @@ board = report.board(findings)
 # %% mystnb={"figure": {"caption": "All claims of the book. A point is the value of a trained model with its 95% interval; zero is the mean of the null that the claim exceeds by least, and the unit is the standard deviation of their difference, so that differences by chance lie in the grey band 95% of the time. Short grey bars are all nulls of the row. Filled points pass Holm's correction over the board at 0.05; below the dotted line no claim does. The axis is linear from −3 to 3 and logarithmic beyond.", "name": "fig-null-board"}, "image": {"alt": "Rows of points with intervals, a row a claim, coloured by model, sorted by whether they survive and by distance; grey bars around zero show the nulls."}}
 plots.null_board(board);
 
+# %% tags=["remove-input"]
+report.figure_data(board.drop(columns="nulls"), "fig-null-board")
+
 # %% [markdown]
 # - {glue:text}`board-survive` of {glue:text}`board-rows` claims survive the correction over the whole board.
 # - {glue:text}`board-placebo` of the tests that were also run on an untrained model in the place of the trained one give a p below 0.05, where 5% are expected of tests that are right.

@@ -10,13 +10,14 @@ from __future__ import annotations
 import io
 import re
 import shutil
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 
 from docutils import nodes
 from PIL import Image
 from whole_files import write_whole
 
+NUMBER = re.compile(r"[<>≤≥~+−-]?\s?\d[\d.,]*\s?(%|s|ms|MB|kB|GB|nats|[×x]|[\[(].*[\])])?|[–—-]")  # with a unit or an interval, or none
 REPOSITORY_BUTTONS = ("use_repository_button", "use_edit_page_button", "use_issues_button")
 CARD = "gallery/geometry.png"
 
@@ -117,7 +118,29 @@ def mend(text: str) -> str:
     for found, replacement in MENDED:
         text = text.replace(found, replacement)
     text = re.sub(r'<th class="(blank|head)[^>]*>(&nbsp;|<p></p>)</th>', "<td></td>", text)  # a header without words
+    text = re.sub(r"<table\b[^>]*>.*?</table>", lambda table: align_numbers(table[0]), text, flags=re.S)
     return re.sub(r"<title>(.+?) &#8212; \1</title>", r"<title>\1</title>", text)
+
+
+def align_numbers(table: str) -> str:
+    """A table whose columns of numbers, heads included, have the class `number`; tables of `report.table` have styles of their own."""
+    rows = [re.findall(r"(<(t[hd])\b([^>]*)>(.*?)</\2>)", row, re.S) for row in re.findall(r"<tr\b.*?</tr>", table, re.S)]
+    body = [row for row in rows if any(tag == "td" for _, tag, _, _ in row)]
+    if len({len(row) for row in rows}) != 1 or "colspan" in table or "rowspan" in table or 'id="T_' in table:
+        return table
+    columns = [[unescape(re.sub(r"<[^>]+>", "", cell)).strip() for _, _, _, cell in column] for column in zip(*body, strict=True)]
+    numeric = [any(column) and all(NUMBER.fullmatch(cell) for cell in column if cell) for column in columns]
+
+    def with_class(cell: re.Match) -> str:
+        place = next(places)
+        if not numeric[place]:
+            return cell[0]
+        if 'class="' in cell[2]:
+            return cell[0].replace('class="', 'class="number ', 1)
+        return f'<{cell[1]} class="number"{cell[2]}>'
+
+    places = iter([place for row in rows for place in range(len(row))])
+    return re.sub(r"<(t[hd])\b([^>]*)>", with_class, table)
 
 
 def setup(app):

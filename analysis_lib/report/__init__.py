@@ -9,19 +9,21 @@ A chapter computes with the other modules and hands the results to this one:
 ('37%', '0.74 [0.73, 0.76]', 'p < 0.001')
 
 `glue` hands a number to the text of a page, `glue_frame` does so for a whole frame, `table` shows a frame with its
-caption, and `finding` records a claim beside its nulls. All of it also works in a notebook outside the book and in a plain
-Python session, where gluing does nothing.
+caption, `figure_data` links the numbers behind a figure, and `finding` records a claim beside its nulls. All of it also works
+in a notebook outside the book and in a plain Python session, where gluing does nothing.
 """
 
 from analysis_lib.report.findings import Finding, board, finding, read_findings
 from analysis_lib.report.gluing import glue, glue_frame, glue_keys
-from analysis_lib.report.tables import Table, table
+from analysis_lib.report.tables import FigureData, Table, figure_data, table
 from analysis_lib.report.words import head_name, interval, listed, number, p_value, percent, scientific, span
 
 __all__ = [
+    "FigureData",
     "Finding",
     "Table",
     "board",
+    "figure_data",
     "finding",
     "glue",
     "glue_frame",

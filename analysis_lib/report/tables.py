@@ -55,8 +55,63 @@ class Table:
         styler.cell_ids = False
         if not self._index:
             styler = styler.hide(axis="index")
-        link = "data:text/csv;charset=utf-8;base64," + base64.b64encode(self.csv.encode()).decode()
-        return f'{styler.to_html()}<p class="table-csv"><a download="{self.name}.csv" href="{link}">Download as CSV</a></p>'
+        return styler.to_html() + _csv_link(self.csv, self.name, "Download as CSV")
+
+
+class FigureData:
+    """A link to the numbers behind a figure, shown in a notebook below it, and as their CSV elsewhere.
+
+    Attributes
+    ----------
+    csv : str
+        At full precision; an interval takes three columns.
+    name : str
+        File name of the CSV, without its suffix.
+    """
+
+    def __init__(self, csv: str, name: str) -> None:
+        self.csv, self.name = csv, name
+
+    def __repr__(self) -> str:
+        return self.csv
+
+    def _repr_html_(self) -> str:
+        return _csv_link(self.csv, self.name, "Data of the figure as CSV")
+
+
+def figure_data(frame: pd.DataFrame | Mapping[str, pd.DataFrame], name: str, label: str = "model") -> FigureData:
+    """The numbers behind a figure, as a link below it.
+
+    Parameters
+    ----------
+    frame : DataFrame or mapping of str to DataFrame
+        What the figure draws. Several frames become one, with their keys as its first column.
+    name : str
+        File name of the CSV, without its suffix; by custom the name of the figure.
+    label : str
+        Title of the column of keys.
+
+    Returns
+    -------
+    FigureData
+
+    Raises
+    ------
+    ValueError
+        Nothing to show.
+
+    Examples
+    --------
+    >>> figure_data({"GPT-2": pd.DataFrame({"layer": [0], "share": [0.25]})}, "fig-shares")
+    model,layer,share
+    GPT-2,0,0.25
+    """
+    if isinstance(frame, Mapping):
+        frames = {key: part.drop(columns=label, errors="ignore") for key, part in frame.items()}
+        frame = pd.concat(frames, names=[label]).reset_index(level=0).reset_index(drop=True) if frames else pd.DataFrame()
+    if frame.empty:
+        raise ValueError(f"frame of {name!r}: expected the numbers of a figure, found none")
+    return FigureData(_spread(frame).to_csv(index=False).rstrip("\n"), name)
 
 
 def table(
@@ -118,6 +173,12 @@ def table(
     )
     shown.columns = frame.columns
     return Table(frame, caption, shown, index, name)
+
+
+def _csv_link(csv: str, name: str, words: str) -> str:
+    """A link that carries the file in its address, since pages may be read from disk."""
+    address = "data:text/csv;charset=utf-8;base64," + base64.b64encode(csv.encode()).decode()
+    return f'<p class="table-csv"><a download="{name}.csv" href="{address}">{words}</a></p>'
 
 
 def _cell(value: Any, how: Format) -> str:

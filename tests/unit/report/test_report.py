@@ -1,6 +1,7 @@
 import base64
 import io
 import math
+import re
 
 import nbformat
 import numpy as np
@@ -141,3 +142,19 @@ def test_columns_in_levels_repeated_labels_and_empty_frames():
 def test_formats_for_columns_that_are_not_there_are_refused():
     with pytest.raises(ValueError, match=r"formats: expected columns of the frame, found \['loss'\]"):
         report.table(FRAME, "A", formats={"loss": 2})
+
+
+def test_the_data_of_a_figure_travel_in_its_link():
+    frames = {"a": pd.DataFrame({"x": [1, 2], "y": [statistics.Interval(0.5, 0.25, 0.75), 1.0]}), "b": pd.DataFrame({"x": [3], "y": [2.0]})}
+    data = report.figure_data(frames, "fig-a", label="group")
+    link = re.search(r'download="fig-a.csv" href="data:text/csv;charset=utf-8;base64,([^"]+)"', data._repr_html_())
+    read = pd.read_csv(io.StringIO(base64.b64decode(link[1]).decode()))
+    assert read["group"].tolist() == ["a", "a", "b"]
+    assert read["x"].tolist() == [1, 2, 3]
+    assert read["y low"].tolist()[0] == 0.25
+    assert "group" not in frames["a"]
+
+
+def test_a_figure_without_data_is_refused():
+    with pytest.raises(ValueError, match="fig-none"):
+        report.figure_data({}, "fig-none")

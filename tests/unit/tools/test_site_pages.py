@@ -1,6 +1,7 @@
 """Faults of the theme's HTML, and their mending."""
 
 import io
+import re
 
 import pytest
 import site_pages
@@ -22,6 +23,20 @@ from PIL import Image
 def test_mending(found, mended):
     assert site_pages.mend(found) == mended
     assert site_pages.mend(mended) == mended
+
+
+TABLE = """<table class="docutils"><thead><tr class="row-odd"><th class="head"><p>model</p></th>
+<th class="head"><p>loss</p></th><th><p>tokens</p></th></tr></thead>
+<tbody><tr><td><p>GPT-2</p></td><td><p>3.25 [3.1, 3.4]</p></td><td class="x"><p>16,384</p></td></tr>
+<tr><td><p>7</p></td><td><p><span>−0.5</span></p></td><td class="x"><p>1 and 2</p></td></tr></tbody></table>"""
+
+
+def test_columns_of_numbers_are_marked_and_no_others():
+    found = site_pages.mend(f"<p>12</p>{TABLE}")
+    cells = re.findall(r"<t[hd]\b([^>]*)>", found)
+    assert ["number" in cell for cell in cells] == [False, True, False, False, True, False, False, True, False]
+    assert re.sub(r' class="number"|number ', "", found) == f"<p>12</p>{TABLE}"
+    assert site_pages.align_numbers(TABLE.replace("<td>", '<td colspan="1">', 1)).count("number") == 0
 
 
 def test_a_figure_keeps_its_size_its_ground_and_its_colours():
