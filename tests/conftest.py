@@ -1,6 +1,8 @@
 """Shared by all tests."""
 
+import ipaddress
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -12,6 +14,19 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # Tests run on the embedded checkpoints, and a test that reached for a hub would hang where there is no network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.pop("ANALYSIS_MODELS", None)
+
+_connect = socket.socket.connect
+
+
+def _connect_on_this_machine(self: socket.socket, address: object) -> None:
+    """No test of this process reaches another machine; the hubs and pages of the tests are on the loopback interface."""
+    host = address[0] if self.family in (socket.AF_INET, socket.AF_INET6) and isinstance(address, tuple) else "localhost"
+    if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+        raise AssertionError(f"a test opened a connection to {host}")
+    _connect(self, address)
+
+
+socket.socket.connect = _connect_on_this_machine  # type: ignore[method-assign]
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))  # tools/ holds scripts, not a package

@@ -34,12 +34,17 @@ def answer(name):
         return [type(error).__name__, str(error)]
 
 for line in sys.stdin:
+    told, tell = os.pipe()
     child = os.fork()
     if not child:
+        os.read(told, 1)  # its number is printed before its answers
         print(json.dumps([answer(name) for name in json.loads(line)]), flush=True)
         os._exit(0)
     print(child, flush=True)
+    os.write(tell, b"x")
     os.waitpid(child, 0)
+    os.close(told)
+    os.close(tell)
     print("over", flush=True)
 """
 BOT = {
@@ -313,6 +318,25 @@ def test_a_download_that_is_killed_goes_on_the_next_time(place, checkpoints):
         assert [line.split("/")[-1] for line in requests if line.startswith("GET") and "resolve" in line] == ["model.safetensors"]
     assert not left.exists()
     assert Path(answer[2], "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+
+
+def test_two_processes_fill_one_cache(place, checkpoints, root):
+    """Both fetch and convert the same pickles at once, and both get the same whole folder."""
+    folder = repository(place["hub"], "owner/shared", checkpoints / "gpt2", pickled=True)
+    other = Asker(place["port"], place["cache"], root)
+    try:
+        with hub_server.serve(place["hub"], place["port"]):
+            other.ask([])  # its imports are over
+            for asker in (place["asker"], other):
+                asker.begin(["load owner/shared", "owner/shared"])
+            first, second = (asker.end() for asker in (place["asker"], other))
+    finally:
+        other.close()
+    assert first == second
+    assert first[0][:3] == ["hub", "owner/shared (converted from its pickles)", hub_server.commit_of(folder)]
+    converted = Path(first[1][2])
+    assert_same(weights(str(converted)), torch.load(folder / "pytorch_model.bin", weights_only=True))
+    assert [path.name for path in converted.parent.iterdir() if path.name != "conversion"] == ["converted"]
 
 
 @pytest.mark.slow
