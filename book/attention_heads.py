@@ -333,7 +333,8 @@ plots.share_strips(sources, PAIRINGS, shades);
 #
 # A head copies when attending to a token promotes that token. The copying score of {cite:t}`elhage2021`, $\sum_i \mathrm{Re}\,\lambda_i / \sum_i |\lambda_i|$ over the eigenvalues of VO, needs only a
 # $d_\mathrm{head} \times d_\mathrm{head}$ matrix. Positive eigenvalues do not prove copying, and an untrained model says how far they stray by chance. Trained embeddings share a mean, along which one eigenvalue can outweigh all
-# others; removing the mean over the vocabulary from the unembedding changes no probability, since softmax does not see a constant.
+# others; removing the mean over the vocabulary from the unembedding changes no probability, since softmax does not see a constant. {doc}`grammar` asks what becomes of
+# such scores when a later layer's table is read after the mean update of earlier layers.
 
 # %%
 def copying(matrices, title):

@@ -84,6 +84,15 @@ plots.null_board(report.board(report.read_findings("findings.json")));
 # Which words a head relates, by its weights and in sentences, and how much of that is the embedding's.
 # :::
 #
+# :::{grid-item-card} Grammar by head
+# :link: grammar
+# :link-type: doc
+# :img-bottom: _static/gallery/grammar.png
+# :img-alt: Share of minimal pairs in which the right form is preferred, by rule, for two models and for untrained ones.
+#
+# Whether tables of heads lead to the form that grammar asks for, and whether the models need those heads.
+# :::
+#
 # :::{grid-item-card} Geometry
 # :link: geometry
 # :link-type: doc

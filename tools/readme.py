@@ -24,6 +24,7 @@ FIGURES = {
     "models": "fig-models-positions",
     "feed_forward": "fig-ff-key",
     "attention_heads": "fig-heads-forms",
+    "grammar": "fig-grammar-accuracy",
     "geometry": "fig-geo-senses",
     "induction": "fig-induction-scores",
     "induction_polish": "fig-induction-names",

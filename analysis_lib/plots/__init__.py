@@ -4,6 +4,7 @@ from analysis_lib.plots.attention_terms import TERM_COLOURS, offset_profiles, pa
 from analysis_lib.plots.cost import search_ratios
 from analysis_lib.plots.feed_forward import counts_against_chance, overlaps_by_layer, percent_maps, survival
 from analysis_lib.plots.geometry import layer_panels, pair_bias, word_planes
+from analysis_lib.plots.grammar import effect_maps, foretold_effects, relation_rows
 from analysis_lib.plots.heads import against_control, points_by_layer, share_strips, shares_by_layer, weights_against_text, word_patterns
 from analysis_lib.plots.incontext import (
     attention_grid,
@@ -65,9 +66,11 @@ __all__ = [
     "curve_panels",
     "curves",
     "draw_induction",
+    "effect_maps",
     "emergence",
     "error_strips",
     "explained_by_layer",
+    "foretold_effects",
     "forest",
     "guess_shares",
     "intervals",
@@ -90,6 +93,7 @@ __all__ = [
     "points_by_layer",
     "position_trends",
     "readings_by_row",
+    "relation_rows",
     "regression_beside_effect",
     "score_curves",
     "score_maps",

@@ -1,6 +1,6 @@
 """Polish texts written for this book; they are under CC BY 4.0.
 
-There are six plain UTF-8 files, edited by hand. The loaders of the last three check every line and name the one that is wrong.
+There are seven plain UTF-8 files, edited by hand. The loaders of the last four check every line and name the one that is wrong.
 
 `sentences.txt`
     One plain sentence a line.
@@ -8,6 +8,8 @@ There are six plain UTF-8 files, edited by hand. The loaders of the last three c
     A lower-cased form, a tab, an English gloss.
 `translations.tsv`
     A sentence of `senses.txt`, a tab, its English translation; so far those of one lemma, *zamek*.
+`word_pairs.tsv`
+    A relation, a tab, a word, a tab, the word that it is related to: opposites, diminutives and the like.
 `senses.txt`
     Ambiguous words in context. A heading `# lemma | sense | gloss` opens a sense (`sense` is a short English
     label, unique within the lemma; `gloss` says it in a few more words). Every line below it is one sentence,
@@ -52,6 +54,35 @@ def translations() -> dict[str, str]:
     """English translations of some sentences of `senses`, Polish to English."""
     rows = _HERE.joinpath("translations.tsv").read_text(encoding="utf-8").splitlines()
     return dict(row.split("\t") for row in rows)
+
+
+def word_pairs(path: str | Path | None = None) -> pd.DataFrame:
+    """Pairs of words in relations that no rule of inflection gives.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        A file of the format of `word_pairs.tsv` (see the module); by default that file.
+
+    Returns
+    -------
+    DataFrame
+        One row a line: `relation source target`.
+
+    Raises
+    ------
+    ValueError
+        If a line does not have three fields, or stands twice; file and line are named.
+    """
+    path, rows = Path(path or _HERE / "word_pairs.tsv"), []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        row = tuple(line.split("\t"))
+        if len(row) != 3 or not all(field.strip() == field != "" for field in row) or row[1] == row[2]:
+            raise ValueError(f"{path.name}, line {number}: {line!r}; expected a relation and two words, with tabs between them")
+        if row in rows:
+            raise ValueError(f"{path.name}, line {number}: {line!r} stands a second time")
+        rows.append(row)
+    return pd.DataFrame(rows, columns=["relation", "source", "target"])
 
 
 def senses(path: str | Path | None = None) -> pd.DataFrame:

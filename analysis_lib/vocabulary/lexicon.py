@@ -38,10 +38,10 @@ GENDERS = ("m1", "m2", "m3", "f", "n")
 PERSONS = ("pri", "sec", "ter")
 
 _CATEGORIES = {"case": CASES, "number": NUMBERS, "gender": GENDERS, "person": PERSONS}
-_POS_OF_CLASS = {cls: pos for pos, classes in PARTS_OF_SPEECH.items() for cls in classes}
+POS_OF_CLASS = {cls: pos for pos, classes in PARTS_OF_SPEECH.items() for cls in classes}
 
 Reading = tuple[str, str, tuple[str, ...]]
-"""(lemma, tag, names): one interpretation, as `("zamek", "subst:sg:nom.acc:m3", ("nazwa_pospolita",))`."""
+"""(lemma, tag, names): one interpretation, as `("zamek:Sm3~a", "subst:sg:nom.acc:m3", ("nazwa_pospolita",))`."""
 
 
 @dataclass(frozen=True)
@@ -99,13 +99,13 @@ class Lexicon:
         ImportError
             If the package `morfeusz2` is not installed.
         """
-        forms = _checked_forms(forms)
+        forms = checked_forms(forms)
         distinct = sorted({form.strip() for form in forms})
         row_of = {form: row for row, form in enumerate(distinct)}
         rows = np.array([row_of[form.strip()] for form in forms], dtype=np.int64)
-        morfeusz = _morfeusz()
-        readings = [_readings(morfeusz, form) for form in distinct]
-        lemmas = [frozenset(lemma for lemma, _, _ in found) for found in readings]
+        dictionary = morfeusz()
+        readings = [readings_of(dictionary, form) for form in distinct]
+        lemmas = [frozenset(_bare_lemma(lemma) for lemma, _, _ in found) for found in readings]
         tags = [frozenset(tag for _, tag, _ in found) for found in readings]
         encoded = _encode(tags)
         sign = list(PARTS_OF_SPEECH).index("sign")
@@ -115,7 +115,7 @@ class Lexicon:
             lemmas=tuple(lemmas[row] for row in rows),
             tags=tuple(tags[row] for row in rows),
             known=known[rows],
-            dictionary=morfeusz.dict_id(),
+            dictionary=dictionary.dict_id(),
             **{name: table[rows] for name, table in encoded.items()},
         )
 
@@ -148,7 +148,8 @@ def agree(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.any(np.asarray(left, dtype=bool) & np.asarray(right, dtype=bool), axis=-1)
 
 
-def _checked_forms(forms: Iterable[str]) -> list[str]:
+def checked_forms(forms: Iterable[str]) -> list[str]:
+    """The forms as a list of str, or a TypeError that names what is wrong."""
     if isinstance(forms, str):
         raise TypeError(f"forms is the string {forms!r}; expected an iterable of strings")
     forms = [str(form) if isinstance(form, str) else form for form in forms]  # numpy strings too
@@ -158,7 +159,7 @@ def _checked_forms(forms: Iterable[str]) -> list[str]:
     return forms
 
 
-def _morfeusz() -> Any:
+def morfeusz() -> Any:
     """A Morfeusz that keeps *miałem* whole (`composite`), reads *Dom* as *dom*, and does not read *jan* as *Jan*."""
     try:
         import morfeusz2
@@ -167,24 +168,29 @@ def _morfeusz() -> Any:
     return morfeusz2.Morfeusz(generate=False, praet="composite", case_handling=morfeusz2.STRICTLY_CASE_SENSITIVE)
 
 
-def _readings(morfeusz: Any, form: str) -> list[Reading]:
+def readings_of(dictionary: Any, form: str) -> list[Reading]:
     """Readings of the whole form, or of its first segment (*kiedym* is *kiedy* + *m*); none if any part is unknown.
 
     Two kinds of reading are dropped where the form has others. Nearly every Polish word is also somebody's
     surname; and undeclined nouns can be any case and number, so that *do* ("to", or the musical note) would
-    agree with every noun.
+    agree with every noun. Lemmas keep the marks that tell homonyms apart.
     """
     has_text = form and "\N{REPLACEMENT CHARACTER}" not in form  # not a piece of a character
-    edges = morfeusz.analyse(form) if has_text else []
+    edges = dictionary.analyse(form) if has_text else []
     if not edges or any(tag == "ign" for _, _, (_, _, tag, _, _) in edges):
         return []
     end = max(stop for _, stop, _ in edges)
     whole = [edge for edge in edges if edge[:2] == (0, end)]
     chosen = whole or [edge for edge in edges if edge[0] == 0]
-    readings = [(_bare_lemma(lemma), tag, tuple(names)) for _, _, (_, lemma, tag, names, _) in chosen]
-    for is_rare in (_is_surname, _is_undeclined_noun):
-        readings = [reading for reading in readings if not is_rare(reading)] or readings
+    readings = [(lemma, tag, tuple(names)) for _, _, (_, lemma, tag, names, _) in chosen]
+    for rare in (_is_surname, _is_undeclined_noun):
+        readings = [reading for reading in readings if not rare(reading)] or readings
     return readings
+
+
+def is_rare(reading: Reading) -> bool:
+    """A surname, or an undeclined noun."""
+    return _is_surname(reading) or _is_undeclined_noun(reading)
 
 
 def _is_surname(reading: Reading) -> bool:
@@ -212,8 +218,8 @@ def _encode(tags: Sequence[frozenset]) -> dict[str, np.ndarray]:
     for row, tag_set in enumerate(tags):
         for tag in tag_set:
             cls, *fields = tag.split(":")
-            if cls in _POS_OF_CLASS:
-                tables["pos"][row, column[_POS_OF_CLASS[cls]]] = True
+            if cls in POS_OF_CLASS:
+                tables["pos"][row, column[POS_OF_CLASS[cls]]] = True
             for value in (value for field in fields for value in field.split(".")):
                 if value in place:
                     name, i = place[value]

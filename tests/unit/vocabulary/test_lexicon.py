@@ -154,14 +154,14 @@ def test_agreement_is_intersection():
 def test_every_class_belongs_to_one_part_of_speech():
     classes = [cls for group in PARTS_OF_SPEECH.values() for cls in group]
     assert len(classes) == len(set(classes))
-    assert set(lexicon._POS_OF_CLASS) == set(classes)
+    assert set(lexicon.POS_OF_CLASS) == set(classes)
 
 
 def test_no_class_of_the_dictionary_is_left_out():
-    resolver = lexicon._morfeusz()._morfeusz_obj.getIdResolver()
+    resolver = lexicon.morfeusz()._morfeusz_obj.getIdResolver()
     classes = {resolver.getTag(i).split(":")[0] for i in range(2000)} - {"", "ign"}
     assert classes
-    assert classes <= set(lexicon._POS_OF_CLASS)
+    assert classes <= set(lexicon.POS_OF_CLASS)
 
 
 def test_errors_name_what_was_given():

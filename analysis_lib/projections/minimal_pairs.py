@@ -1,0 +1,187 @@
+"""Minimal pairs: beginnings of sentences and two forms of one word to go on with, of which grammar allows one.
+
+They come in blocks of two cues and two forms. *Do* (to) asks for the genitive, *przed* (before) for the instrumental, so that of *domu*
+and *domem* each is right after one and wrong after the other. In a block each form is right as often as wrong: whoever ignores the cue,
+and knows only which form is more frequent, is right in exactly half of the cases, and prefers the right form by exactly nothing on
+average. Both forms are single tokens, so one pass over the beginning scores both.
+
+What fits is decided by Morfeusz's cells (`paradigms`): a form fits a cue when they share a value, such as a case, or a number with a
+person. A wrong form shares none in any of its readings. That makes most wrong sentences wrong, not all: *przed domu* could go on, in a
+solemn style, with another noun.
+
+Sources: the agreement tests of Linzen et al. 2016 (arXiv 1611.01368) and BLiMP (Warstadt et al. 2020, arXiv 1912.00582).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis_lib import texts
+from analysis_lib.projections.grammar import noun_cases, prepositions
+from analysis_lib.vocabulary.paradigms import paradigm_cells
+
+CARRIERS = ("Wtedy", "Potem", "Tego dnia")
+
+Features = Mapping[str, set]
+"""What a word asks for or offers: the values of the categories that have to agree."""
+
+_PERSONS = {"ja": "sg:pri", "ty": "sg:sec", "on": "sg:ter", "ona": "sg:ter", "my": "pl:pri", "oni": "pl:ter", "one": "pl:ter"}
+_NUMERALS = {"trzy": "nom", "cztery": "nom"} | dict.fromkeys(
+    ("pięć", "sześć", "siedem", "osiem", "dziewięć", "dziesięć", "dwadzieścia"), "gen"
+)
+
+
+@dataclass(frozen=True)
+class Phenomenon:
+    """One rule of grammar, with the words that it can be tested on.
+
+    Attributes
+    ----------
+    name : str
+    cues : mapping of str to set
+        What each cue asks for.
+    forms : mapping of str to mapping of str to set
+        By lemma, what each of its forms offers.
+    """
+
+    name: str
+    cues: Features
+    forms: Mapping[str, Features]
+
+
+def phenomena(words: Iterable[str]) -> list[Phenomenon]:
+    """The rules that are tested, with the words that are among those given.
+
+    Parameters
+    ----------
+    words : iterable of str
+        Whole words that are one token.
+
+    Returns
+    -------
+    list of Phenomenon
+        `number of the verb` (after a noun), `person of the verb` (after a pronoun), `gender of the past` (after a man or a woman), and
+        `case after a preposition`, `... an adjective`, `... swój` (one's own), `... a numeral`.
+    """
+    words = set(words)
+    cells = paradigm_cells(sorted(word for word in words if word.islower()))
+    cells = cells.assign(parts=cells["cell"].str.split(":"))
+    nouns, verbs, past, adjectives = (cells[cells["cell"].str.startswith(f"{name}:")] for name in ("subst", "fin", "praet", "adj"))
+    adjectives = adjectives[adjectives["cell"].str.endswith(":pos")]
+    own = adjectives["lemma"].str.startswith("swój")
+    past = past[past["cell"].str.contains(":sg:.*:ter:")]
+    cases, agreeing, subjects = noun_cases(cells), _offers(nouns, (1, 2, 3)), _one_number(nouns)
+    by_case = {lemma: {form: cases[form] for form in part["form"].unique()} for lemma, part in nouns.groupby("lemma")}
+    personal = set(nouns.loc[nouns["cell"].str.endswith(":m1"), "lemma"])  # numerals agree with these in another way
+    counted = {lemma: forms for lemma, forms in _offers(nouns, (1, 2)).items() if lemma not in personal}
+    people = texts.word_pairs().query("relation == 'man to woman'")
+    single = {form for form, values in subjects.items() if values == {"sg:ter"}} | {"on", "ona"} & words
+    gendered = {word: {gender} for side, gender in (("source", "sg:m1"), ("target", "sg:f")) for word in people[side] if word in single}
+    return [
+        Phenomenon("number of the verb", subjects, _offers(verbs, (1, 2))),
+        Phenomenon("person of the verb", _among(_PERSONS, words), _offers(verbs, (1, 2))),
+        Phenomenon("gender of the past", gendered, _offers(past, (1, 2))),
+        Phenomenon("case after a preposition", prepositions(cells), by_case),
+        Phenomenon("case after an adjective", _features(adjectives[~own & adjectives["alone"]], (1, 2, 3)), agreeing),
+        Phenomenon("case after swój", _features(adjectives[own], (1, 2, 3)), agreeing),
+        Phenomenon("case after a numeral", _among({word: f"pl:{case}" for word, case in _NUMERALS.items()}, words), counted),
+    ]
+
+
+def minimal_pairs(
+    subjects: Sequence[Phenomenon], carriers: Sequence[str] = CARRIERS, n_blocks: int = 250, max_cues: int = 30, seed: int = 0
+) -> pd.DataFrame:
+    """Draw blocks of minimal pairs.
+
+    Parameters
+    ----------
+    subjects : sequence of Phenomenon
+    carriers : sequence of str
+        Words before the cue, which say nothing about what follows it.
+    n_blocks : int
+        Blocks of each phenomenon at most, each of two pairs. Lemmas are drawn with equal chances, then two of a lemma's forms, then a cue
+        for each.
+    max_cues : int
+        Of more cues so many are drawn.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        `phenomenon block carrier cue prefix right wrong lemma`: two rows for each block, with `right` and `wrong` exchanged. No pair
+        stands twice.
+
+    Raises
+    ------
+    ValueError
+        No phenomena or carriers, fewer than one block, a phenomenon for which no block can be made.
+    """
+    if not (subjects and len(carriers)) or n_blocks < 1:
+        raise ValueError(
+            f"subjects, carriers and n_blocks: expected one or more each, found {len(subjects)}, {len(carriers)} and {n_blocks}"
+        )
+    frames = []
+    for place, phenomenon in enumerate(subjects):
+        rng = np.random.default_rng([seed, place])
+        blocks = _blocks(phenomenon, carriers, n_blocks, max_cues, rng)
+        if not blocks:
+            raise ValueError(f"subjects: expected two cues and two forms that exclude each other, found none in {phenomenon.name!r}")
+        rows = []
+        for block, (lemma, carrier, cues, forms) in enumerate(blocks):
+            for cue, right, wrong in ((cues[0], *forms), (cues[1], *forms[::-1])):
+                rows.append((phenomenon.name, block, carrier, cue, f"{carrier} {cue}", right, wrong, lemma))
+        frames.append(pd.DataFrame(rows, columns=["phenomenon", "block", "carrier", "cue", "prefix", "right", "wrong", "lemma"]))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _blocks(phenomenon: Phenomenon, carriers: Sequence[str], n_blocks: int, max_cues: int, rng: np.random.Generator) -> list[tuple]:
+    """(lemma, carrier, two cues, two forms), each cue with the form that fits it and not the other."""
+    lemmas = [lemma for lemma, forms in phenomenon.forms.items() if len(forms) > 1]
+    cues = [str(cue) for cue in rng.permutation(sorted(phenomenon.cues))[:max_cues]]
+    found: list[tuple] = []
+    used: set[tuple] = set()
+    for _ in range(100 * n_blocks):  # most draws make a block
+        if len(found) == n_blocks or not lemmas:
+            break
+        lemma, carrier = lemmas[int(rng.integers(len(lemmas)))], carriers[int(rng.integers(len(carriers)))]
+        offers = phenomenon.forms[lemma]
+        forms = tuple(rng.permutation(sorted(offers))[:2].tolist())
+        sides = [
+            [cue for cue in cues if phenomenon.cues[cue] & offers[form] and not phenomenon.cues[cue] & offers[other]]
+            for form, other in (forms, forms[::-1])
+        ]
+        if all(sides):
+            chosen = tuple(side[rng.integers(len(side))] for side in sides)
+            pairs = {(carrier, cue, *two) for cue, two in zip(chosen, (forms, forms[::-1]), strict=True)}
+            if not pairs & used:
+                used |= pairs
+                found.append((lemma, carrier, chosen, forms))
+    return found
+
+
+def _features(cells: pd.DataFrame, fields: Sequence[int]) -> dict[str, set]:
+    """Values of some fields of the cells, for each form over all its cells there."""
+    values = cells["parts"].map(lambda parts: ":".join(parts[field] for field in fields if field < len(parts)))
+    return {form: set(own) for form, own in values.groupby(cells["form"])}
+
+
+def _offers(cells: pd.DataFrame, fields: Sequence[int]) -> dict[str, dict[str, set]]:
+    """The same by lemma, over all readings of a form."""
+    everything = _features(cells, fields)
+    return {lemma: {form: everything[form] for form in part["form"].unique()} for lemma, part in cells.groupby("lemma")}
+
+
+def _one_number(nouns: pd.DataFrame) -> dict[str, set]:
+    """Nouns that are nominative, accusative or vocative in one number and nothing else: subjects of a verb in the third person."""
+    found = {}
+    for form, values in _features(nouns, (1, 2)).items():
+        numbers, cases = ({value.split(":")[place] for value in values} for place in (0, 1))
+        if "nom" in cases and len(numbers) == 1 and cases <= {"nom", "acc", "voc"}:
+            found[form] = {f"{numbers.pop()}:ter"}
+    return found
+
+
+def _among(values: Mapping[str, str], words: set[str]) -> dict[str, set]:
+    return {word: {value} for word, value in values.items() if word in words}

@@ -1,0 +1,44 @@
+"""Figures of grammar draw, are labelled, and take other numbers of heads and relations."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis_lib import plots
+from tests.support.figures import texts_of
+
+COLOURS = {"GPT-2": "#0a85c7", "HerBERT": "#dd6b10"}
+
+
+def scored(heads, relations):
+    rng = np.random.default_rng(0)
+    rows = [(layer, head, name, rng.normal(), head == 0) for layer in range(2) for head in range(heads) for name in relations]
+    return pd.DataFrame(rows, columns=["layer", "head", "relation", "excess", "passes"])
+
+
+@pytest.mark.parametrize("heads", [1, 16])
+def test_relation_rows(heads):
+    relations = ["noun to genitive", "antonym"]
+    tables = {model: scored(heads, relations) for model in COLOURS}
+    figure = plots.relation_rows(tables, tables, COLOURS, [("GPT-2", 1, 0)])
+    shown = texts_of(figure)
+    assert all(word in shown for word in [*relations, *COLOURS, "random heads", "L1H0", "head that stands out", "beyond mismatched pairs"])
+    for axis, named in zip(figure.axes, (2, 0), strict=True):
+        assert sum(len(line.get_xdata()) for line in axis.lines if line.get_marker() == "D") == named
+        points = sum(len(line.get_xdata()) for line in axis.lines if line.get_marker() in {"o", "D"})
+        assert points == 2 * heads * len(relations)  # each head once in each row
+
+
+def test_effect_maps():
+    table = pd.DataFrame(np.linspace(-1, 2, 12).reshape(2, 6), index=["case", "number"], columns=[f"L{i // 3}H{i % 3}" for i in range(6)])
+    figure = plots.effect_maps({"GPT-2": table, "zero": table * 0}, "effect (logits)")
+    shown = texts_of(figure)
+    assert all(word in shown for word in ("GPT-2", "case", "L1H2", "effect (logits)", "\N{MINUS SIGN}2.00"))
+
+
+def test_foretold_effects():
+    table = pd.DataFrame({"name": ["L0H0", "L0H0", "L0H1"], "table": [1.0, 2.0, 0.0], "effect": [3.0, -4.0, 0.1]})
+    figure = plots.foretold_effects({"GPT-2": table}, COLOURS, "table", "effect", named=2)
+    shown = texts_of(figure)
+    assert shown.count("L0H0") == 1  # no name twice
+    assert all(word in shown for word in ("L0H1", "table", "effect", "GPT-2"))

@@ -1,0 +1,185 @@
+"""Relations and minimal pairs: each pair holds in Morfeusz, and blocks are what they are said to be."""
+
+from fnmatch import fnmatchcase
+
+import numpy as np
+import pytest
+
+pytest.importorskip("morfeusz2")
+
+from analysis_lib import models, texts
+from analysis_lib.projections import grammar, minimal_pairs
+from analysis_lib.projections.minimal_pairs import Phenomenon
+from analysis_lib.projections.readers import Reader
+from analysis_lib.vocabulary.lexicon import morfeusz
+from analysis_lib.vocabulary.paradigms import cells_of, paradigm_cells
+
+
+@pytest.fixture(scope="module")
+def words():
+    reader = Reader.of(models.load("polish-gpt2", source="embedded"))
+    return set(reader.vocabulary.text[reader.keep])
+
+
+@pytest.fixture(scope="module")
+def pairs(words):
+    return grammar.relation_pairs(words)
+
+
+@pytest.fixture(scope="module")
+def cells_by_form(words):
+    """(lemma, cell) of every reading of a form, straight from the analyser."""
+    dictionary = morfeusz()
+    return {word: {(lemma, cell) for _, _, (_, lemma, tag, _, _) in dictionary.analyse(word) for cell in cells_of(tag)} for word in words}
+
+
+def test_there_are_enough_relations_of_enough_pairs(pairs):
+    assert len(pairs) >= 24
+    assert all(20 <= len(own) <= 60 for own in pairs.values())
+    assert list(pairs) == [name for name in grammar.RELATIONS if name in pairs]
+
+
+def test_each_target_is_the_form_of_the_source_that_the_rule_states(pairs, cells_by_form):
+    for name in grammar.RULES.keys() & pairs.keys():
+        for source, target in pairs[name]:
+            assert any(
+                of_source == of_target and fnmatchcase(first, rule[0]) and fnmatchcase(second, rule[1])
+                for rule in grammar.RULES[name]
+                for of_source, first in cells_by_form[source]
+                for of_target, second in cells_by_form[target]
+            ), (name, source, target)
+
+
+def test_prepositions_govern_the_nouns_they_are_with(pairs, cells_by_form):
+    own = pairs[grammar.GOVERNMENT]
+    seen = set()
+    for preposition, noun in own:
+        governed = {cell.split(":")[1] for _, cell in cells_by_form[preposition] if cell.startswith("prep:")}
+        cases = {cell.split(":")[2] for _, cell in cells_by_form[noun] if cell.startswith("subst:")}
+        assert governed & cases, (preposition, noun)
+        seen |= governed & cases
+    assert {"gen", "dat", "acc", "inst", "loc"} <= seen
+
+
+def test_aspect_goes_from_imperfective_to_perfective(pairs, cells_by_form):
+    for source, target in pairs["aspect"]:
+        assert any("imperf" in cell for _, cell in cells_by_form[source]), source
+        assert any(cell.split(":")[-1] == "perf" or ":perf:" in cell for _, cell in cells_by_form[target]), target
+
+
+def test_no_pair_is_in_two_relations_and_no_word_twice_on_a_side(pairs):
+    everything = [pair for own in pairs.values() for pair in own]
+    assert len(everything) == len(set(everything))
+    for name, own in pairs.items():
+        sources, targets = zip(*own, strict=True)
+        assert len(set(targets)) == len(own)
+        assert name == grammar.GOVERNMENT or len(set(sources)) == len(own)
+        assert all(source != target for source, target in own)
+
+
+def test_a_seed_gives_one_draw_and_caps_hold(words, pairs):
+    assert grammar.relation_pairs(words) == pairs
+    few = grammar.relation_pairs(words, min_pairs=5, max_pairs=10, seed=1)
+    assert all(5 <= len(own) <= 10 for own in few.values())
+    assert set(pairs) <= set(few)
+
+
+def test_other_forms_are_of_the_same_lemma_and_another_form(pairs, words, cells_by_form):
+    others = grammar.other_forms(pairs, words)
+    assert set(others) <= set(grammar.RULES)
+    for name, own in others.items():
+        for (source, target), (same, other) in own:
+            assert (source, target) in pairs[name]
+            assert source == same
+            assert other not in (source, target)
+            assert {lemma for lemma, _ in cells_by_form[target]} & {lemma for lemma, _ in cells_by_form[other]}
+
+
+def test_bad_requests_are_named():
+    with pytest.raises(ValueError, match="2 <= min_pairs <= max_pairs, found 1 and 60"):
+        grammar.relation_pairs(["dom"], min_pairs=1)
+    with pytest.raises(TypeError, match="found the string 'dom'"):
+        grammar.relation_pairs("dom")
+    with pytest.raises(ValueError, match="found zzz"):
+        grammar.pair_ids({"a": [("dom", "zzz")]}, ["dom"], [True])
+
+
+def test_listed_pairs_are_words_and_no_line_is_wrong(tmp_path):
+    table = texts.word_pairs()
+    assert set(table["relation"]) == set(grammar.LISTED)
+    assert not table.duplicated().any()
+    known = paradigm_cells(table["source"].str.lower().tolist() + table["target"].str.lower().tolist())
+    assert len(known)
+    for text, message in (
+        ("a\tb", "line 1"),
+        ("r\ta\ta", "expected a relation and two words"),
+        ("r\ta\tb\nr\ta\tb", "line 2.*second time"),
+    ):
+        path = tmp_path / "pairs.tsv"
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(ValueError, match=message):
+            texts.word_pairs(path)
+
+
+@pytest.fixture(scope="module")
+def minimal(words):
+    return minimal_pairs.minimal_pairs(minimal_pairs.phenomena(words))
+
+
+def test_there_are_three_thousand_minimal_pairs_of_all_rules(minimal):
+    assert len(minimal) >= 3000
+    assert minimal["phenomenon"].nunique() == 7
+
+
+def test_the_two_sentences_of_a_pair_differ_in_one_token(minimal, words):
+    loaded = models.load("polish-gpt2", source="embedded")
+    for row in minimal.sample(200, random_state=0).itertuples():
+        right, wrong = (loaded.tokenizer(f" {row.prefix} {form}")["input_ids"] for form in (row.right, row.wrong))
+        assert right[:-1] == wrong[:-1] == loaded.tokenizer(f" {row.prefix}")["input_ids"]
+        assert right[-1] != wrong[-1]
+        assert row.prefix.split()[-1] == row.cue
+
+
+def test_each_form_of_a_block_is_right_once_and_wrong_once(minimal):
+    for _, block in minimal.groupby(["phenomenon", "block"]):
+        (first, second) = block.itertuples()
+        assert (first.right, first.wrong) == (second.wrong, second.right)
+        assert first.cue != second.cue
+        assert (first.lemma, first.carrier) == (second.lemma, second.carrier)
+    assert not minimal.duplicated(["phenomenon", "prefix", "right", "wrong"]).any()
+
+
+def test_right_forms_fit_their_cues_and_wrong_ones_do_not(minimal, cells_by_form):
+    """Case after prepositions and agreement after adjectives, from the analyser's readings."""
+
+    def values(word, word_class, fields):
+        cells = [cell.split(":") for _, cell in cells_by_form[word] if cell.startswith(f"{word_class}:")]
+        return {tuple(cell[field] for field in fields) for cell in cells}
+
+    for rule, word_class, asked, offered in (
+        ("case after a preposition", "prep", (1,), (2,)),
+        ("case after an adjective", "adj", (1, 2, 3), (1, 2, 3)),
+        ("case after swój", "adj", (1, 2, 3), (1, 2, 3)),
+    ):
+        for row in minimal[minimal["phenomenon"] == rule].itertuples():
+            wanted = values(row.cue, word_class, asked)
+            assert wanted & values(row.right, "subst", offered), row
+            assert not wanted & values(row.wrong, "subst", offered), row
+
+
+def test_frequency_alone_is_right_in_exactly_half(minimal):
+    rng = np.random.default_rng(0)
+    liking = {word: rng.normal() for word in sorted(set(minimal["right"]))}
+    margins = minimal["right"].map(liking) - minimal["wrong"].map(liking)
+    assert (margins > 0).mean() == 0.5
+    assert margins.sum() == pytest.approx(0, abs=1e-9)
+
+
+def test_a_rule_without_blocks_and_bad_numbers_are_named():
+    rule = Phenomenon("toy", {"a": {"x"}, "b": {"y"}}, {"l": {"f": {"x"}, "g": {"y"}}})
+    found = minimal_pairs.minimal_pairs([rule], carriers=["C"], n_blocks=5)
+    assert sorted(found[["prefix", "right", "wrong"]].to_numpy().tolist()) == [["C a", "f", "g"], ["C b", "g", "f"]]
+    with pytest.raises(ValueError, match="found none in 'toy'"):
+        minimal_pairs.minimal_pairs([Phenomenon("toy", {"a": {"x"}}, {"l": {"f": {"x"}, "g": {"x"}}})])
+    with pytest.raises(ValueError, match="one or more each, found 1, 3 and 0"):
+        minimal_pairs.minimal_pairs([rule], n_blocks=0)

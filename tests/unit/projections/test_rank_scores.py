@@ -1,0 +1,168 @@
+"""Rank scores against a dense computation, on planted and random heads, and as properties."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis_lib.projections import random_heads, rank_scores, vo_factors
+from tests.support.examples import examples
+
+
+def dense_rank(table, source, target, candidates):
+    """The definition, one pair at a time."""
+    row = table[source]
+    others = row[[c for c in candidates if c not in (source, target)]]
+    return (row[target] > others).mean() + 0.5 * (row[target] == others).mean()
+
+
+@given(st.integers(0, 10_000), st.booleans())
+@examples(40)
+def test_ranks_are_those_of_the_dense_table_and_between_0_and_1(seed, ties):
+    rng = np.random.default_rng(seed)
+    draw = (
+        (lambda *shape: rng.integers(-1, 2, shape).astype(np.float32))
+        if ties
+        else (lambda *shape: rng.normal(size=shape).astype(np.float32))
+    )
+    left, right = draw(20, 3), draw(20, 3)
+    sources, targets = rng.integers(20, size=4), rng.integers(20, size=5)
+    candidates = rng.permutation(20)[: rng.integers(4, 20)]
+    ranks = rank_scores.rank_matrix(left, right, sources, targets, candidates)
+    expected = [[dense_rank(left @ right.T, s, t, candidates) for t in targets] for s in sources]
+    np.testing.assert_allclose(ranks, expected, atol=0.02 if not ties else 1e-12)  # rounding may swap two of a dozen neighbours
+    assert ((ranks >= 0) & (ranks <= 1)).all()
+
+
+@given(st.integers(0, 10_000), st.floats(0.1, 10), st.floats(-3, 3))
+@examples(30)
+def test_ranks_do_not_depend_on_a_monotone_map_of_rows(seed, factor, shift):
+    """Rows multiplied and shifted keep their order; a negative factor turns ranks round."""
+    rng = np.random.default_rng(seed)
+    table = rng.permuted(np.tile(np.arange(12.0), (12, 1)), axis=1).astype(np.float32)  # whole numbers: exact
+    eye, places = np.eye(12, dtype=np.float32), np.arange(12)
+    ranks = rank_scores.rank_matrix(eye, table.T, places, places, places)
+    mapped = rank_scores.rank_matrix(eye, (np.float32(factor) * table + np.float32(shift)).T, places, places, places)
+    np.testing.assert_allclose(ranks, mapped)
+    np.testing.assert_allclose(rank_scores.rank_matrix(eye, -table.T, places, places, places), 1 - ranks)
+
+
+def test_a_planted_head_scores_one_its_negative_zero_a_random_one_a_half():
+    rng = np.random.default_rng(0)
+    left = rng.normal(size=(300, 64)).astype(np.float32)
+    order = rng.permutation(300)
+    pairs = {"planted": np.stack([np.arange(100), order[:100]], axis=1)}
+    right = np.empty_like(left)
+    right[order] = left  # the target of a source has its direction
+    score = rank_scores.rank_scores(left, right, pairs, np.arange(300)).iloc[0]
+    assert score["score"] > 0.99
+    assert abs(score["mismatched"] - 0.5) < 0.02
+    assert score["p"] < 1e-12
+    assert rank_scores.rank_scores(left, -right, pairs, np.arange(300))["score"][0] < 0.01
+    random = [rank_scores.rank_scores(left, rng.normal(size=left.shape), pairs, np.arange(300)).iloc[0] for _ in range(40)]
+    assert np.mean([row["score"] for row in random]) == pytest.approx(0.5, abs=0.02)
+    assert np.mean([row["p"] < 0.05 for row in random]) <= 0.15  # .05 expected; more than 6 of 40 has a chance of 1%
+
+
+def test_targets_that_are_high_whatever_is_read_have_no_excess():
+    rng = np.random.default_rng(1)
+    left, right = np.ones((50, 1), np.float32), rng.normal(size=(50, 1)).astype(np.float32)
+    right[40:] += 100
+    found = rank_scores.rank_scores(left, right, {"columns": np.stack([np.arange(10), np.arange(40, 50)], axis=1)}, np.arange(40)).iloc[0]
+    assert found["score"] == found["mismatched"] == 1
+    assert found["excess"] == 0
+    assert found["p"] == 1
+
+
+def test_mean_and_spread_are_those_of_permutations():
+    rng = np.random.default_rng(2)
+    left, right = (rng.normal(size=(60, 4)).astype(np.float32) for _ in range(2))
+    pairs = np.stack([np.arange(8), np.arange(20, 28)], axis=1)
+    found = rank_scores.rank_scores(left, right, {"r": pairs}, np.arange(60)).iloc[0]
+    ranks = rank_scores.rank_matrix(left, right, *pairs.T, np.arange(60))
+    draws = np.array([ranks[np.arange(8), rng.permutation(8)].mean() for _ in range(20_000)])
+    assert found["score"] - found["excess"] == pytest.approx(draws.mean(), abs=4 * found["spread"] / np.sqrt(20_000))
+    assert found["spread"] == pytest.approx(draws.std(), rel=0.03)
+    off = ranks[~np.eye(8, dtype=bool)].mean()
+    assert found["mismatched"] == pytest.approx(off)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_head_factors_are_the_vo_table_read_through_the_norm(reader, layer):
+    for mine, theirs in zip(
+        rank_scores.head_factors(reader.weights, layer, 1), vo_factors(reader.weights, layer, 1, "layer_norm"), strict=True
+    ):
+        torch.testing.assert_close(mine, theirs)
+    update = torch.randn(reader.weights.n_layers, reader.weights.d_model)
+    shifted = replace(reader.weights, W_E=reader.weights.W_E + update[layer])
+    torch.testing.assert_close(
+        rank_scores.head_factors(reader.weights, layer, 1, update)[0], vo_factors(shifted, layer, 1, "layer_norm")[0]
+    )
+
+
+def test_all_heads_by_rows_and_columns_of_the_words_alone(reader):
+    """The restricted computation gives what the whole table gives."""
+    rng = np.random.default_rng(3)
+    relations = {"a": rng.permutation(400)[:12].reshape(6, 2), "b": rng.permutation(400)[:8].reshape(4, 2)}
+    candidates = rng.permutation(400)[:50]
+    table = rank_scores.head_rank_scores(reader.weights, relations, candidates)
+    assert len(table) == 2 * 2 * 2
+    whole = rank_scores.rank_scores(*vo_factors(reader.weights, 1, 0, "layer_norm"), relations, candidates)
+    part = table[(table["layer"] == 1) & (table["head"] == 0)].reset_index(drop=True)
+    np.testing.assert_allclose(part["score"], whole["score"], atol=0.02)
+    assert list(part["relation"]) == ["a", "b"]
+
+
+def test_the_mean_update_is_what_states_have_beside_the_embedding(reader):
+    from analysis_lib import activations
+
+    texts = ["Nie wiem, czy jeśli.", "Mały źrebak pił wodę."]
+    run = activations.run(reader.loaded, texts)
+    used = ~run.tokens["first"].to_numpy()
+    own = reader.weights.W_E[run.tokens["token_id"].to_numpy()[used]].numpy()
+    expected = run.states[:2, used].mean(axis=1) - own.mean(axis=0)
+    np.testing.assert_allclose(rank_scores.mean_updates(reader.loaded, texts).numpy(), expected, atol=1e-5)
+
+
+def test_random_heads_are_a_null_and_both_p_values_count(reader):
+    rng = np.random.default_rng(4)
+    relations = {"a": rng.permutation(400)[:20].reshape(10, 2)}
+    random = rank_scores.random_rank_scores(reader.weights, random_heads.rotated, relations, np.arange(60), n_draws=20, per_draw=2)
+    assert len(random) == 40
+    assert random["draw"].nunique() == 20
+    scores = rank_scores.head_rank_scores(reader.weights, relations, np.arange(60))
+    both = rank_scores.against_random(scores, random)
+    assert (both["p_both"] >= both["p"]).all()
+    assert (both["p_both"] >= both["p_random"]).all()
+    planted = rank_scores.against_random(scores.assign(excess=0.4, p=1e-9), random)
+    assert (planted["p_both"] < 0.01).all()
+    with pytest.raises(ValueError, match="fewer for 'a'"):
+        rank_scores.against_random(scores, random[:1])
+
+
+def test_the_bare_embedding_puts_a_copy_first(reader):
+    weights = replace(reader.weights, W_E=reader.weights.W_E.clone())
+    weights.W_E[10:20] = weights.W_E[:10] * 2
+    pairs = {"copies": np.stack([np.arange(10), np.arange(10, 20)], axis=1)}
+    assert rank_scores.embedding_rank_scores(weights, pairs, np.arange(100, 200))["score"][0] > 0.95
+
+
+def test_bad_input_is_named(reader):
+    left = np.ones((5, 2))
+    with pytest.raises(ValueError, match="targets: expected ids from 0 to 4"):
+        rank_scores.rank_matrix(left, left, [0], [5], [0, 1, 2])
+    with pytest.raises(ValueError, match="three distinct tokens or more, found 2 in 3"):
+        rank_scores.rank_matrix(left, left, [0], [1], [0, 1, 1])
+    with pytest.raises(ValueError, match="left and right: expected finite"):
+        rank_scores.rank_matrix(left * np.nan, left, [0], [1], [0, 1, 2])
+    with pytest.raises(ValueError, match="relations: expected one or more"):
+        rank_scores.rank_scores(left, left, {}, [0, 1, 2])
+    with pytest.raises(ValueError, match=r"relations\['r'\]: expected two pairs or more"):
+        rank_scores.rank_scores(left, left, {"r": np.array([[0, 1]])}, [0, 1, 2])
+    with pytest.raises(ValueError, match="n_draws and per_draw"):
+        rank_scores.random_rank_scores(reader.weights, random_heads.rotated, {"r": np.array([[0, 1], [2, 3]])}, [0, 1, 2], n_draws=0)
+    with pytest.raises(ValueError, match="expected ids from 0 to"):
+        rank_scores.head_rank_scores(reader.weights, {"r": np.array([[0, 1], [2, 10**6]])}, [0, 1, 2])
