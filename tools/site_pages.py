@@ -18,6 +18,9 @@ from PIL import Image
 from whole_files import write_whole
 
 NUMBER = re.compile(r"[<>≤≥~+−-]?\s?\d[\d.,]*\s?(%|s|ms|MB|kB|GB|nats|[×x]|[\[(].*[\])])?|[–—-]")  # with a unit or an interval, or none
+# What stands in italics and is Polish, though it has no Polish letter.
+POLISH = """zamek zamkiem zamku zamki nie dom na matka twarzy swojej swoich stole sekunda sek rozum pseudonim przydomek przy po pilot panu
+pan nazwisko imiona nowak marek borowski jan seku- szczeg- naj- -ego -em -ej -ami -ach -ych -nie -li -iejsz- -go"""
 REPOSITORY_BUTTONS = ("use_repository_button", "use_edit_page_button", "use_issues_button")
 CARD = "gallery/geometry.png"
 
@@ -119,7 +122,19 @@ def mend(text: str) -> str:
         text = text.replace(found, replacement)
     text = re.sub(r'<th class="(blank|head)[^>]*>(&nbsp;|<p></p>)</th>', "<td></td>", text)  # a header without words
     text = re.sub(r"<table\b[^>]*>.*?</table>", lambda table: align_numbers(table[0]), text, flags=re.S)
+    text = mark_polish(text)
     return re.sub(r"<title>(.+?) &#8212; \1</title>", r"<title>\1</title>", text)
+
+
+def mark_polish(text: str) -> str:
+    """A page whose Polish words in italics are marked as Polish, so that they are read aloud and hyphenated as such."""
+
+    def marked(found: re.Match) -> str:
+        words = unescape(found[1])
+        polish = re.search("[ąćęłńóśźż]", words, re.I) or set(words.lower().split()) <= set(POLISH.split())
+        return f'<em lang="pl">{found[1]}</em>' if polish else found[0]
+
+    return re.sub(r"<em>([^<]+)</em>", marked, text)
 
 
 def align_numbers(table: str) -> str:

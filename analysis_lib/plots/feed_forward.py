@@ -59,7 +59,7 @@ def survival(groups: dict[str, dict[str, tuple[np.ndarray, str, str]]], xlabel: 
     return figure
 
 
-def counts_against_chance(tables: dict, colours: dict[str, str], words: int = 40) -> plt.Figure:
+def counts_against_chance(tables: dict, colours: dict[str, str], words: int = 30) -> plt.Figure:
     """A panel for each model and a row for each list: how many of its forms share a feature, and how many would by chance.
 
     Parameters
@@ -74,7 +74,7 @@ def counts_against_chance(tables: dict, colours: dict[str, str], words: int = 40
     """
     rows = [len(table) for table in tables.values()]
     figure, axes = plt.subplots(
-        len(tables), 1, figsize=(6.2, 0.52 * sum(rows) + 0.9 * len(rows)), height_ratios=rows, sharex=True, squeeze=False
+        len(tables), 1, figsize=(4.8, 0.52 * sum(rows) + 0.9 * len(rows) + 0.4), height_ratios=rows, sharex=True, squeeze=False
     )
     for axis, (title, table) in zip(axes[:, 0], tables.items(), strict=True):
         heights = np.arange(len(table))
@@ -92,7 +92,7 @@ def counts_against_chance(tables: dict, colours: dict[str, str], words: int = 40
     handles.append(plt.Line2D([], [], marker="x", ls="none", mew=2, color=MODEL_COLOURS["untrained"], label="by chance"))
     if any("random" in table for table in tables.values()):
         handles.append(plt.Line2D([], [], marker="|", ls="none", ms=12, mew=2.5, color=INK, label="most in a random vector's list"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, handletextpad=0.2)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, handletextpad=0.2)
     return figure
 
 

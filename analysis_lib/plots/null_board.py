@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ import pandas as pd
 from analysis_lib.plots.style import INK, MODEL_COLOURS
 
 TICKS = [-30, -10, -3, 0, 3, 10, 30, 100, 300, 1000]
+LETTERS = 58  # of a line of a claim
 OTHER = "#a9860c"  # models without a colour of their own
 
 
@@ -20,7 +23,10 @@ def null_board(board: pd.DataFrame) -> plt.Figure:
     board : DataFrame
         As `report.board` gives it: `claim`, `model`, `distance`, `distance_low`, `distance_high`, `survives`, and `nulls`.
     """
-    figure, axis = plt.subplots(figsize=(5.8, 1.1 + 0.4 * len(board)))
+    # Narrow, so that a phone shows its letters large enough; a claim takes one line or two.
+    claims = [textwrap.fill(claim, LETTERS) for claim in board["claim"]]
+    broken = any("\n" in claim for claim in claims)
+    figure, axis = plt.subplots(figsize=(4.5, 1.1 + (0.5 if broken else 0.4) * len(board)))
     axis.axvspan(-1.96, 1.96, color=MODEL_COLOURS["untrained"], alpha=0.22, lw=0)
     axis.axvline(0, color=INK, lw=0.8)
     for place, row in enumerate(board.itertuples()):
@@ -36,10 +42,10 @@ def null_board(board: pd.DataFrame) -> plt.Figure:
             )
         axis.plot([row.distance_low, row.distance_high], [place, place], color=colour, lw=1.6)
         axis.plot(row.distance, place, "o", color=colour, mfc=colour if row.survives else "none", ms=6)
-        axis.text(0.005, place - 0.42, row.claim, transform=axis.get_yaxis_transform(), fontsize=9.5, va="center")
+        axis.text(0.005, place - 0.2, claims[place], transform=axis.get_yaxis_transform(), fontsize=9.5, va="bottom", linespacing=1.0)
     survivors = int(board["survives"].sum())
     if 0 < survivors < len(board):
-        axis.axhline(survivors - 0.68, color=INK, lw=0.8, ls=":")
+        axis.axhline(survivors - (0.85 if broken else 0.68), color=INK, lw=0.8, ls=":")
     axis.set_xscale("symlog", linthresh=3, linscale=1)
     ends = np.array([board["distance_low"].min(), board["distance_high"].max()])
     ticks = [tick for tick in TICKS if ends[0] * 1.5 - 3 <= tick <= ends[1] * 1.5 + 3]

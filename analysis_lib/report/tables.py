@@ -45,9 +45,13 @@ class Table:
         numeric = [place for place in range(self._shown.shape[1]) if _all_numeric(self._shown.iloc[:, place])]
         styles: list[Any] = [{"selector": "th, td", "props": "text-align: left"}]
         styles += [
-            {"selector": f"th.col{place}, td.col{place}", "props": "text-align: right; font-variant-numeric: tabular-nums"}
+            {
+                "selector": f"th.col{place}, td.col{place}",
+                "props": "text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap",
+            }
             for place in numeric
         ]
+        styles += [{"selector": f"td.col{place}", "props": "white-space: nowrap"} for place in numeric]
         # The id is a function of the contents, so that building a book twice gives the same pages.
         identity = hashlib.sha256(f"{self.caption}{self.csv}".encode()).hexdigest()[:8]
         styler = self._shown.style.set_table_styles(styles).set_caption(html.escape(self.caption, quote=False)).set_uuid(identity)

@@ -1,5 +1,6 @@
 """The built pages: links lead somewhere, images say what they show, and nothing is fetched from elsewhere."""
 
+import base64
 import re
 
 import pairs
@@ -115,3 +116,21 @@ def test_heads_of_pages_say_what_they_are_about(site):
 def test_polish_text_is_marked(site):
     section = site.parsed(site.folder / "book/index.html").get_element_by_id("po-polsku")
     assert section.get("lang") == "pl"
+    words = {word.text for word in site.parsed(site.folder / "book/geometry.html").xpath("//em[@lang='pl']")}
+    assert {"zamek", "zamków"} <= words
+    assert "contrastively" not in words
+
+
+def test_columns_of_numbers_are_set_to_the_right(site):
+    """Tables of `report.table` have styles of their own; of the others, a cell that is a number has a class."""
+    for page in site.chapters:
+        for cell in site.parsed(page).xpath("//table[not(starts-with(@id, 'T_'))]//td[contains(@class, 'number')]"):
+            assert re.search(r"\d|[–—-]", cell.text_content()) or not cell.text_content().strip(), page.name
+
+
+def test_figures_link_to_their_data(site):
+    for name in ("feed_forward", "geometry", "induction", "attention_terms", "incontext_regression", "model_selection", "null_board"):
+        links = site.parsed(site.folder / f"book/{name}.html").xpath("//p[@class='table-csv']/a[starts-with(@download, 'fig-')]/@href")
+        assert links, name
+        text = base64.b64decode(links[0].split(",")[1]).decode()
+        assert len(text.splitlines()) > 2, name

@@ -28,3 +28,16 @@ def test_null_board(n):
     points = [line for line in axis.lines if line.get_marker() == "o"]
     assert [line.get_markerfacecolor() != "none" for line in points] == board["survives"].tolist()
     assert axis.get_xlabel()
+
+
+def test_a_long_claim_breaks_and_stays_inside_the_axes():
+    board = claims(4).assign(claim=["A claim that is told in words " * 3] * 4)
+    figure = plots.null_board(board)
+    figure.canvas.draw()
+    (axis,) = figure.axes
+    inside = axis.get_window_extent()
+    for text in axis.texts:
+        assert "\n" in text.get_text()
+        extent = text.get_window_extent()
+        assert extent.x1 <= inside.x1
+        assert extent.y1 <= inside.y1 + 1

@@ -17,6 +17,8 @@ from PIL import Image
         ('<th class="col_heading">loss</th>', '<th class="col_heading">loss</th>'),
         ("<title>Book &#8212; Book</title>", "<title>Book</title>"),
         ("<title>Chapter &#8212; Book</title>", "<title>Chapter &#8212; Book</title>"),
+        ("<em>zamek</em> is <em>castle</em>", '<em lang="pl">zamek</em> is <em>castle</em>'),
+        ("<em>Stał tam człowiek</em>", '<em lang="pl">Stał tam człowiek</em>'),
         ('<section id="po-polsku">', '<section id="po-polsku" lang="pl">'),
     ],
 )
