@@ -119,11 +119,11 @@ def page(found: dict) -> str:
     lines = [INTRODUCTION]
     for oracle in dict.fromkeys(quantity.oracle for quantity in QUANTITIES):
         lines += [f"## {TITLES.get(oracle, oracle)} {found['versions'][oracle]}".rstrip(), ""]
-        lines += ["| Quantity | What was asked | Numbers | Largest difference | Tolerance | Why |", "|---|---|--:|--:|--:|---|"]
+        lines += ["| Quantity, and what was asked | Numbers | Largest difference | Tolerance, and why |", "|---|--:|--:|---|"]
         for quantity in (quantity for quantity in QUANTITIES if quantity.oracle == oracle):
             difference = found["differences"][quantity.key]
-            sizes = [f"{difference['numbers']:,}", size(difference["largest"]), size(quantity.tolerance)]
-            lines.append(f"| {' | '.join([quantity.words, quantity.how, *sizes, quantity.reason])} |")
+            asked, allowed = f"{quantity.words}: {quantity.how}", f"{size(quantity.tolerance)}: {quantity.reason}"
+            lines.append(f"| {asked} | {difference['numbers']:,} | {size(difference['largest'])} | {allowed} |")
         lines.append("")
     beside = " and ".join(f"{name} {found['versions'][name]}" for name in BESIDE)
     lines += [f"All were asked with {beside}. A difference is absolute, and the largest over all models and all numbers.", "", ENDING]
