@@ -183,6 +183,7 @@ plots.null_board(report.board(report.read_findings("findings.json")));
 # ::::
 #
 # The {doc}`atlas` holds every head and every neuron of every model, to search, sort and download. The book began with notebooks that asked the same questions of larger published models. {doc}`colophon` lists versions and checkpoints, and {doc}`references` the literature.
+# The numbers of the library agree with {doc}`those of other programs <oracles>`, and {doc}`mistakes in its input <bad_input>` end in a sentence.
 #
 # ## Po polsku
 #
