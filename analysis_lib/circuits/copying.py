@@ -1,0 +1,99 @@
+r"""Does a head raise the logits of the tokens that it attends to, on text?
+
+The copying score of a head (`composition.copying_scores`) is read from weights alone. Here the same is asked of what it does. At a query
+$t$ of a text it attends to keys $s$ with weights $a_{ts}$ and changes the logit of every token $x$ by an effect $e_t(x)$. Its *copying on
+text* is
+
+$$\frac1T \sum_t \Bigl[\sum_s a_{ts}\, e_t(x_s) - \frac1t \sum_s e_t(x_s)\Bigr],$$
+
+how much more it raises what it attends to than the other tokens of the same context. Weights are shared out anew over the keys but the
+first, where heads rest. Copying heads are above 0, heads that suppress what they attend to below; where attention and effect have
+nothing to do with each other the mean is 0, whatever the head writes.
+
+Sources: Elhage et al. 2021 for copying and direct effects on logits; McDougall et al. 2023, *Copy Suppression* (arXiv 2310.04625), for
+heads below 0 and for ablation as their test.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from analysis_lib import activations, weights
+from analysis_lib.activations.interventions import edited, put
+from analysis_lib.circuits.ablation import checked_ids, checked_model, head_means
+from analysis_lib.models import LoadedModel
+
+
+def copying_on_text(loaded: LoadedModel, ids: np.ndarray | Tensor) -> dict[str, Float[np.ndarray, "sequence layer head"]]:
+    """Copying on text of every head, by two effects.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+        A causal model.
+    ids : integer array [sequence, token]
+        Texts of one length, four tokens or more.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray of float64 [sequence, layer, head]
+        In logits. "direct": the effect is what the head's output, less its mean over all places, adds to the last state, seen through
+        the final norm. "ablation": the effect is the fall of the logit when the head's output is replaced by that mean, so that what later
+        layers make of it counts too.
+
+    Raises
+    ------
+    ValueError
+        Fewer than four tokens, or as in `ablation.ablated_losses`.
+    """
+    model, ids = checked_model(loaded), checked_ids(loaded, ids)
+    if ids.shape[1] < 4:
+        raise ValueError(f"ids: expected four tokens or more, found {ids.shape[1]}")
+    extracted, means = weights.extract(model), head_means(loaded, ids)
+    with activations.recording(model, ["patterns", "heads"]) as record, torch.no_grad():
+        model.base_model(input_ids=ids)
+    last = record["states", extracted.n_layers]
+    intact = _logits_of_context(extracted, last, ids)
+    found = {kind: np.zeros((len(ids), extracted.n_layers, extracted.n_heads)) for kind in ("direct", "ablation")}
+    for layer, head in np.ndindex(extracted.n_layers, extracted.n_heads):
+        pattern = record["patterns", layer][:, head]
+        written = (record["heads", layer][:, :, head] - means[layer, head]) @ extracted.W_O[layer, head]
+        without = {"direct": last - written, "ablation": _states_without(model, ids, layer, head, means, extracted.n_layers)}
+        for kind, states in without.items():
+            found[kind][:, layer, head] = likeness(pattern, intact - _logits_of_context(extracted, states, ids))
+    return found
+
+
+def likeness(pattern: Float[Tensor, "sequence query key"], effects: Float[Tensor, "sequence query key"]) -> Float[np.ndarray, " sequence"]:
+    """Mean over queries of the effect on the tokens attended to less that on all tokens of the context.
+
+    Parameters
+    ----------
+    pattern, effects : Tensor [sequence, query, key]
+        Attention, and the effect on the logit of the token at each key. Keys after the query, and the first key, are left out.
+
+    Returns
+    -------
+    numpy.ndarray of float64 [sequence]
+    """
+    seen = torch.ones(pattern.shape[1:], dtype=torch.bool, device=pattern.device).tril()
+    seen[:, 0] = False
+    rows = seen.sum(dim=1) >= 2
+    shares = pattern.double() * seen
+    shares = shares / shares.sum(dim=-1, keepdim=True).clamp(min=1e-12)
+    even = seen / seen.sum(dim=-1, keepdim=True).clamp(min=1)
+    return ((shares - even) * effects.double()).sum(dim=-1)[:, rows].mean(dim=1).cpu().numpy()
+
+
+def _states_without(model: torch.nn.Module, ids: Tensor, layer: int, head: int, means: Tensor, n_layers: int) -> Tensor:
+    """The last states, before the final norm, of passes in which the mean stands in a head's place."""
+    change = put(means[layer, [head]], heads=[head])
+    with torch.no_grad(), edited(model, {("heads", layer): change}), activations.recording(model) as record:
+        model.base_model(input_ids=ids)
+    return record["states", n_layers]
+
+
+def _logits_of_context(extracted: weights.TransformerWeights, states: Tensor, ids: Tensor) -> Tensor:
+    """Logits of each sequence's own tokens at each place: [sequence, query, key]; what softmax does not see cancels in `likeness`."""
+    return extracted.final(states) @ extracted.W_U.T[ids].mT
