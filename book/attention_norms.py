@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from analysis_lib import models, norms, plots, report, statistics, texts
-from analysis_lib.norms import bias, calibration, inputs, interventions, measure, regression, sensitivity
+from analysis_lib import activations, models, norms, plots, report, statistics, texts
+from analysis_lib.norms import bias, calibration, contributions, inputs, interventions, measure, regression, sensitivity
 
 plots.use_style()
 NAMES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
@@ -320,6 +320,41 @@ plots.sources_and_coefficients(pd.concat(shared), NAMES);
 # %% [markdown]
 # Sources in common make updates alike. They do not make their *sizes vary together* from place to place unless what is shared changes slowly along the text, as a running mean does. That is
 # why an untrained HerBERT, which shares nearly everything everywhere, has a coefficient near zero. Eight layers are too few for more than this remark.
+#
+# ### Does a source that weighs much matter much?
+#
+# A share of an update is computed, not observed. **Value zeroing** {cite}`mohebbi2023` takes the value of one token away in one layer and measures by how much the block's output turns at another, $1 - \cos$. If shares say what matters,
+# they rank the tokens that a query sees as value zeroing does. {numref}`fig-norms-zeroing` compares attention weights, averaged over heads, with norm-based attention.
+
+# %%
+SENTENCES, LABELLED = texts.sentences()[:10], [str(layer) for layer in range(activations.sites_of(loaded["herbert"].model).n_layers)]
+agreement, mixed = {title: {} for title in NAMES.values()}, []
+for name, title in NAMES.items():
+    for source, one in ((title, loaded[name]), ("untrained", fresh[name])):
+        effects_of_values = contributions.value_zeroing(one, SENTENCES)
+        patterns = activations.run(one, SENTENCES, outputs=("patterns",), states=False).output("patterns")
+        shares = {"norms": norms.norm_based_attention(one, SENTENCES), "weights": [pattern.mean(axis=1) for pattern in patterns]}
+        for kind, share in shares.items():
+            ranks = contributions.rank_agreement(effects_of_values, share)
+            own = statistics.Measure(np.arange(len(ranks)), np.ones(len(ranks)), ranks.T, ranks.T, "text").mean(adjusted=False)
+            agreement[title][kind if source == title else f"{kind}, untrained"] = own
+        ratios = np.array([ratio[:, 1:].mean(axis=1) for ratio in contributions.mixing_ratios(one, SENTENCES)])
+        mixed.append((title, source.replace(title, "trained"), *map(statistics.t_interval, ratios.T)))
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Rank correlation of two computed shares with value zeroing, over the other tokens that a query sees, by layer: mean over the queries of ten sentences, with 95% intervals over sentences. Layers count from 0.", "name": "fig-norms-zeroing"}, "image": {"alt": "Two panels. Norm-based attention lies near one in the trained and at most a fifth lower in the untrained models; attention weights lie lower in the first layer of GPT-2, and far lower in untrained models."}}
+looks = {"norms": (plots.CYCLE[0], "-"), "weights": (plots.CYCLE[1], "-"), "norms, untrained": (plots.CYCLE[0], ":"), "weights, untrained": (plots.CYCLE[1], ":")}
+plots.layer_panels({"rank correlation": agreement}, dict.fromkeys(NAMES.values(), LABELLED), looks, zero=True);
+
+# %%
+report.table(
+    pd.DataFrame(mixed, columns=["model", "weights", *LABELLED]),
+    "Mixing ratio by layer: share of other tokens in what attention and the residual connection make of a token; t intervals over ten sentences",
+)
+
+# %% [markdown]
+# Norms foretell what happens and weights do so less well, above all where nothing was learned, because a token that is attended to may have little to give. How much of a token comes from others at all is said by the **mixing ratio**
+# {cite}`kobayashi2021`, which sets it against what the token keeps, through the residual connection and, in HerBERT, the layer norm. Attention mixes most in the first layer, in both trained models; after that a token
+# mostly keeps what it has.
 #
 # ## What the original notebook did, and where we differ
 #

@@ -105,6 +105,8 @@ plots.null_board(report.board(report.read_findings("findings.json")));
 # :::{grid-item-card} What a model would say early
 # :link: lenses
 # :link-type: doc
+# :img-bottom: _static/gallery/lenses.png
+# :img-alt: How near three lenses come to the last layer's prediction, by layer, for both Polish models.
 #
 # What the two Polish models would predict if they stopped after a layer, and how much of that is there before the last.
 # :::

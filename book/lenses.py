@@ -41,8 +41,6 @@ readout = {name: weights.extract(model) for name, model in loaded.items()}
 places = {name: Places.of(model, TEXTS) for name, model in loaded.items()}
 untrained = {name: Places.of(model, TEXTS[:N_UNTRAINED]) for name, model in fresh.items()}
 print(*(model.label for model in loaded.values()), sep="\n")
-
-# %% tags=["hide-input"]
 LAYERS = {TITLES[name]: found.layers for name, found in places.items()}
 documents = {name: LABELS[found.table["text"]] for name, found in places.items()}
 shuffled = np.random.default_rng(0).permutation(np.unique(LABELS))
@@ -138,7 +136,7 @@ figure.axes[0].set_ylim(0, 5);
 #
 # ## Places where a model predicts
 #
-# GPT-2 predicts the next token at every place. Its first token, which has nothing before it to read, is left out. **HerBERT** predicts where a token is hidden: at a token that it sees there is nothing to predict, and its training asked nothing
+# GPT-2 predicts the next token at every place. Its first token, which has nothing before it to read, is left out. **HerBERT** predicts where a token is hidden: at a token that it sees there is nothing to predict, and its training asked little
 # there. So one word in five is hidden, as in training, and each text is read five times, until every word has been hidden once. A lens of HerBERT is fitted on hidden places and measured on them.
 #
 # The texts were written for this book: 51 paragraphs, sentences around ambiguous words, and forty plain sentences. A *document* is a paragraph, all sentences of one ambiguous word, or one plain sentence. Lenses are fitted on half of the
@@ -191,9 +189,9 @@ report.table(pd.DataFrame(losses), "Loss of the affine lens after each layer [na
 # Is it remarkable that a prediction grows with depth? It would grow in any network whose blocks add something. The null is an **untrained model with a lens of its own**, fitted in the same way to its own last states. Its predictions hardly differ
 # from place to place, so divergences in nats cannot be compared. The **share told** can:
 #
-# $$1 - \frac{\mathrm{divergence\ of\ the\ lens}}{\mathrm{divergence\ of\ the\ best\ fixed\ prediction}},$$
+# $$1 - D_\mathrm{lens} / D_\mathrm{fixed},$$
 #
-# where the best fixed prediction is the mean of the model's own ones on the other half of the documents.
+# with the divergence of the lens above and that of the best fixed prediction below, which is the mean of the model's own predictions in the fitting half.
 
 # %%
 def share_told(kl, read, last, rows, own, labels):

@@ -26,6 +26,7 @@ FIGURES = {
     "attention_heads": "fig-heads-forms",
     "grammar": "fig-grammar-accuracy",
     "geometry": "fig-geo-senses",
+    "lenses": "fig-lens-layers",
     "induction": "fig-induction-scores",
     "induction_polish": "fig-induction-names",
     "attention_terms": "fig-terms-key",
