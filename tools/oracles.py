@@ -96,6 +96,7 @@ def ask(quantity: Quantity) -> tuple[dict, dict[str, np.ndarray]]:
 
 def record() -> dict:
     """Ask all oracles, and write numbers and record."""
+    from tests.oracles import inputs
     from tests.oracles.quantities import QUANTITIES
 
     differences: dict[str, dict] = {}
@@ -105,6 +106,7 @@ def record() -> dict:
         numbers |= {f"{quantity.key}/{part}": values for part, values in kept.items()}
     versions = {name: version(name) for name, modules in MODULES.items() if modules} | {"MAPS": ""}
     found = {"versions": versions | {name: version(name).split("+")[0] for name in BESIDE}, "differences": differences}
+    found["models"] = {name: inputs.shipped(name).revision for name in inputs.SHIPPED}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **numbers)
     write_whole(NUMBERS, buffer.getvalue())

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
+from analysis_lib.models import LoadedModel
 from tests.support import offline, panels
 
 GPT2S = {
@@ -30,26 +31,35 @@ BERTS = {
 }
 
 
+SHIPPED = ("polish-gpt2", "herbert", "minigpt")
+
+
+@cache
+def shipped(name: str) -> LoadedModel:
+    """A model that comes with the library."""
+    return offline.load(name)
+
+
 @cache
 def gpt2s() -> dict[str, PreTrainedModel]:
     """The shipped GPT-2, and random ones of odd shapes."""
     found = {
         f"GPT-2, {name}": filled(GPT2LMHeadModel, GPT2Config(**shape, bos_token_id=0, eos_token_id=0)) for name, shape in GPT2S.items()
     }
-    return {"polish-gpt2": offline.load("polish-gpt2").model} | found
+    return {"polish-gpt2": shipped("polish-gpt2").model} | found
 
 
 @cache
 def berts() -> dict[str, PreTrainedModel]:
     """The shipped BERT, and random ones of odd shapes."""
     shapes = {f"BERT, {name}": BertConfig(**shape, max_position_embeddings=16, pad_token_id=0) for name, shape in BERTS.items()}
-    return {"herbert": offline.load("herbert").model} | {name: filled(BertForMaskedLM, config) for name, config in shapes.items()}
+    return {"herbert": shipped("herbert").model} | {name: filled(BertForMaskedLM, config) for name, config in shapes.items()}
 
 
 @cache
 def minigpt() -> PreTrainedModel:
     """The shipped attention-only model."""
-    return offline.load("minigpt").model
+    return shipped("minigpt").model
 
 
 def filled(model_class: type, config: GPT2Config | BertConfig) -> PreTrainedModel:
