@@ -24,7 +24,7 @@ from whole_files import write_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 SPARE = {"__pycache__", ".ipynb_checkpoints"}
-FINISHING = ("site_pages", "atlas", "atlas_rows")  # programs that work on pages after Sphinx
+FINISHING = ("site_pages", "atlas", "atlas_rows", "previews")  # programs that work on pages after Sphinx
 
 
 def files_under(folder: Path) -> list[Path]:

@@ -8,6 +8,7 @@ document.addEventListener("DOMContentLoaded", () => {
   markScrolling();
   addEventListener("resize", markScrolling);
   enlargeFigures();
+  previewLinks();
 });
 
 // What is wider than its box can be scrolled with the keyboard, too.
@@ -51,4 +52,66 @@ function enlargeFigures() {
       view.showModal();
     });
   }
+}
+
+// A link inside the book shows, on hover and on focus, what it leads to: a figure of this page, an entry of the glossary, the beginning of a section or page.
+const staticFolder = document.currentScript.src.replace(/book\.js.*/, "");
+function previewLinks() {
+  const box = document.createElement("div");
+  Object.assign(box, {className: "link-preview", id: "link-preview", hidden: true});
+  box.setAttribute("role", "tooltip");
+  document.body.append(box);
+  let timer, from;
+  const later = (action, wait) => { clearTimeout(timer); timer = setTimeout(action, wait); };
+  const hide = () => { clearTimeout(timer); box.hidden = true; from?.removeAttribute("aria-describedby"); };
+  const show = async link => {
+    const parts = await previewOf(link);
+    if (!parts) return;
+    hide();
+    from = link;
+    box.replaceChildren(...parts);
+    link.setAttribute("aria-describedby", box.id);
+    box.hidden = false;
+    const at = link.getBoundingClientRect(), size = box.getBoundingClientRect(), width = document.documentElement.clientWidth;
+    const above = at.bottom + size.height > innerHeight && at.top > size.height;
+    box.style.left = `${Math.max(4, Math.min(at.left, width - size.width - 4)) + scrollX}px`;
+    box.style.top = `${(above ? at.top - size.height - 4 : at.bottom + 4) + scrollY}px`;
+  };
+  for (const link of document.querySelectorAll(".bd-article a.reference.internal")) {
+    if (link.querySelector("img")) continue;
+    link.addEventListener("mouseenter", () => later(() => show(link), 300));
+    link.addEventListener("mouseleave", () => later(hide, 200));
+    link.addEventListener("focus", () => { if (link.matches(":focus-visible")) show(link); });
+    link.addEventListener("blur", hide);
+  }
+  box.addEventListener("mouseenter", () => clearTimeout(timer));
+  box.addEventListener("mouseleave", () => later(hide, 200));
+  addEventListener("keydown", event => { if (event.key === "Escape") hide(); });
+}
+
+// What a preview holds, as nodes; undefined where there is nothing to show.
+async function previewOf(link) {
+  const address = new URL(link.href), anchor = decodeURIComponent(address.hash.slice(1));
+  const words = (tag, text) => { const node = document.createElement(tag); node.textContent = text.length > 300 ? `${text.slice(0, 300)} …` : text; return node; };
+  const target = address.pathname === location.pathname && anchor && document.getElementById(anchor);
+  if (target) {
+    const figure = target.closest("figure"), image = figure?.querySelector("img");
+    if (image) {
+      const small = new Image();
+      Object.assign(small, {src: image.src, alt: image.alt});
+      return [small, words("p", figure.querySelector("figcaption")?.innerText.replace("#", "") ?? "")];
+    }
+    const section = target.closest("section");
+    const first = target.matches("dt") ? target.nextElementSibling : section?.querySelector("p");
+    return first ? [words("p", first.innerText)] : undefined;
+  }
+  if (!window.previews) {
+    await new Promise(done => {
+      const script = document.createElement("script");
+      Object.assign(script, {src: `${staticFolder}previews.js`, onload: done, onerror: done});
+      document.head.append(script);
+    });
+  }
+  const page = address.pathname.split("/").pop(), found = window.previews?.[`${page}#${anchor}`] ?? window.previews?.[page];
+  return found ? [words("p", found)] : undefined;
 }

@@ -165,3 +165,29 @@ def test_numbers_in_sentences_are_not_bold(site, browser):
     assert weights
     assert all(own == around for own, around in weights)
     tab.close()
+
+
+def test_a_link_to_the_glossary_shows_what_it_says(site, browser):
+    tab, seen = open_page(browser, site.folder / "book/geometry.html")
+    link = tab.locator("a.term").first
+    link.hover()
+    preview = tab.locator("#link-preview")
+    preview.wait_for(state="visible")
+    anchor = link.get_attribute("href").split("#")[1]
+    entry = site.parsed(site.folder / "book/glossary.html").get_element_by_id(anchor).getnext()
+    assert preview.inner_text()[:60] == " ".join(entry.text_content().split())[:60]
+    assert link.get_attribute("aria-describedby") == "link-preview"
+    tab.keyboard.press("Escape")
+    preview.wait_for(state="hidden")
+    assert seen.said == []
+    tab.close()
+
+
+def test_a_link_to_a_figure_shows_it(site, browser):
+    tab, seen = open_page(browser, site.folder / "book/feed_forward.html")
+    tab.locator("a.reference.internal[href='#fig-ff-survival']").first.hover()
+    image = tab.locator("#link-preview img")
+    image.wait_for(state="visible")
+    assert image.get_attribute("alt")
+    assert seen.said == []
+    tab.close()
