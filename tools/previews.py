@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from html import unescape
 from pathlib import Path
 
 from docutils import nodes
-from site_pages import description
 from whole_files import write_whole
 
 GLOSSARY = "book/glossary"
-LENGTH = 300  # letters of a preview
 PLAIN = (
     nodes.paragraph,
     nodes.list_item,
@@ -76,13 +75,13 @@ def previews(app) -> dict[str, str]:
     """By page, or by page and anchor, what stands there: the first sentences of pages, and all entries of the glossary."""
     found = {}
     for docname in sorted(app.env.found_docs):
-        doctree = app.env.get_doctree(docname)
-        title = app.env.titles[docname].astext()
-        found[f"{Path(docname).name}.html"] = f"{title}. {description(doctree, LENGTH)}"
-        if docname == GLOSSARY:
-            for item in doctree.findall(nodes.definition_list_item):
-                words = item.next_node(nodes.definition).astext()
-                found |= {f"{Path(docname).name}.html#{label}": words for term in item.findall(nodes.term) for label in term["ids"]}
+        page = Path(app.outdir) / f"{docname}.html"
+        about = re.search(r'<meta name="description" content="([^"]*)"', page.read_text(encoding="utf-8"))
+        if about:
+            found[page.name] = f"{app.env.titles[docname].astext()}. {unescape(about[1])}"
+    for item in app.env.get_doctree(GLOSSARY).findall(nodes.definition_list_item) if GLOSSARY in app.env.found_docs else ():
+        words = " ".join(item.next_node(nodes.definition).astext().split())
+        found |= {f"{Path(GLOSSARY).name}.html#{label}": words for term in item.findall(nodes.term) for label in term["ids"]}
     return found
 
 

@@ -99,6 +99,7 @@ async function previewOf(link) {
     if (image) {
       const small = new Image();
       Object.assign(small, {src: image.src, alt: image.alt});
+      await small.decode().catch(() => {});  // its size decides where the preview fits
       return [small, words("p", figure.querySelector("figcaption")?.innerText.replace("#", "") ?? "")];
     }
     const section = target.closest("section");
