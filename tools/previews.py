@@ -53,7 +53,7 @@ def link_terms(app, doctree: nodes.document, docname: str) -> None:
     terms = {name.lower(): label for name, (place, label) in known.items() if place == GLOSSARY}
     if app.builder.name != "html" or not docname.startswith("book/") or docname.startswith(("book/glossary", "book/api")):
         return
-    address, seen = app.builder.get_relative_uri(docname, GLOSSARY) if terms else "", set()
+    address, seen = app.builder.get_relative_uri(docname, GLOSSARY) if terms else "", set[str]()
     for node in list(doctree.findall(nodes.Text)):
         above = [node.parent]
         while above[-1].parent is not None:
