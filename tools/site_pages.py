@@ -43,6 +43,10 @@ UNUSED += [f"mathjax/{name}.js" for name in ("core", "loader", "startup", "lates
 UNUSED += [f"mathjax/{name}*.js" for name in ("mml-", "tex-svg", "tex-mml-", "tex-chtml-full")]
 
 
+# An icon in the theme's script: name, size, other names, code, one path or two.
+ICON = re.compile(r'"?([\w-]+)"?:\[\d+,\d+,\[([^\]]*)\],"[0-9a-f]+",(?:"[^"]*"|\[(?:"[^"]*",?)+\])\],?')
+
+
 def choose_buttons(app, config) -> None:
     """Buttons that need the repository's address stand only where there is one."""
     options = config.html_theme_options
@@ -102,8 +106,23 @@ def finish_site(app, exception) -> None:
     for pattern in UNUSED:
         for path in list((site / "_static").glob(pattern)):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    icons = site / "_static" / "scripts" / "fontawesome.js"
+    if icons.exists():
+        write_whole(icons, used_icons(icons.read_text(encoding="utf-8"), icons_named(site)))
     for figure in (site / "_images").glob("*.png"):
         write_whole(figure, of_few_colours(figure.read_bytes()))
+
+
+def icons_named(site: Path) -> set[str]:
+    """Names of icons that pages or the theme's own scripts show."""
+    scripts = [site / "_static" / "scripts" / name for name in ("pydata-sphinx-theme.js", "sphinx-book-theme.js")]
+    files = [*site.glob("*.html"), *(site / "book").rglob("*.html"), *(path for path in scripts if path.exists())]
+    return {name for path in files for name in re.findall(r"\bfa-([a-z0-9-]+)", path.read_text(encoding="utf-8"))}
+
+
+def used_icons(script: str, names: set[str]) -> str:
+    """The script of icons with those alone that are named; it holds two thousand."""
+    return ICON.sub(lambda icon: icon[0] if names & {icon[1], *re.findall(r"[a-z][\w-]*", icon[2])} else "", script)
 
 
 def of_few_colours(png: bytes, colours: int = 256) -> bytes:

@@ -167,6 +167,17 @@ def test_numbers_in_sentences_are_not_bold(site, browser):
     tab.close()
 
 
+def test_every_icon_of_a_page_is_drawn(site, browser):
+    """The script of icons holds those alone that the pages name."""
+    tab, seen = open_page(browser, site.folder / "book/models.html")
+    tab.wait_for_selector("svg.fa-magnifying-glass", state="attached")
+    shown = tab.eval_on_selector_all("svg.svg-inline--fa", "icons => icons.map(icon => icon.querySelectorAll('path').length)")
+    assert min(shown) > 0
+    assert tab.locator("i.fa-solid, i.fas, i.fab").count() == 0
+    assert seen.said == []
+    tab.close()
+
+
 def test_a_link_to_the_glossary_shows_what_it_says(site, browser):
     tab, seen = open_page(browser, site.folder / "book/geometry.html")
     link = tab.locator("a.term").first

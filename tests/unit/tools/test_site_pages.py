@@ -41,6 +41,17 @@ def test_columns_of_numbers_are_marked_and_no_others():
     assert site_pages.align_numbers(TABLE.replace("<td>", '<td colspan="1">', 1)).count("number") == 0
 
 
+def test_icons_that_nothing_shows_are_left_out():
+    icons = [
+        'monero:[496,512,[],"f3d0","M352 384z"],',
+        '"magnifying-glass":[512,512,[128269,"search"],"f002","M1 1z"],',
+        'x:[1,2,[],"f1",["M1z","M2z"]]',
+    ]
+    script = "var p={" + "".join(icons) + "};f(p)"
+    assert site_pages.used_icons(script, {"search", "solid"}) == "var p={" + icons[1] + "};f(p)"
+    assert site_pages.used_icons(script, {"monero", "x", "magnifying-glass"}) == script
+
+
 def test_a_figure_keeps_its_size_its_ground_and_its_colours():
     ramp = Image.new("RGBA", (300, 40), (0, 0, 0, 0))
     for x in range(256):
