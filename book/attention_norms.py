@@ -327,7 +327,8 @@ plots.sources_and_coefficients(pd.concat(shared), NAMES);
 # they rank the tokens that a query sees as value zeroing does. {numref}`fig-norms-zeroing` compares attention weights, averaged over heads, with norm-based attention.
 
 # %%
-SENTENCES, LABELLED = texts.sentences()[:10], [str(layer) for layer in range(activations.sites_of(loaded["herbert"].model).n_layers)]
+SENTENCES = sorted(texts.sentences(), key=len)[:10]
+LABELLED = {title: [str(layer) for layer in range(activations.sites_of(loaded[name].model).n_layers)] for name, title in NAMES.items()}
 agreement, mixed = {title: {} for title in NAMES.values()}, []
 for name, title in NAMES.items():
     for source, one in ((title, loaded[name]), ("untrained", fresh[name])):
@@ -339,15 +340,16 @@ for name, title in NAMES.items():
             own = statistics.Measure(np.arange(len(ranks)), np.ones(len(ranks)), ranks.T, ranks.T, "text").mean(adjusted=False)
             agreement[title][kind if source == title else f"{kind}, untrained"] = own
         ratios = np.array([ratio[:, 1:].mean(axis=1) for ratio in contributions.mixing_ratios(one, SENTENCES)])
-        mixed.append((title, source.replace(title, "trained"), *map(statistics.t_interval, ratios.T)))
+        by_layer = dict(zip(LABELLED[title], map(statistics.t_interval, ratios.T), strict=True))
+        mixed.append({"model": title, "weights": source.replace(title, "trained")} | by_layer)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Rank correlation of two computed shares with value zeroing, over the other tokens that a query sees, by layer: mean over the queries of ten sentences, with 95% intervals over sentences. Layers count from 0.", "name": "fig-norms-zeroing"}, "image": {"alt": "Two panels. Norm-based attention lies near one in the trained and at most a fifth lower in the untrained models; attention weights lie lower in the first layer of GPT-2, and far lower in untrained models."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Rank correlation of two computed shares with value zeroing, over the other tokens that a query sees, by layer: mean over the queries of ten short sentences, with 95% intervals over sentences. Layers count from 0.", "name": "fig-norms-zeroing"}, "image": {"alt": "Two panels. Norm-based attention lies near one in the trained models and in the untrained HerBERT, and somewhat lower in the untrained GPT-2; attention weights lie lower in GPT-2's first layers, and far lower in untrained models."}}
 looks = {"norms": (plots.CYCLE[0], "-"), "weights": (plots.CYCLE[1], "-"), "norms, untrained": (plots.CYCLE[0], ":"), "weights, untrained": (plots.CYCLE[1], ":")}
-plots.layer_panels({"rank correlation": agreement}, dict.fromkeys(NAMES.values(), LABELLED), looks, zero=True);
+plots.layer_panels({"rank correlation": agreement}, LABELLED, looks, zero=True);
 
 # %%
 report.table(
-    pd.DataFrame(mixed, columns=["model", "weights", *LABELLED]),
+    pd.DataFrame(mixed),
     "Mixing ratio by layer: share of other tokens in what attention and the residual connection make of a token; t intervals over ten sentences",
 )
 

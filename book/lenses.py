@@ -178,10 +178,13 @@ print({layer: report.number(value) for layer, value in zip(found.layers, seen.kl
 # What would stopping early cost on the text itself? The table has the loss of the tokens that do follow, or are hidden.
 
 # %%
-losses = {"model": TITLES.values()}
-for number, layer in enumerate(places["herbert"].layers):
-    losses[layer] = [lens_scores.by_layer(scores["affine lens"][name].loss, groups[name]).at(number) for name in TITLES]
-report.table(pd.DataFrame(losses), "Loss of the affine lens after each layer [nats]; the last column is the model's own; intervals over documents")
+def by_state(name, cell):
+    """A row of a table: one cell for each layer of a model."""
+    return {"model": TITLES[name]} | {layer: cell(number) for number, layer in enumerate(places[name].layers)}
+
+
+losses = [by_state(name, lens_scores.by_layer(found.loss, groups[name]).at) for name, found in scores["affine lens"].items()]
+report.table(pd.DataFrame(losses), "Loss of the affine lens after each layer [nats]; after the last block it is the model's own; intervals over documents")
 
 # %% [markdown]
 # ## Where training puts the prediction
@@ -248,8 +251,8 @@ hidden = grid("herbert")
 # **Too few places for the regression.** A map of 192 coordinates is fitted on some four thousand places. The penalty is chosen by five-fold cross-validation over whole documents of the fitting half, for each layer:
 
 # %%
-penalties = pd.DataFrame({"model": TITLES.values()} | {layer: [affine[name].penalties[number] for name in TITLES] for number, layer in enumerate(places["herbert"].layers)})
-report.table(penalties, "Chosen penalties, in units of the mean variance of a coordinate", digits=4)
+penalties = [by_state(name, lens.penalties.item) for name, lens in affine.items()]
+report.table(pd.DataFrame(penalties), "Chosen penalties, in units of the mean variance of a coordinate", digits=4)
 
 # %% [markdown]
 # **The Jacobian lens has no offset**, in the literature and in {numref}`fig-lens-layers`, while the affine lens has one. The next table gives all three the same: an offset that takes the mean state of the layer to the mean last state.

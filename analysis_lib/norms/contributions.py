@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 from torch import Tensor
 
 from analysis_lib import activations
-from analysis_lib.activations.interventions import edited, zero
+from analysis_lib.activations.interventions import edited
 from analysis_lib.models import LoadedModel
 from analysis_lib.weights import TransformerWeights, extract
 
@@ -26,7 +26,7 @@ ROUNDING = 1e-12  # 1 - cosine of two float32 vectors that differ by rounding al
 
 @torch.no_grad()
 def value_zeroing(
-    loaded: LoadedModel, texts: Sequence[str], normalised: bool = True, batch_size: int = 64
+    loaded: LoadedModel, texts: Sequence[str], normalised: bool = True, batch_size: int = 128
 ) -> list[Float[np.ndarray, "layer _query _key"]]:
     r"""How far the output of a layer turns at each token when another token's value is zero in this layer.
 
@@ -41,7 +41,7 @@ def value_zeroing(
     normalised : bool
         Divide each row by its sum, as Mohebbi et al. do; a row in which nothing turns stays zero.
     batch_size : int
-        Copies of a text that are run together, one for each token that is taken away.
+        Copies of a text that are run together, one for each layer and token that is taken away.
 
     Returns
     -------
@@ -143,7 +143,7 @@ def _ranked_alike(effect: np.ndarray, share: np.ndarray, query: int) -> float:
     seen[query] = False
     if seen.sum() < 3 or np.ptp(effect[seen]) == 0 or np.ptp(share[seen]) == 0:
         return np.nan
-    return float(spearmanr(effect[seen], share[seen])[0])
+    return float(np.corrcoef(rankdata(effect[seen]), rankdata(share[seen]))[0, 1])
 
 
 def _turned(loaded: LoadedModel, ids: Tensor, batch_size: int) -> Tensor:
@@ -153,15 +153,27 @@ def _turned(loaded: LoadedModel, ids: Tensor, batch_size: int) -> Tensor:
     ids = ids.to(model.device)
     with activations.recording(model) as record:
         model.base_model(input_ids=ids[None])
-    whole = [record["states", layer + 1][0].double() for layer in range(n_layers)]
+    whole = torch.stack([record["states", layer + 1][0].double() for layer in range(n_layers)])
     turned = torch.zeros(n_layers, n, n, dtype=torch.float64)
-    for layer in range(n_layers):
-        for without in torch.arange(n).split(batch_size):
-            with edited(model, {("values", layer): zero(tokens=without.tolist())}), activations.recording(model) as record:
-                model.base_model(input_ids=ids.expand(len(without), n))
-            cosines = torch.cosine_similarity(record["states", layer + 1].double(), whole[layer], dim=-1)
-            turned[layer, :, without] = (1 - cosines).T.cpu()
+    for jobs in torch.cartesian_prod(torch.arange(n_layers), torch.arange(n)).split(batch_size):  # a copy of the text for each
+        layers, taken = jobs.T
+        changes = {("values", layer): _without(layers == layer, taken) for layer in layers.unique().tolist()}
+        with edited(model, changes), activations.recording(model) as record:
+            model.base_model(input_ids=ids.expand(len(jobs), n))
+        after = torch.stack([record["states", layer + 1][copy].double() for copy, layer in enumerate(layers.tolist())])
+        turned[layers, :, taken] = (1 - torch.cosine_similarity(after, whole[layers], dim=-1)).cpu()
     return turned.where(turned > ROUNDING, 0)
+
+
+def _without(copies: Tensor, taken: Tensor) -> Callable[[Tensor], Tensor]:
+    """A change that takes the value of one token away in each of some copies of a text."""
+
+    def change(values: Tensor) -> Tensor:
+        values = values.clone()
+        values[copies.nonzero()[:, 0], taken[copies]] = 0
+        return values
+
+    return change
 
 
 def _mixed(weights: TransformerWeights, layer: int, states: Tensor, pattern: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 from analysis_lib import activations, weights
@@ -129,6 +130,8 @@ def test_ranks_agree_where_the_order_is_the_same():
         np.testing.assert_allclose(contributions.rank_agreement([effect], [share]), expected)
     assert abs(contributions.rank_agreement([effect], [noise])).max() < 0.6
     assert np.isnan(contributions.rank_agreement([effect], [np.ones((2, 8, 8))])).all()
+    expected = np.mean([scipy.stats.spearmanr(effect[1, i, :i], noise[1, i, :i])[0] for i in range(4, 8)])
+    assert contributions.rank_agreement([effect], [noise])[0, 1] == pytest.approx(expected)
     whole = contributions.rank_agreement([effect, noise], [noise, noise])
     assert whole.shape == (2, 2)
     np.testing.assert_allclose(whole[1], 1)
