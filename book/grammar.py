@@ -51,7 +51,7 @@ raw = family[family["reading"] == "embeddings"]
 by_head = raw.groupby(["model", "layer", "head"])["excess"].mean()
 best = {title: by_head[title].idxmax() for title in readers}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How much higher a head's table ranks the right word in the row of a word than it ranks other words' right words, by relation: one point for each of the 24 heads of a model. Grey bars hold 95% of random heads with equal singular values. Filled points stand out against both, corrected over all tests of the page. Diamonds are the head with the highest mean of each model.", "name": "fig-grammar-relations"}, "image": {"alt": "Two panels with 34 rows of points around zero. In GPT-2 diamonds of L0H3 lie right of the grey bars in the rows of nouns, and many filled points of other heads lie left of them. In HerBERT the points stay near the bars, with some diamonds of L0H0 to the right."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How much higher a head's table ranks the right word in the row of a word than it ranks other words' right words, by relation: one point for each of the 24 heads of a model. Grey bars hold 95% of random heads with equal singular values. Filled marks stand out against both, corrected over all tests of the page. Diamonds are the head with the highest mean of each model.", "name": "fig-grammar-relations"}, "image": {"alt": "Two panels with 34 rows of points around zero. In GPT-2 diamonds of L0H3 lie right of the grey bars in the rows of nouns, and many filled points of other heads lie left of them. In HerBERT the points stay near the bars, and most diamonds of L0H0 lie to the right of them."}}
 shown = {title: raw[raw["model"] == title] for title in readers}
 plots.relation_rows(shown, {title: nulls[title, "random heads"] for title in readers}, COLOURS, [(title, *head) for title, head in best.items()]);
 
@@ -206,7 +206,7 @@ def by_rule(values, title):
 plots.effect_maps({title: by_rule(effects[title], title) for title in readers}, "effect (logits)");
 
 # %% [markdown]
-# In GPT-2 the place that predicts *is* the cue: its own embedding and the feed-forward layers can do without attention, and hardly a head matters. HerBERT predicts at the mask, and something has to carry the cue there. {glue:text}`grammar-HerBERT-strongest` gives
+# In GPT-2 the place that predicts *is* the cue: its own embedding and the feed-forward layers can do without attention, and hardly a head matters. The head whose table leads best to related words harms in {glue:text}`grammar-best-harms` rules. HerBERT predicts at the mask, and something has to carry the cue there. {glue:text}`grammar-HerBERT-strongest` gives
 # {glue:text}`grammar-HerBERT-attention` of its attention at the mask to the word before it.
 #
 # ### One block, followed
@@ -279,6 +279,8 @@ found = report.finding("grammar-forms", "GPT-2: the best head's table leads to t
 # %% tags=["remove-cell"]
 top = by_rule(effects["HerBERT"], "HerBERT").mean().idxmax()
 report.glue("grammar-HerBERT-strongest", top)
+own = by_rule(effects["GPT-2"], "GPT-2")["L{}H{}".format(*best["GPT-2"])]
+report.glue("grammar-best-harms", f"{(own < 0).sum()} of {len(own)}")
 report.glue("grammar-HerBERT-attention", report.percent(attention["HerBERT"][HEADS["HerBERT"].index(top)].mean()))
 report.glue("grammar-form-difference", report.interval(*statistics.t_interval(difference["GPT-2"]), digits=3, signed=True))
 

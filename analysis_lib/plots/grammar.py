@@ -28,7 +28,7 @@ def relation_rows(
     colours : dict of str to str
         By model.
     names : sequence of (model, layer, head)
-        Heads that are drawn as diamonds and named.
+        Heads that are drawn as diamonds and named; hollow where they do not pass.
 
     Returns
     -------
@@ -53,9 +53,12 @@ def relation_rows(
         for of_model, layer, head in names:
             part = table[(table["layer"] == layer) & (table["head"] == head)] if of_model == model else table[:0]
             if len(part):
-                axis.plot(part["excess"], part["relation"].map(relations.index), "D", ms=4, color=INK, label=f"L{layer}H{head}")
+                axis.plot([], [], "D", ms=4, color=INK, label=f"L{layer}H{head}")
+            for stands_out, own_rows in part.groupby("passes"):
+                look = {"ms": 4, "mec": INK, "mfc": INK if stands_out else "none"}
+                axis.plot(own_rows["excess"], own_rows["relation"].map(relations.index), "D", **look)
         axis.axvline(0, color=INK, lw=0.8)
-        axis.set(title=model, xlabel="beyond mismatched pairs")
+        axis.set(title=model, xlabel="excess")
         axis.legend(loc="upper left", bbox_to_anchor=(-0.05, -0.07), fontsize=10, handletextpad=0.1, borderaxespad=0)
     axes[0, 0].set_yticks(range(len(relations)), relations, fontsize=9.5)
     axes[0, 0].set_ylim(len(relations) - 0.4, -0.6)

@@ -22,9 +22,11 @@ def test_relation_rows(heads):
     tables = {model: scored(heads, relations) for model in COLOURS}
     figure = plots.relation_rows(tables, tables, COLOURS, [("GPT-2", 1, 0)])
     shown = texts_of(figure)
-    assert all(word in shown for word in [*relations, *COLOURS, "random heads", "L1H0", "head that stands out", "beyond mismatched pairs"])
+    assert all(word in shown for word in [*relations, *COLOURS, "random heads", "L1H0", "head that stands out", "excess"])
     for axis, named in zip(figure.axes, (2, 0), strict=True):
-        assert sum(len(line.get_xdata()) for line in axis.lines if line.get_marker() == "D") == named
+        diamonds = [line for line in axis.lines if line.get_marker() == "D" and len(line.get_xdata())]
+        assert sum(len(line.get_xdata()) for line in diamonds) == named
+        assert all(line.get_markerfacecolor() == plots.INK for line in diamonds)  # head 0 passes
         points = sum(len(line.get_xdata()) for line in axis.lines if line.get_marker() in {"o", "D"})
         assert points == 2 * heads * len(relations)  # each head once in each row
 
