@@ -8,8 +8,9 @@ The names below are what a notebook needs first; each is imported when it is fir
 - `head_scores`: what each head attends to, on the probe that this book uses.
 
 Five studies stand side by side: `projections`, `geometry`, `circuits`, `incontext`, `norms`. Each is a package that says in its first
-lines what it asks. Below them are the foundations: `models`, `weights`, `activations`, `vocabulary`, `statistics`, and the data `texts`
-and `recorded`. `plots` draws and `report` words numbers. Chapters use these, a study uses the foundations, and no study uses another.
+lines what it asks. Below them are the foundations: `models`, `weights`, `activations`, `vocabulary`, `statistics`, `sweeps`, and the
+data `texts` and `recorded`. `plots` draws and `report` words numbers. Chapters use these, a study uses the foundations, and no
+study uses another.
 """
 
 import importlib
@@ -43,7 +44,7 @@ _FACE = {
 }
 _ROOMS = (
     *("activations", "circuits", "geometry", "incontext", "models", "norms", "plots", "projections"),
-    *("recorded", "report", "statistics", "texts", "vocabulary", "weights"),
+    *("recorded", "report", "statistics", "sweeps", "texts", "vocabulary", "weights"),
 )
 
 __all__ = [

@@ -5,33 +5,34 @@
 Every row is measured in one run, in turns, with the same masks and groups, so that
 the ratios hold whatever else the machine is doing. Norms are lognormal with the
 spread given: 0.3 to 0.7 are what trained token embeddings show; 0 (all norms equal)
-is the worst case, where the bound prunes nothing.
+is the worst case, where the bound prunes nothing; -1 stands for isotropic factors, whose
+entries are normal numbers.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
-import resource
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from _memory import elsewhere, peak_of
 
-SPREADS = (0.3, 0.5, 0.7, 0.0)
+ISOTROPIC = -1.0
+SPREADS = (0.3, 0.5, 0.7, 0.0, ISOTROPIC)
 BLOCK = 1024
 
 
 def factors(vocab, width, spread, seed):
-    """Two random factors [vocab, width] with lognormal row norms."""
+    """Two random factors [vocab, width] with lognormal row norms, or isotropic ones."""
     generator = torch.Generator().manual_seed(seed)
 
     def one():
         rows = torch.randn(vocab, width, generator=generator)
+        if spread == ISOTROPIC:
+            return rows
         rows /= rows.norm(dim=1, keepdim=True)
         return rows * torch.exp(spread * torch.randn(vocab, 1, generator=generator))
 
@@ -99,30 +100,11 @@ def measure(vocab, width, spread, k=50, seed=0):
     return {method.__name__: float(np.median(taken)) for method, taken in seconds.items()}
 
 
-def peak_mib():
-    """Largest resident size of this process so far, in MiB."""
-    status = Path("/proc/self/status")
-    if status.exists():  # getrusage would count the parent's peak before exec
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS: bytes
-
-
-def memory(vocab, width, spread=0.3):
-    """MiB above the interpreter and torch that a search needs, in a process of its own."""
-    command = [sys.executable, __file__, "--memory-of-one", str(spread)]
-    command += ["--vocab", str(vocab), "--width", str(width)]
-    answer = subprocess.run(command, check=True, capture_output=True, text=True)
-    return float(answer.stdout)
-
-
 def memory_of_one(vocab, width, spread):
-    """Peak of one search, factors included, minus the peak after the imports."""
+    """MiB of one search, factors included, above the interpreter and torch."""
     import analysis_lib.projections  # noqa: F401
 
-    torch.randn(8, 8) @ torch.randn(8, 8)  # the libraries behind the product are loaded
-    before = peak_mib()
-    pair_search(*factors(vocab, width, spread, 0), 50, *filters(vocab, 0))
-    return peak_mib() - before
+    return peak_of(lambda: pair_search(*factors(vocab, width, spread, 0), 50, *filters(vocab, 0)))
 
 
 def main(arguments=None):
@@ -146,10 +128,10 @@ def main(arguments=None):
         topk, threshold, search = took.values()
         row = {"vocab": vocab, "width": width, "spread": spread, "seconds": took}
         row |= {"topk_ratio": topk / search, "threshold_ratio": threshold / search}
-        row |= {"memory_mib": memory(vocab, width, spread)}
+        row |= {"memory_mib": elsewhere(__file__, "--memory-of-one", spread, "--vocab", vocab, "--width", width)}
         rows.append(row)
         print(
-            f"{spread:6.1f} {topk:11.2f} s {threshold:8.2f} s {search:7.3f} s "
+            f"{'normal' if spread == ISOTROPIC else spread:>6} {topk:11.2f} s {threshold:8.2f} s {search:7.3f} s "
             f"{topk / search:12.1f} {threshold / search:17.1f} {row['memory_mib']:8.0f}",
             flush=True,
         )

@@ -3,8 +3,8 @@
 #
 # On the weights of every model below, the exact search for a head's best pairs is several times faster than computing the whole table.
 #
-# The lists of pairs in this book are exact, and yet most of each table is never computed. This page says how, and how much is saved. Its numbers are those of a recorded run of
-# `benchmarks/bench_heads.py`; `make bench` measures again on any machine.
+# The lists of pairs in this book are exact, and yet most of each table is never computed. This page says how, and how much is saved. Its numbers are those of recorded runs of
+# the programs in `benchmarks/`; `make bench` measures again on any machine. It also says how the cost grows, and what it would be for a model of 405 billion parameters.
 #
 # ## Two bounds
 #
@@ -68,3 +68,85 @@ report.table(table, "The search beside plain blocks", formats={"times faster": 1
 # - Abuzaid and others {cite}`abuzaid2019` show that plain blocked products often beat indexes. This is why everything that survives a bound is computed here in dense blocks.
 #
 # These methods answer one query after another with its own best items. Here the best pairs of all queries together are wanted, so that one score rules out pairs everywhere.
+#
+# ## How the cost grows
+#
+# The next picture varies one size at a time. The vocabulary is that of multilingual-e5-small, of whose 250,037 tokens more and more take part, drawn by lot; one list of each matrix is searched for. For the width $d_\mathrm{head}$
+# of a head, random factors with lognormal norms were drawn for 32,768 tokens, and for the number of layers both lists of all heads of e5's first layers were made over its Polish words, so few that preparing the search takes longer than the product would. The dashed line is what arithmetic alone allows
+# to a method that computes everything: the operations of the whole product, at the rate that the same processor reached in one block. An exponent is the slope of a line in this picture, fitted by least squares.
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Seconds of one core for the fifty best pairs, against the vocabulary, the width of a head and the number of layers (all heads of these layers), with fitted exponents. Dotted: forming the two factors from weights. Dashed: all products of the row at the processor's own rate, without looking at their entries. On real heads the search grows more slowly with the vocabulary than forming the factors, and much more slowly than the product.", "name": "fig-cost-growth"}, "image": {"alt": "Three panels with logarithmic axes. Left: seconds against tokens from 8 thousand to 250 thousand; the dashed line of the whole product rises fastest and ends more than a hundred times above the others. Middle: seconds against d_head from 16 to 128. Right: seconds against layers from 1 to 12, a straight line."}}
+from analysis_lib.projections import growth
+
+rows = pd.read_csv(Path("../benchmarks/growth.csv"))
+plots.search_growth(rows, growth.fitted_exponents(rows));
+
+# %% [markdown]
+# ## From one head to a model of 405 billion parameters
+#
+# With these rates one can say what the lists of all heads would cost on a model that nobody here can load. The table counts three things for both matrices of every head. *Factors* are products such as $W_E W_V$, whose cost is exact arithmetic.
+# *Search* takes the share of the whole product's time that it took on e5's whole vocabulary or, as the hard case, the share of all pairs that had to be computed on random weights. *Shipping* sends every machine the embeddings and each head's own weights once, in two bytes a number, from one
+# machine with a link of 10 gigabits a second. A machine has 16 cores, each as fast as the one that measured.
+
+# %%
+rate = rows.loc[rows["d_head"] == 128, "rate"].iloc[0]
+e5 = rows[rows["vocab"] == rows["vocab"].max()]
+shares = {"like e5": (e5["search"] / e5["product"]).median(), "like random weights": heads.loc[heads["model"] == "untrained", "computed"].median()}
+shapes = {"GPT-2 medium, one head": growth.Shape(1, 1, 1, 51_200, 1024, 64), "GPT-2 medium": growth.Shape(24, 16, 16, 51_200, 1024, 64), "405 billion parameters": growth.LARGE}
+
+
+def duration(hours):
+    """A time in words."""
+    if hours < 1 / 60:
+        return f"{3600 * hours:.2g} s"
+    return f"{60 * hours:.2g} min" if hours < 1 else f"{hours:.2g} h"
+
+
+tables = [
+    growth.whole_model(shape, share, rate, machines=(1, 10, 100) if shape is growth.LARGE else (1,)).assign(model=name, pruned=pruned)
+    for name, shape in shapes.items()
+    for pruned, share in shares.items()
+]
+times = ["factors", "search", "shipping"]
+columns = ["model", "pruned", "machines", *times, "together", "bottleneck"]
+hours = pd.concat(tables)[columns]
+caption = f"Both lists of every head; {rate:.0f} billion operations a second on a core, 16 cores a machine. The largest model has 126 layers of 128 heads, 8 of them with keys of their own, and 128,000 tokens"
+report.table(hours, caption, formats=dict.fromkeys([*times, "together"], duration))
+
+# %% [markdown]
+# On one machine arithmetic takes the time. With a hundred, each still has to receive the embeddings, and the link of the machine that sends them becomes the bottleneck; machines that pass copies on to each other
+# would remove it. The extrapolation assumes that heads of such a model can be pruned as those that were measured, which nobody has shown.
+#
+# ## The book at the size of the published models
+#
+# `tools/real_size_hub.py` makes random models with the layers, heads and vocabularies of the published pair. The table has what the parts of three chapters take on the GPT-2 of that size, measured on a sample of heads, neurons or texts and
+# multiplied by how many the chapter has. No whole build was run at this size. Of large models the chapters look at a stated sample of neurons and of replaced layers; of the embedded models at all.
+
+# %% tags=["hide-input"]
+parts = pd.read_csv(Path("../benchmarks/real_size.csv"))
+parts["minutes"] = parts["extrapolated"] / 60
+longest = parts.sort_values("minutes").groupby("chapter", sort=False).last()
+table = parts.groupby("chapter", sort=False)["minutes"].sum().to_frame()
+table = table.assign(**{"longest part": longest["part"], "its minutes": longest["minutes"]}).reset_index()
+report.table(table, f"Minutes of one core for a GPT-2 of 24 layers, extrapolated; at most {parts['peak_mib'].max() / 1024:.1f} GiB were in use while measuring", digits=1)
+
+# %% [markdown]
+# ## Threads, processes and clusters
+#
+# Whatever is done to every head goes through one function, `sweep(function, items, shared)`. It runs on any backend of joblib: on threads or processes of one machine, or on a `dask.distributed` cluster.
+# What the calls share, such as weights, reaches each worker once. A test counts the bytes, and another kills a worker in the middle and gets all results.
+#
+# ```python
+# import joblib
+# from analysis_lib.projections import qk_factors, top_pairs
+# from analysis_lib.sweeps import sweep
+#
+# def best_pairs(weights, head):
+#     return top_pairs(*qk_factors(weights, *head), k=50)
+#
+# heads = [(layer, head) for layer in range(weights.n_layers) for head in range(weights.n_heads)]
+# with joblib.parallel_config("dask", client=client):  # or ("loky", n_jobs=4) for processes
+#     lists = sweep(best_pairs, heads, shared=weights)
+# ```
+#
+# During `make book`, what sweeps have found is kept in `_build/sweeps` under the revision of the model, the arguments and the library's source, so that a build that was stopped goes on where it was.

@@ -18,7 +18,8 @@ plots.use_style()
 TITLES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
 ALL = TITLES | ({"e5": "e5"} if models.available()["e5"]["embedded"] else {})  # the package has no wheel for some machines
 COLOURS = {title: plots.MODEL_COLOURS[name] for name, title in ALL.items()}
-SAMPLE = {"e5": 128}  # neurons of a layer that are looked at, drawn by lot; of the small models all
+SAMPLE = {"e5": 128}  # neurons of a layer that are looked at, drawn by lot
+MOST = 1024  # of any other model; the book's own have fewer, so that all are looked at
 ROUNDS = 3  # sets of random vectors
 
 # %% tags=["hide-input"]
@@ -29,7 +30,7 @@ pairs, numbers, vectors = {}, {}, {}  # keys and values of all neurons, which ar
 for title, reader in readers.items():
     w = reader.weights
     pairs[title] = neurons.all_keys_values(w)
-    numbers[title] = neurons.sample_neurons(w.n_layers, w.d_mlp, SAMPLE.get(title, w.d_mlp), seed=0)
+    numbers[title] = neurons.sample_neurons(w.n_layers, w.d_mlp, SAMPLE.get(title, MOST), seed=0)
     vectors[title] = tuple(side[numbers[title]] for side in pairs[title])
 
 
@@ -46,13 +47,19 @@ def judge(title, ids):
 
 
 # %% tags=["hide-input"]
-top = {(title, side): best(title, pair["KV".index(side)], 100 if title in small else 20) for title, pair in vectors.items() for side in "KV"}
+top = {}
+for title, (keys, values) in vectors.items():
+    k, reader = (100 if title in small else 20), readers[title]
+    top[title, "K"] = best(title, keys, k)
+    both = top_tokens(values, reader.weights.W_U, k, reader.keep, both_ends=True)  # what values point at, and what −values do
+    top[title, "V"], top[title, "-V"] = (end.ids for end in both)
 judged = {(title, "trained"): judge(title, np.concatenate([top[title, side][:, :20] for side in "KV"])) for title in readers}
 similar = {}  # lists of random vectors, drawn like the keys and the values of each layer
 for title, pair in pairs.items():
     for draw in range(ROUNDS):
-        drawn = [neurons.similar_vectors(side, readers[title].weights.n_layers, seed=10 * draw + place) for place, side in enumerate(pair)]
-        similar[title, draw] = best(title, torch.cat([side[numbers[title]] for side in drawn]), k=20)
+        options = {"n_layers": readers[title].weights.n_layers, "rows": numbers[title]}
+        drawn = [neurons.similar_vectors(side, seed=10 * draw + place, **options) for place, side in enumerate(pair)]
+        similar[title, draw] = best(title, torch.cat(drawn), k=20)
         judged[title, f"similar {draw}"] = judge(title, similar[title, draw])
 passed = {key: shared_features.passing(table) for key, table in judged.items()}
 
@@ -151,7 +158,7 @@ report.table(pd.DataFrame(rows, dtype=object), "The models, their neurons and th
 untrained = {title: reader.untrained(seed=0) for title, reader in small.items()}
 for title, fresh in untrained.items():
     for side, queries in zip("KV", neurons.all_keys_values(fresh), strict=True):
-        top[title, f"untrained {side}"] = best(title, queries, weights=fresh)
+        top[title, f"untrained {side}"] = best(title, queries[numbers[title]], weights=fresh)
     judged[title, "untrained"] = judge(title, np.concatenate([top[title, f"untrained {side}"][:, :20] for side in "KV"]))
     top[title, "random"] = best(title, neurons.random_vectors(len(numbers[title]), fresh.d_model, seed=0), k=20)
     judged[title, "random"] = judge(title, top[title, "random"])
@@ -236,9 +243,6 @@ for title, reader in readers.items():
 # with the value of another neuron of the layer, every value used once, ten times over. The third comparison is with the negated value: such a neuron takes away what it matches.
 
 # %%
-for title, (_, values) in vectors.items():
-    if title in small:
-        top[title, "-V"] = best(title, -values)
 PAIRS = {"key, value": ("K", "V"), "key, −value": ("K", "-V"), "untrained": ("untrained K", "untrained V")}
 overlaps = {
     (title, pair): shuffled_overlap(top[title, left], top[title, right], n_layers=reader.weights.n_layers, seed=0)
@@ -295,12 +299,12 @@ plots.survival(falling, "Jaccard index", "share of neurons that reach it");
 
 # %%
 for title, reader in small.items():
-    keys, values = neurons.all_keys_values(reader.weights)
+    keys, values = vectors[title]
     rules = {f"largest overlap of {pair.replace(', ', ' and ')}": overlaps[title, pair].real for pair in ("key, value", "key, −value")}
     for rule, neuron in neurons.choose_neurons(rules, seed=0).items():
         columns = {"K": keys[neuron], "V": values[neuron], "−K": -keys[neuron], "−V": -values[neuron]}
         table = neurons.token_columns(columns, reader.weights.W_U, reader.vocabulary, reader.keep)
-        name = neurons.neuron_name(neuron, reader.weights.d_mlp)
+        name = neurons.neuron_name(numbers[title][neuron], reader.weights.d_mlp)
         display(report.table(table, f"{title}, {name}: {rule}. Token and score", name=f"{title}-{name}-{rule[:14]}".replace(" ", "-")))
 
 # %% [markdown]
@@ -318,7 +322,8 @@ lists = {}
 for title, reader in small.items():
     table = judged[title, "trained"].query("p_holm < 0.05").sort_values("p", kind="stable").drop_duplicates("list")
     table = table[["list", "kind", "feature"]].assign(side=np.where(table["list"] < len(numbers[title]), "K", "V"), number=table["list"] % len(numbers[title]))
-    lists[title] = table.assign(layer=table["number"] // reader.weights.d_mlp, neuron=table["number"] % reader.weights.d_mlp)
+    layer, neuron = np.divmod(numbers[title][table["number"]], reader.weights.d_mlp)
+    lists[title] = table.assign(layer=layer, neuron=neuron)
 told = {}
 for title in small:
     keys = lists[title][lists[title]["side"] == "K"]
@@ -350,7 +355,7 @@ for title, reader in small.items():
         tried = torch.cat([value[None], neuron_activity.random_directions(value, DIRECTIONS)])
         tokens = np.tile(top[title, "V"][row.number, :20], (len(tried), 1))
         own, *random = neuron_activity.steering(reader.loaded, SENTENCES, row.layer, tried, tokens, reader.keep)
-        rows.append((title, neurons.neuron_name(row.number, reader.weights.d_mlp), f"{row.kind}: {row.feature}", own, np.mean(random), np.max(random)))
+        rows.append((title, f"L{row.layer}N{row.neuron}", f"{row.kind}: {row.feature}", own, np.mean(random), np.max(random)))
     steered[title] = pd.DataFrame(rows, columns=["model", "value of", "list", "own value", "random, mean", "random, largest"])
 rises = pd.concat(steered.values())
 report.table(rises, "Rise of a list's tokens above all kept tokens when the value is added [nats]; the values whose lists are most alike")
@@ -376,7 +381,7 @@ report.glue("ff-steered", f"{int((rises['own value'] > rises['random, largest'])
 # %% tags=["hide-input"]
 def card(title, rule, number):
     """One neuron's lists, places and effect."""
-    reader, (layer, neuron) = small[title], divmod(int(number), readers[title].weights.d_mlp)
+    reader, (layer, neuron) = small[title], divmod(int(numbers[title][number]), readers[title].weights.d_mlp)
     words = {f"{what} points at": reader.vocabulary.text[top[title, side][number, :10]] for side, what in (("K", "the key"), ("V", "the value"))}
     value = vectors[title][1][number] * float(firing[title].strength[layer, neuron].mean())
     tried = torch.cat([value[None], neuron_activity.random_directions(value, DIRECTIONS)])
@@ -387,7 +392,7 @@ def card(title, rule, number):
     if len(key):
         row = key.iloc[0]
         verdict = f"The key's list shares {row['kind']} {row['feature']}: {report.percent(row['own'])} of the places have it, {report.percent(row['others'])} of other neurons' places. {verdict}"
-    return plots.NeuronCard(f"{title} {neurons.neuron_name(number, reader.weights.d_mlp)}, {rule}", words, firing[title].contexts(layer, neuron), verdict)
+    return plots.NeuronCard(f"{title} L{layer}N{neuron}, {rule}", words, firing[title].contexts(layer, neuron), verdict)
 
 
 cards = []
@@ -421,7 +426,7 @@ report.table(pd.DataFrame(rows), "Tokens that fill the lists", formats={"share o
 
 # %%
 n_layers = small["GPT-2"].weights.n_layers
-folded = best("GPT-2", neurons.all_keys_values(small["GPT-2"].weights, "layer_norm")[0])
+folded = best("GPT-2", neurons.all_keys_values(small["GPT-2"].weights, "layer_norm")[0][numbers["GPT-2"]])
 agreement = top_overlap(top["GPT-2", "K"], folded)
 parts = {f"layer {layer}": part for layer, part in enumerate(np.split(agreement, n_layers))} | {"all layers": agreement}
 mean = {label: statistics.bootstrap_interval(part, n_resamples=1000) for label, part in parts.items()}

@@ -17,7 +17,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from whole_files import write_whole
@@ -25,6 +27,7 @@ from whole_files import write_whole
 ROOT = Path(__file__).resolve().parents[1]
 SPARE = {"__pycache__", ".ipynb_checkpoints"}
 FINISHING = ("site_pages", "atlas", "atlas_rows", "previews")  # programs that work on pages after Sphinx
+PATIENCE = 7200  # seconds a cell may take on models of a reader's choice; on the embedded ones _config.yml says it
 
 
 def files_under(folder: Path) -> list[Path]:
@@ -126,13 +129,45 @@ def forget_chapter(root: Path, name: str) -> None:
     (root / "_build" / ".doctrees" / "book" / f"{name}.doctree").unlink(missing_ok=True)
 
 
-def build(root: Path) -> int:
+@contextmanager
+def progress_shown(log: Path, every: float = 1.0) -> Iterator[None]:
+    """Pass on what sweeps in chapters write to a file about their progress, so that it stands in the build's log and on no page."""
+    write_whole(log, "")
+    done = threading.Event()
+
+    def follow() -> None:
+        with log.open(encoding="utf-8") as lines:
+            while not done.wait(every):
+                sys.stderr.writelines(lines)
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def settings(root: Path, models: str) -> list[str]:
+    """Options of Jupyter Book: with large models a cell may take longer than with the embedded ones."""
+    if models == "embedded":
+        return []
+    changed = re.sub(r"^(  timeout:) \d+", rf"\1 {PATIENCE}", read(root / "_config.yml"), flags=re.MULTILINE)
+    write_whole(root / "_build" / "_config.yml", changed)
+    return ["--config", str(root / "_build" / "_config.yml")]
+
+
+def build(root: Path, models: str = "embedded") -> int:
     """Run Jupyter Book. Returns its exit status, or 1 when it left no page to open."""
     mark, key = root / "_build" / "building", site_key(root)  # computed before the build, of the sources that it reads
     write_whole(mark, "")
     program = "from jupyter_book.cli.main import main; main()"  # there is no `python -m jupyter_book`
-    command = [sys.executable, "-c", program, "build", str(root), "-n", "-W", "--keep-going"]
-    status = subprocess.run(command, cwd=root, check=False).returncode
+    command = [sys.executable, "-c", program, "build", str(root), "-n", "-W", "--keep-going", *settings(root, models)]
+    log = root / "_build" / "progress.log"
+    environment = {"ANALYSIS_SWEEPS": str(root / "_build" / "sweeps"), "ANALYSIS_PROGRESS": str(log)} | os.environ
+    with progress_shown(log):
+        status = subprocess.run(command, cwd=root, check=False, env=environment).returncode
     if status == 0 and not (root / "_build" / "html" / "index.html").exists():
         print("the build ended well, but there is no _build/html/index.html", file=sys.stderr)
         status = 1
@@ -157,7 +192,7 @@ def main(arguments: list[str]) -> int:
         print(line)
     if chosen.chapter:
         forget_chapter(root, chosen.chapter)
-    return build(root)
+    return build(root, models)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,14 @@ from analysis_lib.statistics import bootstrap_interval, interval_table
 
 
 def replace_updates(
-    loaded: LoadedModel, texts: Sequence[str], n_places: int = 2, reach: int = 12, first: int = 8, scale: float | None = None, seed: int = 0
+    loaded: LoadedModel,
+    texts: Sequence[str],
+    n_places: int = 2,
+    reach: int = 12,
+    first: int = 8,
+    scale: float | None = None,
+    seed: int = 0,
+    layers: Sequence[int] | None = None,
 ) -> pd.DataFrame:
     """Replace one token's attention update by the layer's mean or by a multiple of itself; measure the norms around it in later layers.
 
@@ -40,6 +47,8 @@ def replace_updates(
         Multiply the update by this, above 0 and not 1, so that its size changes and its direction does not. Without it, the mean takes
         the update's place.
     seed : int
+    layers : sequence of int, optional
+        Layers whose updates are replaced, each in passes of its own; all but the last by default.
 
     Returns
     -------
@@ -50,7 +59,8 @@ def replace_updates(
     Raises
     ------
     ValueError
-        One layer only, counts below 1, texts too short (the first is named); and as `activations.run`.
+        One layer only, counts below 1, a layer that is not there or has none after it, texts too short (the first is named); and as
+        `activations.run`.
     """
     if n_places < 1 or reach < 1:
         raise ValueError(f"n_places, reach: expected at least 1, got {n_places} and {reach}")
@@ -59,6 +69,9 @@ def replace_updates(
     n_layers = activations.sites_of(loaded.model).n_layers
     if n_layers < 2:
         raise ValueError("loaded: expected two layers or more, since an update acts on later layers only; got 1")
+    layers = range(n_layers - 1) if layers is None else layers
+    if not set(layers) <= set(range(n_layers - 1)):
+        raise ValueError(f"layers: expected some of 0 to {n_layers - 2}, after which another comes, got {list(layers)}")
     ran = activations.run(loaded, texts, outputs=("attention",), states=False)
     both = not is_causal(loaded.model)
     distances = np.r_[-reach:0, 1 : reach + 1] if both else np.arange(1, reach + 1)
@@ -72,7 +85,7 @@ def replace_updates(
     for _ in range(n_places):
         places = [_draw(rng, special[r], max(first, reach if both else 0), reach, ran.tokens["text"][r[0]]) for r in rows]
         around = np.concatenate([r[place + distances] for r, place in zip(rows, places, strict=True)])
-        for layer in range(n_layers - 1):
+        for layer in layers:
             at = [r[place] for r, place in zip(rows, places, strict=True)]
             update = updates[layer, at]
             new = np.broadcast_to(means[layer], update.shape) if scale is None else update * np.float32(scale)
@@ -171,6 +184,11 @@ def elasticity(effects: pd.DataFrame, level: float = 0.95, n_resamples: int = 20
     after = _next_layer(effects).query("distance == 1")
     ratios = (after["change"] / after["replaced"]).groupby([after["layer"], after["text"]]).mean()
     return _over_texts(ratios, level, n_resamples, seed)
+
+
+def spread_layers(n_layers: int, most: int) -> list[int]:
+    """At most so many layers, evenly spread over those that have another after them."""
+    return np.unique(np.linspace(0, n_layers - 2, min(most, n_layers - 1)).round().astype(int)).tolist()
 
 
 def _over_texts(values: pd.Series, level: float, n_resamples: int, seed: int) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Every figure style of the book, in one place: `plots.name` for all chapters; a file here is one chapter's figures."""
 
 from analysis_lib.plots.attention_terms import TERM_COLOURS, offset_profiles, part_maps, readings_by_row, term_maps, terms_by_head
-from analysis_lib.plots.cost import search_ratios
+from analysis_lib.plots.cost import search_growth, search_ratios
 from analysis_lib.plots.feed_forward import counts_against_chance, overlaps_by_layer, percent_maps, survival
 from analysis_lib.plots.geometry import layer_panels, pair_bias, word_planes
 from analysis_lib.plots.grammar import effect_maps, foretold_effects, relation_rows
@@ -97,6 +97,7 @@ __all__ = [
     "regression_beside_effect",
     "score_curves",
     "score_maps",
+    "search_growth",
     "search_ratios",
     "share_strips",
     "shares_by_layer",

@@ -1,4 +1,4 @@
-"""The figure of the page on cost."""
+"""The figures of the page on cost."""
 
 from __future__ import annotations
 
@@ -28,4 +28,40 @@ def search_ratios(heads: pd.DataFrame) -> plt.Figure:
     axes.xaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_major_formatter("{x:g}")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=3)
+    return figure
+
+
+GROWTH = {"vocab": "tokens", "d_head": "d_head", "layers": "layers"}
+
+
+def search_growth(rows: pd.DataFrame, exponents: pd.DataFrame) -> plt.Figure:
+    """Seconds of a search against vocabulary, d_head and layers, with the time that the whole product would take.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        `varied` (a key of `GROWTH`), `subject`, the columns of `GROWTH`, `search` and `product` [s], and `factors` [s] where measured.
+    exponents : DataFrame
+        `varied subject part exponent`; `part` is `search` or `factors`.
+
+    Returns
+    -------
+    Figure
+    """
+    fitted = exponents.set_index(["varied", "subject", "part"])["exponent"]
+    figure, panels = plt.subplots(1, len(GROWTH), figsize=(10, 3.9))
+    for axes, (varied, label) in zip(panels, GROWTH.items(), strict=True):
+        for subject, part in rows[rows["varied"] == varied].groupby("subject", sort=False):
+            name = f"{subject}: {fitted[varied, subject, 'search']:.2f}"
+            (line,) = axes.plot(part[varied], part["search"], marker="o", markersize=4, label=name)
+            if part["factors"].notna().any():
+                name = f"its factors: {fitted[varied, subject, 'factors']:.2f}"
+                axes.plot(part[varied], part["factors"], linestyle=":", color=line.get_color(), label=name)
+        axes.plot(part[varied], part["product"], color=INK, linewidth=0.8, linestyle="--", label="whole product")
+        axes.set(xscale="log", yscale="log", xlabel=label)
+        ticks = sorted(part[varied].unique())
+        axes.set_xticks(ticks, [f"{tick / 1000:.0f}k" if tick > 1000 else f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize="small", title="fitted exponents")
+    panels[0].set_ylabel("seconds of one core")
     return figure

@@ -14,10 +14,6 @@ reads through (`layer_norm`) are nearer to what a head sees, and unembedding col
 tokens of large norm from owning every list; `distinct_tokens` shows when one does.
 """
 
-from collections.abc import Callable
-from typing import Any
-
-import joblib
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -144,27 +140,3 @@ def feed_forward_keys_values(
             " stream and cannot be folded into keys); expected 'raw'"
         )
     return weights.part("layer_norms").mlp[layer].folded_into(weights.W_in[layer]).T, values
-
-
-def map_heads(function: Callable[[int, int], Any], n_layers: int, n_heads: int, n_jobs: int = 1) -> list[list[Any]]:
-    """Call `function(layer, head)` for every head of a model, through joblib.
-
-    Any joblib backend serves: with `joblib.parallel_config(backend="threading")`, or `"dask"` with a
-    `dask.distributed` client, the same call runs there.
-
-    Parameters
-    ----------
-    function : callable
-        Must be picklable where the backend uses processes.
-    n_layers, n_heads : int
-    n_jobs : int
-        As joblib has it; None leaves it to the backend in force.
-
-    Returns
-    -------
-    list of lists
-        `results[layer][head]`.
-    """
-    calls = (joblib.delayed(function)(layer, head) for layer in range(n_layers) for head in range(n_heads))
-    flat = joblib.Parallel(n_jobs=n_jobs)(calls)
-    return [flat[layer * n_heads : (layer + 1) * n_heads] for layer in range(n_layers)]

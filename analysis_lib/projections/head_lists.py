@@ -7,9 +7,9 @@ own a list.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 import torch
@@ -20,6 +20,7 @@ from analysis_lib.projections.pair_search import top_pairs
 from analysis_lib.projections.readers import Reader
 from analysis_lib.projections.relations import head_relations
 from analysis_lib.projections.similarity import TokenSpace
+from analysis_lib.sweeps import sweep
 from analysis_lib.vocabulary import Vocabulary
 from analysis_lib.weights import TransformerWeights
 
@@ -31,6 +32,8 @@ READINGS = {
 }
 
 HeadPairs = dict[tuple[int, int], TopPairs]
+Kept = tuple[TransformerWeights, np.ndarray, np.ndarray]
+"""What a search needs: weights over the kept tokens alone, the groups of these tokens, and their ids."""
 
 
 def head_pairs(
@@ -73,19 +76,27 @@ def head_pairs(
         raise ValueError(f"matrix: expected one of {', '.join(MATRICES)}, found {matrix!r}")
     if reading not in READINGS or (matrix == "QK" and reading == "unit"):
         raise ValueError(f"reading: expected 'raw', 'layer-normed' or, for VO, 'unit', found {reading!r} for {matrix}")
+    kept = kept_tokens(reader, weights)
+    chosen = [(layer, head) for layer in range(kept[0].n_layers) for head in range(kept[0].n_heads)] if heads is None else list(heads)
+    search = partial(pairs_of_head, matrix=matrix, reading=reading, k=k)
+    revision = reader.revision if weights is None else None
+    found = sweep(search, chosen, kept, n_jobs=n_jobs, revision=revision, title=f"{reader.loaded.name}, lists of {matrix}")
+    return dict(zip(chosen, found, strict=True))
+
+
+def kept_tokens(reader: Reader, weights: TransformerWeights | None = None) -> Kept:
+    """A reader's weights, or others over its vocabulary, cut down to the kept tokens."""
     weights = reader.weights if weights is None else weights
     ids = np.flatnonzero(reader.keep)
-    weights = replace(weights, W_E=weights.W_E[torch.from_numpy(ids)], W_U=weights.W_U[:, torch.from_numpy(ids)])
-    groups = reader.vocabulary.form_groups[ids]  # pairs of one form (`Dom`, `dom`) are left out
+    rows = torch.from_numpy(ids)
+    return replace(weights, W_E=weights.W_E[rows], W_U=weights.W_U[:, rows]), reader.vocabulary.form_groups[ids], ids
 
-    def search(layer: int, head: int) -> TopPairs:
-        found = top_pairs(*MATRICES[matrix](weights, layer, head, **READINGS[reading]), k, groups=groups)
-        return TopPairs(ids[found.left_ids], ids[found.right_ids], found.scores)
 
-    chosen = [(layer, head) for layer in range(weights.n_layers) for head in range(weights.n_heads)] if heads is None else list(heads)
-    with joblib.parallel_config(backend="threading"):  # the products leave Python's lock alone
-        found = joblib.Parallel(n_jobs)(joblib.delayed(search)(*head) for head in chosen)
-    return dict(zip(chosen, found, strict=True))
+def pairs_of_head(kept: Kept, head: tuple[int, int], matrix: str, reading: str, k: int) -> TopPairs:
+    """Top pairs of one head; pairs of one form (`Dom`, `dom`) are left out."""
+    (weights, groups, ids), (layer, number) = kept, head
+    found = top_pairs(*MATRICES[matrix](weights, layer, number, **READINGS[reading]), k, groups=groups)
+    return TopPairs(ids[found.left_ids], ids[found.right_ids], found.scores)
 
 
 def embedding_pairs(reader: Reader, k: int = 200) -> TopPairs:
@@ -112,6 +123,7 @@ def describe_lists(reader: Reader, lists: Mapping[str, HeadPairs], **options: An
         The rows of `head_relations` for each matrix, under a column `matrix`.
     """
     groups = reader.vocabulary.form_groups
+    options = {"revision": reader.revision} | options
     tables = [head_relations(found, reader.lexicon, groups, **options).assign(matrix=matrix) for matrix, found in lists.items()]
     return pd.concat(tables, ignore_index=True)
 

@@ -5,7 +5,7 @@ fires most, does the word have what the key's list has in common, more often tha
 does adding the value to the residual stream raise the tokens of its list, by more than a random vector of the same length does?
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,9 @@ from analysis_lib.activations import edited, run, tokens_of
 from analysis_lib.models import LoadedModel
 from analysis_lib.projections.shared_features import TokenKind, token_kinds
 from analysis_lib.vocabulary import Lexicon
+
+HELD = 1 << 30
+"""Bytes of activations held at once; the book's small models need half of that for all its texts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,19 +61,22 @@ class Firing:
         ValueError
             Fewer than `n` texts with a word.
         """
-        ran = run(loaded, texts, outputs=("mlp_hidden",), states=False, stride=stride)
-        usable = ~ran.tokens["special"].to_numpy() & ~ran.tokens["first"].to_numpy() & (ran.tokens["word"].to_numpy() >= 0)
-        rows = [group for group in np.split(np.arange(len(usable)), np.flatnonzero(np.diff(ran.tokens["text"])) + 1) if usable[group].any()]
-        if len(rows) < n:
-            raise ValueError(f"texts: expected at least {n} with a word after their first, found {len(rows)}")
-        places, strength = [], []
-        for hidden in ran.output("mlp_hidden"):
-            best = np.stack([_strongest(hidden, group[usable[group]]) for group in rows])  # [text, neuron]
-            height = np.take_along_axis(hidden, best, axis=0)
-            order = np.argsort(-height, axis=0, kind="stable")[:n]
-            places.append(np.take_along_axis(best, order, axis=0).T)
-            strength.append(np.take_along_axis(height, order, axis=0).T)
-        return cls(tuple(texts), ran.tokens, np.stack(places), np.stack(strength))
+        tables: list[pd.DataFrame] = []
+        held: list[tuple[np.ndarray, np.ndarray]] = []  # for each layer the best places so far and the strength there, [n, d_mlp]
+        n_texts = n_tokens = n_groups = 0
+        for part in _parts(loaded, texts):
+            ran = run(loaded, part, outputs=("mlp_hidden",), states=False, stride=stride)
+            rows = _rows_of_texts(ran.tokens)
+            if rows:
+                found = [_strongest_in_each(hidden, rows) for hidden in ran.output("mlp_hidden")]
+                found = [(best + n_tokens, height) for best, height in found]
+                held = [_merged(n, *pair) for pair in zip(held, found, strict=True)] if held else [_merged(n, one) for one in found]
+            tables.append(ran.tokens.assign(text=ran.tokens["text"] + n_texts))
+            n_texts, n_tokens, n_groups = n_texts + len(part), n_tokens + len(ran.tokens), n_groups + len(rows)
+        if n_groups < n:
+            raise ValueError(f"texts: expected at least {n} with a word after their first, found {n_groups}")
+        places, strength = (np.stack([layer[side].T for layer in held]) for side in (0, 1))
+        return cls(tuple(texts), pd.concat(tables, ignore_index=True), places, strength)
 
     def forms(self, ahead: int = 0) -> np.ndarray:
         """The word at each place, or so many words after it in the same text: str [n_layers, d_mlp, n], empty where there is none."""
@@ -183,9 +189,40 @@ def random_directions(vector: Tensor, n: int, seed: int = 0) -> Tensor:
     return drawn / drawn.norm(dim=1, keepdim=True) * vector.norm()
 
 
-def _strongest(hidden: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """For each neuron, which of the rows has its largest activation."""
-    return rows[hidden[rows].argmax(axis=0)]
+def _parts(loaded: LoadedModel, texts: Sequence[str]) -> Iterator[list[str]]:
+    """Texts in parts whose activations fit into `HELD` bytes, as far as single texts do."""
+    size = 16 * loaded.model.config.num_hidden_layers * loaded.model.config.hidden_size  # float32, four neurons for each of the width
+    part: list[str] = []
+    tokens = 0
+    for text in texts:
+        length = len(loaded.reader(text, verbose=False)["input_ids"])
+        if part and size * (tokens + length) > HELD:
+            yield part
+            part, tokens = [], 0
+        part.append(text)
+        tokens += length
+    if part:
+        yield part
+
+
+def _rows_of_texts(tokens: pd.DataFrame) -> list[np.ndarray]:
+    """For each text that has a word after its first token, the rows of such words' tokens."""
+    usable = ~tokens["special"].to_numpy() & ~tokens["first"].to_numpy() & (tokens["word"].to_numpy() >= 0)
+    groups = np.split(np.arange(len(usable)), np.flatnonzero(np.diff(tokens["text"])) + 1)
+    return [group[usable[group]] for group in groups if usable[group].any()]
+
+
+def _strongest_in_each(hidden: np.ndarray, rows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """For each text and neuron, the row with the largest activation, and that activation: [text, neuron] both."""
+    best = np.stack([group[hidden[group].argmax(axis=0)] for group in rows])
+    return best, np.take_along_axis(hidden, best, axis=0)
+
+
+def _merged(n: int, *found: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The n strongest places of each neuron among several sets of them, earlier ones first where they are equal."""
+    best, height = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    order = np.argsort(-height, axis=0, kind="stable")[:n]
+    return np.take_along_axis(best, order, axis=0), np.take_along_axis(height, order, axis=0)
 
 
 def _having(kinds: Mapping[str, TokenKind], kind: str, feature: str, size: int) -> np.ndarray:

@@ -31,7 +31,7 @@ def random_vectors(n: int, width: int, seed: int = 0) -> Tensor:
     return torch.randn(n, width, generator=torch.Generator().manual_seed(seed))
 
 
-def similar_vectors(vectors: Tensor, n_layers: int, seed: int = 0) -> Tensor:
+def similar_vectors(vectors: Tensor, n_layers: int, seed: int = 0, rows: np.ndarray | None = None) -> Tensor:
     """Random vectors with the mean and the covariance of each layer's vectors: what a layer's directions show without single neurons.
 
     Parameters
@@ -40,18 +40,25 @@ def similar_vectors(vectors: Tensor, n_layers: int, seed: int = 0) -> Tensor:
         Keys, or values, layer after layer.
     n_layers : int
     seed : int
+    rows : int array, optional
+        Numbers of the vectors that are wanted, ascending; all by default.
 
     Returns
     -------
-    Tensor [n_layers * n, d_model]
+    Tensor [n_layers * n, d_model], or as many rows as were asked for
         Normal draws, layer after layer.
     """
     layers = vectors.reshape(n_layers, -1, vectors.shape[-1])
-    size = layers.shape[1]
-    mean = layers.mean(dim=1, keepdim=True)
-    # Mixtures of the centred vectors with normal weights have their covariance.
-    weights = torch.randn(n_layers, size, size, generator=torch.Generator().manual_seed(seed))
-    return (mean + weights @ (layers - mean) / max(1, size - 1) ** 0.5).reshape(vectors.shape)
+    size, generator = layers.shape[1], torch.Generator().manual_seed(seed)
+    rows = np.arange(len(vectors)) if rows is None else rows
+    drawn = []
+    for place, layer in enumerate(layers):
+        mean = layer.mean(dim=0)
+        # Mixtures of the centred vectors with normal weights have their covariance.
+        weights = torch.randn(size, size, generator=generator)
+        own = torch.from_numpy(rows[rows // size == place] % size)
+        drawn.append(mean + weights[own] @ (layer - mean) / max(1, size - 1) ** 0.5)
+    return torch.cat(drawn)
 
 
 def sample_neurons(n_layers: int, d_mlp: int, n: int, seed: int = 0) -> np.ndarray:

@@ -14,14 +14,16 @@ generate random matrices from the classical compact groups").
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from analysis_lib.projections.head_lists import head_pairs
+from analysis_lib.projections.head_lists import HeadPairs, Kept, kept_tokens, pairs_of_head
 from analysis_lib.projections.readers import Reader
 from analysis_lib.projections.relations import RELATIONS, list_shares
+from analysis_lib.sweeps import sweep
 from analysis_lib.weights import FactoredMatrix, TransformerWeights
 
 Heads = Sequence[tuple[int, int]]
@@ -132,11 +134,19 @@ def random_shares(
     """
     if min(n_draws, per_draw) < 1:
         raise ValueError(f"n_draws and per_draw: expected 1 or more, found {n_draws} and {per_draw}")
-    n_layers, n_heads = reader.weights.n_layers, reader.weights.n_heads
-    step = max(1, n_layers * n_heads // per_draw)
-    frames = []
-    for draw in range(n_draws):
-        heads = [divmod(place, n_heads) for place in range(draw % step, n_layers * n_heads, step)][:per_draw]
-        lists = head_pairs(reader, matrix, reading, make(reader.weights, seed + draw, heads), k, heads)
-        frames.append(list_shares(lists, reader.lexicon, reader.vocabulary.form_groups, names).assign(draw=draw))
+    draw_lists = partial(_lists_of_draw, make=make, matrix=matrix, reading=reading, per_draw=per_draw, k=k, seed=seed)
+    title = f"{reader.loaded.name}, random heads, {matrix}"
+    draws = sweep(draw_lists, range(n_draws), kept_tokens(reader), revision=reader.revision, title=title)
+    groups = reader.vocabulary.form_groups
+    frames = [list_shares(lists, reader.lexicon, groups, names).assign(draw=draw) for draw, lists in enumerate(draws)]
     return pd.concat(frames, ignore_index=True)[["draw", "layer", "head", "relation", "share", "n"]]
+
+
+def _lists_of_draw(kept: Kept, draw: int, *, make: Callable, matrix: str, reading: str, per_draw: int, k: int, seed: int) -> HeadPairs:
+    """Lists of some heads of one set of random heads."""
+    weights, *tokens = kept
+    total, n_heads = weights.n_layers * weights.n_heads, weights.n_heads
+    step = max(1, total // per_draw)
+    heads = [divmod(place, n_heads) for place in range(draw % step, total, step)][:per_draw]
+    made = make(weights, seed + draw, heads)
+    return {head: pairs_of_head((made, *tokens), head, matrix, reading, k) for head in heads}

@@ -1,7 +1,9 @@
 """A model beside everything that reads its weights as words."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
+import joblib
 import numpy as np
 
 from analysis_lib import models, texts
@@ -58,6 +60,11 @@ class Reader:
         lexicon = Lexicon.from_forms(np.where(asked, vocabulary.text, ""))
         words = vocabulary.keep(whole_words=True, counts=counts, lexicon=lexicon)
         return cls(loaded, weights, vocabulary, lexicon, counts, word_tokens(vocabulary, lexicon, counts) if numbers else words)
+
+    @cached_property
+    def revision(self) -> str:
+        """What a sweep keeps results under: the model's revision, the tokens' texts and which are kept."""
+        return f"{self.loaded.revision} {joblib.hash((list(self.vocabulary.text), self.keep))}"
 
     def untrained(self, seed: int = 0) -> TransformerWeights:
         """Weights of the same configuration before training, embeddings included."""

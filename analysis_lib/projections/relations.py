@@ -22,15 +22,16 @@ Source: pairs of W_VO and W_QK after Dar et al. 2022 (arXiv 2209.02535), whose p
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 
 from analysis_lib.projections.similarity import TokenSpace
 from analysis_lib.statistics import holm
 from analysis_lib.statistics.monte_carlo import adaptive_null
+from analysis_lib.sweeps import sweep
 from analysis_lib.vocabulary import Lexicon
 
 RELATIONS = (
@@ -133,6 +134,7 @@ def head_relations(
     seed: int = 0,
     rank_window: int = 200,
     n_jobs: int = 1,
+    revision: str | None = None,
 ) -> pd.DataFrame:
     """Relations of all heads, each beside its null.
 
@@ -155,6 +157,8 @@ def head_relations(
         How many ranks away the random tokens of the similarities may come from.
     n_jobs : int
         Threads, as joblib counts them; results do not depend on it.
+    revision : str, optional
+        Of lexicon, groups and embedding, for results that are kept on disk (see `sweeps.sweep`).
 
     Returns
     -------
@@ -171,17 +175,37 @@ def head_relations(
         raise ValueError("pairs_by_head is empty; expected at least one (layer, head)")
     space = None if embedding is None else TokenSpace.build(embedding, keep)
 
-    def table_of(layer: int, head: int, pairs: Any) -> pd.DataFrame:
-        key = [seed, layer, head]
-        table = permuted_null(pairs.left_ids, pairs.right_ids, lexicon, groups, names=names, max_draws=max_draws, seed=key).reset_index()
-        if space is not None:
-            table = pd.concat([table, _similarity_rows(pairs, space, key, max_similarity_draws, rank_window)], ignore_index=True)
-        return table.assign(layer=layer, head=head)
-
-    with joblib.parallel_config(backend="threading"):
-        frames = joblib.Parallel(n_jobs)(joblib.delayed(table_of)(*head, pairs) for head, pairs in pairs_by_head.items())
+    table = partial(
+        _table_of_head,
+        names=tuple(names),
+        max_draws=max_draws,
+        max_similarity_draws=max_similarity_draws,
+        seed=seed,
+        rank_window=rank_window,
+    )
+    heads = [(*head, pairs) for head, pairs in pairs_by_head.items()]
+    frames = sweep(table, heads, (lexicon, groups, space), n_jobs=n_jobs, revision=revision, title="relations of lists")
     whole = pd.concat(frames, ignore_index=True)
     return whole[["layer", "head", *frames[0].columns[:-2]]].assign(excess=whole["share"] - whole["null_mean"])
+
+
+def _table_of_head(
+    shared: tuple[Lexicon, np.ndarray, TokenSpace | None],
+    one: tuple[int, int, Any],
+    *,
+    names: Sequence[str],
+    max_draws: int,
+    max_similarity_draws: int,
+    seed: int,
+    rank_window: int,
+) -> pd.DataFrame:
+    """The rows of one head, given as its layer, its number and its pairs."""
+    (lexicon, groups, space), (layer, head, pairs) = shared, one
+    key = [seed, layer, head]
+    table = permuted_null(pairs.left_ids, pairs.right_ids, lexicon, groups, names=names, max_draws=max_draws, seed=key).reset_index()
+    if space is not None:
+        table = pd.concat([table, _similarity_rows(pairs, space, key, max_similarity_draws, rank_window)], ignore_index=True)
+    return table.assign(layer=layer, head=head)
 
 
 def _similarity_rows(pairs: Any, space: TokenSpace, key: list[int], max_draws: int, rank_window: int) -> pd.DataFrame:

@@ -9,14 +9,15 @@ from analysis_lib import activations
 from analysis_lib.norms import interventions
 from tests.support import tiny
 
+TEXTS = ["Nie wiem, czy jeśli żeby który nie. Mały źrebak pił wodę.", "Pięć kobiet i pięciu mężczyzn szło drogą do Żar nie."]
+
 
 def test_a_replaced_update_acts_on_later_tokens_of_later_layers(gpt2):
-    texts = ["Nie wiem, czy jeśli żeby który nie. Mały źrebak pił wodę.", "Pięć kobiet i pięciu mężczyzn szło drogą do Żar nie."]
-    found = interventions.replace_updates(gpt2, texts, n_places=1, reach=3, first=2)
+    found = interventions.replace_updates(gpt2, TEXTS, n_places=1, reach=3, first=2)
     assert set(zip(found["layer"], found["measured"], strict=True)) == {(0, 1), (0, 2), (1, 2)}
     assert set(found["distance"]) == {1, 2, 3}
     row = found[(found["layer"] == 1) & (found["text"] == 1)].iloc[0]
-    ran = activations.run(gpt2, texts, outputs=("attention",))
+    ran = activations.run(gpt2, TEXTS, outputs=("attention",))
     mean = torch.from_numpy(ran.attention[1][ran.tokens["position"] >= 2].mean(axis=0))
     ids = torch.tensor([ran.tokens.loc[ran.tokens["text"] == 1, "token_id"].tolist()])
     blocks, seen = gpt2.model.transformer.h, {}
@@ -67,16 +68,15 @@ def test_sizes_of_changes_are_means_over_places_and_then_texts():
 
 
 def test_scaling_changes_the_size_alone(gpt2):
-    texts = ["Nie wiem, czy jeśli żeby który nie. Mały źrebak pił wodę.", "Pięć kobiet i pięciu mężczyzn szło drogą do Żar nie."]
-    found = interventions.replace_updates(gpt2, texts, n_places=1, reach=2, first=2, scale=2.0)
+    found = interventions.replace_updates(gpt2, TEXTS, n_places=1, reach=2, first=2, scale=2.0)
     np.testing.assert_allclose(found["replaced"], np.log(2), atol=1e-5)
-    nothing = interventions.replace_updates(gpt2, texts, n_places=1, reach=2, first=2, scale=1.000001)
+    nothing = interventions.replace_updates(gpt2, TEXTS, n_places=1, reach=2, first=2, scale=1.000001)
     assert nothing["change"].abs().max() < 1e-4 < found["change"].abs().max()
-    half, double = (interventions.replace_updates(gpt2, texts, n_places=1, reach=2, first=2, scale=s) for s in (0.99, 1.01))
+    half, double = (interventions.replace_updates(gpt2, TEXTS, n_places=1, reach=2, first=2, scale=s) for s in (0.99, 1.01))
     np.testing.assert_allclose(half["change"], -double["change"], atol=2e-4)  # to first order
     for scale in (0, 1, -1.0, np.inf):
         with pytest.raises(ValueError, match="scale: expected a positive number other than 1"):
-            interventions.replace_updates(gpt2, texts, scale=scale)
+            interventions.replace_updates(gpt2, TEXTS, scale=scale)
 
 
 def test_elasticity_is_the_change_a_unit_of_log_size():
@@ -89,3 +89,17 @@ def test_elasticity_is_the_change_a_unit_of_log_size():
     assert found["low"] < 0.3 < found["high"]
     with pytest.raises(ValueError, match="effects: expected updates that were scaled"):
         interventions.elasticity(effects.assign(replaced=0.0))
+
+
+def test_some_layers_are_replaced_as_if_all_were(gpt2):
+    whole = interventions.replace_updates(gpt2, TEXTS, n_places=1, reach=2, first=1)
+    some = interventions.replace_updates(gpt2, TEXTS, n_places=1, reach=2, first=1, layers=[1])
+    pd.testing.assert_frame_equal(some, whole[whole["layer"] == 1].reset_index(drop=True))
+    with pytest.raises(ValueError, match="layers: expected some of 0 to 1, after which another comes, got"):
+        interventions.replace_updates(gpt2, TEXTS, layers=[2])
+
+
+def test_layers_are_spread_over_those_with_another_after_them():
+    assert interventions.spread_layers(4, 6) == [0, 1, 2]
+    assert interventions.spread_layers(24, 6) == [0, 4, 9, 13, 18, 22]
+    assert interventions.spread_layers(2, 1) == [0]

@@ -36,6 +36,15 @@ def test_places_are_the_strongest_of_each_text(loaded):
         np.testing.assert_allclose(hidden[layer, firing.places[layer, neuron], neuron], firing.strength[layer, neuron], rtol=1e-5)
 
 
+def test_places_do_not_depend_on_how_many_texts_are_held_at_once(loaded, monkeypatch):
+    whole = Firing.of(loaded, TEXTS, n=3)
+    monkeypatch.setattr(neuron_activity, "HELD", 1)  # a text at a time
+    parts = Firing.of(loaded, TEXTS, n=3)
+    np.testing.assert_array_equal(parts.places, whole.places)
+    np.testing.assert_allclose(parts.strength, whole.strength, rtol=1e-5)
+    pd.testing.assert_frame_equal(parts.tokens, whole.tokens)
+
+
 def test_contexts_are_pieces_of_the_texts(loaded):
     firing = Firing.of(loaded, TEXTS, n=3)
     for (_, row), form in zip(firing.contexts(1, 4, letters=12).iterrows(), firing.forms()[1, 4], strict=True):

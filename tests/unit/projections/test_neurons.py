@@ -119,6 +119,8 @@ def test_similar_vectors_have_each_layers_mean_and_covariance():
         torch.testing.assert_close(torch.cov(own.T), spread, atol=0.1 * float(spread.diagonal().max()), rtol=0)
     assert (drawn - torch.cat(layers)).abs().min(dim=1).values.max() > 0.1
     assert (drawn != neurons.similar_vectors(torch.cat(layers), n_layers=2, seed=2)).any()
+    some = np.array([0, 3, len(layers[0]) - 1, len(layers[0]) + 2])
+    np.testing.assert_allclose(neurons.similar_vectors(torch.cat(layers), n_layers=2, seed=1, rows=some), drawn[some], rtol=1e-4, atol=1e-6)
 
 
 def test_neurons_are_drawn_from_every_layer():

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import joblib
 import numpy as np
 import pytest
 import torch
@@ -14,7 +13,6 @@ from analysis_lib.projections import (
     TopPairs,
     distinct_tokens,
     feed_forward_keys_values,
-    map_heads,
     pairs_jaccard,
     qk_factors,
     shuffled_overlap,
@@ -317,16 +315,3 @@ def test_pairs_jaccard():
     assert pairs_jaccard(pairs((1, 2), (3, 4)), pairs((2, 1), (3, 4))) == pytest.approx(1 / 3)
     assert pairs_jaccard(pairs(), pairs((1, 2))) == 0
     assert pairs_jaccard(pairs(), pairs()) == 1
-
-
-# Sweeps
-
-
-@pytest.mark.parametrize("backend", ["loky", "threading"])
-def test_a_sweep_is_the_same_on_every_backend(backend):
-    def label_of(layer, head):  # defined here, so that a worker need not import this module
-        return f"{layer}.{head}"
-
-    with joblib.parallel_config(backend=backend):
-        swept = map_heads(label_of, n_layers=2, n_heads=3, n_jobs=2)
-    assert swept == [["0.0", "0.1", "0.2"], ["1.0", "1.1", "1.2"]]

@@ -64,7 +64,7 @@ def test_a_wrong_choice_of_models_ends_the_build_before_anything_is_executed(tre
     (kept,) = plant(tree, ".jupyter_cache/global.db")
     monkeypatch.chdir(tree)
     monkeypatch.setenv("ANALYSIS_MODELS", value)
-    monkeypatch.setattr(build_book, "build", lambda root: pytest.fail("the book was built"))
+    monkeypatch.setattr(build_book, "build", lambda root, models: pytest.fail("the book was built"))
     with pytest.raises(SystemExit, match=f"nothing was built: environment variable ANALYSIS_MODELS: .*{re.escape(message)}"):
         build_book.main([])
     assert kept.exists()
@@ -143,3 +143,23 @@ def test_pages_that_show_foreign_numbers_are_found(tree):
 def test_an_unknown_chapter_is_refused_with_the_names_that_exist(tree):
     with pytest.raises(SystemExit, match="no chapter 'chaptre'; there are: chapter"):
         build_book.forget_chapter(tree, "chaptre")
+
+
+def test_a_cell_may_take_longer_on_models_of_a_readers_choice(tree):
+    (tree / "_config.yml").write_text("execute:\n  execute_notebooks: cache\n  timeout: 300   # seconds\n")
+    assert build_book.settings(tree, "embedded") == []
+    option, path = build_book.settings(tree, "polish-gpt2: a folder")
+    assert option == "--config"
+    with open(path, encoding="utf-8") as file:
+        assert file.read() == f"execute:\n  execute_notebooks: cache\n  timeout: {build_book.PATIENCE}   # seconds\n"
+
+
+def test_progress_goes_from_the_file_to_the_log_of_the_build(tmp_path, capsys):
+    log = tmp_path / "_build" / "progress.log"
+    with build_book.progress_shown(log, every=0.01):
+        with log.open("a", encoding="utf-8") as file:
+            file.write("heads: 3 of 9\n")
+        seen = ""
+        while "\n" not in seen:
+            seen += capsys.readouterr().err
+    assert seen == "heads: 3 of 9\n"

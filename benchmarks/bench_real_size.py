@@ -1,0 +1,131 @@
+"""What the chapters on heads and feed-forward layers cost on models of the published size, from a sample.
+
+    python tools/real_size_hub.py FOLDER
+    python benchmarks/bench_real_size.py --folder FOLDER [--csv benchmarks/real_size.csv]
+
+Each part of a chapter is done for a few heads, vectors or texts of the random models in the folder, on one thread, and its seconds
+of the processor are multiplied by how often the chapter does it. Without a folder, nothing is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from _memory import peak_mib
+
+MODELS = {"polish-gpt2": "sdadas/polish-gpt2-medium", "herbert": "allegro/herbert-base-cased"}
+READINGS = {"VO": "unit", "QK": "layer-normed"}
+RELATIONS = ["same_lemma", "same_pos", "same_case", "same_number", "same_person", "preposition_noun"]
+Part = tuple[str, int, int, Callable[[], object]]
+"""What is done, how many of a thing are measured, how many the chapter has, and the work."""
+
+
+def heads_parts(reader) -> Iterator[Part]:
+    """The chapter on attention heads."""
+    from analysis_lib import circuits, projections, texts
+    from analysis_lib.projections import head_lists, random_heads, recall
+
+    weights, sentences = reader.weights, texts.sentences()
+    heads = [(layer, head) for layer in np.linspace(0, weights.n_layers - 1, 3).astype(int).tolist() for head in (0, 5)]
+    total, lists = weights.n_layers * weights.n_heads, {}
+
+    def search(matrix):
+        lists[matrix] = head_lists.head_pairs(reader, matrix, READINGS[matrix], heads=heads)
+
+    for matrix, how in READINGS.items():
+        yield f"lists of heads, {matrix}", len(heads), total, partial(search, matrix)
+        for make in (random_heads.rotated, random_heads.symmetric):
+            options = {"n_draws": 1, "per_draw": 1, "names": RELATIONS}
+            work = partial(random_heads.random_shares, reader, make, matrix, how, **options)
+            yield f"lists of random heads, {make.__name__}, {matrix}", 1, 20, work
+    describe = partial(head_lists.describe_lists, reader, lists, names=RELATIONS, max_draws=2000)
+    yield "permuted lists", 2 * len(heads), 2 * total, describe
+    yield "copying scores", 1, 2, partial(circuits.copying_scores, weights, centre=True)
+    factors = partial(projections.vo_factors, embedding="layer_norm")
+    # The recall of heads costs the same for each head, whatever the number of sentences, and then for each place in them.
+    yield "recall of heads, factors", 2, total, lambda: [factors(weights, 0, head) for head in (0, 1)]
+    rows, places = torch.randn(64, weights.d_model), 14 * len(sentences)
+    yield "recall of heads, what they write", 64, total * places, lambda: (rows @ weights.W_U).topk(50, dim=1)
+    yield "recall of values", 4, len(sentences), partial(recall.value_recall, reader.loaded, sentences[:4])
+
+
+def neurons_parts(reader, most: int = 1024) -> Iterator[Part]:
+    """The chapter on feed-forward layers; `most` as there."""
+    from analysis_lib import models, texts
+    from analysis_lib.projections import neuron_activity, neurons, shared_features, shuffled_overlap, top_tokens
+
+    weights, some, lists = reader.weights, 256, {}
+    total, every = weights.n_layers * min(most, weights.d_mlp), texts.all_texts()
+    keys, _ = neurons.all_keys_values(weights)
+    kinds = shared_features.token_kinds(reader.lexicon, reader.keep)
+
+    def search(both_ends):
+        lists["ids"] = top_tokens(keys[:some], weights.W_U, 100, reader.keep, both_ends=both_ends)
+
+    yield "lists of values, both ends", some, total, partial(search, True)
+    yield "lists of keys, folded, untrained and random vectors", some, 5 * total, partial(search, False)
+    yield "lists of vectors like the layer's", some, 6 * total, partial(search, False)
+    yield "vectors like the layer's", 1, 6 * weights.n_layers, partial(neurons.similar_vectors, keys[: weights.d_mlp], 1)
+    groups = reader.vocabulary.form_groups
+    judge = lambda: shared_features.alike_lists(lists["ids"].ids[:, :20], kinds, reader.keep, groups)  # noqa: E731
+    yield "lists judged", some, 11 * total, judge
+    overlap = lambda: shuffled_overlap(lists["ids"].ids, lists["ids"].ids[::-1].copy(), n_layers=1, seed=0)  # noqa: E731
+    yield "overlap of lists", some, 3 * total, overlap
+    yield "an untrained model", 1, 1, partial(models.untrained_like, reader.loaded, seed=0)
+    yield "where neurons fire", 12, len(every), partial(neuron_activity.Firing.of, reader.loaded, every[:12], n=2)
+
+
+def norms_parts(reader) -> Iterator[Part]:
+    """The chapter on norms of attention updates: passes over its texts."""
+    from analysis_lib import models, norms, texts
+
+    paragraphs, loaded = list(texts.paragraphs()["text"]), reader.loaded
+    one, pair = partial(norms.update_norms, loaded, paragraphs[:2]), 2
+    yield "norms: as they are, shuffled and untrained", pair, 18 * len(paragraphs), one
+    replaced = 6 * (len(paragraphs) + 2 * (len(paragraphs) // 2))  # six layers: the mean in all texts, doubled and untrained in half
+    yield "updates replaced", pair, replaced, one
+    yield "untrained models", 1, 9, partial(models.untrained_like, loaded, seed=1)
+
+
+CHAPTERS = {"attention_heads": heads_parts, "feed_forward": neurons_parts, "attention_norms": norms_parts}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, print, and write the rows when asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, help="what tools/real_size_hub.py has written")
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument("--chapters", nargs="+", default=list(CHAPTERS), choices=list(CHAPTERS))
+    parser.add_argument("--csv", type=Path, help="file to write the rows to")
+    options = parser.parse_args(arguments)
+    if options.folder is None:
+        print("no --folder with models of real size: nothing is measured")
+        return
+    import analysis_lib as al
+    from analysis_lib.projections.readers import Reader
+
+    torch.set_num_threads(1)
+    rows = []
+    for name in options.models:
+        reader = Reader.of(al.load(str(options.folder / MODELS[name])))
+        for chapter in options.chapters:
+            for part, sampled, whole, work in CHAPTERS[chapter](reader):
+                start = time.process_time()
+                work()
+                seconds = time.process_time() - start
+                row = {"model": name, "chapter": chapter, "part": part, "sampled": sampled, "whole": whole, "seconds": seconds}
+                rows.append(row | {"extrapolated": seconds * whole / sampled, "peak_mib": peak_mib()})
+                print(f"{name} {chapter} {part}: {seconds:.2f} s for {sampled}, {rows[-1]['extrapolated']:.0f} s for {whole}", flush=True)
+                if options.csv:
+                    pd.DataFrame(rows).to_csv(options.csv, index=False, float_format="%.4g", lineterminator="\n")
+
+
+if __name__ == "__main__":
+    main()
