@@ -7,11 +7,16 @@
 # some toys that were trained for it, and of a published encoder. It is for readers who know roughly what a transformer is and want to see methods of interpretability at work, each one explained, applied, tested
 # and held against a null model. No Polish is needed.
 
-# %% tags=["remove-input"] mystnb={"figure": {"caption": "What survives: every claim of the book, a row each. The further right of the grey band a point lies, the less chance explains it; a claim with a hollow point does not survive. {doc}`null_board` explains the picture and links each row to its chapter.", "name": "fig-index-board"}, "image": {"alt": "Rows of points with intervals, one row for each claim, sorted from those that survive to those that do not; a grey band around zero shows what chance gives."}}
+# %% tags=["remove-input"] mystnb={"figure": {"caption": "What survives: a point for every claim of the book, a row for each chapter. The further right of the grey band a point lies, the less chance explains it; a hollow point does not survive the correction for all claims. {doc}`null_board` has every claim by name, beside its nulls.", "name": "fig-index-board"}, "image": {"alt": "Rows of points, one row for each chapter. Some points lie far to the right of a grey band around zero, which shows what chance gives; others, hollow, lie in it or near it."}}
+from pathlib import Path
+
 from analysis_lib import plots, report
 
 plots.use_style()
-plots.null_board(report.board(report.read_findings("findings.json")));
+chapters = [line.split("book/")[1] for line in Path("../_toc.yml").read_text(encoding="utf-8").splitlines() if "book/" in line]
+scripts = {name: Path(f"{name}.py") for name in chapters}
+titles = {name: script.read_text(encoding="utf-8").split("\n")[1].removeprefix("# # ") for name, script in scripts.items() if script.exists()}
+plots.null_board_by_chapter(report.board(report.read_findings("findings.json")), titles);
 
 # %% [markdown]
 # ## Three findings

@@ -42,7 +42,7 @@ from analysis_lib.plots.norms import (
     regression_beside_effect,
     sources_and_coefficients,
 )
-from analysis_lib.plots.null_board import null_board
+from analysis_lib.plots.null_board import null_board, null_board_by_chapter
 from analysis_lib.plots.style import CYCLE, FAINT, INK, MODEL_COLOURS, STYLE, use_style
 
 __all__ = [
@@ -83,6 +83,7 @@ __all__ = [
     "norm_distributions",
     "norm_histograms",
     "null_board",
+    "null_board_by_chapter",
     "offset_profiles",
     "overlaps_by_layer",
     "pair_bias",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,6 +13,7 @@ from analysis_lib.plots.style import INK, MODEL_COLOURS
 
 TICKS = [-30, -10, -3, 0, 3, 10, 30, 100, 300, 1000]
 LETTERS = 58  # of a line of a claim
+NAMES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT", "e5": "e5"}
 OTHER = "#a9860c"  # models without a colour of their own
 
 
@@ -46,12 +48,55 @@ def null_board(board: pd.DataFrame) -> plt.Figure:
     survivors = int(board["survives"].sum())
     if 0 < survivors < len(board):
         axis.axhline(survivors - (0.85 if broken else 0.68), color=INK, lw=0.8, ls=":")
+    _set_distances(axis, board)
+    axis.set(ylim=(len(board) - 0.5, -0.9), yticks=[])
+    axis.spines["left"].set_visible(False)
+    return figure
+
+
+def null_board_by_chapter(board: pd.DataFrame, titles: Mapping[str, str]) -> plt.Figure:
+    """The board at a glance: a row for each chapter, a point for each of its claims.
+
+    Parameters
+    ----------
+    board : DataFrame
+        As for `null_board`, with `section`, whose page names the chapter.
+    titles : dict of str to str
+        Page, without ".html", to the title of its row; rows stand in this order.
+
+    Raises
+    ------
+    KeyError
+        A claim of a page without a title.
+    """
+    pages = board["section"].str.split(".html", regex=False).str[0]
+    missing = sorted(set(pages) - set(titles))
+    if missing:
+        raise KeyError(f"titles: expected one for every page of the board, found none for {', '.join(missing)}")
+    rows = [page for page in titles if page in set(pages)]
+    figure, axis = plt.subplots(figsize=(5.6, 1.2 + 0.4 * len(rows)))
+    axis.axvspan(-1.96, 1.96, color=MODEL_COLOURS["untrained"], alpha=0.22, lw=0)
+    axis.axvline(0, color=INK, lw=0.8)
+    for page, claim in zip(pages, board.itertuples(), strict=True):
+        colour = MODEL_COLOURS.get(claim.model, OTHER)
+        axis.plot(claim.distance, rows.index(page), "o", color=colour, mfc=colour if claim.survives else "none", ms=6.5)
+    _set_distances(axis, board, [-10, 0, 3, 10, 30, 100, 1000])
+    axis.set_xlabel("distance from the hardest null [SD]")
+    axis.set_yticks(range(len(rows)), [textwrap.fill(titles[page], 22) for page in rows])
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.grid(axis="y", lw=0.5, alpha=0.5)
+    shown = {NAMES.get(model, "toys"): MODEL_COLOURS[model] if model in NAMES else OTHER for model in board["model"]}
+    handles = [axis.plot([], [], "o", color=colour, label=name)[0] for name, colour in sorted(shown.items())]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    return figure
+
+
+def _set_distances(axis: plt.Axes, board: pd.DataFrame, ticks: Sequence[int] = TICKS) -> None:
+    """The x axis, linear near zero and logarithmic beyond, wide enough for every interval."""
     axis.set_xscale("symlog", linthresh=3, linscale=1)
     ends = np.array([board["distance_low"].min(), board["distance_high"].max()])
-    ticks = [tick for tick in TICKS if ends[0] * 1.5 - 3 <= tick <= ends[1] * 1.5 + 3]
+    ticks = [tick for tick in ticks if ends[0] * 1.5 - 3 <= tick <= ends[1] * 1.5 + 3]
     axis.set_xticks(ticks, [f"{tick}".replace("-", "−") for tick in ticks])
     axis.minorticks_off()
     axis.set_xlim(min(-4, ends[0] * 1.5), max(4, ends[1] * 1.5))
-    axis.set(ylim=(len(board) - 0.5, -0.9), yticks=[], xlabel="distance from the hardest null [standard deviations]")
-    axis.spines["left"].set_visible(False)
-    return figure
+    axis.set_xlabel("distance from the hardest null [standard deviations]")

@@ -41,3 +41,21 @@ def test_a_long_claim_breaks_and_stays_inside_the_axes():
         extent = text.get_window_extent()
         assert extent.x1 <= inside.x1
         assert extent.y1 <= inside.y1 + 1
+
+
+def test_by_chapter_every_claim_is_a_point_in_its_row():
+    board = claims(12).assign(section=["b.html#x", "a.html", "c.html"] * 4)
+    figure = plots.null_board_by_chapter(board, {"a": "First", "b": "Second", "c": "Third", "d": "Without claims"})
+    figure.canvas.draw()
+    (axis,) = figure.axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["First", "Second", "Third"]
+    assert "hardest null" in axis.get_xlabel()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["e5", "toys"]
+    points = [line for line in axis.lines if line.get_marker() == "o" and len(line.get_xdata())]
+    assert [int(line.get_ydata()[0]) for line in points] == [1, 0, 2] * 4
+    assert [line.get_markerfacecolor() != "none" for line in points] == board["survives"].tolist()
+    np.testing.assert_allclose([line.get_xdata()[0] for line in points], board["distance"])
+    left, right = axis.get_xlim()
+    assert left < board["distance"].min() <= board["distance"].max() < right
+    with pytest.raises(KeyError, match="none for c"):
+        plots.null_board_by_chapter(board, {"a": "First", "b": "Second"})
