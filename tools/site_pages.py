@@ -38,6 +38,7 @@ MENDED = [
 
 # Parts of the static files that no page loads: sources of minified files, MathJax's other inputs and outputs, its menu, which is off.
 UNUSED = ["**/*.map", "**/*.ttf", "locales"]
+UNUSED += ["vendor/fontawesome/webfonts/fa-brands-*", "vendor/fontawesome/webfonts/fa-regular-*"]  # icons are drawn by the script
 UNUSED += [f"mathjax/{name}" for name in ("a11y", "adaptors", "sre", "ui", "output/svg", "output/*.js", "input/mml", "input/*.js")]
 UNUSED += [f"mathjax/{name}.js" for name in ("core", "loader", "startup", "latest", "node-main", "input/tex/extensions/all-packages")]
 UNUSED += [f"mathjax/{name}*.js" for name in ("mml-", "tex-svg", "tex-mml-", "tex-chtml-full")]
