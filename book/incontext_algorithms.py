@@ -60,7 +60,9 @@ read = {"probe": readable(regressor.model), "probe, untrained": readable(untrain
 #
 # Before every point, let $S = X^\top X$ and $b = X^\top y$ of the points shown so far. *Gradient descent* goes down the squared error from $w_0 = 0$, and *Newton's iteration* approaches the inverse of $S$:
 #
-# $$w_{t+1} = w_t + \frac{b - S w_t}{\lambda_{\max}(S)}, \qquad M_{t+1} = 2 M_t - M_t S M_t, \quad M_0 = \frac{S}{\lambda_{\max}(S)^2}, \quad w_t = M_t b.$$
+# $$w_{t+1} = w_t + \frac{b - S w_t}{\lambda_{\max}(S)},$$
+#
+# $$M_{t+1} = 2 M_t - M_t S M_t, \quad M_0 = \frac{S}{\lambda_{\max}(S)^2}, \quad w_t = M_t b.$$
 #
 # Both end at least squares. Gradient descent shrinks the error by a constant factor in each step, Newton's iteration squares what is left {cite}`fu2024`. The step sizes are the largest that the eigenvalues of $S$ allow; nothing is tuned to the model.
 

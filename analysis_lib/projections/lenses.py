@@ -26,7 +26,7 @@ from analysis_lib.activations import recording
 from analysis_lib.models import LoadedModel
 from analysis_lib.projections.places import Places
 
-PENALTIES = (0.0, *10.0 ** np.arange(-4.0, 2.0))
+PENALTIES = (0.0, *(10.0 ** np.arange(-4.0, 2.0)).tolist())
 
 
 @dataclass(frozen=True, eq=False)
