@@ -27,13 +27,13 @@ COLOURS = {title: plots.MODEL_COLOURS[name] for name, title in (TITLES | {"e5": 
 LENGTH = {"e5": 100, "GPT-2": 200, "HerBERT": 200}  # pairs in a list
 TESTED = {"VO": "unit", "QK": "layer-normed"}
 readers = {title: Reader.of(models.load(name)) for name, title in TITLES.items()}
+
+# %% tags=["hide-input"]
 HAS_E5 = models.available()["e5"]["embedded"] is not None  # the package has no wheel for some machines
 if HAS_E5:
     e5 = Reader.of(models.load("e5", source="embedded"))
     readers = {"e5": replace(e5, keep=e5.keep & e5.vocabulary.keep(min_length=3))} | readers
 e5 = readers.get("e5")
-
-# %% tags=["hide-input"]
 PAIRINGS = {
     "same_lemma": "one lemma",
     "same_pos": "part of speech",

@@ -25,6 +25,44 @@ rivals = np.random.default_rng(0).choice(sorted(word for word in words if word.i
 print(f"{len(words):,} words, {len(pairs)} relations, {sum(map(len, pairs.values())):,} pairs")
 
 # %% tags=["hide-input"]
+minimal = minimal_pairs.minimal_pairs(minimal_pairs.phenomena(words), n_blocks=250)
+scorers = {title: preferences.PairScorer(reader.loaded, minimal) for title, reader in readers.items()}
+margins = {title: scorer.margins() for title, scorer in scorers.items()}  # logit of the right form less that of the wrong one
+for title, reader in readers.items():
+    fresh = models.untrained_like(reader.loaded, seed=0)
+    margins[f"{title}, untrained"] = preferences.PairScorer(fresh, minimal).margins()
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of minimal pairs in which the right form has the higher logit, with 95% intervals over cues and lemmas. Without the cue the share is exactly one half, whatever is known of the forms. Untrained models have the same shape and fresh weights.", "name": "fig-grammar-accuracy"}, "image": {"alt": "Seven rows. GPT-2 lies between 60 and 96 per cent, highest for the gender of the past and the person of the verb; HerBERT between 52 and 71 per cent, highest for prepositions; both untrained models lie around 50 per cent."}}
+def right_share(title, rows):
+    """Share of right choices with its interval."""
+    part = minimal.loc[rows]
+    return preferences.crossed_interval(margins[title][rows] > 0, part["cue"], part["lemma"])
+
+
+RULES = {name: part.index.to_numpy() for name, part in minimal.groupby("phenomenon", sort=False)}
+shares = pd.DataFrame([(name, title, *right_share(title, rows)) for name, rows in RULES.items() for title in margins], columns=["label", "series", "estimate", "low", "high"])
+shares[["estimate", "low", "high"]] *= 100
+shades = COLOURS | {"GPT-2, untrained": plots.MODEL_COLOURS["untrained"], "HerBERT, untrained": plots.MODEL_COLOURS["permuted"]}
+plots.intervals(shares, "right form preferred (%)", shades, zero=False, line=(50, "without the cue"));
+
+# %% [markdown]
+# - **The models know the grammar that they are asked for here.** GPT-2 prefers the right one of two forms in {glue:text}`grammar-GPT-2-accuracy` of cases, where ignoring the word before gives exactly half.
+# - **Tables of heads lead to the word and not to the form.** The head of GPT-2 that ranks related words highest ranks a wrong form of the word as high as the right one: the difference is {glue:text}`grammar-form-difference`.
+# - **Where a head is needed, its table shows it.** In HerBERT one head of the first layer, {glue:text}`grammar-HerBERT-strongest`, does most of the work, and what its table says goes with it; GPT-2 can do without any one head, and its tables foretell little.
+#
+# Square brackets hold 95% intervals.
+#
+# ## Relations
+#
+# Most of the relations are rules of inflection that Morfeusz {cite}`kieras2017` applies to the words of both models; prepositions go with nouns that can stand only in cases they govern; pairs that no rule gives, such as opposites, stand in a list made for this book.
+# Words are tokens that stand as whole words in most of their occurrences. A pair belongs to one relation, no word stands twice on one side of it, and relations with fewer than 20 pairs are left out; in vocabularies of
+# 16,384 tokens that is the diminutives.
+
+# %% tags=["hide-output"]
+rows = [(name, len(own), ", ".join(f"{a} → {b}" for a, b in own[:4])) for name, own in pairs.items()]
+report.table(pd.DataFrame(rows, columns=["relation", "pairs", "the first four"]), "The relations and some of their pairs")
+
+# %% tags=["hide-input"]
 def ids(relations, title):
     """Pairs of words as pairs of a model's tokens."""
     return grammar.pair_ids(relations, readers[title].vocabulary.text, readers[title].keep)
@@ -51,29 +89,6 @@ raw = family[family["reading"] == "embeddings"]
 by_head = raw.groupby(["model", "layer", "head"])["excess"].mean()
 best = {title: by_head[title].idxmax() for title in readers}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How much higher a head's table ranks the right word in the row of a word than it ranks other words' right words, by relation: one point for each of the 24 heads of a model. Grey bars hold 95% of random heads with equal singular values. Filled marks stand out against both, corrected over all tests of the page. Diamonds are the head with the highest mean of each model.", "name": "fig-grammar-relations"}, "image": {"alt": "Two panels with 34 rows of points around zero. In GPT-2 diamonds of L0H3 lie right of the grey bars in the rows of nouns, and many filled points of other heads lie left of them. In HerBERT the points stay near the bars, and most diamonds of L0H0 lie to the right of them."}}
-shown = {title: raw[raw["model"] == title] for title in readers}
-plots.relation_rows(shown, {title: nulls[title, "random heads"] for title in readers}, COLOURS, [(title, *head) for title, head in best.items()]);
-
-# %% [markdown]
-# **What was found**
-#
-# - **The models know the grammar that they are asked for here.** GPT-2 prefers the right one of two forms in {glue:text}`grammar-GPT-2-accuracy` of cases, where ignoring the word before gives exactly half.
-# - **Tables of heads lead to the word and not to the form.** The head of GPT-2 that ranks related words highest ranks a wrong form of the word as high as the right one: the difference is {glue:text}`grammar-form-difference`.
-# - **Where a head is needed, its table shows it.** In HerBERT one head of the first layer, {glue:text}`grammar-HerBERT-strongest`, does most of the work, and what its table says goes with it; GPT-2 can do without any one head, and its tables foretell little.
-#
-# Square brackets hold 95% intervals.
-#
-# ## Relations
-#
-# Most of the relations are rules of inflection that Morfeusz {cite}`kieras2017` applies to the words of both models; prepositions go with nouns that can stand only in cases they govern; pairs that no rule gives, such as opposites, stand in a list made for this book.
-# Words are tokens that stand as whole words in most of their occurrences. A pair belongs to one relation, no word stands twice on one side of it, and relations with fewer than 20 pairs are left out; in vocabularies of
-# 16,384 tokens that is the diminutives.
-
-# %% tags=["hide-output"]
-rows = [(name, len(own), ", ".join(f"{a} → {b}" for a, b in own[:4])) for name, own in pairs.items()]
-report.table(pd.DataFrame(rows, columns=["relation", "pairs", "the first four"]), "The relations and some of their pairs")
-
 # %% [markdown]
 # ## Rank scores
 #
@@ -82,7 +97,7 @@ report.table(pd.DataFrame(rows, columns=["relation", "pairs", "the first four"])
 # $$r(s, t) = \frac{1}{|C|}\,\bigl|\{c \in C : (W_E W_{VO} W_U)_{s,c} < (W_E W_{VO} W_U)_{s,t}\}\bigr| ,$$
 #
 # with ties counted half. Embeddings go through the layer's norm, and only the rows and columns of the words are computed. Chance is not one half: a head may rank plural forms high whatever it reads. The score is therefore held against **mismatched pairs**, each source with
-# the targets of all others, which have the same columns. What is shown is the difference, the **excess**.
+# the targets of all others, which have the same columns. The difference is the **excess**.
 
 # %%
 layer, head = best["GPT-2"]
@@ -93,8 +108,12 @@ report.table(table, f"GPT-2, L{layer}H{head}: mean rank of the right word, of mi
 
 # %% [markdown]
 # Two further nulls: **random heads** with the singular values of trained heads and random directions, twenty draws of three heads each, and **random likeness**, projections on random subspaces of the rank of a head, which rank high what is alike. A head *stands out* in a relation if
-# it differs from mismatched pairs (by the exact variance over permutations of the targets) *and* from random heads (by a normal distribution with their mean and spread), in either direction. Of the two p-values the larger counts, and all of them, those of all heads, relations,
+# it differs from mismatched pairs (by the exact variance over permutations of the targets) *and* from random heads (by a normal distribution with their mean and spread), in either direction. {numref}`fig-grammar-relations` has all heads. Of the two p-values the larger counts, and all of them, those of all heads, relations,
 # models and both readings, are one family, corrected by Holm's method. A head of a later layer does not read an embedding. In the second reading, the mean update is added to each embedding: what positions and earlier layers put before a layer on average.
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How much higher a head's table ranks the right word in the row of a word than it ranks other words' right words, by relation: one point for each of the 24 heads of a model. Grey bars hold 95% of random heads with equal singular values. Filled marks stand out against both, corrected over all tests of the page. Diamonds are the head with the highest mean of each model.", "name": "fig-grammar-relations"}, "image": {"alt": "Two panels with 34 rows of points around zero. In GPT-2 diamonds of L0H3 lie right of the grey bars in the rows of nouns, and many filled points of other heads lie left of them. In HerBERT the points stay near the bars, and most diamonds of L0H0 lie to the right of them."}}
+shown = {title: raw[raw["model"] == title] for title in readers}
+plots.relation_rows(shown, {title: nulls[title, "random heads"] for title in readers}, COLOURS, [(title, *head) for title, head in best.items()]);
 
 # %%
 counted = family[family["passes"]].assign(direction=np.where(family.loc[family["passes"], "excess"] > 0, "promote", "suppress"))
@@ -104,7 +123,7 @@ tests = len(raw) // 2
 report.table(counts.reset_index(), f"Pairs of a head and a relation that stand out, of {tests} for each row, and how many heads they belong to")
 
 # %% [markdown]
-# Raw embeddings say that GPT-2's first layer promotes related words and its later layers suppress them, which agrees with the copying scores of {doc}`attention_heads`. The suppression is gone when tables are read after the mean update. What all states share then fills the rows, and
+# Raw embeddings say that GPT-2's first layer promotes related words and its later layers suppress them, which agrees with the copying scores of {doc}`attention_heads`; on text, that chapter shows, these scores do not hold. The suppression is gone, too, when tables are read after the mean update. What all states share then fills the rows, and
 # ranks depend little on the word. So it is a property of the weights that a state on text may not show.
 #
 # How much is the best head's, and how much the embedding's? Means over relations:
@@ -148,35 +167,13 @@ report.table(pd.DataFrame(rows, columns=["model", "head", "right form", "other f
 # ## What the models do: minimal pairs
 #
 # A minimal pair is a beginning of a sentence and two forms of one word, of which one is right. Pairs are drawn in blocks of two cues and two forms, such that each form is right after one cue. After *do* (to) stands the genitive *domu*, after *przed* (before) the
-# instrumental *domem*. Nobody who ignores the cue can do better than half: knowing which form is more frequent helps in one pair and harms in the other.
-
-# %%
-minimal = minimal_pairs.minimal_pairs(minimal_pairs.phenomena(words), n_blocks=250)
-examples = minimal.groupby("phenomenon", sort=False).head(2)[["phenomenon", "prefix", "right", "wrong"]]
-report.table(examples, f"One block of each rule, of {len(minimal):,} pairs on {minimal['prefix'].nunique()} beginnings")
-
-# %%
-scorers = {title: preferences.PairScorer(reader.loaded, minimal) for title, reader in readers.items()}
-margins = {title: scorer.margins() for title, scorer in scorers.items()}  # logit of the right form less that of the wrong one
-for title, reader in readers.items():
-    fresh = models.untrained_like(reader.loaded, seed=0)
-    margins[f"{title}, untrained"] = preferences.PairScorer(fresh, minimal).margins()
-
-# %% [markdown]
+# instrumental *domem*. Nobody who ignores the cue can do better than half: knowing which form is more frequent helps in one pair and harms in the other. {numref}`fig-grammar-accuracy` has the shares of right choices.
+#
 # All forms are single tokens, so one pass over a beginning scores both. HerBERT sees a mask and a full stop after the beginning. Intervals resample cues and lemmas.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of minimal pairs in which the right form has the higher logit, with 95% intervals over cues and lemmas. Without the cue the share is exactly one half, whatever is known of the forms. Untrained models have the same shape and fresh weights.", "name": "fig-grammar-accuracy"}, "image": {"alt": "Seven rows. GPT-2 lies between 60 and 96 per cent, highest for the gender of the past and the person of the verb; HerBERT between 52 and 71 per cent, highest for prepositions; both untrained models lie around 50 per cent."}}
-def right_share(title, rows):
-    """Share of right choices with its interval."""
-    part = minimal.loc[rows]
-    return preferences.crossed_interval(margins[title][rows] > 0, part["cue"], part["lemma"])
-
-
-RULES = {name: part.index.to_numpy() for name, part in minimal.groupby("phenomenon", sort=False)}
-shares = pd.DataFrame([(name, title, *right_share(title, rows)) for name, rows in RULES.items() for title in margins], columns=["label", "series", "estimate", "low", "high"])
-shares[["estimate", "low", "high"]] *= 100
-shades = COLOURS | {"GPT-2, untrained": plots.MODEL_COLOURS["untrained"], "HerBERT, untrained": plots.MODEL_COLOURS["permuted"]}
-plots.intervals(shares, "right form preferred (%)", shades, zero=False, line=(50, "without the cue"));
+# %%
+examples = minimal.groupby("phenomenon", sort=False).head(2)[["phenomenon", "prefix", "right", "wrong"]]
+report.table(examples, f"One block of each rule, of {len(minimal):,} pairs on {minimal['prefix'].nunique()} beginnings")
 
 # %% [markdown]
 # How much of each preference needs the cue is seen in whole blocks: the mean of a block's two margins is free of what the model thinks of the two forms by themselves. It is above zero in {glue:text}`grammar-GPT-2-blocks` of GPT-2's blocks and {glue:text}`grammar-HerBERT-blocks` of

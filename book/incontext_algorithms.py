@@ -3,15 +3,6 @@
 #
 # The regressor of {doc}`incontext_regression` predicts almost as least squares does. How does it get there? It might improve its answer from layer to layer, as an iterative algorithm does from step to step {cite}`akyurek2023,vonoswald2023,fu2024`;
 # or it might do nothing of use until its last layer.
-#
-# {numref}`fig-alg-steps` holds what can be read after each layer against two algorithms that approach least squares step by step.
-#
-# - **The answer is made in two layers.** The first layer only prepares it. After the second a linear probe reads a fair answer, after the third the model gives a good one; from an untrained model nothing can be read.
-# - **The last layer gains more than gradient descent could.** The model errs less than gradient descent after {glue:text}`alg-gd-steps` steps, and as little as Newton's iteration after {glue:text}`alg-newton-steps`.
-# - **Its errors do not say which algorithm it runs.** They are liker those of Newton's iteration than those of gradient descent, by {glue:text}`alg-lead` in similarity, but as much like those of a ridge regression, which takes no steps at all; and where the examples determine the answer, the
-#   similarity to any of them is {glue:text}`alg-determined` at most.
-#
-# Square brackets hold 95% intervals over prompts. Layers count from 0 in names of heads; states are labelled *embed* (what the first layer reads), 1, 2 and 3 (what each layer leaves).
 
 # %% tags=["hide-cell"]
 import numpy as np
@@ -27,15 +18,7 @@ D, N = 3, 10  # dimensions of an x, points of a prompt
 LATE = slice(2 * D, None)  # the points after six examples or more
 STEPS = 24
 
-# %% [markdown]
-# ## Model, prompts, read-outs
-#
-# The prompts are those of {doc}`incontext_regression`: ten points of a linear function of three numbers, without noise, drawn from seeds that no training used. The state of the residual stream at a *question* is what the model knows when it is
-# asked about $x_i$. A *probe* {cite}`alain2016` turns a state into a prediction: it is a ridge regression from the
-# state to $y_i$, fitted (standardisation included) on four fifths of the prompts and scored on the rest, for each layer and each number of examples by itself. After the last layer no probe is needed, since the model's own read-out
-# is there. The control is an untrained model, read in the same way.
-
-# %%
+# %% tags=["hide-input"]
 regressor = models.load("regressor", source="embedded")
 untrained = models.untrained_like(regressor, seed=0)
 print(regressor.label)
@@ -55,18 +38,7 @@ def readable(model, points=range(1, N)):
 
 read = {"probe": readable(regressor.model), "probe, untrained": readable(untrained.model)}
 
-# %% [markdown]
-# ## Two algorithms
-#
-# Before every point, let $S = X^\top X$ and $b = X^\top y$ of the points shown so far. *Gradient descent* goes down the squared error from $w_0 = 0$, and *Newton's iteration* approaches the inverse of $S$:
-#
-# $$w_{t+1} = w_t + \frac{b - S w_t}{\lambda_{\max}(S)},$$
-#
-# $$M_{t+1} = 2 M_t - M_t S M_t, \quad M_0 = \frac{S}{\lambda_{\max}(S)^2}, \quad w_t = M_t b.$$
-#
-# Both end at least squares. Gradient descent shrinks the error by a constant factor in each step, Newton's iteration squares what is left {cite}`fu2024`. The step sizes are the largest that the eigenvalues of $S$ allow; nothing is tuned to the model.
-
-# %%
+# %% tags=["hide-input"]
 iterates = {
     "gradient descent": algorithms.gradient_descent(fresh.xs, fresh.ys, STEPS),
     "Newton's iteration": algorithms.newton(fresh.xs, fresh.ys, STEPS),
@@ -89,6 +61,38 @@ layers = statistics.interval_table(samples, ["reader", "layer"])
 plots.steps_and_layers(steps, layers, "squared error / d");
 
 # %% [markdown]
+# - **The answer is made in two layers.** The first layer only prepares it. After the second a linear probe reads a fair answer, after the third the model gives a good one; from an untrained model nothing can be read.
+# - **The last layer gains more than gradient descent could.** The model errs less than gradient descent after {glue:text}`alg-gd-steps` steps, and as little as Newton's iteration after {glue:text}`alg-newton-steps`.
+# - **Its errors do not say which algorithm it runs.** They resemble those of Newton's iteration more than those of gradient descent, by {glue:text}`alg-lead` in similarity. But they resemble those of a ridge regression as much, and that takes no steps at all. Where the examples determine the
+#   answer, the similarity to any of them is {glue:text}`alg-determined` at most.
+#
+# Square brackets hold 95% intervals over prompts. Layers count from 0 in names of heads; states are labelled *embed* (what the first layer reads), 1, 2 and 3 (what each layer leaves).
+#
+# ## Model, prompts, read-outs
+#
+# The prompts are those of {doc}`incontext_regression`: ten points of a linear function of three numbers, without noise, drawn from seeds that no training used. The state of the residual stream at a *question* is what the model knows when it is
+# asked about $x_i$. A *probe* {cite}`alain2016` turns a state into a prediction: it is a ridge regression from the
+# state to $y_i$, fitted (standardisation included) on four fifths of the prompts and scored on the rest, for each layer and each number of examples by itself. After the last layer no probe is needed, since the model's own read-out
+# is there. The control is an untrained model, read in the same way.
+#
+# ## Two algorithms
+#
+# Before every point, let $S = X^\top X$ and $b = X^\top y$ of the points shown so far. *Gradient descent* goes down the squared error from $w_0 = 0$, and *Newton's iteration* approaches the inverse of $S$:
+#
+# $$w_{t+1} = w_t + \frac{b - S w_t}{\lambda_{\max}(S)},$$
+#
+# $$M_{t+1} = 2 M_t - M_t S M_t, \quad M_0 = \frac{S}{\lambda_{\max}(S)^2}, \quad w_t = M_t b.$$
+#
+# Both end at least squares. Gradient descent shrinks the error by a constant factor in each step, Newton's iteration squares what is left {cite}`fu2024`. The step sizes are the largest that the eigenvalues of $S$ allow; nothing is tuned to the model.
+# Here are both on one question after five points, step by step:
+
+# %%
+few = incontext.linear_prompts(1, N, D, seed=2)
+for name, algorithm in (("gradient descent", algorithms.gradient_descent), ("Newton's iteration", algorithms.newton)):
+    print(name, *(f"{prediction:.2f}" for prediction in algorithm(few.xs, few.ys, 8)[:, 0, 5]), sep="  ")
+print(f"least squares {incontext.least_squares(few.xs, few.ys)[0, 5]:.2f}")
+
+# %% [markdown]
 # A level crosses a line where the algorithm is as good as the layer. The first layer knows nothing of the answer at a question: it brings each $y$ together with its $x$, at the answer tokens ({doc}`incontext_regression`). The second layer is worth one or two steps of gradient
 # descent. The third divides the error by more than thirty, for which gradient descent, slowed down by directions in which the points hardly vary, would need dozens of steps.
 #
@@ -101,18 +105,18 @@ plots.steps_and_layers(steps, layers, "squared error / d");
 tables = {reader: algorithms.similarity_table(by_layer, iterates, ys) for reader, by_layer in read.items()}
 best = {reader: algorithms.best_steps(table) for reader, table in tables.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Similarity between the errors read after each layer and those of each step of the two algorithms (mean over prompts); the likest step is outlined.", "name": "fig-alg-similarity"}, "image": {"alt": "Four heat maps, layers by steps. In the trained model the outlined step moves to the right from layer to layer; in the untrained model all layers are likest to step 0."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Similarity between the errors read after each layer and those of each step of the two algorithms (mean over prompts); the most similar step is outlined.", "name": "fig-alg-similarity"}, "image": {"alt": "Four heat maps, layers by steps. In the trained model the outlined step moves to the right from layer to layer; in the untrained model all layers are most similar to step 0."}}
 plots.similarity_maps(tables, best);
 
 # %% [markdown]
-# Where nothing is known, the errors are those of step 0 of gradient descent, which answers zero. In the trained model the likest step moves on after the second and after the third layer, for both algorithms. In the untrained one no layer leaves the beginning.
+# Where nothing is known, the errors are those of step 0 of gradient descent, which answers zero. In the trained model the most similar step moves on after the second and after the third layer, for both algorithms. In the untrained one no layer leaves the beginning.
 # The first point is left out, since there all answer alike.
 #
 # ## Is it Newton's iteration, then?
 #
-# Two controls speak against it. First, *ridge regression* makes one step: if it is as alike, then likeness to an iteration is likeness to anything near least squares. Second, before three examples have been shown the answer is not determined, and every method of
+# Two controls speak against it. First, *ridge regression* makes one step: if its errors are as similar, then similarity to an iteration is similarity to anything near least squares. Second, before three examples have been shown the answer is not determined, and every method of
 # least norm errs in the same way; these errors are the largest. So the similarity is also taken over the points after three examples or more alone. Step and penalty are chosen on one half of the prompts and measured on the other. Models of other seeds, which were trained in the
-# same way, say how alike two answerers could be.
+# same way, say how similar two answerers can be.
 
 # %%
 others = training_history.seed_models("regressor")
@@ -122,17 +126,17 @@ candidates["another seed"] = np.stack([incontext.predict(loaded.model, fresh.xs,
 
 
 def likest(points):
-    """Similarity of the model's errors to those of the likest candidate of every family."""
+    """Similarity of the model's errors to those of the most similar candidate of every family."""
     alike = {name: np.stack([algorithms.error_similarity(read["probe"][-1], other, ys, points) for other in found], axis=1) for name, found in candidates.items()}
     return {name: statistics.choose_and_measure(values[::2], values[1::2]).interval for name, values in alike.items()}
 
 
 similar = {"all points": likest(slice(1, None)), "after three examples or more": likest(slice(D, None))}
-report.table(pd.DataFrame(similar), "Similarity of the trained model's errors to those of the likest step, penalty or seed", index=True)
+report.table(pd.DataFrame(similar), "Similarity of the trained model's errors to those of the most similar step, penalty or seed", index=True)
 
 # %% [markdown]
-# Over all points ridge regression is as alike as Newton's iteration. After three examples or more, no algorithm is much like the model, and another seed of the same model is liker than all of them. What the models share there is something that none of these algorithms has.
-# A likeness of errors over all points mostly says that both answerers know what can be known from one or two examples.
+# Over all points ridge regression is as similar as Newton's iteration. After three examples or more, no algorithm is much like the model, and another seed of the same model is more similar than all of them. What the models share there is something that none of these algorithms has.
+# Similar errors over all points mostly say that both answerers know what can be known from one or two examples.
 #
 # ## Where the answer and the weights can be read
 #
@@ -187,7 +191,7 @@ report.table(pd.DataFrame.from_dict(rows, orient="index"), "By seed: squared err
 # %% [markdown]
 # ## What could be wrong
 #
-# A probe is fitted to the targets and may compute a little itself; that is why the untrained model stands beside it, from which the same probe reads next to nothing. Likeness to an algorithm is a likeness of errors and not of mechanism. Newton's iteration is one of several methods that converge faster than gradient descent, and gradient descent with a preconditioner, which
+# A probe is fitted to the targets and may compute a little itself; that is why the untrained model stands beside it, from which the same probe reads next to nothing. Similar errors do not mean the same mechanism. Newton's iteration is one of several methods that converge faster than gradient descent, and gradient descent with a preconditioner, which
 # {cite:t}`vonoswald2023` propose for trained models, would lie between the two.
 #
 # ## Limits
@@ -198,8 +202,8 @@ report.table(pd.DataFrame.from_dict(rows, orient="index"), "By seed: squared err
 #
 # ## Exercises
 #
-# 1. Do the same with the model that was trained with noise (`regressor-noisy`): which step of gradient descent are its errors likest to, and are they liker those of the best ridge regression? ({ref}`Solution <sol-alg-1>`)
-# 2. Give gradient descent its best constant step size, $2 / (\lambda_{\min} + \lambda_{\max})$ for each prompt. Is it still less alike?
+# 1. Do the same with the model that was trained with noise (`regressor-noisy`): which step of gradient descent are its errors most like, and are they still more like those of the best ridge regression? ({ref}`Solution <sol-alg-1>`)
+# 2. Give gradient descent its best constant step size, $2 / (\lambda_{\min} + \lambda_{\max})$ for each prompt. Is it still less similar?
 
 # %% tags=["remove-cell"]
 last = best["probe"].query("layer == '3'").set_index("algorithm")["step"]

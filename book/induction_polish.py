@@ -3,15 +3,6 @@
 #
 # The toy of {doc}`induction` completes whatever it has seen once. Language models are said to learn the same from text {cite}`olsson2022`. Do this book's two Polish models do it a little,
 # when a pair of words, or a person's name, comes back?
-#
-# {numref}`fig-induction-order` asks what a repetition is worth to them.
-#
-# - **The order of repeated words does not help the Polish models.** Where the same words come again in the same order, the loss of GPT-2 falls by {glue:text}`indpl-gpt2-order` nats a token more than where they come again shuffled.
-#   For the toy this is {glue:text}`indpl-toy-order` nats.
-# - **A name that was given before is not recalled.** After *Marek Borowski*, GPT-2 prefers *Borowski* after *Marek* by {glue:text}`indpl-gpt2-names` nats of log odds.
-# - **Some heads look at the right place, weakly.** {glue:text}`indpl-significant` heads of GPT-2 attend to the token after an earlier occurrence more than to its neighbours, but never by more than a few per cent of their attention.
-#
-# Square brackets hold 95% intervals over sequences, sentences or paragraphs. L0H3 is head 3 of the first layer; layers and heads count from 0.
 
 # %% tags=["hide-cell"]
 import numpy as np
@@ -30,27 +21,12 @@ LABELS = {(name, state): name if state == "trained" else f"{name}, untrained" fo
 toy = models.load("minigpt")
 print(*(model.label for model in (*trained.values(), toy)), sep="\n")
 
-# %% [markdown]
-# ## Models and probes
-#
-# *GPT-2* is the book's Polish GPT-2 of four layers, *minigpt-polish* has the toy's two layers of attention and was trained on Polish text ({doc}`models`). The toy is here for comparison, on symbols of its own. Untrained models
-# have the same shape and fresh weights.
-#
-# A probe consists of new sequences of frequent Polish words, drawn at random, among which one block of sixteen comes twice after a gap of random length. No model can have memorised them. The first draw is for
-# choosing heads, the second for measuring.
-
-# %%
+# %% tags=["hide-input"]
 draws = {name: [standard_probe(model, seed=seed) for seed in (1, 2)] for name, model in trained.items()}
 symbols = [
     circuits.repeated_random_tokens(range(1, repeats.VOCABULARY), 64, 15, (0, 24), start=repeats.BEGIN, length=repeats.LENGTH, distinct=False, seed=seed)
     for seed in (1, 2)
 ]
-
-# %% [markdown]
-# ## Does order help?
-#
-# The loss may fall in the second occurrence because the *words* are there again, in whatever order. So the second occurrence is also shuffled. What
-# the words bring is the fall from the first occurrence to the shuffled one; what their order brings, for which a model needs induction, is the fall from the shuffled to the faithful one.
 
 # %% mystnb={"figure": {"caption": "How much lower the loss is where a block comes again, with 95% intervals over sequences: because its words are there again (second occurrence shuffled), and on top because of their order.", "name": "fig-induction-order"}, "image": {"alt": "Rows of two points for GPT-2 and minigpt-polish, each trained and untrained, with intervals around zero."}}
 gains = {LABELS[name, state]: induction.repetition_gains(model, draws[name][1]) for (name, state), model in loaded.items()}
@@ -58,6 +34,26 @@ samples = {(label, kind): values for label, found in gains.items() for kind, val
 plots.intervals(statistics.interval_table(samples, ["label", "series"]), "fall of the loss [nats a token]", {"words": GREY, "order": BLUE});
 
 # %% [markdown]
+# - **The order of repeated words does not help the Polish models.** Where the same words come again in the same order, the loss of GPT-2 falls by {glue:text}`indpl-gpt2-order` nats a token more than where they come again shuffled.
+#   For the toy this is {glue:text}`indpl-toy-order` nats.
+# - **A name that was given before is not recalled.** Having read of *Marek Borowski*, GPT-2 does not expect *Borowski* after *Marek* more than another surname: the log odds move by {glue:text}`indpl-gpt2-names` nats.
+# - **Some heads look at the right place, weakly.** {glue:text}`indpl-significant` heads of GPT-2 attend to the token after an earlier occurrence more than to its neighbours, but never by more than a few per cent of their attention.
+#
+# Square brackets hold 95% intervals over sequences, sentences or paragraphs. L0H3 is head 3 of the first layer; layers and heads count from 0.
+#
+# ## Models and probes
+#
+# *GPT-2* is the book's Polish GPT-2 of four layers, *minigpt-polish* has the toy's two layers of attention and was trained on Polish text ({doc}`models`). The toy is here for comparison, on symbols of its own. Untrained models
+# have the same shape and fresh weights.
+#
+# A probe consists of new sequences of frequent Polish words, drawn at random, among which one block of sixteen comes twice after a gap of random length. No model can have memorised them. The first draw is for
+# choosing heads, the second for measuring.
+#
+# ## Does order help?
+#
+# The loss may fall in the second occurrence because the *words* are there again, in whatever order. So the second occurrence is also shuffled. What
+# the words bring is the fall from the first occurrence to the shuffled one; what their order brings, for which a model needs induction, is the fall from the shuffled to the faithful one. {numref}`fig-induction-order` has both.
+#
 # Neither the words nor their order help the Polish models measurably. To the toy, on its own symbols, the order is worth {glue:text}`indpl-toy-order` nats.
 #
 # ## Do they recall a name?

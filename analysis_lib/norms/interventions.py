@@ -62,16 +62,8 @@ def replace_updates(
         One layer only, counts below 1, a layer that is not there or has none after it, texts too short (the first is named); and as
         `activations.run`.
     """
-    if n_places < 1 or reach < 1:
-        raise ValueError(f"n_places, reach: expected at least 1, got {n_places} and {reach}")
-    if scale is not None and (not 0 < scale < np.inf or scale == 1):
-        raise ValueError(f"scale: expected a positive number other than 1, or None for the mean, got {scale}")
     n_layers = activations.sites_of(loaded.model).n_layers
-    if n_layers < 2:
-        raise ValueError("loaded: expected two layers or more, since an update acts on later layers only; got 1")
-    layers = range(n_layers - 1) if layers is None else layers
-    if not set(layers) <= set(range(n_layers - 1)):
-        raise ValueError(f"layers: expected some of 0 to {n_layers - 2}, after which another comes, got {list(layers)}")
+    layers = _checked(n_places, reach, scale, layers, n_layers)
     ran = activations.run(loaded, texts, outputs=("attention",), states=False)
     both = not is_causal(loaded.model)
     distances = np.r_[-reach:0, 1 : reach + 1] if both else np.arange(1, reach + 1)
@@ -81,26 +73,22 @@ def replace_updates(
     updates = ran.output("attention")
     means = updates[:, ~special & (ran.tokens["position"].to_numpy() >= first)].mean(axis=1)
     before = np.log(np.linalg.norm(updates, axis=-1))
+    back = np.argsort(np.concatenate(rows))  # from the order of the texts to that of the batch
     rng, tables = np.random.default_rng(seed), []
     for _ in range(n_places):
         places = [_draw(rng, special[r], max(first, reach if both else 0), reach, ran.tokens["text"][r[0]]) for r in rows]
+        at = [r[place] for r, place in zip(rows, places, strict=True)]
         around = np.concatenate([r[place + distances] for r, place in zip(rows, places, strict=True)])
+        text, place = (np.repeat(values, len(distances)) for values in (ran.tokens["text"].to_numpy()[at], places))
+        shared = {"text": text, "place": place, "distance": np.tile(distances, len(rows))}
         for layer in layers:
-            at = [r[place] for r, place in zip(rows, places, strict=True)]
             update = updates[layer, at]
             new = np.broadcast_to(means[layer], update.shape) if scale is None else update * np.float32(scale)
-            with edited(loaded.model, {("attention", layer): put(torch.tensor(new), tokens=places)}):
-                changed = activations.run_ids(loaded, sequences, batch_size=len(rows), outputs=("attention",), states=False)
-            after = np.log(np.linalg.norm(changed.output("attention"), axis=-1))
-            back = np.argsort(np.concatenate(rows))  # from the order of the texts to that of the batch
-            shared = {
-                "text": np.repeat(ran.tokens["text"].to_numpy()[at], len(distances)), "place": np.repeat(places, len(distances)),
-                "distance": np.tile(distances, len(rows)),
-                "replaced": np.repeat(np.log(np.linalg.norm(new, axis=-1)) - before[layer, at], len(distances)),
-            }  # fmt: skip
+            after = _log_norms_with(loaded, sequences, layer, places, new)[:, back]
+            replaced = np.repeat(np.log(np.linalg.norm(new, axis=-1)) - before[layer, at], len(distances))
             for measured in range(layer + 1, n_layers):
-                change = after[measured][back][around] - before[measured, around]
-                tables.append(pd.DataFrame({"layer": layer, "measured": measured, **shared, "change": change}))
+                change = after[measured, around] - before[measured, around]
+                tables.append(pd.DataFrame({"layer": layer, "measured": measured, **shared, "replaced": replaced, "change": change}))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -200,6 +188,27 @@ def _over_texts(values: pd.Series, level: float, n_resamples: int, seed: int) ->
 
 def _next_layer(effects: pd.DataFrame) -> pd.DataFrame:
     return effects[effects["measured"] == effects["layer"] + 1].assign(size=lambda table: table["change"].abs())
+
+
+def _checked(n_places: int, reach: int, scale: float | None, layers: Sequence[int] | None, n_layers: int) -> Sequence[int]:
+    """The layers to replace in, once all arguments of `replace_updates` are found to make sense."""
+    if n_places < 1 or reach < 1:
+        raise ValueError(f"n_places, reach: expected at least 1, got {n_places} and {reach}")
+    if scale is not None and (not 0 < scale < np.inf or scale == 1):
+        raise ValueError(f"scale: expected a positive number other than 1, or None for the mean, got {scale}")
+    if n_layers < 2:
+        raise ValueError("loaded: expected two layers or more, since an update acts on later layers only; got 1")
+    layers = range(n_layers - 1) if layers is None else layers
+    if not set(layers) <= set(range(n_layers - 1)):
+        raise ValueError(f"layers: expected some of 0 to {n_layers - 2}, after which another comes, got {list(layers)}")
+    return layers
+
+
+def _log_norms_with(loaded: LoadedModel, sequences: Sequence, layer: int, places: list[int], new: np.ndarray) -> np.ndarray:
+    """Log norms of all attention updates, [layer, token] in the order of the batch, with new updates at one place of each sequence."""
+    with edited(loaded.model, {("attention", layer): put(torch.tensor(new), tokens=places)}):
+        changed = activations.run_ids(loaded, sequences, batch_size=len(sequences), outputs=("attention",), states=False)
+    return np.log(np.linalg.norm(changed.output("attention"), axis=-1))
 
 
 def _draw(rng: np.random.Generator, special: np.ndarray, first: int, reach: int, text: int) -> int:

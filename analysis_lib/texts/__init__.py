@@ -35,6 +35,7 @@ import pandas as pd
 KINDS = ("news", "narrative", "explanatory")
 
 _HERE = Path(__file__).parent
+_SENTENCE_END = re.compile(r"(?<=[.?!…]) ")
 _MARKED_WORD = re.compile(r"\[([^\W\d_]+)\]")
 _TWO_FORMS = re.compile(r"([^][|]*)\[([^\W\d_]+)\]([^][|]*\W)\[([^\W\d_]+)\|([^\W\d_]+)\](\W[^][|]*)")
 
@@ -172,6 +173,38 @@ def paragraphs(path: str | Path | None = None) -> pd.DataFrame:
         seen.add(name)
         rows.append((name, kind, text))
     return pd.DataFrame(rows, columns=["id", "kind", "text"])
+
+
+def split_sentences(text: str) -> list[str]:
+    """A text cut after every full stop, question mark, exclamation mark or ellipsis that a space follows."""
+    return _SENTENCE_END.split(text)
+
+
+def passages(n_sentences: int) -> pd.DataFrame:
+    """The paragraphs of `paragraphs`, a few sentences at a time.
+
+    Parameters
+    ----------
+    n_sentences : int
+        The last passage of a paragraph may have fewer.
+
+    Returns
+    -------
+    DataFrame
+        One row a passage: `id` of its paragraph, `text`.
+
+    Raises
+    ------
+    ValueError
+        Fewer than one sentence.
+    """
+    if n_sentences < 1:
+        raise ValueError(f"n_sentences: expected 1 or more, found {n_sentences}")
+    rows = []
+    for paragraph in paragraphs().itertuples():
+        parts = split_sentences(paragraph.text)
+        rows += [(paragraph.id, " ".join(parts[at : at + n_sentences])) for at in range(0, len(parts), n_sentences)]
+    return pd.DataFrame(rows, columns=["id", "text"])
 
 
 def all_texts() -> list[str]:

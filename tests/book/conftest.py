@@ -6,8 +6,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import build_book
+import pdf_book
 import pytest
 from lxml import html
+from playwright.sync_api import sync_playwright
 
 
 @dataclass
@@ -55,3 +57,15 @@ def site(root) -> Site:
     if not build_book.is_current(root):
         pytest.skip("the built book is older than its sources: run `make book` first")
     return Site(build / "html")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium, one for all tests of a worker."""
+    program = pdf_book.chromium()
+    if program is None:
+        pytest.skip("no Chromium on this machine: CONTRIBUTING.md says how to get it")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield started
+        started.close()

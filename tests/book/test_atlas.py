@@ -8,9 +8,7 @@ import atlas
 import atlas_rows
 import numpy as np
 import pandas as pd
-import pdf_book
 import pytest
-from playwright.sync_api import sync_playwright
 
 from analysis_lib import models
 
@@ -37,17 +35,6 @@ def files(planted):
     toy = models.load("minigpt", source="embedded")
     made_up = {"name": "made-up", "title": "Made up", "source": "by lot", "neurons": atlas.pack_neurons(dict(planted))}
     return atlas.scripts({"minigpt": atlas.entry("minigpt", toy, heads=atlas_rows.toy_heads(toy)), "made-up": made_up})
-
-
-@pytest.fixture(scope="module")
-def browser():
-    program = pdf_book.chromium()
-    if program is None:
-        pytest.skip("no Chromium on this machine: CONTRIBUTING.md says how to get it")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pdf_book
 import pytest
 import yaml
-from playwright.sync_api import sync_playwright
 
 pytestmark = [pytest.mark.site, pytest.mark.browser]
 
@@ -54,17 +52,6 @@ class Visit:
         tab.on("pageerror", lambda error: self.said.append(str(error)))
         tab.on("requestfailed", lambda request: self.said.append(f"failed: {request.url}"))
         tab.on("request", lambda request: self.asked_for.append(request.url))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    program = pdf_book.chromium()
-    if program is None:
-        pytest.skip("no Chromium on this machine: CONTRIBUTING.md says how to get it")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

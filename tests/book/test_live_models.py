@@ -5,10 +5,8 @@ from pathlib import Path
 
 import live_toys
 import numpy as np
-import pdf_book
 import pytest
 import torch
-from playwright.sync_api import sync_playwright
 
 from analysis_lib import circuits, incontext, models
 from analysis_lib.circuits import repeats
@@ -23,13 +21,8 @@ def test_the_weights_are_those_of_the_checkpoints(root):
 
 
 @pytest.fixture(scope="module")
-def tab(root):
+def tab(root, browser):
     """A page of Chromium that holds both toys and nothing else; `toy` and `regressor` are models of its own."""
-    program = pdf_book.chromium()
-    if program is None:
-        pytest.skip("no Chromium on this machine: CONTRIBUTING.md says how to get it")
-    playwright = sync_playwright().start()
-    browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
     page = browser.new_page()
     page.set_default_timeout(300_000)
     page.set_content('<div class="live" id="live-induction"></div><div class="live" id="live-regression"></div>')
@@ -37,8 +30,7 @@ def tab(root):
         page.add_script_tag(content=Path(root, live_toys.FOLDER, name).read_text(encoding="utf-8"))
     page.evaluate("() => { window.toy = live.miniGPT(minigptWeights); window.regressor = live.regressor(regressorWeights); }")
     yield page
-    browser.close()
-    playwright.stop()
+    page.close()
 
 
 @pytest.fixture(scope="module")

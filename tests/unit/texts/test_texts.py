@@ -5,7 +5,18 @@ from collections import Counter
 
 import pytest
 
-from analysis_lib.texts import KINDS, all_texts, glossary, paragraphs, senses, sentences, translations, two_forms
+from analysis_lib.texts import (
+    KINDS,
+    all_texts,
+    glossary,
+    paragraphs,
+    passages,
+    senses,
+    sentences,
+    split_sentences,
+    translations,
+    two_forms,
+)
 from analysis_lib.vocabulary import Lexicon
 
 FUNCTION_WORDS = ["nie", "się", "jest", "na", "w", "i", "z", "do", "to", "że", "o", "jak", "ale", "po", "tak", "za", "od", "tylko", "już"]
@@ -203,3 +214,16 @@ def test_translations_are_of_sentences_of_the_table_and_cover_zamek(table):
     english = translations()
     assert set(english) == set(table.sentence[table.lemma == "zamek"])
     assert all(text.strip() and text[-1] in ".?!" for text in english.values())
+
+
+def test_passages_are_the_paragraphs_in_pieces():
+    whole, found = paragraphs(), passages(3)
+    assert found.groupby("id", sort=False)["text"].agg(" ".join).tolist() == whole["text"].tolist()
+    assert found["id"].unique().tolist() == whole["id"].tolist()
+    assert max(len(split_sentences(text)) for text in found["text"]) == 3
+    with pytest.raises(ValueError, match="n_sentences: expected 1 or more, found 0"):
+        passages(0)
+
+
+def test_sentences_end_where_a_space_follows_their_sign():
+    assert split_sentences("Dokąd? Do lasu… Nie, 3.5 km stąd! Tak.") == ["Dokąd?", "Do lasu…", "Nie, 3.5 km stąd!", "Tak."]
