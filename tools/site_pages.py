@@ -43,7 +43,7 @@ UNUSED += [f"mathjax/{name}" for name in ("a11y", "adaptors", "sre", "ui", "outp
 UNUSED += [f"mathjax/{name}.js" for name in ("core", "loader", "startup", "latest", "node-main", "input/tex/extensions/all-packages")]
 UNUSED += [f"mathjax/{name}*.js" for name in ("mml-", "tex-svg", "tex-mml-", "tex-chtml-full")]
 # The formulas here use what tex-chtml.js holds itself. One that needs more asks for a file that is not there, which a test sees.
-UNUSED += ["mathjax/input/tex/extensions", *(f"mathjax/output/chtml/fonts/*/MathJax_{font}*" for font in ("Fraktur", "SansSerif", "Script"))]
+UNUSED += ["mathjax/input/tex/extensions", *(f"mathjax/output/chtml/fonts/*/*_{font}*" for font in ("Fraktur", "SansSerif", "Script"))]
 
 
 # An icon in the theme's script: name, size, other names, code, one path or two.
