@@ -120,6 +120,7 @@ train-small: $(READY)
 	@for task in regressor regressor-noisy model-selector model-selector-few; do \
 	  for seed in 0 1 2; do $(PY) -m training.regressor --task $$task --seed $$seed || exit 1; done; \
 	  $(PY) -m training.regressor_export --task $$task || exit 1; done
+	$(PY) -m training.diversity
 
 lint: $(READY)
 	$(PY) -m ruff check .

@@ -165,9 +165,12 @@ def build(task, seed):
 
 def train(name, seed, work, steps=None, rate=None):
     """Train one seed of a task, or go on where it was saved; returns the progress."""
-    task = TASKS[name]
+    return train_task(TASKS[name], seed, Path(work) / name / f"seed-{seed}", steps, rate)
+
+
+def train_task(task, seed, folder, steps=None, rate=None):
+    """Train one seed of any task in a folder, or go on where it was saved; returns the progress."""
     steps, rate = steps or task.steps, rate or task.rate
-    folder = Path(work) / name / f"seed-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     model = build(task, seed)
     rates = optimizers_of(model, task, rate)

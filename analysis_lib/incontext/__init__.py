@@ -8,7 +8,7 @@ that follow from it; `strategies` compares a model with them.
 
 from analysis_lib.incontext.behaviour import answer_influence, error_curves, implied_weights, predict, query_errors, squared_errors
 from analysis_lib.incontext.estimators import bayes_ridge, least_squares, ridge
-from analysis_lib.incontext.prompts import Prompts, linear_prompts, selector_prompts
+from analysis_lib.incontext.prompts import Prompts, linear_prompts, prompts_of_tasks, selector_prompts
 
 __all__ = [
     "Prompts",
@@ -19,6 +19,7 @@ __all__ = [
     "least_squares",
     "linear_prompts",
     "predict",
+    "prompts_of_tasks",
     "query_errors",
     "ridge",
     "selector_prompts",

@@ -8,7 +8,8 @@ With fewer points than dimensions the design is singular. Least squares then tak
 regression as its penalty goes to 0.
 
 Sources: Garg et al. 2022, *What Can Transformers Learn In-Context?* (arXiv 2208.01066), for the baselines; Akyürek et al. 2023, *What
-Learning Algorithm Is In-Context Learning?* (arXiv 2211.15661), for the Bayes-optimal penalty.
+Learning Algorithm Is In-Context Learning?* (arXiv 2211.15661), for the Bayes-optimal penalty; Raventós et al. 2023, *Pretraining task
+diversity and the emergence of non-Bayesian in-context learning* (arXiv 2306.15063), for a limited number of tasks.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
+from scipy.special import softmax
 from sklearn.linear_model import Lasso
 
 from analysis_lib.incontext.arrays import as_array, as_prompts, sum_before
@@ -143,6 +145,47 @@ def bayes_ridge(xs: ArrayLike, ys: ArrayLike, noise: float, scale: float = 1.0) 
     """
     penalty = bayes_penalty(noise, scale)
     return ridge(xs, ys, penalty) if penalty > 0 else least_squares(xs, ys)
+
+
+def bayes_of_tasks(xs: ArrayLike, ys: ArrayLike, tasks: ArrayLike, noise: float) -> Float[np.ndarray, "batch point"]:
+    r"""Predict with the posterior mean where the function is one of a known list, each as probable as any other.
+
+    $$\hat w = \frac{\sum_m w_m e^{-r_m / 2 \sigma^2}}{\sum_m e^{-r_m / 2 \sigma^2}}, \quad r_m = \sum_{j \le k} (y_j - w_m \cdot x_j)^2$$
+
+    Parameters
+    ----------
+    xs, ys : array [batch, point, d], [batch, point]
+    tasks : array [task, d]
+        The weights $w_m$ of the functions.
+    noise : float
+        Standard deviation $\sigma$ of the noise in y, above 0.
+
+    Returns
+    -------
+    float64 [batch, point]
+        The mean task's prediction at the first point; with many tasks drawn from $N(0, I)$ nearly that of `bayes_ridge`.
+
+    Raises
+    ------
+    ValueError
+        Tasks of another dimension than the points or not finite, noise that is not above 0.
+
+    Notes
+    -----
+    Raventós et al. 2023 (arXiv 2306.15063), equation 2, who call it dMMSE.
+    """
+    xs, ys = as_prompts(xs, ys)
+    tasks = as_array(tasks)
+    if tasks.ndim != 2 or not len(tasks) or tasks.shape[1] != xs.shape[2] or not np.isfinite(tasks).all():
+        raise ValueError(f"tasks: expected finite numbers of shape [task, {xs.shape[2]}], found {tasks.dtype} of shape {tasks.shape}")
+    if not (np.isfinite(noise) and noise > 0):
+        raise ValueError(f"noise: expected a standard deviation above 0, found {noise}")
+    predictions = np.empty_like(ys)
+    for prompt, (x, y) in enumerate(zip(xs, ys, strict=True)):  # one at a time: there may be thousands of tasks
+        of_task = x @ tasks.T  # [point, task]
+        evidence = -sum_before(((y[:, None] - of_task) ** 2)[None])[0] / (2 * noise**2)
+        predictions[prompt] = (softmax(evidence, axis=1) * of_task).sum(axis=1)
+    return predictions
 
 
 def lasso(xs: ArrayLike, ys: ArrayLike, penalty: float) -> Float[np.ndarray, "batch point"]:

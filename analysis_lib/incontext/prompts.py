@@ -139,6 +139,40 @@ def linear_prompts(
     return _measured(xs if transform is None else xs @ transform.T, None, noise, generator)
 
 
+def prompts_of_tasks(tasks: Tensor, n_prompts: int, n_points: int, seed: Seed, noise: float = 0.0) -> Prompts:
+    r"""Linear functions of a list: for each prompt one of them, each as often as any other.
+
+    Parameters
+    ----------
+    tasks : Tensor [task, d]
+        The weights w of the functions.
+    n_prompts, n_points : int
+    seed : int or torch.Generator
+    noise : float
+        Standard deviation of the noise in y.
+
+    Returns
+    -------
+    Prompts
+        Queries are the points themselves.
+
+    Raises
+    ------
+    ValueError
+        Tasks that are no matrix or that are none, a size below one, negative noise.
+
+    Notes
+    -----
+    Raventós et al. 2023 (arXiv 2306.15063), section 2: the pretraining distribution of a limited number of tasks.
+    """
+    _check_sizes(n_prompts=n_prompts, n_points=n_points)
+    if tasks.ndim != 2 or 0 in tasks.shape:
+        raise ValueError(f"tasks: expected [task, d], none of them 0, found shape {tuple(tasks.shape)}")
+    generator = _generator(seed)
+    xs = torch.randn(n_prompts, n_points, tasks.shape[1], generator=generator)
+    return _measured(xs, None, noise, generator, tasks[torch.randint(len(tasks), (n_prompts,), generator=generator)])
+
+
 def opposite_quadrants(n_prompts: int, n_points: int, n_dims: int, seed: Seed, noise: float = 0.0) -> Prompts:
     """Points that all lie in one quadrant, drawn for each prompt, and queries that all lie in the opposite one.
 
@@ -293,10 +327,11 @@ def selector_prompts(
     return SelectorPrompts(xs, measured[:, n_fitted:], drawn)
 
 
-def _measured(xs: Tensor, queries: Tensor | None, noise: float, generator: torch.Generator) -> Prompts:
-    """Draw a function for each prompt and measure it at the points and queries; without queries the points themselves are asked."""
+def _measured(xs: Tensor, queries: Tensor | None, noise: float, generator: torch.Generator, w: Tensor | None = None) -> Prompts:
+    """Measure a function for each prompt, drawn unless given, at the points and queries; without queries the points are asked."""
     _check_noise("noise", noise)
-    w = torch.randn(len(xs), xs.shape[2], generator=generator)
+    if w is None:
+        w = torch.randn(len(xs), xs.shape[2], generator=generator)
 
     def measure(places: Tensor) -> Tensor:
         values = (places @ w[..., None])[..., 0]

@@ -95,6 +95,38 @@ def test_queries_orthogonal_to_all_points_are_answered_by_zero():
     np.testing.assert_allclose(asked, 0, atol=1e-5)
 
 
+def posterior_mean_by_hand(x, y, query, tasks, noise):
+    """Each task's prediction, weighted by the product of the densities of what it would have to have erred by."""
+    density = [np.prod(np.exp(-((y - x @ w) ** 2) / (2 * noise**2))) for w in tasks]
+    return np.average([query @ w for w in tasks], weights=density)
+
+
+def test_the_posterior_mean_over_a_list_of_tasks_is_bayes_rule(drawn):
+    tasks = np.random.default_rng(0).normal(size=(5, 3))
+    found = estimators.bayes_of_tasks(drawn.xs, drawn.ys, tasks, noise=0.9)
+    expected = by_hand(drawn, lambda x, y, q: posterior_mean_by_hand(x, y, q, tasks, 0.9))
+    np.testing.assert_allclose(found[:, 1:], expected[:, 1:], rtol=1e-9)
+    np.testing.assert_allclose(found[:, 0], drawn.xs[:, 0].numpy() @ tasks.mean(axis=0), rtol=1e-6)  # nothing known: the mean task
+
+
+def test_one_task_predicts_as_it_does_and_two_as_the_one_that_fits(drawn):
+    task = drawn.w[:1].numpy()
+    np.testing.assert_allclose(estimators.bayes_of_tasks(drawn.xs, drawn.ys, task, 0.3), drawn.xs.numpy() @ task[0], rtol=1e-6)
+    own = incontext.prompts_of_tasks(drawn.w[:2], 200, 8, seed=3, noise=0.01)
+    found = estimators.bayes_of_tasks(own.xs, own.ys, drawn.w[:2], 0.01)
+    np.testing.assert_allclose(found[:, 4:], (own.xs * own.w[:, None]).sum(-1)[:, 4:].numpy(), atol=1e-5)
+
+
+def test_many_tasks_predict_as_the_best_ridge_does():
+    """The posterior mean over a sample from the prior goes to that over the prior: each squared distance by 1 / tasks."""
+    drawn = incontext.linear_prompts(300, 4, 2, seed=4, noise=0.8)
+    ridge = incontext.bayes_ridge(drawn.xs, drawn.ys, 0.8)
+    tasks = np.random.default_rng(1).normal(size=(20_000, 2))
+    apart = {n: ((estimators.bayes_of_tasks(drawn.xs, drawn.ys, tasks[:n], 0.8) - ridge) ** 2).mean() for n in (20, 20_000)}
+    assert apart[20_000] < apart[20] / 100
+    assert apart[20_000] < 1e-3
+
+
 @examples(25)
 @given(st.integers(1, 4), st.integers(1, 7), st.integers(0, 1000), st.floats(0.01, 10))
 def test_rotating_every_x_changes_no_prediction(n_dims, n_points, seed, penalty):
@@ -121,6 +153,9 @@ XS, YS = np.ones((2, 4, 3)), np.ones((2, 4))
         (lambda: incontext.bayes_ridge(XS, YS, noise=-1), "noise: expected"),
         (lambda: incontext.bayes_ridge(XS, YS, noise=1, scale=0), "scale: expected"),
         (lambda: estimators.nearest_neighbours(XS, YS, k=0), "k: expected"),
+        (lambda: estimators.bayes_of_tasks(XS, YS, np.ones((5, 2)), 1), r"tasks: expected finite numbers of shape \[task, 3\]"),
+        (lambda: estimators.bayes_of_tasks(XS, YS, np.ones((0, 3)), 1), r"tasks: .* found float64 of shape \(0, 3\)"),
+        (lambda: estimators.bayes_of_tasks(XS, YS, np.ones((5, 3)), 0), "noise: expected a standard deviation above 0, found 0"),
     ],
 )
 def test_bad_arguments_are_named(call, message):

@@ -59,6 +59,18 @@ def test_in_distribution_points_are_their_own_queries():
     assert found.w.var() == pytest.approx(1, abs=5 * math.sqrt(2 / 12_000))
 
 
+def test_prompts_of_a_list_of_tasks():
+    tasks = torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 3.0], [-1.0, 5.0]])
+    found = incontext.prompts_of_tasks(tasks, 4000, 6, seed=0, noise=0.5)
+    of_task = (found.w[:, None] == tasks).all(-1)
+    assert (of_task.sum(1) == 1).all()  # each prompt has one of them
+    # the standard error of a share of 1/4 among 4,000 is .0068: five of them
+    torch.testing.assert_close(of_task.double().mean(0), torch.full((4,), 0.25).double(), atol=0.035, rtol=0)
+    left = found.ys - (found.xs * found.w[:, None]).sum(-1)
+    assert left.std() == pytest.approx(0.5, rel=0.033)
+    assert same(found, incontext.prompts_of_tasks(tasks, 4000, 6, seed=0, noise=0.5))
+
+
 def test_scaled_points_are_the_same_points():
     plain, scaled = incontext.linear_prompts(3, 4, 2, 7), incontext.linear_prompts(3, 4, 2, 7, scale=3.0)
     torch.testing.assert_close(scaled.xs, 3 * plain.xs)
@@ -221,6 +233,11 @@ def test_the_figures_recorded_by_the_original_are_those_of_other_alphas():
         (lambda: incontext.linear_prompts(1, 1, 1, 0, noise=math.nan), "noise"),
         (lambda: incontext.linear_prompts(1, 1, 1, 0, scale=0.0), "scale: expected a positive number"),
         (lambda: incontext.linear_prompts(1, 1, 2, 0, transform=torch.eye(3)), r"transform: expected \(2, 2\), found \(3, 3\)"),
+        (
+            lambda: prompts.prompts_of_tasks(torch.zeros(0, 2), 1, 1, 0),
+            r"tasks: expected \[task, d\], none of them 0, found shape \(0, 2\)",
+        ),
+        (lambda: prompts.prompts_of_tasks(torch.zeros(3), 1, 1, 0), r"tasks: .* found shape \(3,\)"),
         (lambda: prompts.orthogonal_queries(1, 4, 3, 0), "n_points: expected at most n_dims 3"),
         (lambda: prompts.opposite_quadrants(1, 1, 0, 0), "n_dims"),
         (lambda: prompts.skewed_transform(0, 0), "n_dims"),
