@@ -204,7 +204,7 @@ def _by_norms(sides: Sides, best: BestPairs, _r: int = 0) -> int:
     if not (len(left.ids) and len(right.ids)):
         return 0
     # Small vocabularies in smaller blocks, for what a bound leaves is a part of few blocks otherwise.
-    size = min(BLOCK, max(1, BLOCK // 8, len(left.ids) // 16, len(right.ids) // 16))
+    size = min(BLOCK, max(1, BLOCK // 8, len(left.ids) // 8, len(right.ids) // 8))
     bounds = np.outer(left.norms[::size], right.norms[::size])
     buffer = torch.empty(size * size)
     computed = 0
