@@ -107,7 +107,7 @@ def finding(
         The trained value and its 95% interval.
     nulls : mapping from str to array, Interval or (estimate, low, high)
         By name ("untrained", "permuted"): an array of draws, of which mean and standard deviation are kept, or a mean with the
-        range that holds 95% of the draws.
+        range that holds 95% of the draws. Where neither the value nor a null varies, their difference is taken to be none.
     p : float, optional
         One-sided p-value of the chapter's own test against the hardest null, not corrected. Without it the difference is taken to be
         normal, with the variances of the value and of the null added.
@@ -121,7 +121,7 @@ def finding(
     Raises
     ------
     ValueError
-        A null without spread, an interval that does not hold its estimate, a p outside 0 to 1, or an unknown `expected`.
+        A null of one draw or with NaN, an interval that does not hold its estimate, a p outside 0 to 1, or an unknown `expected`.
 
     Examples
     --------
@@ -194,7 +194,7 @@ def board(findings: Iterable[Finding], level: float = 0.05) -> pd.DataFrame:
     rows = []
     for found, p_holm in zip(findings, corrected, strict=True):
         mean, spread = found.nulls[found.hardest]
-        unit = math.hypot(found.own_spread, spread)
+        unit = _unit(found, spread)
         ends = sorted(found.sign * (end - mean) / unit for end in (found.low, found.high))
         row = {name: getattr(found, name) for name in BOARD_COLUMNS if hasattr(found, name)}
         row["nulls"] = {name: (found.sign * (m - mean) / unit, s / unit) for name, (m, s) in found.nulls.items()}
@@ -208,7 +208,12 @@ def board(findings: Iterable[Finding], level: float = 0.05) -> pd.DataFrame:
 def _excess(found: Finding, name: str) -> float:
     """How far the value is beyond a null, in standard deviations of their difference."""
     mean, spread = found.nulls[name]
-    return found.sign * (found.estimate - mean) / math.hypot(found.own_spread, spread)
+    return found.sign * (found.estimate - mean) / _unit(found, spread)
+
+
+def _unit(found: Finding, spread: float) -> float:
+    """Standard deviation of the difference from a null; infinite where neither varies, since then nothing tells how large a difference is."""
+    return math.hypot(found.own_spread, spread) or math.inf
 
 
 def _ends(name: str, value: Any) -> tuple[float, float, float]:
@@ -225,6 +230,6 @@ def _mean_and_spread(name: str, null: Any) -> tuple[float, float]:
     else:
         mean, low, high = _ends(f"null {name!r}", null)
         spread = (high - low) / TO_SPREAD
-    if not spread > 0:
-        raise ValueError(f"null {name!r}: expected draws that differ, or an interval with a width, found a spread of {spread}")
+    if math.isnan(spread):
+        raise ValueError(f"null {name!r}: expected two draws or more, none of them NaN, or an interval, found a spread of {spread}")
     return mean, spread

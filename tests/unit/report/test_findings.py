@@ -43,6 +43,21 @@ def test_draws_of_a_null_are_kept_as_mean_and_standard_deviation():
     assert make(nulls={"untrained": draws}).nulls["untrained"] == pytest.approx((draws.mean(), draws.std(ddof=1)))
 
 
+def test_a_null_that_does_not_vary_leaves_the_spread_of_the_value():
+    """As a model that has learned nothing may have it, whose guesses are all wrong."""
+    one = 0.2 / (2 * norm.ppf(0.975))
+    for null in ((0.4, 0.4, 0.4), np.full(5, 0.4)):
+        assert make(nulls={"same": null}).p == pytest.approx(norm.sf(0.2 / one))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.7])
+def test_where_nothing_varies_nothing_is_claimed(value):
+    found = make(value=(value, value, value), nulls={"same": np.zeros(5)})
+    row = report.board([found]).iloc[0]
+    assert (found.p, row["distance"], row["distance_low"], row["survives"]) == (0.5, 0, 0, False)
+    assert row["nulls"] == {"same": (0, 0)}
+
+
 def test_the_board_corrects_over_all_its_rows():
     ps = [0.001, 0.02, 0.04, 0.5]
     table = report.board([make(str(i), p=p) for i, p in enumerate(ps)])
@@ -72,8 +87,8 @@ def test_findings_come_back_from_the_file_as_they_were(tmp_path):
     ("change", "words"),
     [
         ({"value": (0.8, 0.5, 0.7)}, "inside its interval"),
-        ({"nulls": {"same": np.ones(5)}}, "draws that differ"),
-        ({"nulls": {"one": np.ones(1)}}, "draws that differ"),
+        ({"nulls": {"one": np.ones(1)}}, "two draws or more"),
+        ({"nulls": {"broken": np.array([0.1, np.nan])}}, "none of them NaN"),
         ({"expected": "more"}, "'greater' or 'less'"),
         ({"p": 1.5}, "from 0 to 1"),
         ({"placebo": -0.1}, "placebo of 'a'"),
