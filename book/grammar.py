@@ -117,8 +117,9 @@ plots.relation_rows(shown, {title: nulls[title, "random heads"] for title in rea
 
 # %%
 counted = family[family["passes"]].assign(direction=np.where(family.loc[family["passes"], "excess"] > 0, "promote", "suppress"))
-counts = counted.groupby(["model", "reading", "direction"]).size().unstack(fill_value=0).reindex(columns=["promote", "suppress"], fill_value=0)
-counts["heads"] = counted.groupby(["model", "reading"]).apply(lambda t: t[["layer", "head"]].drop_duplicates().shape[0], include_groups=False)
+groups = pd.MultiIndex.from_product([sorted(readers), sorted(READINGS)], names=["model", "reading"])
+counts = counted.groupby(["model", "reading", "direction"]).size().unstack(fill_value=0).reindex(index=groups, columns=["promote", "suppress"], fill_value=0)
+counts["heads"] = counted.drop_duplicates(["model", "reading", "layer", "head"]).groupby(["model", "reading"]).size().reindex(groups, fill_value=0)
 tests = len(raw) // 2
 report.table(counts.reset_index(), f"Pairs of a head and a relation that stand out, of {tests} for each row, and how many heads they belong to")
 

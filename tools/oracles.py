@@ -64,8 +64,8 @@ ENDING = """\
   another quantity.
 - **Scores of `detect_head`** are shares of all rows of a pattern. A perfect induction head scores about one half there and 1 here; the
   table puts the shares right before comparing.
-- **Wild bootstrap.** The library uses the jackknife over texts, whose t the table compares. wildboottest 0.3.2 cannot draw its
-  bootstrap for these errors with numpy 2.4.
+- **Wild bootstrap.** The table compares the t of the jackknife over texts. wildboottest 0.3.2 cannot draw its bootstrap for these errors
+  with numpy 2.4; a unit test holds the library's draws against regressions that are run again.
 - **Layer norms folded into weights.** TransformerLens centres what is written as well, and so gives other matrices with equal outputs.
 """
 

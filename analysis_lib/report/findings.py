@@ -212,7 +212,7 @@ def _excess(found: Finding, name: str) -> float:
 
 
 def _unit(found: Finding, spread: float) -> float:
-    """Standard deviation of the difference from a null; infinite where neither varies, since then nothing tells how large a difference is."""
+    """Standard deviation of the difference from a null; infinite where neither varies: nothing tells how large it is then."""
     return math.hypot(found.own_spread, spread) or math.inf
 
 
