@@ -2,7 +2,7 @@
 # # Feed-forward layers in vocabulary space
 #
 # **Question.** Every neuron of a feed-forward layer has a *key*, which says what makes it active, and a *value*, which says what it then adds to the residual stream. Both are vectors of the model's
-# width, so both can be read as lists of tokens {cite}`geva2021,dar2022`. Do these lists mean anything in Polish models? And do neurons do what their lists say?
+# width, so both can be read as lists of tokens {cite}`geva2021,dar2022`. Do these lists mean anything in Polish models?
 
 # %% tags=["hide-input"]
 import numpy as np
@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 from IPython.display import display
 
-from analysis_lib import models, plots, report, statistics, texts
-from analysis_lib.projections import neuron_activity, neurons, shared_features, shuffled_overlap, top_overlap, top_tokens
+from analysis_lib import models, plots, report, statistics
+from analysis_lib.projections import neurons, shared_features, shuffled_overlap, top_overlap, top_tokens
 from analysis_lib.projections.readers import Reader
 
 plots.use_style()
@@ -92,11 +92,10 @@ report.figure_data(shown, "fig-ff-key")
 # **What was found**
 #
 # - Some neurons collect words of one kind: an ending, a case, a person, the forms of one verb ({numref}`fig-ff-key`).
-# - Such lists are more frequent than among random vectors drawn like the layer's own: among keys by {glue:text}`ff-polish-gpt2-K-gain` percentage points in GPT-2 and {glue:text}`ff-herbert-K-gain` in
-#   HerBERT, among values by {glue:text}`ff-polish-gpt2-V-gain` and {glue:text}`ff-herbert-V-gain`. An untrained model has none. (Square brackets hold 95% intervals.)
-# - Values do what their lists say: adding one raises its list more than any of {glue:text}`ff-directions` random directions does in {glue:text}`ff-steered`.
-# - HerBERT's keys fire where their lists say in every layer, GPT-2's in the first only. There the word at {glue:text}`ff-polish-gpt2-first` of the twelve strongest places is of the kind of the list, against
-#   {glue:text}`ff-polish-gpt2-first-others` at the places of the layer's other neurons.
+# - Random vectors drawn like a layer's own have such lists too, but fewer. In GPT-2 keys exceed them by {glue:text}`ff-polish-gpt2-K-gain` percentage points, nearly all of it in the first layer.
+#   (Square brackets hold 95% intervals.)
+# - A neuron's key and value rarely point at the same words, yet more often than the key of one neuron and the value of another. In GPT-2 they share {glue:text}`ff-shared` of their hundred best tokens
+#   on average.
 #
 # ## Keys and values
 #
@@ -307,104 +306,17 @@ for title, reader in small.items():
         name = neurons.neuron_name(numbers[title][neuron], reader.weights.d_mlp)
         display(report.table(table, f"{title}, {name}: {rule}. Token and score", name=f"{title}-{name}-{rule[:14]}".replace(" ", "-")))
 
-# %% [markdown]
-# ## Do neurons do what their lists say?
-#
-# A list says what a vector points at. What the neuron does shows on text: all texts of the book, which no model was trained on. Two questions are asked of the small models.
-#
-# **Do keys fire where their lists say?** For every key whose list passes, in its most significant kind, take the twelve places where the neuron fires most, at most one in a text. At what share of them does the
-# word have what the list shares: the ending, the case, the part of speech? The same list is asked of the places of all other neurons of the layer. In GPT-2 the word *after* the place is asked too, since later
-# layers prepare the next word.
-
-# %%
-firing = {title: neuron_activity.Firing.of(reader.loaded, texts.all_texts(), n=12) for title, reader in small.items()}
-lists = {}
-for title, reader in small.items():
-    table = judged[title, "trained"].query("p_holm < 0.05").sort_values("p", kind="stable").drop_duplicates("list")
-    table = table[["list", "kind", "feature"]].assign(side=np.where(table["list"] < len(numbers[title]), "K", "V"), number=table["list"] % len(numbers[title]))
-    layer, neuron = np.divmod(numbers[title][table["number"]], reader.weights.d_mlp)
-    lists[title] = table.assign(layer=layer, neuron=neuron)
-told = {}
-for title in small:
-    keys = lists[title][lists[title]["side"] == "K"]
-    here, after = (neuron_activity.foretold(firing[title], keys, ahead) for ahead in (0, 1))
-    told[title] = keys.join(here).join(after.add_suffix(" after"))
-
-# %% tags=["hide-input"]
-rows = []
-for title, table in told.items():
-    for layer, part in table.groupby("layer"):
-        shares = part[["own", "others", "own after", "others after"]].mean()
-        excess = report.interval(*statistics.bootstrap_interval(part["own"] - part["others"], n_resamples=1000), digits=2, signed=True)
-        rows.append({"model": title, "layer": int(layer), "lists": len(part), **shares, "own less others": excess})
-firing_table = pd.DataFrame(rows)
-report.table(firing_table, "Share of twelve places where the word, or the word after it, has what the key's list shares; means over keys that pass")
-
-# %% [markdown]
-# **Do values write what their lists say?** To the output of the feed-forward layer we add the value, as strongly as the neuron fires at its twelve places on average, at every place of eight sentences, and see
-# how far the logits of the list's twenty tokens rise above the mean rise of all kept tokens. The null are random directions of the same length. HerBERT reads the sentences unmasked.
-
-# %%
-SENTENCES, DIRECTIONS, VALUES = texts.sentences()[:8], 4, 12
-steered = {}
-for title, reader in small.items():
-    values, strength = vectors[title][1], firing[title].strength.mean(axis=2)
-    rows = []
-    for row in lists[title][lists[title]["side"] == "V"].head(VALUES).itertuples():
-        value = values[row.number] * float(strength[row.layer, row.neuron])
-        tried = torch.cat([value[None], neuron_activity.random_directions(value, DIRECTIONS)])
-        tokens = np.tile(top[title, "V"][row.number, :20], (len(tried), 1))
-        own, *random = neuron_activity.steering(reader.loaded, SENTENCES, row.layer, tried, tokens, reader.keep)
-        rows.append((title, f"L{row.layer}N{row.neuron}", f"{row.kind}: {row.feature}", own, np.mean(random), np.max(random)))
-    steered[title] = pd.DataFrame(rows, columns=["model", "value of", "list", "own value", "random, mean", "random, largest"])
-rises = pd.concat(steered.values())
-report.table(rises, "Rise of a list's tokens above all kept tokens when the value is added [nats]; the values whose lists are most alike")
-
 # %% tags=["remove-cell"]
-first = firing_table[firing_table["layer"] == 0].set_index("model")
-for name, title in TITLES.items():
-    report.glue(f"ff-{name}-first", report.percent(first.loc[title, "own"]))
-    report.glue(f"ff-{name}-first-others", report.percent(first.loc[title, "others"]))
 for name, title in ALL.items():
     for side, label in SIDES.items():
         share, null = statistics.wilson_interval(int(hits[title, side].sum()), len(hits[title, side])), {"random vectors": spread[title, side]}
         page = {"model": name, "unit": "share of lists", "section": "feed_forward.html#which-lists-are-alike-and-in-what"}
         report.finding(f"ff-{name}-{side}", f"{title}: {label} collect words of one kind", share, null, **page)
-report.glue("ff-directions", DIRECTIONS)
-report.glue("ff-steered", f"{int((rises['own value'] > rises['random, largest']).sum())} of {len(rises)} cases")
+real = overlaps["GPT-2", "key, value"].real
+report.glue("ff-shared", report.number(float((200 * real / (1 + real)).mean()), 1))
 
 # %% [markdown]
-# ### Cards
-#
-# Three neurons of each model, by rule: the key and the value whose lists are most alike in an ending, a case, a person or a lemma, and the neuron drawn at random that was shown above. Each card has both lists, the twelve places, and the effect. They open at a click.
-
-# %% tags=["hide-input"]
-def card(title, rule, number):
-    """One neuron's lists, places and effect."""
-    reader, (layer, neuron) = small[title], divmod(int(numbers[title][number]), readers[title].weights.d_mlp)
-    words = {f"{what} points at": reader.vocabulary.text[top[title, side][number, :10]] for side, what in (("K", "the key"), ("V", "the value"))}
-    value = vectors[title][1][number] * float(firing[title].strength[layer, neuron].mean())
-    tried = torch.cat([value[None], neuron_activity.random_directions(value, DIRECTIONS)])
-    tokens = np.tile(top[title, "V"][number, :20], (len(tried), 1))
-    own, *random = neuron_activity.steering(reader.loaded, SENTENCES, layer, tried, tokens, reader.keep)
-    verdict = f"Adding its value raises its list by {report.number(own)} nats; random directions raise it by {report.span(random)}."
-    key = told[title][told[title]["number"] == number]
-    if len(key):
-        row = key.iloc[0]
-        verdict = f"The key's list shares {row['kind']} {row['feature']}: {report.percent(row['own'])} of the places have it, {report.percent(row['others'])} of other neurons' places. {verdict}"
-    return plots.NeuronCard(f"{title} L{layer}N{neuron}, {rule}", words, firing[title].contexts(layer, neuron), verdict)
-
-
-cards = []
-for title in small:
-    grammar = lists[title][lists[title]["kind"].isin(["ending", "case", "person", "lemma"])]
-    chosen = {f"most alike {what}": grammar.loc[grammar["side"] == side, "number"].iloc[0] for side, what in (("K", "key"), ("V", "value"))}
-    chosen |= {"drawn at random": neurons.choose_neurons({"any": overlaps[title, "key, value"].real}, seed=0)["drawn at random"]}
-    cards += [card(title, rule, number) for rule, number in chosen.items()]
-plots.NeuronCards(cards)
-
-# %% [markdown]
-# The lists of all neurons, e5's too, are in the {doc}`atlas`.
+# The lists of all neurons, e5's too, are in the {doc}`atlas`. Whether neurons do on text what their lists say is the question of {doc}`neurons_at_work`.
 #
 # ## Norms and layer norms
 #
@@ -449,14 +361,13 @@ report.glue("ff-polish-gpt2-folded-kn", report.interval(*statistics.bootstrap_in
 #
 # ## Limits
 #
-# - The models are small; a neuron of a larger one may be cleaner. Set `ANALYSIS_MODELS=hub` to see. e5 predicts no tokens, so its values cannot be tried out.
+# - The models are small; a neuron of a larger one may be cleaner. Set `ANALYSIS_MODELS=hub` to see.
 # - Reading a vector through $W_U$ leaves out biases, positions and whatever later layers do. HerBERT puts one more dense layer between its last state and the vocabulary, which is left out here as in the
 #   literature.
 # - Chance draws tokens independently and takes id rank for frequency; tokens are read out of context, all dictionary readings at once. A word that is mostly followed by an ending (*dom*, *rozum*) is no word
 #   to the filter.
 # - Overlap can come from frequency alone: a key that favours rare words and a value that points away from rare words share a list with opposite sign. Shuffled pairs control only for what the neurons of
 #   a layer have in common.
-# - The texts are short: a neuron's twelve strongest places among 750 texts need not be what it is for. Only lists that pass are asked, and the words at a place are read out of context.
 #
 # ## Exercises
 #

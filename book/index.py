@@ -80,6 +80,15 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # Some neurons of a feed-forward layer collect words of one kind: an ending, a case, a participle.
 # :::
 #
+# :::{grid-item-card} Neurons at work
+# :link: neurons_at_work
+# :link-type: doc
+# :img-bottom: _static/gallery/neurons_at_work.png
+# :img-alt: Share of the places where neurons fire that fit their lists, by layer, for two models, far above other neurons in some layers.
+#
+# Whether neurons fire at the words of their lists, and whether what they write makes such words likelier.
+# :::
+#
 # :::{grid-item-card} Attention heads
 # :link: attention_heads
 # :link-type: doc

@@ -4,6 +4,7 @@
 # Each exercise stands in its chapter and once more here, with a solution: a few lines of code that this page runs, folded away with their result, and what follows from it. Other solutions are as good.
 
 # %% tags=["hide-input"]
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -17,7 +18,7 @@ from analysis_lib.circuits.terms import LeaveOut, next_token_losses, score_terms
 from analysis_lib.geometry import word_senses
 from analysis_lib.incontext import algorithms, behaviour, estimators, heads, strategies
 from analysis_lib.norms.bias import small_sample_bias
-from analysis_lib.projections import head_lists, neurons, top_tokens
+from analysis_lib.projections import head_lists, neuron_activity, neurons, shared_features, top_tokens
 from analysis_lib.projections.readers import Reader
 from analysis_lib.projections.relations import permuted_null
 
@@ -88,6 +89,57 @@ report.table(pd.DataFrame(shares).rename_axis("layer").reset_index(), "GPT-2: sh
 
 # %% [markdown]
 # Half is what chance gives, and the untrained model has it. In the trained model the share falls with depth: most neurons of later layers write more of what they match.
+#
+# ## Neurons at work
+#
+# (sol-work-1)=
+# ### Taken away
+#
+# *Subtract the value instead of adding it. Does its list fall as far as it rose?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+keep = gpt2.vocabulary.keep(whole_words=True, counts=gpt2.counts)
+rows = {}
+for layer, neuron in ((0, 203), (2, 721), (3, 288)):
+    value = w.W_out[layer, neuron]
+    ids = top_tokens(value[None], w.W_U, 20, keep).ids
+    both = neuron_activity.steering(gpt2, texts.sentences()[:8], layer, torch.stack([value, -value]), np.repeat(ids, 2, axis=0), keep)
+    rows[f"L{layer}N{neuron}"] = dict(zip(["added", "subtracted"], both, strict=True))
+report.table(pd.DataFrame(rows).T.rename_axis("value of").reset_index(), "GPT-2: rise of the value's twenty tokens beyond all words, nats")
+
+# %% [markdown]
+# Nearly. The effect is close to linear at this strength, so the direction of a value can be turned around.
+#
+# (sol-work-2)=
+# ### Words in *-go*
+#
+# *Read the places where GPT-2's L0N57 fires, whose key lists words in* -go*. What do the words have in common that the rule does not count?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+firing = neuron_activity.Firing.of(gpt2, texts.sentences(), n=12)
+report.table(firing.contexts(0, 57), "GPT-2, L0N57: where it fires most in the sentences")
+
+# %% [markdown]
+# Most of them announce a noun in the genitive: adjectives and pronouns do, and so do the prepositions *bez* (without) and *do* (to), which end otherwise. The ending is only what most of them share in a list.
+#
+# (sol-work-3)=
+# ### The strongest place
+#
+# *Let the neurons of GPT-2's first layer be asked for their single strongest place. Does the list fit it better than it fits the twelve?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+reader = Reader.of(gpt2, numbers=True)
+keys, values = (top_tokens(side, w.W_U, 20, reader.keep).ids for side in neurons.all_keys_values(w))
+kinds = shared_features.token_kinds(reader.lexicon, reader.keep)
+judged = shared_features.alike_lists(np.concatenate([keys, values]), kinds, reader.keep, gpt2.vocabulary.form_groups)
+lists = neuron_activity.passing_lists(judged, np.arange(len(keys)), w.d_mlp).query("side == 'K' and layer == 0")
+for n in (1, 3, 12):
+    few = replace(firing, places=firing.places[..., :n], strength=firing.strength[..., :n])
+    told = neuron_activity.foretold(neuron_activity.shares_of_places(few, lists), lists)
+    print(f"{n:2d} strongest places: own {told['own'].mean():.2f}, other neurons {told['others'].mean():.2f}")
+
+# %% [markdown]
+# The stronger the place, the better the list fits.
 #
 # ## Attention heads
 #

@@ -23,6 +23,7 @@ GALLERY = Path("book/_static/gallery")
 FIGURES = {
     "models": "fig-models-positions",
     "feed_forward": "fig-ff-key",
+    "neurons_at_work": "fig-work-key",
     "attention_heads": "fig-heads-forms",
     "grammar": "fig-grammar-accuracy",
     "geometry": "fig-geo-senses",

@@ -31,6 +31,7 @@ from analysis_lib.plots.induction import (
 from analysis_lib.plots.lenses import lens_grid
 from analysis_lib.plots.models import block_steps, error_strips, guess_shares, loss_by_position, norm_histograms, training_curves
 from analysis_lib.plots.neuron_cards import NeuronCard, NeuronCards
+from analysis_lib.plots.neurons_at_work import firing_by_layer, rises_by_value
 from analysis_lib.plots.norms import (
     change_by_distance,
     coefficient_steps,
@@ -70,6 +71,7 @@ __all__ = [
     "emergence",
     "error_strips",
     "explained_by_layer",
+    "firing_by_layer",
     "foretold_effects",
     "forest",
     "guess_shares",
@@ -94,8 +96,9 @@ __all__ = [
     "points_by_layer",
     "position_trends",
     "readings_by_row",
-    "relation_rows",
     "regression_beside_effect",
+    "relation_rows",
+    "rises_by_value",
     "score_curves",
     "score_maps",
     "search_growth",

@@ -103,16 +103,60 @@ class Firing:
         return pd.DataFrame(rows, columns=["before", "word", "after", "strength"])
 
 
-def foretold(firing: Firing, lists: pd.DataFrame, ahead: int = 0) -> pd.DataFrame:
-    """How many of a neuron's places have what its list has in common.
+def passing_lists(judged: pd.DataFrame, numbers: np.ndarray, d_mlp: int, level: float = 0.05) -> pd.DataFrame:
+    """The lists of keys and of values that pass, each with the feature that chance explains least.
+
+    Parameters
+    ----------
+    judged : DataFrame
+        Of `shared_features.alike_lists`, for the lists of all keys and then those of all values.
+    numbers : int array [n]
+        Which neurons the lists belong to, numbered through the model; the same for keys and values.
+    d_mlp : int
+    level : float
+
+    Returns
+    -------
+    DataFrame
+        `side number layer neuron kind feature`, the least probable first. `side` is K or V, and `number` a place in `numbers`.
+    """
+    best = judged[judged["p_holm"] < level].sort_values("p", kind="stable").drop_duplicates("list")
+    is_value, number = np.divmod(best["list"].to_numpy(), len(numbers))
+    layer, neuron = np.divmod(numbers[number], d_mlp)
+    where = {"side": np.where(is_value, "V", "K"), "number": number, "layer": layer, "neuron": neuron}
+    return best[["kind", "feature"]].assign(**where)[[*where, "kind", "feature"]].reset_index(drop=True)
+
+
+def shares_of_places(firing: Firing, lists: pd.DataFrame, ahead: int = 0) -> np.ndarray:
+    """At what share of its places every neuron of a list's layer has what the list has in common: float [len(lists), d_mlp].
 
     Parameters
     ----------
     firing : Firing
     lists : DataFrame
-        `layer neuron kind feature`, a row a list, such as "ending" and "-go".
+        `layer kind feature`, a row a list, such as "ending" and "-go".
     ahead : int
         0 asks the word at the place itself, 1 the word after it.
+    """
+    forms = firing.forms(ahead)
+    distinct, row = np.unique(forms, return_inverse=True)
+    lexicon = Lexicon.from_forms(distinct)
+    kinds = {kind.name: kind for kind in token_kinds(lexicon, np.ones(len(lexicon), bool))}
+    row = row.reshape(forms.shape)
+    asked = zip(*(lists[name] for name in ("layer", "kind", "feature")), strict=True)
+    shares = [_having(kinds, kind, feature, len(lexicon))[row[layer]].mean(axis=1) for layer, kind, feature in asked]
+    return np.array(shares).reshape(len(lists), forms.shape[1])
+
+
+def foretold(shares: np.ndarray, lists: pd.DataFrame) -> pd.DataFrame:
+    """How many of a neuron's places have what its list has in common.
+
+    Parameters
+    ----------
+    shares : float array [n, d_mlp]
+        Of `shares_of_places`.
+    lists : DataFrame [n]
+        With a column `neuron`.
 
     Returns
     -------
@@ -120,16 +164,24 @@ def foretold(firing: Firing, lists: pd.DataFrame, ahead: int = 0) -> pd.DataFram
         `own`, the share of the neuron's places where the word has the feature; `others`, the mean of that share over the layer's other
         neurons; `p`, the share of the layer's neurons, itself among them, that reach its share. Index of `lists`.
     """
-    forms = firing.forms(ahead)
-    distinct, row = np.unique(forms, return_inverse=True)
-    lexicon = Lexicon.from_forms(distinct)
-    kinds = {kind.name: kind for kind in token_kinds(lexicon, np.ones(len(lexicon), bool))}
-    row = row.reshape(forms.shape)
-    found = []
-    for layer, neuron, kind, feature in zip(*(lists[name] for name in ("layer", "neuron", "kind", "feature")), strict=True):
-        shares = _having(kinds, kind, feature, len(lexicon))[row[layer]].mean(axis=1)
-        found.append((shares[neuron], np.delete(shares, neuron).mean(), (shares >= shares[neuron]).mean()))
-    return pd.DataFrame(found, columns=["own", "others", "p"], index=lists.index)
+    own = np.take_along_axis(shares, lists["neuron"].to_numpy()[:, None], axis=1)
+    others = (shares.sum(axis=1) - own[:, 0]) / (shares.shape[1] - 1)
+    return pd.DataFrame({"own": own[:, 0], "others": others, "p": (shares >= own).mean(axis=1)}, index=lists.index)
+
+
+def exchanged(shares: np.ndarray, lists: pd.DataFrame, n_permutations: int = 1000, seed: int = 0) -> np.ndarray:
+    """The mean of `foretold`'s `own` where the neurons of each layer exchange their lists: float [n_permutations].
+
+    What lists and places of a layer have in common without belonging to the same neuron stays; parameters as in `foretold`, with a column
+    `layer`.
+    """
+    rng, neurons, layers = np.random.default_rng(seed), lists["neuron"].to_numpy(), lists["layer"].to_numpy()
+    total = np.zeros(n_permutations)
+    for layer in np.unique(layers):
+        own = np.flatnonzero(layers == layer)
+        orders = rng.permuted(np.tile(neurons[own], (n_permutations, 1)), axis=1)
+        total += shares[own, orders].sum(axis=1)
+    return total / len(lists)
 
 
 @torch.no_grad()

@@ -9,7 +9,15 @@ pytest.importorskip("morfeusz2")
 
 from analysis_lib import activations, models, weights
 from analysis_lib.projections import neuron_activity
-from analysis_lib.projections.neuron_activity import Firing, foretold, random_directions, steering
+from analysis_lib.projections.neuron_activity import (
+    Firing,
+    exchanged,
+    foretold,
+    passing_lists,
+    random_directions,
+    shares_of_places,
+    steering,
+)
 from tests.support import tiny
 
 TEXTS = [*tiny.SENTENCES, "Drogą szło pięć kobiet.", "Do lasu nie idź już, nie."]
@@ -71,14 +79,32 @@ def planted():
 
 def test_a_planted_neuron_does_what_its_list_says(planted):
     lists = pd.DataFrame({"layer": 0, "neuron": [0, 1, 3], "kind": "ending", "feature": "-go"})
-    here = foretold(planted, lists)
+    here = foretold(shares_of_places(planted, lists), lists)
     assert here["own"].tolist() == [1, 0, 0.25]
     np.testing.assert_allclose(here["others"], [0.25 / 3, 1.25 / 3, 1 / 3])
     assert here["p"].tolist() == [0.25, 1, 0.5]
-    after = foretold(planted, lists, ahead=1)
+    after = foretold(shares_of_places(planted, lists, ahead=1), lists)
     assert after["own"].tolist() == [0, 1, 0.25]
     assert planted.forms(1)[0, 2].tolist() == ["dobrego", "małego", "sześć", ""]
-    assert foretold(planted, lists.assign(feature="-xyz"))["own"].tolist() == [0, 0, 0]
+    assert not shares_of_places(planted, lists.assign(feature="-xyz")).any()
+    assert shares_of_places(planted, lists[:0]).shape == (0, 4)
+
+
+def test_lists_are_exchanged_within_their_layer():
+    shares = np.array([[0.9, 0.1, 0, 0], [0.3, 0.7, 0, 0], [0, 0, 0.5, 0]])
+    lists = pd.DataFrame({"layer": [0, 0, 1], "neuron": [0, 1, 2]})
+    draws = exchanged(shares, lists, n_permutations=200, seed=1)
+    np.testing.assert_allclose(np.unique(draws.round(12)), [(0.1 + 0.3 + 0.5) / 3, (0.9 + 0.7 + 0.5) / 3])  # the third has no partner
+    assert 60 < (draws > 0.5).sum() < 140
+    np.testing.assert_array_equal(draws, exchanged(shares, lists, n_permutations=200, seed=1))
+
+
+def test_a_list_that_passes_is_named_by_its_least_probable_feature():
+    columns = ["list", "kind", "feature", "p", "p_holm"]
+    rows = [(0, "case", "genitive", 0.01, 0.04), (0, "ending", "-go", 0.001, 0.01), (3, "name", "names", 0.005, 0.02)]
+    rows += [(2, "name", "names", 0.2, 1.0)]
+    found = passing_lists(pd.DataFrame(rows, columns=columns), numbers=np.array([3, 9]), d_mlp=8)
+    assert found.to_numpy().tolist() == [["K", 0, 0, 3, "ending", "-go"], ["V", 1, 1, 1, "name", "names"]]
 
 
 def test_a_planted_value_raises_the_tokens_of_its_list(loaded):

@@ -1,0 +1,232 @@
+# %% [markdown]
+# # Neurons at work
+#
+# **Question.** The chapter {doc}`feed_forward` finds neurons whose key or value points at words of one kind, such as a case or an ending. A list says where a vector points, and no more. Does a neuron fire
+# at words like those of its key's list? And does its value make the model expect the words of the value's list?
+
+# %% tags=["hide-input"]
+import numpy as np
+import pandas as pd
+import torch
+
+from analysis_lib import models, plots, report, statistics, texts
+from analysis_lib.projections import neuron_activity, neurons, shared_features, top_tokens
+from analysis_lib.projections.readers import Reader
+
+plots.use_style()
+TITLES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
+COLOURS = {title: plots.MODEL_COLOURS[name] for name, title in TITLES.items()}
+MOST = 1024  # neurons of a layer that are looked at, drawn by lot; the book's own models have fewer, so that all are looked at
+PLACES = 12  # where a neuron fires most, at most one in a text
+VALUES, OTHERS = 3, 4  # values of a layer that are tried out, and vectors of each null
+TEXTS, SENTENCES = texts.all_texts(), texts.sentences()[:8]
+
+# %% tags=["hide-input"]
+readers = {title: Reader.of(models.load(name), numbers=True) for name, title in TITLES.items()}
+numbers, top, lists = {}, {}, {}
+for title, reader in readers.items():
+    w = reader.weights
+    numbers[title] = neurons.sample_neurons(w.n_layers, w.d_mlp, MOST, seed=0)
+    for side, vectors in zip("KV", neurons.all_keys_values(w), strict=True):
+        top[title, side] = top_tokens(vectors[numbers[title]], w.W_U, 20, reader.keep).ids
+    kinds = shared_features.token_kinds(reader.lexicon, reader.keep)
+    both = np.concatenate([top[title, "K"], top[title, "V"]])
+    judged = shared_features.alike_lists(both, kinds, reader.keep, reader.vocabulary.form_groups)
+    lists[title] = neuron_activity.passing_lists(judged, numbers[title], w.d_mlp)
+
+# %% tags=["hide-input"]
+firing = {title: neuron_activity.Firing.of(reader.loaded, TEXTS, n=PLACES) for title, reader in readers.items()}
+keys = {title: found[found["side"] == "K"].reset_index(drop=True) for title, found in lists.items()}
+shares, told = {}, {}
+for title in TITLES.values():
+    for word, ahead in {"here": 0, "next": 1}.items():
+        shares[title, word] = neuron_activity.shares_of_places(firing[title], keys[title], ahead)
+        told[title, word] = neuron_activity.foretold(shares[title, word], keys[title])
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Keys whose lists hold words of one kind: at what share of the twelve places where the neuron fires most the word is of that kind (points, with 95% bootstrap intervals over keys), and at what share of the places of the layer's other neurons it is (crosses).", "name": "fig-work-key"}, "image": {"alt": "Two panels. GPT-2's point is far above its cross in layer 0 and beside it in layers 1 to 3. HerBERT's points are far above their crosses in all four layers."}}
+rows = []
+for title, found in keys.items():
+    for layer, part in told[title, "here"].groupby(found["layer"]):
+        own = statistics.bootstrap_interval(part["own"], n_resamples=1000) if len(part) > 1 else (part["own"].iloc[0],) * 3
+        rows.append((title, layer, *own, part["others"].mean()))
+by_layer = pd.DataFrame(rows, columns=["model", "layer", "own", "low", "high", "others"])
+plots.firing_by_layer(by_layer, COLOURS);
+
+# %% tags=["remove-input"]
+report.figure_data(by_layer, "fig-work-key")
+
+# %% [markdown]
+# **What was found**
+#
+# - HerBERT's keys fire at words like those of their lists in every layer ({numref}`fig-work-key`).
+# - GPT-2's keys do so in the first layer only, at {glue:text}`work-polish-gpt2-first` of their strongest places. What makes its later neurons fire cannot be read from their lists.
+# - Values write what their lists say: in {glue:text}`work-steered` cases, adding a value raises its list more than any random direction and any other value of the layer does.
+#
+# ## Setting
+#
+# A feed-forward layer adds up its neurons: neuron $i$ fires with the strength $f(x \cdot k_i + b_i)$ and then writes $v_i$ ({doc}`feed_forward` has the notation and says how lists are made). The list of a
+# key or a value has twenty words. It *passes* where more of them share a lemma, an ending, a part of speech, a case, a person and so on than chance explains, after a correction for everything that was
+# looked at. This chapter asks only neurons whose lists pass, and of each list only the feature that chance explains least.
+
+# %% tags=["hide-input"]
+rows = {
+    title: {
+        "model": reader.loaded.label,
+        "keys that pass": len(keys[title]),
+        "values that pass": len(lists[title]) - len(keys[title]),
+        "neurons looked at": len(numbers[title]),
+        "texts": len(TEXTS),
+        "words in them": int((firing[title].tokens.drop_duplicates(["text", "word"])["word"] >= 0).sum()),
+    }
+    for title, reader in readers.items()
+}
+report.table(pd.DataFrame(rows, dtype=object), "The models, the neurons that are asked, and the texts, which no model was trained on", index=True)
+
+# %% [markdown]
+# ## Do keys fire where their lists say?
+#
+# Let $P_i$ be the twelve places in all texts where neuron $i$ fires most, at most one in a text. The list of $k_i$ shares a feature, say the instrumental case. Then
+#
+# $$s_{ij} = \frac{1}{12} \sum_{p \in P_j} [\text{the word at } p \text{ has the feature of list } i]$$
+#
+# says how well list $i$ fits the places of neuron $j$ of the same layer. If lists say what neurons fire at, $s_{ii}$ is larger than $s_{ij}$. In GPT-2 later layers prepare the next word, so the word *after* each
+# place is asked as well.
+#
+# ```python
+# firing = Firing.of(model, texts, n=12)            # where every neuron fires most
+# shares = shares_of_places(firing, lists)           # s, a row for each list and a column for each neuron
+# foretold(shares, lists)                            # own share, mean of the other neurons, rank
+# ```
+
+# %%
+rows = []
+for title, found in keys.items():
+    here, after = told[title, "here"], told[title, "next"]
+    for layer, part in here.groupby(found["layer"]):
+        means = {"own": part["own"].mean(), "others": part["others"].mean()}
+        means |= {f"{column}, next word": after.loc[part.index, column].mean() for column in ("own", "others")}
+        excess = report.interval(*statistics.bootstrap_interval(part["own"] - part["others"], n_resamples=1000), digits=2, signed=True)
+        rows.append({"model": title, "layer": int(layer), "keys": len(part), **means, "own less others": excess})
+firing_table = pd.DataFrame(rows)
+report.table(firing_table, "Share of places where the word, or the next word, is of the kind of the key's list; means over keys that pass")
+
+# %% [markdown]
+# In GPT-2's last layer the next word fits the list more often than the word itself does. A key there seems to point at words that the neuron is about to write rather than at words that make it fire. The share is
+# still small.
+#
+# ## Do values write what their lists say?
+#
+# To the output of the feed-forward layer we add the value, as strongly as the neuron fires at its twelve places on average, at every place of eight sentences. The *rise* of a list is how far the logits of its
+# twenty tokens rise beyond the mean rise of all words. Two nulls have the same length as the value: random directions, and values of other neurons of the layer. HerBERT reads the sentences unmasked.
+
+
+# %%
+def rises(title, number, ids):
+    """How far a value raises a list of tokens, then how far random directions do, then other values of its layer."""
+    reader, (layer, neuron) = readers[title], divmod(int(numbers[title][number]), readers[title].weights.d_mlp)
+    values = reader.weights.W_out[layer]
+    value = values[neuron] * float(firing[title].strength[layer, neuron].mean())
+    others = np.random.default_rng(number).choice(np.delete(np.arange(len(values)), neuron), OTHERS, replace=False)
+    alike = torch.nn.functional.normalize(values[others], dim=1) * value.norm()
+    tried = torch.cat([value[None], neuron_activity.random_directions(value, OTHERS), alike])
+    found = neuron_activity.steering(reader.loaded, SENTENCES, layer, tried, np.tile(ids, (len(tried), 1)), reader.keep)
+    return found[0], found[1 : OTHERS + 1], found[OTHERS + 1 :]
+
+
+rows = []
+for title, found in lists.items():
+    for row in found[found["side"] == "V"].groupby("layer").head(VALUES).sort_values("layer", kind="stable").itertuples():
+        own, *nulls = rises(title, row.number, top[title, "V"][row.number])
+        rows.append((title, f"L{row.layer}N{row.neuron}", row.feature, own, *nulls))
+steered = pd.DataFrame(rows, columns=["model", "value of", "list", "own value", "random directions", "other values"])
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How far adding a value raises the tokens of its list beyond all words (points), and the range of what four random directions and four other values of the layer do to the same list (bars). The three values of each layer whose lists are most alike, with what their words share.", "name": "fig-work-values"}, "image": {"alt": "Two panels with twelve rows each. Points lie to the right of two short bars around zero, most of them far; a few lists rise hardly at all."}}
+ends = {null: [(draws.min(), draws.max()) for draws in steered[null]] for null in ("random directions", "other values")}
+plots.rises_by_value(steered.assign(**ends), COLOURS);
+
+# %% tags=["remove-input"]
+report.figure_data(steered.assign(**{null: [report.span(draws) for draws in steered[null]] for null in ends}), "fig-work-values")
+
+# %% tags=["remove-cell"]
+first = by_layer[by_layer["layer"] == 0].set_index("model")["own"]
+report.glue("work-polish-gpt2-first", report.percent(first["GPT-2"]))
+beyond = [row["own value"] > max(row["random directions"].max(), row["other values"].max()) for _, row in steered.iterrows()]
+report.glue("work-steered", f"{sum(beyond)} of {len(beyond)}")
+
+# %% [markdown]
+# ## Worked examples
+#
+# Three neurons of each model, chosen by rule: the key and the value whose lists are most alike in an ending, a case, a person or a lemma, and one neuron drawn at random, which shows what most neurons look like.
+# Each card has both lists, the twelve places, and what adding the value does. A card opens at a click.
+
+
+# %%
+def card(title, rule, number):
+    """One neuron's lists, places and effect."""
+    reader, (layer, neuron) = readers[title], divmod(int(numbers[title][number]), readers[title].weights.d_mlp)
+    words = {f"The {what} points at": reader.vocabulary.text[top[title, side][number, :10]] for side, what in (("K", "key"), ("V", "value"))}
+    own, random, others = rises(title, number, top[title, "V"][number])
+    verdict = f"Adding the value raises its list by {report.number(own)} nats, random directions by {report.span(random)}, and other values by {report.span(others)}."
+    passing = keys[title].index[keys[title]["number"] == number]
+    if len(passing):
+        row, shared = told[title, "here"].loc[passing[0]], keys[title].loc[passing[0]]
+        fits = f"{report.percent(row['own'])} of its places and {report.percent(row['others'])} of other neurons' places"
+        verdict = f"What most words of the key's list have in common ({shared['kind']}: {shared['feature']}) is found at {fits}. {verdict}"
+    return plots.NeuronCard(f"{title} L{layer}N{neuron}, {rule}", words, firing[title].contexts(layer, neuron), verdict)
+
+
+cards = []
+for title, found in lists.items():
+    grammar = found[found["kind"].isin(["ending", "case", "person", "lemma"])]
+    chosen = {f"most alike {what}": grammar.loc[grammar["side"] == side, "number"].iloc[0] for side, what in (("K", "key"), ("V", "value"))}
+    chosen |= neurons.choose_neurons({"any": np.zeros(len(numbers[title]))}, seed=0)
+    cards += [card(title, rule, number) for rule, number in chosen.items() if rule != "any"]
+plots.NeuronCards(cards)
+
+# %% [markdown]
+# Compare the two kinds of neuron. A key of the first layer fires *at* the words of its list. The neuron whose value lists instrumentals in GPT-2 fires *before* them, at prepositions and adjectives that call for that
+# case, and its value then raises them. The {doc}`atlas` has the lists of all neurons.
+#
+# ## What could be wrong
+#
+# **The words of some kinds are frequent.** A neuron that fires at nouns fits every list of nouns. The crosses of {numref}`fig-work-key` already show that. A harder null keeps the lists that pass and the neurons that
+# have them, and lets the neurons of each layer exchange their lists, a thousand times.
+
+# %%
+rows = []
+for name, title in TITLES.items():
+    own, others = (statistics.bootstrap_interval(told[title, "here"][column], n_resamples=1000) for column in ("own", "others"))
+    drawn = neuron_activity.exchanged(shares[title, "here"], keys[title], n_permutations=1000)
+    p = statistics.permutation_pvalue(own.estimate, drawn)
+    rows.append({"model": title, "own lists": report.interval(*own), "lists exchanged": report.span(np.quantile(drawn, [0.025, 0.975])), "p": report.p_value(p, bare=True)})
+    page = {"model": name, "section": "neurons_at_work.html#do-keys-fire-where-their-lists-say"}
+    report.finding(f"work-{name}-keys", f"{title}: keys fire at words like those of their lists", own, {"lists exchanged": drawn, "other neurons": others}, unit="share of places", p=p, **page)
+    part = steered[steered["model"] == title]
+    nulls = {null: np.stack(part[null]).mean(axis=0) for null in ("random directions", "other values")}
+    page["section"] = "neurons_at_work.html#do-values-write-what-their-lists-say"
+    report.finding(f"work-{name}-values", f"{title}: adding a value raises the words of its list", statistics.bootstrap_interval(part["own value"]), nulls, unit="nats", **page)
+report.table(pd.DataFrame(rows), "Share of places that fit, all layers: with a neuron's own list, and with another list of its layer (95% of draws)")
+
+# %% [markdown]
+# **In the last layer the second question nearly answers itself.** After it only a layer norm and the unembedding follow in GPT-2, and the list was made with that unembedding, so that its values can hardly fail.
+# HerBERT has a dense layer in between, and values of earlier layers pass through all later blocks. These test the reading, which is why {numref}`fig-work-values` has values of every layer.
+#
+# **The lists were chosen on weights, and measured on text.** So the choice cannot have favoured the result. An untrained model cannot be a null here, because none of its lists passes.
+#
+# ## Limits
+#
+# - Only neurons whose lists pass are asked, a tenth of GPT-2's and fewer of HerBERT's. The others may do something that no list of words shows.
+# - The texts are short and few. A neuron's twelve strongest places among them need not be what it is for.
+# - The word at a place is read out of context, with all its dictionary readings.
+# - Adding a value everywhere, at its full strength, is more than the neuron ever does by itself. HerBERT is trained to predict masked words and reads none here.
+# - e5 predicts no tokens, so its values cannot be tried out.
+#
+# ## Exercises
+#
+# 1. Subtract the value instead of adding it. Does its list fall as far as it rose? ({ref}`Solution <sol-work-1>`)
+# 2. Read the places where GPT-2's L0N57 fires, whose key lists words in *-go*. What do the words have in common that the rule does not count? ({ref}`Solution <sol-work-2>`)
+# 3. Let the neurons of GPT-2's first layer be asked for their single strongest place. Does the list fit it better than it fits the twelve? ({ref}`Solution <sol-work-3>`)
+#
+# ## References
+#
+# Key-value memories, and where keys fire: {cite:t}`geva2021`. Values as lists of tokens: {cite:t}`dar2022`. Bootstrap: {cite:t}`efron1993`.
