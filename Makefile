@@ -17,7 +17,7 @@ export TOKENIZERS_PARALLELISM = false
 export PYDEVD_DISABLE_FILE_VALIDATION = 1
 export PYTHONHASHSEED = 0
 
-.PHONY: help install book pdf chapter notebooks test test-slow coverage oracles audit site-test links serve bench train train-small lint lock readme findings clean
+.PHONY: help install book pdf chapter notebooks test test-slow coverage oracles audit site-test links serve bench train train-small lint lock readme findings placebo clean
 
 help:
 	@echo "make book                 build _build/html/index.html"
@@ -29,7 +29,7 @@ help:
 	@echo "make notebooks            book/*.py to book/*.ipynb"
 	@echo "make serve                read the book at http://localhost:8000; pages are built again when they change"
 	@echo "make pdf                  print the book to _build/pdf/book.pdf (needs Chromium)"
-	@echo "make install | site-test | links | audit | bench | train | train-small | lint | lock | readme | findings | clean"
+	@echo "make install | site-test | links | audit | bench | train | train-small | lint | lock | readme | findings | placebo | clean"
 
 install: $(READY)
 
@@ -139,6 +139,10 @@ readme: book
 # What the last build claims and shows, for the null board and for comparisons: book/findings.json. Then build again, for the board.
 findings: book
 	$(PY) tools/findings.py write
+
+# What the chapters claim about untrained twins of the Polish models: book/placebo.json. About as long as `make book`; NAME=lenses runs one chapter.
+placebo: $(READY)
+	$(PY) tools/placebo_board.py $(NAME)
 
 clean:
 	rm -rf _build .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage

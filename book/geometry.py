@@ -407,7 +407,7 @@ for key, layer in (("first", 0), ("last", -1)):
 for name, title in ALL.items():
     page = {"model": name, "section": "geometry.html", "unit": "share of neighbours"}
     nulls = {"permuted": nearest["trained"][name].chance.at(-1), "untrained": nearest["untrained"][name].profile.at(-1)}
-    report.finding(f"geo-{name}-senses", f"{title} puts occurrences in one sense next to each other", nearest["trained"][name].profile.at(-1), nulls, placebo=float(nearest["untrained"][name].pvalues[-1]), **page)
+    report.finding(f"geo-{name}-senses", f"{title} puts occurrences in one sense next to each other", nearest["trained"][name].profile.at(-1), nulls, **page)
 page = {"model": "polish-gpt2", "section": "geometry.html"}
 simple, nulls = dimension["trained"]["polish-gpt2"]["TwoNN"].at(last), {"untrained": dimension["untrained"]["polish-gpt2"]["TwoNN"].at(last)}
 report.finding("geo-gpt2-dimension", "Training lowers the intrinsic dimension of GPT-2's states", simple, nulls, expected="less", unit="dimensions", **page)

@@ -8,7 +8,7 @@
 import numpy as np
 import pandas as pd
 
-from analysis_lib import incontext, models, plots, report, statistics
+from analysis_lib import incontext, models, plots, recorded, report, statistics
 from analysis_lib.incontext import algorithms, answers, estimators
 from analysis_lib.models import cards, training_history
 
@@ -189,6 +189,34 @@ for seed, loaded in others.items():
 report.table(pd.DataFrame.from_dict(rows, orient="index"), "By seed: squared error / d that is left after each layer", digits=3, index=True)
 
 # %% [markdown]
+# ## Any function, or one of a few?
+#
+# Regression is the right answer because each prompt has a function of its own. Where training has only $M$ functions, a model can do better: it can recognise which of them a prompt shows. The best answer is then the **posterior mean over the training tasks** {cite}`raventos2023`,
+#
+# $$\hat w = \frac{\sum_m w_m \, e^{-r_m / 2\sigma^2}}{\sum_m e^{-r_m / 2\sigma^2}}, \qquad r_m = \sum_{j} (y_j - w_m \cdot x_j)^2,$$
+#
+# which becomes ridge regression when the tasks are many. Two tasks and three points show it at work. The first point fits both tasks, so the answer at the second lies between theirs; what is measured there fits one of them, and that one answers at the third.
+
+# %%
+two = np.array([[1.0, 0.0], [0.0, 1.0]])
+xs, ys = np.array([[[1.0, 1.0], [1.0, 0.0], [1.0, -1.0]]]), np.array([[1.1, 0.8, 1.2]])
+print("one of two tasks:", estimators.bayes_of_tasks(xs, ys, two, noise=0.3).round(2), "any function:", incontext.bayes_ridge(xs, ys, noise=0.3).round(2))
+
+# %% [markdown]
+# What do models do that saw few tasks, or many? For each number of tasks, from 4 to {glue:text}`alg-tasks-most`, one was trained anew with the recipe of the regressors (functions of four numbers with noise, eight points, 4,000 steps; `training/diversity.py`). Its distances to both estimators are recorded.
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How far models answer from the posterior mean over their training tasks and from ridge regression, and how far these are from each other, by the number of training tasks: mean squared distance over 2,000 prompts and all their points, divided by d. Left: prompts of training tasks; right: prompts of new functions.", "name": "fig-alg-tasks"}, "image": {"alt": "Two panels with logarithmic axes. With four tasks the model lies near the posterior mean and far from ridge regression on training tasks; with more tasks the distance to ridge regression falls and is the smaller one, on training tasks and on new ones."}}
+diversity = recorded.table("task_diversity")
+plots.task_diversity(diversity);
+
+# %% [markdown]
+# With four tasks the model recognises them: on their prompts it is {glue:text}`alg-tasks-few` from the posterior mean and {glue:text}`alg-tasks-few-ridge` from ridge regression, and on a new function it goes on as if it were one of the four (loss {glue:text}`alg-tasks-few-new`, where ridge regression has
+# {glue:text}`alg-tasks-ridge-new`). From {glue:text}`alg-tasks-leave` tasks on it is nearer to ridge regression on its own training tasks, although there the posterior mean would err less: it regresses where it could have recognised. On new functions it comes ever nearer to ridge regression, too, with
+# a loss of {glue:text}`alg-tasks-many-new` after {glue:text}`alg-tasks-most` tasks. {cite:t}`raventos2023` found this change in larger models, at more tasks.
+#
+# What this does not show: one seed was trained for each number, so where exactly the lines cross is not known. None of these models has become a ridge regression; what is left between the two at the right is what 4,000 steps have not taught. Longer training, or more room in the model, would also let it learn more tasks by heart and
+# move the crossing to the right. And where tasks are many, the two estimators give nearly the same answers (dashed), so that no model can be much nearer to one of them.
+#
 # ## What could be wrong
 #
 # A probe is fitted to the targets and may compute a little itself; that is why the untrained model stands beside it, from which the same probe reads next to nothing. Similar errors do not mean the same mechanism. Newton's iteration is one of several methods that converge faster than gradient descent, and gradient descent with a preconditioner, which
@@ -218,6 +246,13 @@ report.glue("alg-determined", report.interval(*determined))
 report.glue("alg-gd-steps", reached["gradient descent"])
 report.glue("alg-newton-steps", reached["Newton's iteration"])
 report.glue("alg-weights-best", report.interval(*best_probe.interval))
+seen, new = (diversity[diversity["prompts"] == kind].groupby("tasks").mean(numeric_only=True) for kind in ("training", "new"))
+nearer = seen.index[seen["model_to_ridge"] < seen["model_to_tasks"]]
+few = {"few": seen["model_to_tasks"].iloc[0], "few-ridge": seen["model_to_ridge"].iloc[0], "few-new": new["loss_model"].iloc[0]}
+many = {"ridge-new": new["loss_ridge"].mean(), "many-new": new["loss_model"].iloc[-1]}
+report.glue_frame(pd.Series({name: report.number(value, digits=3) for name, value in (few | many).items()}, dtype=object), "alg-tasks")
+report.glue("alg-tasks-leave", report.number(nearer.min(), digits=0))
+report.glue("alg-tasks-most", report.number(seen.index.max(), digits=0))
 page = {"model": "regressor", "section": "incontext_algorithms.html"}
 for layer in (1, 2):
     value, null = (statistics.bootstrap_interval(late_errors(read[reader][layer])) for reader in ("probe", "probe, untrained"))

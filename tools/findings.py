@@ -87,7 +87,7 @@ def alike(before: str, now: str) -> bool:
 
 def claims_alike(before: Mapping, now: Mapping) -> bool:
     """Whether two records of a claim say the same, and rounding may explain how their numbers differ."""
-    numbers = {*ENDS, "p", "placebo", "nulls"}
+    numbers = {*ENDS, "p", "nulls"}
     if {key: value for key, value in before.items() if key not in numbers} != {
         key: value for key, value in now.items() if key not in numbers
     }:

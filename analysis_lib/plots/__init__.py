@@ -15,6 +15,7 @@ from analysis_lib.plots.incontext import (
     penalty_profiles,
     similarity_maps,
     steps_and_layers,
+    task_diversity,
     weights_by_odds,
 )
 from analysis_lib.plots.induction import (
@@ -43,7 +44,7 @@ from analysis_lib.plots.norms import (
     regression_beside_effect,
     sources_and_coefficients,
 )
-from analysis_lib.plots.null_board import null_board, null_board_by_chapter
+from analysis_lib.plots.null_board import null_board, null_board_by_chapter, ordered_pvalues
 from analysis_lib.plots.style import CYCLE, FAINT, INK, MODEL_COLOURS, STYLE, use_style
 
 __all__ = [
@@ -86,6 +87,7 @@ __all__ = [
     "norm_histograms",
     "null_board",
     "null_board_by_chapter",
+    "ordered_pvalues",
     "offset_profiles",
     "overlaps_by_layer",
     "pair_bias",
@@ -109,6 +111,7 @@ __all__ = [
     "sources_and_coefficients",
     "steps_and_layers",
     "survival",
+    "task_diversity",
     "term_maps",
     "terms_by_head",
     "training_curves",

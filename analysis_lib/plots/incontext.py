@@ -309,6 +309,38 @@ def steps_and_layers(steps: pd.DataFrame, layers: pd.DataFrame, ylabel: str) -> 
     return figure
 
 
+def task_diversity(table: pd.DataFrame) -> plt.Figure:
+    """Distance of models to two estimators by the number of training tasks: a panel for training tasks, one for new ones.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `tasks`, `seed`, `prompts`, `model_to_tasks`, `model_to_ridge`, `tasks_to_ridge`, as `training/diversity.py` records them.
+        Points are seeds, lines their means.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    lines = {
+        "model_to_tasks": ("to the posterior mean over the tasks", BLUE, "o", "-"),
+        "model_to_ridge": ("to ridge regression", ORANGE, "s", "-"),
+        "tasks_to_ridge": ("between these two", INK, "", "--"),
+    }
+    figure, axes = plt.subplots(1, 2, figsize=(5.6, 3.9), sharey=True)
+    for axis, (kind, part) in zip(axes, table.groupby("prompts", sort=False), strict=True):
+        means = part.groupby("tasks")[list(lines)].mean()
+        for name, (label, colour, mark, line) in lines.items():
+            axis.plot(means.index, means[name], line, color=colour, lw=1.8)
+            axis.plot(part["tasks"], part[name], mark or ",", color=colour, ms=5)
+            axis.plot([], [], line, marker=mark, color=colour, lw=1.8, label=label)
+        axis.set_xscale("log", base=2)
+        axis.set(yscale="log", title=f"{kind} tasks", xlabel="tasks in training")
+    axes[0].set_ylabel("mean squared distance / d")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=1)
+    return figure
+
+
 def _named_levels(layers: pd.DataFrame, ratio: float = 1.25) -> list[tuple[float, str]]:
     """Levels and their names; neighbours within a ratio share a label."""
     found: list[tuple[float, str]] = []

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from analysis_lib.plots.style import INK, MODEL_COLOURS
+from analysis_lib.plots.style import CYCLE, INK, MODEL_COLOURS
 
 TICKS = [-30, -10, -3, 0, 3, 10, 30, 100, 300, 1000]
 LETTERS = 58  # of a line of a claim
@@ -89,6 +89,36 @@ def null_board_by_chapter(board: pd.DataFrame, titles: Mapping[str, str]) -> plt
     handles = [axis.plot([], [], "o", color=colour, label=name)[0] for name, colour in sorted(shown.items())]
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
+
+
+def ordered_pvalues(groups: Mapping[str, Sequence[float]], floor: float = 1e-6, level: float = 0.05) -> plt.Axes:
+    """P-values in order, on a logarithmic axis, beside their expectation where every null is true: rank / (tests + 1).
+
+    Parameters
+    ----------
+    groups : dict of str to sequence of float
+        P-values by what is tested; the first group in grey, the last in colour.
+    floor : float
+        Where smaller values are drawn.
+    level : float
+        A dotted line.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    figure, axis = plt.subplots(figsize=(5.6, 3.2))
+    colours = [MODEL_COLOURS["untrained"], CYCLE[0], *CYCLE[1:]]
+    for (label, values), colour, marker in zip(groups.items(), colours, "so^Dv", strict=False):
+        ordered = np.maximum(np.sort(np.asarray(values, dtype=float)), floor)
+        ranks = np.arange(1, len(ordered) + 1)
+        axis.plot(ranks, ordered, marker, color=colour, ms=5.5, label=label)
+    expected = np.arange(1, len(ordered) + 1) / (len(ordered) + 1)
+    axis.plot(np.arange(1, len(expected) + 1), expected, "--", color=INK, lw=1.2, label="where nothing is true")
+    axis.axhline(level, color=INK, lw=0.9, ls=":")
+    axis.set(yscale="log", ylim=(floor / 2, 1.6), xlabel="claims, by p", ylabel="p")
+    figure.legend(loc="outside lower center", ncols=3)
+    return axis
 
 
 def _set_distances(axis: plt.Axes, board: pd.DataFrame, ticks: Sequence[int] = TICKS) -> None:

@@ -1,6 +1,6 @@
-"""Figures recorded in the original notebooks, as printed there. They can be quoted; each says what it can be compared with.
+"""Recorded figures: those of the original notebooks, as printed there, and what recipes measured on models that are not kept.
 
-There is one file for each notebook, `notebook_<number>.json`:
+Figures of notebooks can be quoted; each says what it can be compared with. There is one file for each notebook, `notebook_<number>.json`:
 
 `notebook`
     Its number, as in the file's name.
@@ -15,7 +15,8 @@ There is one file for each notebook, `notebook_<number>.json`:
     - `procedure`: how, as far as the notebook's code says;
     - `comparable`: what it can be compared to, and what not.
 
-`head_lists_001.json` holds the lists of token pairs that the notebook on GPT-2 printed for eleven heads.
+`head_lists_001.json` holds the lists of token pairs that the notebook on GPT-2 printed for eleven heads. Tables of recipes are CSV files
+(`table`); the module in `training/` that writes one says what its columns are.
 """
 
 import json
@@ -73,3 +74,26 @@ def head_lists() -> pd.DataFrame:
     content = json.loads(_HERE.joinpath("head_lists_001.json").read_text(encoding="utf-8"))
     rows = [(x["matrix"], x["layer"], x["head"], *pair) for x in content["lists"] for pair in x["pairs"]]
     return pd.DataFrame(rows, columns=["matrix", "layer", "head", "left", "right"])
+
+
+def tables() -> list[str]:
+    """Names of the tables that recipes recorded."""
+    return sorted(path.stem for path in _HERE.glob("*.csv"))
+
+
+def table(name: str) -> pd.DataFrame:
+    """What a recipe measured on the models that it trained.
+
+    Parameters
+    ----------
+    name : str
+        `task_diversity` is written by `training/diversity.py`.
+
+    Raises
+    ------
+    ValueError
+        An unknown name.
+    """
+    if name not in tables():
+        raise ValueError(f"name is {name!r}; expected one of {', '.join(tables())}")
+    return pd.read_csv(_HERE / f"{name}.csv")

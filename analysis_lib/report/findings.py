@@ -25,7 +25,7 @@ PREFIX = "finding-"
 TO_SPREAD = 2 * norm.ppf(0.975)  # width of a 95% interval in standard deviations
 BOARD_COLUMNS = [
     *("key", "claim", "model", "section", "unit", "estimate", "low", "high", "null", "null_mean", "null_spread"),
-    *("distance", "distance_low", "distance_high", "nulls", "p", "p_holm", "survives", "placebo"),
+    *("distance", "distance_low", "distance_high", "nulls", "p", "p_holm", "survives"),
 ]
 
 
@@ -51,8 +51,6 @@ class Finding:
         Mean and standard deviation of each null, by name.
     p : float
         One-sided, against the hardest null, not corrected.
-    placebo : float or None
-        The p-value of the same test with an untrained model in the place of the trained one, where a chapter has it.
     """
 
     key: str
@@ -66,7 +64,6 @@ class Finding:
     high: float
     nulls: Mapping[str, tuple[float, float]]
     p: float
-    placebo: float | None = None
 
     @property
     def sign(self) -> int:
@@ -95,7 +92,6 @@ def finding(
     unit: str = "",
     expected: Literal["greater", "less"] = "greater",
     p: float | None = None,
-    placebo: float | None = None,
 ) -> Finding:
     """Record a claim for the null board.
 
@@ -111,8 +107,6 @@ def finding(
     p : float, optional
         One-sided p-value of the chapter's own test against the hardest null, not corrected. Without it the difference is taken to be
         normal, with the variances of the value and of the null added.
-    placebo : float, optional
-        The p-value of the same test with an untrained model in the place of the trained one.
 
     Returns
     -------
@@ -136,12 +130,11 @@ def finding(
         raise ValueError(f"expected is {expected!r}, should be 'greater' or 'less'")
     if not nulls:
         raise ValueError(f"nulls of {key!r}: expected one or more, found none")
-    for name, given in (("p", p), ("placebo", placebo)):
-        if given is not None and not 0 <= given <= 1:
-            raise ValueError(f"{name} of {key!r}: expected a number from 0 to 1, found {given}")
+    if p is not None and not 0 <= p <= 1:
+        raise ValueError(f"p of {key!r}: expected a number from 0 to 1, found {p}")
     spreads = {name: _mean_and_spread(name, null) for name, null in nulls.items()}
     common: dict[str, Any] = {"key": key, "claim": claim, "model": model, "unit": unit, "section": section, "expected": expected}
-    found = Finding(**common, estimate=estimate, low=low, high=high, nulls=spreads, p=1.0, placebo=placebo)
+    found = Finding(**common, estimate=estimate, low=low, high=high, nulls=spreads, p=1.0)
     chosen = float(norm.sf(_excess(found, found.hardest))) if p is None else float(p)
     found = Finding(**{**asdict(found), "p": chosen})
     glue(PREFIX + key, json.dumps(asdict(found), ensure_ascii=False, sort_keys=True))

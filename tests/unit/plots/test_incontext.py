@@ -137,3 +137,13 @@ def test_similarity_maps_outline_the_likest_step():
     assert [label.get_text() for label in axes[0].get_yticklabels()] == ["embed", "1", "2"]
     for axis in axes[:4]:
         assert [patch.get_x() + 0.5 for patch in axis.patches] == [0, 1, 2]
+
+
+def test_task_diversity_has_a_point_for_each_seed_and_lines_of_means():
+    rows = [(m, seed, kind, 0.1 * (1 + seed), 1 / m, 2 / m) for kind in ("training", "new") for m in (4, 16) for seed in (0, 1)]
+    columns = ["tasks", "seed", "prompts", "model_to_tasks", "model_to_ridge", "tasks_to_ridge"]
+    axes = drawn(plots.task_diversity(pd.DataFrame(rows, columns=columns)))
+    assert [axis.get_title(loc="left") for axis in axes] == ["training tasks", "new tasks"]
+    line, points = axes[0].lines[:2]
+    assert list(line.get_ydata()) == pytest.approx([0.15, 0.15])
+    assert sorted(points.get_ydata()) == pytest.approx([0.1, 0.1, 0.2, 0.2])

@@ -59,3 +59,13 @@ def test_by_chapter_every_claim_is_a_point_in_its_row():
     assert left < board["distance"].min() <= board["distance"].max() < right
     with pytest.raises(KeyError, match="none for c"):
         plots.null_board_by_chapter(board, {"a": "First", "b": "Second"})
+
+
+def test_ordered_pvalues_rise_and_small_ones_are_drawn_at_the_floor():
+    axis = plots.ordered_pvalues({"trained": [1e-30, 0.2, 0.01], "untrained twins": [0.9, 0.04, 0.5]})
+    trained, twins, expected, level = (line.get_ydata() for line in axis.lines)
+    assert list(trained) == [1e-6, 0.01, 0.2]
+    assert list(twins) == [0.04, 0.5, 0.9]
+    np.testing.assert_allclose(expected, [0.25, 0.5, 0.75])
+    assert axis.get_ylim()[0] < 1e-6
+    assert set(level) == {0.05}

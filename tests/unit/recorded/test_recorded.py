@@ -41,3 +41,21 @@ def test_head_lists_are_as_printed():
     first = lists[(lists["matrix"] == "VO") & (lists["layer"] == 20)].iloc[1]
     assert (first["left"], first["right"]) == (" jej", " ona")
     assert lists[["left", "right"]].map(str.isascii).all(axis=None)  # the notebook's filter let no Polish letter through
+
+
+@pytest.mark.parametrize("name", recorded.tables())
+def test_tables_are_complete(name):
+    assert recorded.table(name).notna().all(axis=None)
+
+
+def test_an_unknown_table_is_refused():
+    with pytest.raises(ValueError, match="'nothing'; expected one of .*task_diversity"):
+        recorded.table("nothing")
+
+
+def test_models_err_at_least_as_much_as_the_best_estimator_of_their_prompts():
+    found = recorded.table("task_diversity")
+    best = found["loss_tasks"].where(found["prompts"] == "training", found["loss_ridge"])
+    # means over 2,000 prompts of one draw: what is best in the mean may lose a little on it
+    assert (found["loss_model"] > best - 0.01).all()
+    assert (found["tasks_to_ridge"] > 0).all()

@@ -56,7 +56,6 @@ def collection(*claims):
         (claim(p=0.0012), True),
         (claim(p=0.00001), False),
         (claim(claim="another"), False),
-        (claim(placebo=0.3), True),
     ],
 )
 def test_a_claim_may_move_by_a_share_of_its_interval_and_of_its_p(now, tolerated):
