@@ -27,7 +27,7 @@ loaded = {name: models.load(name) for name in NAMES}
 paragraphs = inputs.cut_to_fit(loaded.values(), texts.paragraphs()["text"])
 examined = {name: norms.examine(model, paragraphs, SPECIFICATION[name]) for name, model in loaded.items()}
 layers = {name: interventions.spread_layers(model.model.config.num_hidden_layers, REPLACED) for name, model in loaded.items()}
-doubled = {name: norms.replace_updates(model, paragraphs[::2], n_places=1, reach=1, scale=2.0, layers=layers[name]) for name, model in loaded.items()}
+doubled = {name: norms.replace_updates(model, paragraphs[::2], n_places=1, reach=1, scale=2.0, layers=layers[name], later=1) for name, model in loaded.items()}
 print(*(model.label for model in loaded.values()), sep="\n")
 
 # %% mystnb={"figure": {"caption": "Does a large update predict the next one, and does enlarging it enlarge the next one? Circles: coefficient one token back under all controls, in the layer on the axis. Grey bars: where that coefficient lies in 95% of untrained models. Diamonds: change of the next token's log norm in that layer when the update in the layer below is doubled, per unit of log norm. Lines: intervals that hold for all coefficients of a model, and for all effects of both models, simultaneously. Each model has a scale of its own.", "name": "fig-norms-key"}, "image": {"alt": "Two panels by layer. In GPT-2 the circles lie near one half, the grey bars of untrained models above them near 0.85, and the diamonds near or below zero. In HerBERT the circles lie slightly above the grey bars, and the diamonds at zero."}}
@@ -86,8 +86,8 @@ plots.position_trends({NAMES[name]: lines for name, lines in trends.items()});
 
 # %%
 REACH = 12
-changes = {(name, "trained"): norms.replace_updates(model, paragraphs, n_places=1, reach=REACH, layers=layers[name]) for name, model in loaded.items()}
-changes |= {(name, "untrained"): norms.replace_updates(model, paragraphs[::2], n_places=1, reach=REACH, layers=layers[name]) for name, model in fresh.items()}
+changes = {(name, "trained"): norms.replace_updates(model, paragraphs, n_places=1, reach=REACH, layers=layers[name], later=1) for name, model in loaded.items()}
+changes |= {(name, "untrained"): norms.replace_updates(model, paragraphs[::2], n_places=1, reach=REACH, layers=layers[name], later=1) for name, model in fresh.items()}
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean absolute change of the log norm of the attention update one layer after the replaced one, by distance from the token whose update was replaced (logarithmic; bands: 95% intervals over texts). Below zero: tokens before it, which only HerBERT's tokens see.", "name": "fig-norms-causal"}, "image": {"alt": "Two panels of lines by distance, one for each replaced layer. In GPT-2 the lines fall with distance from the replaced token; in HerBERT only that of layer 0 has a peak around it."}}
 by_distance = [interventions.size_by_distance(changes[name, "trained"]).assign(model=name) for name in NAMES]
@@ -436,7 +436,7 @@ def over_layers(table, *ends):
 
 
 EFFECT = ("estimate", "low", "high")
-doubled_untrained = {name: norms.replace_updates(model, paragraphs[::2], n_places=1, reach=1, scale=2.0, layers=layers[name]) for name, model in fresh.items()}
+doubled_untrained = {name: norms.replace_updates(model, paragraphs[::2], n_places=1, reach=1, scale=2.0, layers=layers[name], later=1) for name, model in fresh.items()}
 for name, title in NAMES.items():
     own, page = examined[name], {"model": name, "unit": "log norm for each log norm", "section": "attention_norms.html#fig-norms-key"}
     tables = {"untrained": norms.neighbours(own.untrained, 1), "shuffled tokens": norms.neighbours(own.shuffled, 1)}

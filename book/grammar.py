@@ -15,6 +15,7 @@ from analysis_lib.projections.readers import Reader
 plots.use_style()
 TITLES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
 COLOURS = {title: plots.MODEL_COLOURS[name] for name, title in TITLES.items()}
+REMOVED = 48  # heads that are removed, drawn by lot evenly from the layers, and the one with the best table; of the small models all
 readers = {title: Reader.of(models.load(name)) for name, title in TITLES.items()}
 print(*(reader.loaded.label for reader in readers.values()), sep="\n")
 
@@ -134,7 +135,7 @@ rows = []
 for title, reader in readers.items():
     bare = rank_scores.embedding_rank_scores(reader.weights, tokens[title], against[title])
     own = shown[title].set_index(["layer", "head"]).loc[best[title]]
-    rows.append((title, f"L{best[title][0]}H{best[title][1]}, the best of 24", own["score"].mean(), statistics.t_interval(own["excess"])))
+    rows.append((title, f"L{best[title][0]}H{best[title][1]}, the best of {len(by_head[title])}", own["score"].mean(), statistics.t_interval(own["excess"])))
     for name in NULLS:
         draws = nulls[title, name].groupby(["draw", "layer", "head"])[["score", "excess"]].mean()
         ends = draws["excess"].quantile([0.025, 0.975])
@@ -185,15 +186,18 @@ report.table(examples, f"One block of each rule, of {len(minimal):,} pairs on {m
 # A head is taken out by putting its mean output over forty sentences in the place of its output. Its **effect** is the margin with the head less the margin without it: above zero, the head helps the right form.
 
 # %%
-effects, foretold, attention = {}, {}, {}
+removed, effects, foretold, attention = {}, {}, {}, {}
 for title, scorer in scorers.items():
+    n_layers, n_heads = readers[title].weights.n_layers, readers[title].weights.n_heads
+    removed[title] = sorted({*statistics.drawn_heads(n_layers, n_heads, REMOVED), best[title]})
+    own = [layer * n_heads + head for layer, head in removed[title]]
     means = forms_in_text.head_means(readers[title].loaded, texts.sentences())
-    effects[title] = scorer.ablation_effects(means)  # [head, pair]
-    foretold[title] = {name: scorer.table_margins(update=by_model[title]) for name, by_model in READINGS.items()}
-    attention[title] = scorer.attention_to_cue()
+    effects[title] = scorer.ablation_effects(means, removed[title])  # [head, pair]
+    foretold[title] = {name: scorer.table_margins(update=by_model[title])[own] for name, by_model in READINGS.items()}
+    attention[title] = scorer.attention_to_cue()[own]
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Effect of each head on the margin of the right form, by rule, in logits: blue where the head helps, red where it harms; a scale that is logarithmic away from zero, for each model its own. In HerBERT one head of the first layer dominates, in GPT-2 none does.", "name": "fig-grammar-effects"}, "image": {"alt": "Two tables of coloured cells, seven rules by 24 heads. GPT-2: cells of both colours, the strongest those of three heads of layer 3 for person and gender. HerBERT: a dark blue column at L0H5 in the four rows of case."}}
-HEADS = {title: [f"L{layer}H{head}" for layer, head in np.ndindex(r.weights.n_layers, r.weights.n_heads)] for title, r in readers.items()}
+HEADS = {title: [f"L{layer}H{head}" for layer, head in heads] for title, heads in removed.items()}
 
 
 def by_rule(values, title):
@@ -249,7 +253,7 @@ for reading in READINGS:
             tested[title, reading, measure] = preferences.correlation_over_heads(table, by_rule(effects[title], title), ranks)
         rows[reading, measure] = {title: tested[title, reading, measure][0] for title in readers}
 result = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["reading", "what the table says"]).reset_index()
-report.table(result, "Correlation over 24 heads of tables with effects, mean over seven rules; intervals over heads")
+report.table(result, "Correlation over heads of tables with effects, mean over seven rules; intervals over heads")
 
 # %% [markdown]
 # In HerBERT, entry times attention goes with the effects, {glue:text}`grammar-HerBERT-correlation`, and ranks do not. The interval is wide, since the correlation is that of a few heads of the first layer with all others: the table shows *which* heads matter, and not how those

@@ -44,7 +44,9 @@ def attached(functions: Iterable[tuple[Site, Callable[[Tensor | None], Tensor | 
 
 
 @contextmanager
-def recording(model: nn.Module, outputs: Sequence[str] = (), states: bool = True) -> Iterator[dict[tuple[str, int], Tensor]]:
+def recording(
+    model: nn.Module, outputs: Sequence[str] = (), states: bool = True, layers: Sequence[int] | None = None
+) -> Iterator[dict[tuple[str, int], Tensor]]:
     """Record what a model computes in the passes made inside the block.
 
     Parameters
@@ -55,6 +57,8 @@ def recording(model: nn.Module, outputs: Sequence[str] = (), states: bool = True
     states : bool
         Record the states of all layers. Without them the block ends, like its one pass, when the last output asked for is recorded: what
         the model would compute after that is not computed.
+    layers : sequence of int, optional
+        Only these indices of each output, and of the states.
 
     Yields
     ------
@@ -74,6 +78,7 @@ def recording(model: nn.Module, outputs: Sequence[str] = (), states: bool = True
         raise ValueError("outputs: expected one or more where states=False, found none")
     places = sites_of(model)
     wanted = _wanted(model, places, ("states", *outputs) if states else outputs)
+    wanted = wanted if layers is None else {key: site for key, site in wanted.items() if key[1] in layers}
     enough = None if states else len(wanted)
     record: dict = {}
 

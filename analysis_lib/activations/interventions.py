@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from analysis_lib.activations.hooks import attached
-from analysis_lib.activations.sites import sites_of
+from analysis_lib.activations.sites import into, sites_of
 
 Change = Callable[[Tensor], Tensor]
 
@@ -98,6 +98,44 @@ def frozen_patterns(model: nn.Module, patterns: Sequence[Tensor]) -> Iterator[No
     functions += [(site, attend(layer)) for layer, site in enumerate(places.of("heads"))]
     with attached(functions):
         yield
+
+
+@contextmanager
+def resumed(model: nn.Module, layer: int, states: Tensor) -> Iterator[None]:
+    """Begin the passes made inside the block at a layer, since what its block reads is known.
+
+    Passes give what they would without this, and take the time of the layers that are left: many changes of late layers need one pass
+    through the early ones. In an architecture whose blocks give more than their state (`Sites.plain_blocks`), passes are made in full.
+
+    Parameters
+    ----------
+    model : PreTrainedModel, or any module of a registered architecture
+    layer : int
+        The first block that is computed; those before it hand on what they are given.
+    states : Tensor [batch, token, d_model]
+        What it reads: `record["states", layer]` of a recording of the same sequences, with no change in earlier layers.
+
+    Raises
+    ------
+    ValueError
+        A layer that is not there.
+    """
+    places = sites_of(model)
+    places.at("patterns", layer)
+    skipped = [site.module for site in places.states[1 : layer + 1]] if places.plain_blocks else []
+    try:
+        for block in skipped:
+            block.forward = _unchanged
+        with attached([(into(places.states[layer + 1].module), lambda _: states)] if places.plain_blocks else []):
+            yield
+    finally:
+        for block in skipped:
+            vars(block).pop("forward", None)  # the class has its own
+
+
+def _unchanged(hidden: Tensor, *_: object, **__: object) -> Tensor:
+    """What a block that is left out gives."""
+    return hidden
 
 
 def zero(heads: Sequence[int] | None = None, tokens: Sequence[int] | None = None) -> Change:

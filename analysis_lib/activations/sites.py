@@ -61,6 +61,8 @@ class Sites:
         Neurons before and after the nonlinearity.
     final_norm : bool
         Whether the last of `states` is what a final norm makes of the last block's output.
+    plain_blocks : bool
+        Whether a block gives its state and nothing else, so that a pass can leave blocks out (`interventions.resumed`).
     """
 
     states: list[Site]
@@ -76,6 +78,7 @@ class Sites:
     mlp_hidden: list[Site] = field(default_factory=list)
     mlp: list[Site] = field(default_factory=list)
     final_norm: bool = False
+    plain_blocks: bool = False
 
     @property
     def n_layers(self) -> int:
@@ -96,7 +99,7 @@ class Sites:
         ValueError
             A name that is not known, or that this architecture does not have; the message lists those that it has.
         """
-        names = [entry.name for entry in fields(self) if entry.name != "final_norm"]
+        names = [entry.name for entry in fields(self) if entry.name not in ("final_norm", "plain_blocks")]
         if name not in names:
             raise ValueError(f"unknown site {name!r}; expected any of {', '.join(names)}")
         if not getattr(self, name):
@@ -150,6 +153,7 @@ def gpt2(model: nn.Module) -> Sites:
         mlp_hidden=[out_of(block.mlp.act) for block in blocks],
         mlp=[out_of(block.mlp) for block in blocks],
         final_norm=True,
+        plain_blocks=True,
     )
 
 
@@ -170,6 +174,7 @@ def bert(model: nn.Module) -> Sites:
         mlp_pre=[out_of(block.intermediate.dense) for block in blocks],
         mlp_hidden=[out_of(block.intermediate) for block in blocks],
         mlp=[out_of(block.output.dense) for block in blocks],
+        plain_blocks=True,
     )
 
 

@@ -14,18 +14,22 @@ Sources: Elhage et al. 2021 for copying and direct effects on logits; McDougall 
 heads below 0 and for ablation as their test.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from analysis_lib import activations, weights
-from analysis_lib.activations.interventions import edited, put
+from analysis_lib.activations.interventions import edited, put, resumed
 from analysis_lib.circuits.ablation import checked_ids, checked_model, head_means
 from analysis_lib.models import LoadedModel
 
 
-def copying_on_text(loaded: LoadedModel, ids: np.ndarray | Tensor) -> dict[str, Float[np.ndarray, "sequence layer head"]]:
+def copying_on_text(
+    loaded: LoadedModel, ids: np.ndarray | Tensor, heads: Sequence[tuple[int, int]] | None = None
+) -> dict[str, Float[np.ndarray, "sequence layer head"]]:
     """Copying on text of every head, by two effects.
 
     Parameters
@@ -34,13 +38,15 @@ def copying_on_text(loaded: LoadedModel, ids: np.ndarray | Tensor) -> dict[str, 
         A causal model.
     ids : integer array [sequence, token]
         Texts of one length, four tokens or more.
+    heads : sequence of (layer, head), optional
+        Those that are asked, such as `statistics.drawn_heads` gives them; all by default.
 
     Returns
     -------
     dict of str to numpy.ndarray of float64 [sequence, layer, head]
-        In logits. "direct": the effect is what the head's output, less its mean over all places, adds to the last state, seen through
-        the final norm. "ablation": the effect is the fall of the logit when the head's output is replaced by that mean, so that what later
-        layers make of it counts too.
+        In logits, NaN for a head that is not asked. "direct": the effect is what the head's output, less its mean over all places, adds
+        to the last state, seen through the final norm. "ablation": the effect is the fall of the logit when the head's output is replaced
+        by that mean, so that what later layers make of it counts too.
 
     Raises
     ------
@@ -55,11 +61,13 @@ def copying_on_text(loaded: LoadedModel, ids: np.ndarray | Tensor) -> dict[str, 
         model.base_model(input_ids=ids)
     last = record["states", extracted.n_layers]
     intact = _logits_of_context(extracted, last, ids)
-    found = {kind: np.zeros((len(ids), extracted.n_layers, extracted.n_heads)) for kind in ("direct", "ablation")}
-    for layer, head in np.ndindex(extracted.n_layers, extracted.n_heads):
+    found = {kind: np.full((len(ids), extracted.n_layers, extracted.n_heads), np.nan) for kind in ("direct", "ablation")}
+    for layer, head in np.ndindex(extracted.n_layers, extracted.n_heads) if heads is None else heads:
         pattern = record["patterns", layer][:, head]
         written = (record["heads", layer][:, :, head] - means[layer, head]) @ extracted.W_O[layer, head]
-        without = {"direct": last - written, "ablation": _states_without(model, ids, layer, head, means, extracted.n_layers)}
+        with resumed(model, layer, record["states", layer]):
+            ablated = _states_without(model, ids, layer, head, means, extracted.n_layers)
+        without = {"direct": last - written, "ablation": ablated}
         for kind, states in without.items():
             found[kind][:, layer, head] = likeness(pattern, intact - _logits_of_context(extracted, states, ids))
     return found
@@ -89,7 +97,7 @@ def likeness(pattern: Float[Tensor, "sequence query key"], effects: Float[Tensor
 def _states_without(model: torch.nn.Module, ids: Tensor, layer: int, head: int, means: Tensor, n_layers: int) -> Tensor:
     """The last states, before the final norm, of passes in which the mean stands in a head's place."""
     change = put(means[layer, [head]], heads=[head])
-    with torch.no_grad(), edited(model, {("heads", layer): change}), activations.recording(model) as record:
+    with torch.no_grad(), edited(model, {("heads", layer): change}), activations.recording(model, layers=[n_layers]) as record:
         model.base_model(input_ids=ids)
     return record["states", n_layers]
 

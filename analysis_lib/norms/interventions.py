@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from analysis_lib import activations
-from analysis_lib.activations.interventions import edited, put
+from analysis_lib.activations.interventions import edited, put, resumed
 from analysis_lib.models import LoadedModel, is_causal
 from analysis_lib.statistics import bootstrap_interval, interval_table
 
@@ -28,6 +28,7 @@ def replace_updates(
     scale: float | None = None,
     seed: int = 0,
     layers: Sequence[int] | None = None,
+    later: int | None = None,
 ) -> pd.DataFrame:
     """Replace one token's attention update by the layer's mean or by a multiple of itself; measure the norms around it in later layers.
 
@@ -49,6 +50,8 @@ def replace_updates(
     seed : int
     layers : sequence of int, optional
         Layers whose updates are replaced, each in passes of its own; all but the last by default.
+    later : int, optional
+        Measure so many layers after the replaced one, at least 1, and compute none beyond them; all by default.
 
     Returns
     -------
@@ -63,7 +66,7 @@ def replace_updates(
         `activations.run`.
     """
     n_layers = activations.sites_of(loaded.model).n_layers
-    layers = _checked(n_places, reach, scale, layers, n_layers)
+    layers = _checked(n_places, reach, scale, layers, later, n_layers)
     ran = activations.run(loaded, texts, outputs=("attention",), states=False)
     both = not is_causal(loaded.model)
     distances = np.r_[-reach:0, 1 : reach + 1] if both else np.arange(1, reach + 1)
@@ -73,6 +76,7 @@ def replace_updates(
     updates = ran.output("attention")
     means = updates[:, ~special & (ran.tokens["position"].to_numpy() >= first)].mean(axis=1)
     before = np.log(np.linalg.norm(updates, axis=-1))
+    batch = _Batch(loaded, sequences, layers)
     back = np.argsort(np.concatenate(rows))  # from the order of the texts to that of the batch
     rng, tables = np.random.default_rng(seed), []
     for _ in range(n_places):
@@ -84,10 +88,11 @@ def replace_updates(
         for layer in layers:
             update = updates[layer, at]
             new = np.broadcast_to(means[layer], update.shape) if scale is None else update * np.float32(scale)
-            after = _log_norms_with(loaded, sequences, layer, places, new)[:, back]
+            stop = n_layers if later is None else min(n_layers, layer + 1 + later)
+            after = batch.log_norms_with(layer, places, new, stop)
             replaced = np.repeat(np.log(np.linalg.norm(new, axis=-1)) - before[layer, at], len(distances))
-            for measured in range(layer + 1, n_layers):
-                change = after[measured, around] - before[measured, around]
+            for measured in range(layer + 1, stop):
+                change = after[measured][back][around] - before[measured, around]
                 tables.append(pd.DataFrame({"layer": layer, "measured": measured, **shared, "replaced": replaced, "change": change}))
     return pd.concat(tables, ignore_index=True)
 
@@ -190,12 +195,16 @@ def _next_layer(effects: pd.DataFrame) -> pd.DataFrame:
     return effects[effects["measured"] == effects["layer"] + 1].assign(size=lambda table: table["change"].abs())
 
 
-def _checked(n_places: int, reach: int, scale: float | None, layers: Sequence[int] | None, n_layers: int) -> Sequence[int]:
+def _checked(
+    n_places: int, reach: int, scale: float | None, layers: Sequence[int] | None, later: int | None, n_layers: int
+) -> Sequence[int]:
     """The layers to replace in, once all arguments of `replace_updates` are found to make sense."""
     if n_places < 1 or reach < 1:
         raise ValueError(f"n_places, reach: expected at least 1, got {n_places} and {reach}")
     if scale is not None and (not 0 < scale < np.inf or scale == 1):
         raise ValueError(f"scale: expected a positive number other than 1, or None for the mean, got {scale}")
+    if later is not None and later < 1:
+        raise ValueError(f"later: expected 1 or more, got {later}")
     if n_layers < 2:
         raise ValueError("loaded: expected two layers or more, since an update acts on later layers only; got 1")
     layers = range(n_layers - 1) if layers is None else layers
@@ -204,11 +213,35 @@ def _checked(n_places: int, reach: int, scale: float | None, layers: Sequence[in
     return layers
 
 
-def _log_norms_with(loaded: LoadedModel, sequences: Sequence, layer: int, places: list[int], new: np.ndarray) -> np.ndarray:
-    """Log norms of all attention updates, [layer, token] in the order of the batch, with new updates at one place of each sequence."""
-    with edited(loaded.model, {("attention", layer): put(torch.tensor(new), tokens=places)}):
-        changed = activations.run_ids(loaded, sequences, batch_size=len(sequences), outputs=("attention",), states=False)
-    return np.log(np.linalg.norm(changed.output("attention"), axis=-1))
+class _Batch:
+    """Sequences as one padded batch, with what the blocks read whose attention is going to be changed.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+    sequences : sequence of sequences of int
+    layers : sequence of int
+    """
+
+    def __init__(self, loaded: LoadedModel, sequences: Sequence, layers: Sequence[int]) -> None:
+        self.model = loaded.model
+        ids = torch.zeros((len(sequences), max(map(len, sequences))), dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for row, sequence in enumerate(sequences):
+            ids[row, : len(sequence)], mask[row, : len(sequence)] = torch.as_tensor(sequence), 1
+        self.inputs = {"input_ids": ids.to(self.model.device), "attention_mask": mask.to(self.model.device)}
+        with torch.no_grad(), activations.recording(self.model, layers=layers) as record:
+            self.model.base_model(**self.inputs)
+        self.states = {layer: record["states", layer] for layer in layers}
+
+    def log_norms_with(self, layer: int, places: list[int], new: np.ndarray, stop: int) -> dict[int, np.ndarray]:
+        """Log norms of later layers' updates, [token] in the order of the batch, with new ones in a layer at a place of each sequence."""
+        change = {("attention", layer): put(torch.tensor(new), tokens=places)}
+        measuring = activations.recording(self.model, ["attention"], states=False, layers=range(layer + 1, stop))
+        with torch.no_grad(), resumed(self.model, layer, self.states[layer]), edited(self.model, change), measuring as record:
+            self.model.base_model(**self.inputs)
+        real = self.inputs["attention_mask"].bool()
+        return {measured: np.log(np.linalg.norm(value[real].cpu().numpy(), axis=-1)) for (_, measured), value in record.items()}
 
 
 def _draw(rng: np.random.Generator, special: np.ndarray, first: int, reach: int, text: int) -> int:

@@ -24,7 +24,7 @@ from analysis_lib.weights.transformer_weights import checked_index
 
 def vo_factors(
     weights: TransformerWeights, layer: int, head: int, embedding: str = "raw", unembedding: str = "raw"
-) -> tuple[Float[Tensor, "vocab d_head"], Float[Tensor, "vocab d_head"]]:
+) -> tuple[Float[Tensor, "token d_head"], Float[Tensor, "vocab d_head"]]:
     """What attending to a token promotes: entry (a, b) of `left @ right.T` is the logit of b from attending to a.
 
     Parameters
@@ -39,8 +39,8 @@ def vo_factors(
 
     Returns
     -------
-    left, right : Tensor [vocab, d_head]
-        `W_E W_V` and `(W_O W_U).T`.
+    left, right : Tensor [token, d_head], [vocab, d_head]
+        `W_E W_V`, a row for each row of W_E, and `(W_O W_U).T`.
 
     Raises
     ------

@@ -20,7 +20,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from analysis_lib import activations
-from analysis_lib.activations.interventions import edited, put
+from analysis_lib.activations.interventions import edited, put, resumed
 from analysis_lib.models import LoadedModel, is_causal
 from analysis_lib.projections.rank_scores import head_factors
 from analysis_lib.statistics import Interval
@@ -85,10 +85,14 @@ class PairScorer:
         batch_size : int
             Beginnings of one length for each pass.
         """
+        return self._margins_of(self._states(batch_size))
+
+    def _margins_of(self, states: Tensor) -> Float[np.ndarray, " pair"]:
+        """Margins by the last block's output at the places asked, [beginning, d_model]."""
         asked = np.unique(np.r_[self.right, self.wrong])
         chosen = torch.from_numpy(asked)
         weights = replace(self.weights, W_U=self.weights.W_U[:, chosen], b_U=self.weights.b_U[chosen])
-        logits = weights.logits(self._states(batch_size)).numpy().astype(np.float64)
+        logits = weights.logits(states).numpy().astype(np.float64)
         right, wrong = (np.searchsorted(asked, ids) for ids in (self.right, self.wrong))
         return logits[self.of_pair, right] - logits[self.of_pair, wrong]
 
@@ -143,11 +147,18 @@ class PairScorer:
         expected = (self.weights.n_layers, self.weights.n_heads, self.weights.d_head)
         if tuple(means.shape) != expected:
             raise ValueError(f"means: expected [layer, head, d_head] {expected}, found {tuple(means.shape)}")
-        whole, found = self.margins(), []
-        for layer, head in list(np.ndindex(expected[:2])) if heads is None else heads:
-            with edited(self.loaded.model, {("heads", layer): put(means[layer, [head]], heads=[head])}):
-                found.append(whole - self.margins())
-        return np.stack(found)
+        heads, model, last = list(np.ndindex(expected[:2])) if heads is None else list(heads), self.loaded.model, self.weights.n_layers
+        states = torch.empty(len(heads), len(self.sequences), self.weights.d_model)
+        for rows, places, record in self._passes([], batch_size=128):
+            ids = torch.tensor([self.sequences[row] for row in rows], device=model.device)
+            for number, (layer, head) in enumerate(heads):
+                change = {("heads", layer): put(means[layer, [head]], heads=[head])}
+                late = resumed(model, layer, record["states", layer])
+                with torch.no_grad(), late, edited(model, change), activations.recording(model, layers=[last]) as without:
+                    model.base_model(input_ids=ids)
+                states[number, rows] = without["states", last][range(len(rows)), places].float().cpu()
+        whole = self.margins()
+        return np.stack([whole - self._margins_of(without) for without in states])
 
     def table_margins(self, weights: TransformerWeights | None = None, update: Tensor | None = None) -> Float[np.ndarray, "head pair"]:
         """What each head's VO table says of the pairs: the right form's entry in the row of the cue, less the wrong form's.

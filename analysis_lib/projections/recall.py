@@ -14,6 +14,7 @@ which a whole text shares raises it too; the other takes it from anywhere.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,8 @@ def head_recall(
     texts : sequence of str
         At least two; the interval is over texts.
     factors : callable
-        `factors(weights, layer, head) -> (left, right)`, each [vocab, d_head]: `factors.vo_factors` in some reading.
+        `factors(weights, layer, head) -> (left, right)`: `factors.vo_factors` in some reading. Of W_E, the weights that it is given have
+        the rows that the head attends to and no others, so that `left` is [attended token, d_head]; `right` is [vocab, d_head].
     k : int
         Tokens in a list.
     n_permutations, seed : int
@@ -65,13 +67,14 @@ def head_recall(
     rows = []
     with torch.inference_mode():
         for layer in range(weights.n_layers):
-            attended, written, text = _layer_places(weights, layer, ran)
+            attended, mixed, text = _layer_places(weights, layer, ran)
             for head in range(weights.n_heads):
                 use = attended[head] >= 0
-                left, right = factors(weights, layer, head)
                 tokens, place = np.unique(attended[head][use], return_inverse=True)
-                predicted = _top_ids(left[torch.from_numpy(tokens)] @ right.T, k)[place]
-                actual = _top_ids(written[head][torch.from_numpy(use)] @ weights.W_U, k)
+                left, right = factors(replace(weights, W_E=weights.W_E[torch.from_numpy(tokens)]), layer, head)
+                predicted = _top_ids(left @ right.T, k)[place]
+                # Through d_head numbers: a product of d_model with the whole vocabulary for each place would take most of the time.
+                actual = _top_ids(mixed[head][torch.from_numpy(use)] @ (weights.W_O[layer, head] @ weights.W_U), k)
                 found = _against_permuted(predicted, actual, text[use], n_permutations, [seed, layer, head])
                 rows.append({"layer": layer, "head": head} | found)
     return pd.DataFrame(rows)
@@ -110,18 +113,18 @@ def value_recall(loaded: LoadedModel, texts: Sequence[str], k: int = 50, n_permu
 
 
 def _layer_places(weights: TransformerWeights, layer: int, ran: activations.Activations) -> tuple[np.ndarray, Tensor, np.ndarray]:
-    """Per head, the most attended token of every place (-1: special) and what the head writes there; and the texts."""
+    """Per head, the most attended token of every place (-1: special) and the mixture of values there, before W_O; and the texts."""
     table = ran.tokens
     special, ids = table["special"].to_numpy(), table["token_id"].to_numpy()
     attended = np.full((weights.n_heads, len(table)), -1)
-    written = torch.zeros(weights.n_heads, len(table), weights.d_model)
+    mixed = torch.zeros(weights.n_heads, len(table), weights.d_head)
     for _, rows in table.groupby("text", sort=False).indices.items():
         states = weights.read(layer, torch.from_numpy(ran.output("states")[layer][rows])[None])
-        rebuilt = rebuild_attention(weights, layer, states)
-        key = rebuilt.patterns[0].argmax(dim=-1).numpy()  # (head, query)
+        patterns = rebuild_attention(weights, layer, states).patterns[0]
+        key = patterns.argmax(dim=-1).numpy()  # (head, query)
         attended[:, rows] = np.where(special[rows][key] | special[rows], -1, ids[rows][key])
-        written[:, rows] = rebuilt.head_outputs[0]
-    return attended, written, table["text"].to_numpy()
+        mixed[:, rows] = patterns @ (states @ weights.W_V[layer] + weights.b_V[layer][:, None])
+    return attended, mixed, table["text"].to_numpy()
 
 
 def _top_ids(scores: torch.Tensor, k: int) -> np.ndarray:

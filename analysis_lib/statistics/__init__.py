@@ -14,7 +14,7 @@ from analysis_lib.statistics.intervals import (
 )
 from analysis_lib.statistics.profiles import Measure, Profile
 from analysis_lib.statistics.pvalues import holm, permutation_pvalue, sign_flip_pvalues
-from analysis_lib.statistics.selection import Chosen, choose_and_measure, choose_several, interval_table
+from analysis_lib.statistics.selection import Chosen, choose_and_measure, choose_several, drawn_heads, interval_table
 
 __all__ = [
     "Chosen",
@@ -25,6 +25,7 @@ __all__ = [
     "choose_and_measure",
     "choose_several",
     "difference_interval",
+    "drawn_heads",
     "holm",
     "interval_table",
     "permutation_pvalue",

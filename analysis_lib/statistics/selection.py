@@ -115,3 +115,40 @@ def interval_table(
         raise ValueError(f"samples: expected labels for {', '.join(names)}, found {wrong}")
     rows = [(*labels, *interval(np.asarray(values))) for labels, values in samples.items()]
     return pd.DataFrame(rows, columns=[*names, *Interval._fields])
+
+
+def drawn_heads(n_layers: int, n_heads: int, most: int, seed: int = 0) -> list[tuple[int, int]]:
+    """At most so many heads, drawn by lot from all layers as evenly as their number allows; all of a model that has no more.
+
+    Parameters
+    ----------
+    n_layers, n_heads : int
+        Of the model; heads of a layer.
+    most : int
+        At least 1.
+    seed : int
+
+    Returns
+    -------
+    list of (layer, head), in order
+
+    Raises
+    ------
+    ValueError
+        A number below 1.
+
+    Examples
+    --------
+    >>> drawn_heads(2, 2, most=24)
+    [(0, 0), (0, 1), (1, 0), (1, 1)]
+    >>> len(drawn_heads(24, 16, most=48))
+    48
+    """
+    if min(n_layers, n_heads, most) < 1:
+        raise ValueError(f"n_layers, n_heads, most: expected 1 or more, found {n_layers}, {n_heads} and {most}")
+    if most >= n_layers * n_heads:
+        return [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
+    rng = np.random.default_rng(seed)
+    turns = np.argsort(rng.random((n_heads, n_layers)), axis=0).T  # of each layer, the order in which its heads are drawn
+    places = [(layer, int(turns[layer, turn])) for turn in range(n_heads) for layer in rng.permutation(n_layers).tolist()]
+    return sorted(places[:most])

@@ -8,7 +8,7 @@ import torch
 
 from analysis_lib import activations
 from analysis_lib.activations.hooks import attached
-from analysis_lib.activations.interventions import edited, frozen_patterns, mean, patch, put, scale, zero
+from analysis_lib.activations.interventions import edited, frozen_patterns, mean, patch, put, resumed, scale, zero
 from tests.support import tiny
 from tests.support.tiny_minigpt import build
 
@@ -224,3 +224,38 @@ def test_patterns_that_do_not_fit_and_sites_that_are_not_there():
 def test_hooks_are_put_on_in_one_module_of_the_library(root):
     library = (root / "analysis_lib").rglob("*.py")
     assert [path.name for path in library if "register_forward" in path.read_text(encoding="utf-8")] == ["hooks.py"]
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_a_resumed_pass_is_the_whole_one(model, layer):
+    record = record_of(model, ["attention"])
+    calls = []
+    first = activations.sites_of(model).at("attention", 0)
+    with resumed(model, layer, record["states", layer]), attached([(first, calls.append)]):
+        again = record_of(model, ["attention"])
+    for key in [("states", 3), ("attention", layer)]:
+        torch.testing.assert_close(again[key], record[key], atol=1e-6, rtol=0)
+    left_out = layer > 0 and model.config.model_type != "minigpt"  # whose blocks give more than a state
+    assert len(calls) == (0 if left_out else 1)
+    assert hooks_on(model) == []
+    assert not any("forward" in vars(module) for module in model.modules())
+
+
+def test_a_change_in_a_resumed_pass_is_that_of_a_whole_one(model):
+    record = record_of(model, [])
+    with edited(model, {("heads", 1): zero(heads=[2])}):
+        whole = answer(model)
+        with resumed(model, 1, record["states", 1]):
+            torch.testing.assert_close(answer(model), whole, atol=1e-5, rtol=0)
+    assert (answer(model) - whole).abs().max() > 1e-4
+
+
+def test_a_layer_that_is_not_there_is_named(model):
+    with pytest.raises(ValueError, match="layer: expected 0 to 2"), resumed(model, 3, torch.zeros(1)):
+        pass
+
+
+def test_some_layers_can_be_recorded(model):
+    with activations.recording(model, ["attention"], layers=[1]) as record:
+        answer(model)
+    assert set(record) == {("attention", 1), ("states", 1)}

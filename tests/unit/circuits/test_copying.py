@@ -66,6 +66,13 @@ def test_one_head_written_out(loaded):
     assert copying.copying_on_text(loaded, IDS)["direct"][2, 1, 1] == pytest.approx(np.mean(sums), abs=1e-5)
 
 
+def test_some_heads_are_as_among_all(loaded):
+    whole, some = copying.copying_on_text(loaded, IDS), copying.copying_on_text(loaded, IDS, heads=[(1, 0)])
+    for kind, found in some.items():
+        np.testing.assert_array_equal(found[:, 1, 0], whole[kind][:, 1, 0])
+        assert np.isnan(found).sum() == found.size - len(IDS)
+
+
 def test_even_attention_and_constant_effects_count_for_nothing():
     even = torch.ones(2, 6, 6).tril()
     effects = torch.randn(2, 6, 6, generator=torch.Generator().manual_seed(0))

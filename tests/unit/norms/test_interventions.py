@@ -99,6 +99,20 @@ def test_some_layers_are_replaced_as_if_all_were(gpt2):
         interventions.replace_updates(gpt2, TEXTS, layers=[2])
 
 
+@pytest.mark.parametrize("name", ["gpt2", "bert"])
+def test_the_next_layer_alone_is_as_in_whole_passes(name, request):
+    """With `later`, the layers before and after are not computed."""
+    loaded = request.getfixturevalue(name)
+    texts = [" ".join(tiny.SENTENCES[:2]), " ".join(tiny.SENTENCES[2:4])]
+    whole = interventions.replace_updates(loaded, texts, n_places=2, reach=2, first=1)
+    near = interventions.replace_updates(loaded, texts, n_places=2, reach=2, first=1, later=1)
+    kept = whole[whole["measured"] == whole["layer"] + 1].reset_index(drop=True)
+    pd.testing.assert_frame_equal(near, kept, rtol=0, atol=1e-6)
+    assert (near["change"].abs() > 1e-4).any()
+    with pytest.raises(ValueError, match="later: expected 1 or more, got 0"):
+        interventions.replace_updates(loaded, texts, later=0)
+
+
 def test_layers_are_spread_over_those_with_another_after_them():
     assert interventions.spread_layers(4, 6) == [0, 1, 2]
     assert interventions.spread_layers(24, 6) == [0, 4, 9, 13, 18, 22]

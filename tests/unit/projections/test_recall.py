@@ -1,12 +1,14 @@
 """Recall of projections on text: planted models where the prediction is exact, or where it says nothing."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import scipy.stats
 import torch
 
+from analysis_lib import activations
 from analysis_lib import weights as weights_module
 from analysis_lib.models import LoadedModel
 from analysis_lib.projections import recall, vo_factors
@@ -52,11 +54,30 @@ def test_head_recall_of_another_models_weights_is_the_controls(tokenizer):
     model = tiny.gpt2(vocab=len(tokenizer), layers=1)
     other = weights_module.extract(tiny.gpt2(vocab=len(tokenizer), layers=1, seed=9))
 
-    def wrong(_weights, layer, head):
-        return vo_factors(other, layer, head, embedding="layer_norm")
+    def wrong(weights, layer, head):
+        return vo_factors(replace(other, W_E=weights.W_E), layer, head, embedding="layer_norm")
 
     found = recall.head_recall(loaded_with(model, tokenizer), single_tokens(tokenizer), wrong, k=20)
     assert (found["excess"].abs() < 0.1).all()
+
+
+def test_lists_are_those_of_the_whole_products(tokenizer):
+    """What tokens predict and what heads write, with factors over the whole vocabulary and outputs of full width."""
+    loaded = loaded_with(tiny.gpt2(vocab=len(tokenizer), layers=2), tokenizer)
+    weights, k = weights_module.extract(loaded), 10
+    run = activations.run(loaded, list(tiny.SENTENCES), outputs=["patterns"])
+    found = recall.head_recall(loaded, list(tiny.SENTENCES), layer_norm_factors, k=k).set_index(["layer", "head"])["recall"]
+    for layer, head in found.index:
+        left, right = layer_norm_factors(weights, layer, head)
+        shares = []
+        for text, rows in run.tokens.groupby("text").indices.items():
+            states = weights.read(layer, torch.from_numpy(run.states[layer][rows])[None])
+            written = weights_module.rebuild_attention(weights, layer, states).head_outputs[0, head] @ weights.W_U
+            key = run.patterns[text][layer, head].argmax(axis=-1)
+            predicted = left[run.tokens["token_id"].to_numpy()[rows][key]] @ right.T
+            pairs = zip(predicted.topk(k).indices.tolist(), written.topk(k).indices.tolist(), strict=True)
+            shares += [len(set(a) & set(b)) / k for a, b in pairs]
+        assert found[layer, head] == pytest.approx(np.mean(shares), abs=1e-9)
 
 
 def test_bert_leaves_out_places_that_attend_to_special_tokens():

@@ -72,3 +72,14 @@ def test_table_has_a_row_for_each_sample_in_order():
     assert table.loc[1, "low"] == table.loc[1, "high"] == 5
     with pytest.raises(ValueError, match=r"samples: expected labels for model, found \('b', 1\)"):
         interval_table(samples, ["model"])
+
+
+def test_heads_are_drawn_evenly_from_layers():
+    drawn = statistics.drawn_heads(24, 16, most=60, seed=1)
+    assert drawn == sorted(set(drawn))
+    counts = np.bincount([layer for layer, _ in drawn], minlength=24)
+    assert sorted(counts) == [2] * 12 + [3] * 12
+    assert all(head in range(16) for _, head in drawn)
+    assert drawn != statistics.drawn_heads(24, 16, most=60, seed=2)
+    with pytest.raises(ValueError, match="expected 1 or more, found 24, 16 and 0"):
+        statistics.drawn_heads(24, 16, most=0)
