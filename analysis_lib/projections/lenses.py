@@ -123,10 +123,9 @@ def affine_lens(
         errors = np.zeros(len(penalties))
         for fold in range(n_folds):
             held = folds == fold
-            for place, (matrix, offset) in enumerate(_ridge(layer[~held], y[~held], penalties)):
-                errors[place] += ((layer[held] @ matrix + offset - y[held]) ** 2).sum()
+            errors += _Ridge(layer[~held], y[~held]).squared_errors(layer[held], y[held], penalties)
         chosen = float(penalties[int(errors.argmin())])
-        lenses.append((*_ridge(layer, y, [chosen])[0], chosen))
+        lenses.append((*_Ridge(layer, y).fitted(chosen), chosen))
     matrices, offsets, chosen_penalties = (np.stack(part) for part in zip(*lenses, strict=True))
     return Lens(matrices, offsets, chosen_penalties)
 
@@ -187,20 +186,35 @@ def _checked_fit(
     return x, y, np.random.default_rng(seed).permutation(len(names))[which] % n_folds
 
 
-def _ridge(x: np.ndarray, y: np.ndarray, penalties: Sequence[float]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Matrix and offset for each penalty, from one decomposition."""
-    mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
-    centred = x - mean_x
-    size, directions = np.linalg.eigh(centred.T @ centred)
-    size = np.clip(size, 0, None)
-    target = directions.T @ (centred.T @ (y - mean_y - centred))  # what the identity leaves
-    found = []
-    for penalty in penalties:
-        size_with = size + penalty * size.mean()
-        seen = size_with > size.max() * len(size) * np.finfo(float).eps  # directions without variance stay as the identity has them
-        matrix = np.eye(x.shape[1]) + directions[:, seen] @ (target[seen] / size_with[seen, None])
-        found.append((matrix, mean_y - mean_x @ matrix))
-    return found
+class _Ridge:
+    """The regressions of one set of places, for any penalty, from one decomposition."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
+        self.mean_x, self.mean_y = x.mean(axis=0), y.mean(axis=0)
+        centred = x - self.mean_x
+        size, self.directions = np.linalg.eigh(centred.T @ centred)
+        self.size = np.clip(size, 0, None)
+        self.target = self.directions.T @ (centred.T @ (y - self.mean_y - centred))  # what the identity leaves
+
+    def fitted(self, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+        """Matrix and offset."""
+        matrix = np.eye(len(self.size)) + self.directions @ (self._shares(penalty)[:, None] * self.target)
+        return matrix, self.mean_y - self.mean_x @ matrix
+
+    def squared_errors(self, x: np.ndarray, y: np.ndarray, penalties: Sequence[float]) -> np.ndarray:
+        """Sum of squared errors at other places for each penalty, without making the matrices."""
+        centred = x - self.mean_x
+        left, along = y - self.mean_y - centred, centred @ self.directions
+        curve = (along.T @ along) * (self.target @ self.target.T)
+        slope = ((along.T @ left) * self.target).sum(axis=1)
+        shares = np.stack([self._shares(penalty) for penalty in penalties])
+        return ((shares @ curve) * shares).sum(axis=1) - 2 * shares @ slope + (left**2).sum()
+
+    def _shares(self, penalty: float) -> np.ndarray:
+        """What each direction's target is multiplied by; 0 for one without variance, which stays as the identity has it."""
+        size_with = self.size + penalty * self.size.mean()
+        seen = size_with > self.size.max() * len(self.size) * np.finfo(float).eps
+        return np.divide(1, size_with, out=np.zeros_like(size_with), where=seen)
 
 
 def _summed_jacobians(loaded: LoadedModel, sequences: Sequence[Sequence[int]], where: tuple[Tensor, Tensor], n_layers: int) -> Tensor:

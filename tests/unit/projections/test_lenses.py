@@ -144,6 +144,20 @@ def test_ridge_is_the_one_written_out():
         np.testing.assert_allclose(found.offsets[layer], last.mean(axis=0) - x.mean(axis=0) @ matrix, atol=1e-8)
 
 
+def test_errors_at_other_places_are_those_of_the_matrices():
+    """One product for all penalties, beside a matrix for each; a coordinate does not vary where lenses are fitted."""
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(2, 60, 7)) * [1, 2, 3, 0.1, 1, 1, 5]
+    x[:40, 2] = 1.0
+    fit, penalties = lenses._Ridge(x[:40], y[:40]), [0.0, 1e-3, 0.1, 10.0]
+    expected = []
+    for penalty in penalties:
+        matrix, offset = fit.fitted(penalty)
+        expected.append(((x[40:] @ matrix + offset - y[40:]) ** 2).sum())
+    np.testing.assert_allclose(fit.squared_errors(x[40:], y[40:], penalties), expected, rtol=1e-9)
+    assert np.ptp(expected) > 1
+
+
 def test_the_penalty_grows_with_noise_and_sees_the_fit_alone():
     """Exact targets need no penalty; the second layer, which says nothing of the target, needs the largest."""
     clean, noisy = (lenses.affine_lens(*planted(noise, n=60)).penalties for noise in (0, 30))
