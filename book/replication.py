@@ -16,6 +16,7 @@ import pandas as pd
 from analysis_lib import activations, geometry, models, plots, projections, recorded, report, statistics, texts, weights
 from analysis_lib.geometry.anisotropy import self_pair_bias
 from analysis_lib.geometry.contexts import similarity_of_averages
+from analysis_lib.projections import recorded_lists
 from analysis_lib.projections.relations import permuted_null
 from analysis_lib.vocabulary import Lexicon
 
@@ -90,8 +91,12 @@ for name, title in TITLES.items():
     nie[title] = {
         "the word": geometry.anisotropy(*found.of_form("nie"), all_texts=found.texts),
         "the word, averaged": similarity_of_averages(*found.of_form("nie"), all_texts=found.texts),
-        "the piece, averaged": similarity_of_averages(runs[name].states[:, pieces[name]], tokens["text"].to_numpy()[pieces[name]]),
     }
+    of_texts = tokens["text"].to_numpy()[pieces[name]]
+    if len(set(of_texts)) > 1:
+        nie[title]["the piece, averaged"] = similarity_of_averages(runs[name].states[:, pieces[name]], of_texts)
+    else:
+        print(f"The id that was looked up stands in fewer than two of these texts in {title}, so the figure has no line for it.")
 styles = {"the word": (BLUE, "-"), "the word, averaged": (GREEN, ":"), "the piece, averaged": (PINK, "--")}
 plots.layer_panels({"mean cosine": nie}, layers, styles);
 
@@ -125,7 +130,7 @@ rows = {}
 for short, name in (("herbert", "herbert"), ("gpt2", "polish-gpt2")):
     lines, baseline = nie[TITLES[name]], anisotropy[name]
     one_text = statistics.bootstrap_interval(within[name].raw[-1] + self_pair_bias(within[name])[-1])
-    found = {"anisotropy": (one_text, baseline), "context-specificity": (lines["the piece, averaged"].at(-1), lines["the word"] - baseline)}
+    found = {"anisotropy": (one_text, baseline), "context-specificity": (lines["the piece, averaged"].at(-1) if "the piece, averaged" in lines else np.nan, lines["the word"] - baseline)}
     for quantity, (same, here) in found.items():
         rows[f"{quantity}, {TITLES[name]}"] = (printed.loc[f"{quantity}-{short}", "value"], same, here.at(-1))
 compared = pd.DataFrame.from_dict(rows, orient="index", columns=["recorded", "same procedure here", "this book"])
@@ -180,6 +185,23 @@ report.table(
 # {glue:text}`rep-lists-survive` of {glue:text}`rep-lists` recorded lists survive in one relation or more, nearly all of them by pairing forms of one lemma. The published GPT-2 thus shows more of this than the small one of this book. Two cautions remain. The notebooks
 # show heads that somebody found worth showing, so the share says nothing of the other heads. And a head that asks for likeness as such would pass too: the null of random symmetric heads, which {doc}`attention_heads` uses, needs the weights.
 #
+# ### The same lists, made again
+#
+# Where the model has these heads, their lists can be made again from its weights, read as the notebook read them: raw, and with tokens of ASCII letters only. How many of the recorded pairs are among the fifty best, and do they come in the
+# recorded order?
+
+# %%
+gpt2 = weights.extract(loaded["polish-gpt2"])
+has_them = gpt2.n_layers > lists["layer"].max() and gpt2.n_heads > lists["head"].max()
+if has_them:
+    again = recorded_lists.compare_lists(gpt2, loaded["polish-gpt2"].vocabulary, lists)
+    again.insert(0, "list", [f"W_{row.matrix} {report.head_name(row.layer, row.head)}" for row in again.itertuples()])
+    again = again.drop(columns=["matrix", "layer", "head"]).rename(columns={"best": "the best pair here", "overlap": "among the 50 best", "order": "rank correlation"})
+else:
+    print(f"This GPT-2 has {gpt2.n_layers} layers of {gpt2.n_heads} heads, and the lists are of layers 0 to 23 of the published one. ANALYSIS_MODELS=hub makes them again.")
+report.table(again, "Recorded lists beside those of the same heads in this model; known: pairs of two tokens of its vocabulary") if has_them else None
+
+# %% [markdown]
 # ### How the pairs were searched
 #
 # The search halved the range of a threshold at most ten times, until between 500 and 250,000 entries lay above it. How many it ends with depends on the size of the entries, and it may end with none:
@@ -212,8 +234,7 @@ report.table(pd.DataFrame(counts.items(), columns=["standard deviation of the en
 # One function ignored the tokenizer it was given and decoded GPT-2's tokens with HerBERT's. The ids mean other words there:
 
 # %%
-weights_of = weights.extract(loaded["polish-gpt2"])
-pairs = projections.top_pairs(*projections.qk_factors(weights_of, 0, 0), k=5)
+pairs = projections.top_pairs(*projections.qk_factors(gpt2, 0, 0), k=5)
 decoded = {f"{side}, by {title}": loaded[name].vocabulary.text[ids] for side, ids in (("query", pairs.left_ids), ("key", pairs.right_ids)) for name, title in TITLES.items()}
 report.table(pd.DataFrame(decoded), "The best pairs of W_QK in GPT-2's head L0H0, decoded with its own tokenizer and with HerBERT's")
 

@@ -71,7 +71,8 @@ def effect_maps(tables: Mapping[str, pd.DataFrame], label: str) -> plt.Figure:
     Parameters
     ----------
     tables : dict of str to DataFrame [row, column]
-        Title to values; columns are heads, and a line is drawn where the layer changes.
+        Title to values; columns are heads, such as "L0H3", and a line is drawn where the layer changes. Where names of all heads would
+        not fit, the layers are named.
     label : str
         Of the colour bars.
 
@@ -85,14 +86,21 @@ def effect_maps(tables: Mapping[str, pd.DataFrame], label: str) -> plt.Figure:
         values, columns = table.to_numpy(), list(table.columns)
         top = float(np.abs(values).max()) or 1.0
         image = axis.pcolormesh(values, cmap="RdBu", norm=mpl.colors.SymLogNorm(top / 10, vmin=-top, vmax=top, base=10), rasterized=True)
-        axis.vlines([i for i in range(1, len(columns)) if columns[i][:2] != columns[i - 1][:2]], 0, len(table), color=INK, lw=1.5)
-        axis.set_xticks(np.arange(len(columns)) + 0.5, columns, fontsize=8.5, rotation=90)
+        layers = [column.split("H")[0] for column in columns]
+        begin = [i for i in range(len(columns)) if i == 0 or layers[i] != layers[i - 1]]
+        axis.vlines(begin[1:], 0, len(table), color=INK, lw=1.5 if len(columns) <= 30 else 0.6)
+        if len(columns) <= 30:
+            axis.set_xticks(np.arange(len(columns)) + 0.5, columns, fontsize=8.5, rotation=90)
+        else:
+            centres = [(start + stop) / 2 for start, stop in zip(begin, [*begin[1:], len(columns)], strict=True)]
+            axis.set_xticks(centres, [layers[i] for i in begin], fontsize=8.5, rotation=90)
         axis.set_yticks(np.arange(len(table)) + 0.5, table.index, fontsize=10)
         axis.set(title=title, ylim=(len(table), 0))
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
         bar = figure.colorbar(image, ax=axis, label=label)
-        bar.set_ticks([-top, 0, top], labels=[f"\N{MINUS SIGN}{top:.2f}", "0", f"{top:.2f}"])
+        shown = f"{top:.2f}" if top >= 0.05 else f"{top:.1g}"
+        bar.set_ticks([-top, 0, top], labels=[f"\N{MINUS SIGN}{shown}", "0", shown])
         bar.minorticks_off()
     return figure
 

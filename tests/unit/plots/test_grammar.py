@@ -38,6 +38,15 @@ def test_effect_maps():
     assert all(word in shown for word in ("GPT-2", "case", "L1H2", "effect (logits)", "\N{MINUS SIGN}2.00"))
 
 
+def test_many_heads_are_named_by_their_layers():
+    names = [f"L{layer}H{head}" for layer in range(12) for head in (1, 5, 7)]
+    figure = plots.effect_maps({"GPT-2": pd.DataFrame(np.full((2, 36), 0.001), columns=names)}, "effect (logits)")
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == [f"L{layer}" for layer in range(12)]
+    assert "0.001" in texts_of(figure)
+    [lines] = [lines for lines in figure.axes[0].collections if hasattr(lines, "get_segments") and len(lines.get_segments()) == 11]
+    assert lines.get_segments()[0][0][0] == 3  # L1 and L10 are two layers
+
+
 def test_foretold_effects():
     table = pd.DataFrame({"name": ["L0H0", "L0H0", "L0H1"], "table": [1.0, 2.0, 0.0], "effect": [3.0, -4.0, 0.1]})
     figure = plots.foretold_effects({"GPT-2": table}, COLOURS, "table", "effect", named=2)
