@@ -25,10 +25,10 @@ HALF = len(texts.sentences()) + 16 * 18  # the untrained e5 reads the sentences 
 
 # %% tags=["hide-input"]
 loaded = {name: models.load(name, source="embedded" if name == "e5" else None) for name in ALL}
-fresh = {name: models.untrained_like(model, seed=0) for name, model in loaded.items()}
-words = {
-    key: {name: geometry.WordStates.of(activations.run(model, TEXTS[:HALF] if (key, name) == ("untrained", "e5") else TEXTS)) for name, model in group.items()}
-    for key, group in (("trained", loaded), ("untrained", fresh))
+words = {"trained": {name: geometry.WordStates.of(activations.run(model, TEXTS)) for name, model in loaded.items()}}
+words["untrained"] = {  # one model at a time, since large ones take much memory
+    name: geometry.WordStates.of(activations.run(models.untrained_like(model, seed=0), TEXTS[:HALF] if name == "e5" else TEXTS))
+    for name, model in loaded.items()
 }
 trained = words["trained"]
 LAYERS = {ALL[name]: found.layers for name, found in trained.items()}

@@ -25,6 +25,7 @@ GREY = plots.MODEL_COLOURS["untrained"]
 EXAMPLE = "Po długiej chwili milczenia ojciec położył mu rękę na ramieniu."
 N_MEASURED = 600
 SEQUENCES = {"polish-gpt2": 10, "herbert": 16}  # short ones, for the Jacobian
+IF_WIDE = {"polish-gpt2": 4, "herbert": 6}  # of models wider than 512, since there is a pass back for each coordinate
 running = list(texts.passages(3).itertuples(index=False, name=None))  # so short that they fit HerBERT's context
 senses = [(row.lemma, row.sentence) for row in texts.senses().iloc[::3].itertuples()]
 labels, TEXTS = zip(*running, *senses, *((text, text) for text in texts.sentences()), strict=True)
@@ -60,7 +61,8 @@ def sample(name):
     """The places of some short sequences of the half that lenses are fitted on."""
     found = places[name]
     short = [number for number in found.table["sequence"][fit[name]].unique() if len(found.sequences[number]) <= 24]
-    return found.at(found.table["sequence"].isin(np.random.default_rng(0).permutation(short)[: SEQUENCES[name]]).to_numpy())
+    number = (IF_WIDE if found.states.shape[2] > 512 else SEQUENCES)[name]
+    return found.at(found.table["sequence"].isin(np.random.default_rng(0).permutation(short)[:number]).to_numpy())
 
 
 def halved(found):

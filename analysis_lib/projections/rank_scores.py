@@ -30,6 +30,9 @@ from analysis_lib.weights import TransformerWeights, extract
 
 Relations = Mapping[str, np.ndarray]
 
+DRAWN_WHOLE = 48
+"""Heads of a model whose random counterparts are all drawn; a head's draw depends on how many there are."""
+
 
 def rank_matrix(
     left: ArrayLike, right: ArrayLike, sources: ArrayLike, targets: ArrayLike, candidates: ArrayLike
@@ -209,7 +212,7 @@ def head_rank_scores(
 
 def random_rank_scores(
     weights: TransformerWeights,
-    make: Callable[[TransformerWeights, int], TransformerWeights],
+    make: Callable[..., TransformerWeights],
     relations: Relations,
     candidates: ArrayLike,
     n_draws: int = 20,
@@ -227,7 +230,8 @@ def random_rank_scores(
     n_draws : int
         Sets of random heads.
     per_draw : int
-        Heads of each set that are scored, spread evenly over the model and others in each draw.
+        Heads of each set that are scored, spread evenly over the model and others in each draw. In a model of more than `DRAWN_WHOLE` heads
+        no others are drawn.
     seed : int
 
     Returns
@@ -247,8 +251,8 @@ def random_rank_scores(
     frames = []
     for draw in range(n_draws):
         heads = [divmod(place, weights.n_heads) for place in range(draw % step, total, step)][:per_draw]
-        scores = head_rank_scores(make(weights, seed + draw), relations, candidates, heads)
-        frames.append(scores.assign(draw=draw))
+        made = make(weights, seed + draw, None if total <= DRAWN_WHOLE else heads)
+        frames.append(head_rank_scores(made, relations, candidates, heads).assign(draw=draw))
     return pd.concat(frames, ignore_index=True)
 
 
