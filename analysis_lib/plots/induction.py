@@ -175,6 +175,8 @@ def composition_maps(scores: dict[str, np.ndarray], expected: float, marked: dic
 def labelled_points(table: pd.DataFrame, x: str, y: str, xlabel: str, ylabel: str, named: int = 4) -> plt.Figure:
     """Heads as points in the colour of their layer, those of the untrained model as crosses; the largest by `y` are named.
 
+    With more than eight layers, a scale of colours stands in the place of a legend.
+
     Parameters
     ----------
     table : DataFrame
@@ -183,12 +185,17 @@ def labelled_points(table: pd.DataFrame, x: str, y: str, xlabel: str, ylabel: st
     figure, axis = plt.subplots(figsize=(5.6, 3.6))
     fresh = table[~table["trained"]]
     axis.plot(fresh[x], fresh[y], "x", color=MODEL_COLOURS["untrained"], ms=5, label="untrained")
-    for layer, part in table[table["trained"]].groupby("layer"):
-        axis.plot(part[x], part[y], "o", color=LAYER_COLOURS[layer % 4], label=f"layer {layer}")
+    own = table[table["trained"]]
+    if own["layer"].nunique() > 8:
+        figure.colorbar(axis.scatter(own[x], own[y], c=own["layer"], cmap="viridis", zorder=2), ax=axis, label="layer")
+    else:
+        for layer, part in own.groupby("layer"):
+            axis.plot(part[x], part[y], "o", color=LAYER_COLOURS[layer % 4], label=f"layer {layer}")
     height, apart = np.inf, 0.07 * (axis.get_ylim()[1] - axis.get_ylim()[0])
-    for row in table[table["trained"]].nlargest(named, y).itertuples():
+    aside = 0.025 * (axis.get_xlim()[1] - axis.get_xlim()[0])
+    for row in own.nlargest(named, y).itertuples():
         height = min(getattr(row, y), height - apart)  # names of heads that lie close together stand below each other
-        axis.text(getattr(row, x) - 0.05, height, f"L{row.layer}H{row.head}", ha="right", va="center")
+        axis.text(getattr(row, x) - aside, height, f"L{row.layer}H{row.head}", ha="right", va="center")
     axis.axvline(0, color=INK, lw=0.8)
     axis.set(xlabel=xlabel, ylabel=ylabel)
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3)

@@ -17,6 +17,7 @@ def lens_grid(
     words: Sequence[Sequence[str]],
     kl: np.ndarray,
     limit: float = 3.0,
+    most: int = 7,
 ) -> plt.Figure:
     """A sentence downwards, layers across: what would be said at each place after each layer, brighter where it is nearer to the end.
 
@@ -31,7 +32,11 @@ def lens_grid(
         Divergence from the last layer's prediction [nats].
     limit : float
         Where the scale of colours ends.
+    most : int
+        Layers for whose words there is room: of more, so many are shown, evenly spread, with the first and the last.
     """
+    shown = np.linspace(0, len(layers) - 1, min(most, len(layers))).round().astype(int).tolist()
+    layers, words, kl = [layers[i] for i in shown], [[line[i] for i in shown] for line in words], np.asarray(kl)[:, shown]
     shades = mpl.colormaps["viridis_r"]
     figure, axis = plt.subplots(figsize=(5.8, 0.36 * len(rows) + 1.4))
     image = axis.imshow(kl, cmap=shades, vmin=0, vmax=limit, aspect="auto")

@@ -59,6 +59,10 @@ def test_composition_and_points(heads):
     points = pd.concat([points, points.assign(trained=False)])
     words = drawn(plots.labelled_points(points, "copying", "induction", "copying score", "induction score"))
     assert all(word in words for word in ("copying score", "induction score", "untrained", "layer 47", "L47H0"))
+    deep = pd.concat(points.assign(layer=layer, copying=layer) for layer in range(24))
+    words = drawn(plots.labelled_points(deep, "copying", "induction", "copying score", "induction score"))
+    assert "layer 3" not in words  # a scale of colours says it
+    assert "untrained" in words
 
 
 def test_induction_figures():

@@ -26,7 +26,16 @@ def test_each_cell_has_its_word_in_letters_that_stand_out():
     assert "divergence from the last layer [nats]" in texts_of(figure)
 
 
-@pytest.mark.parametrize(("n_rows", "n_layers"), [(1, 2), (30, 13)])
+def test_of_many_layers_some_are_shown_with_the_first_and_the_last():
+    layers = ["embed", *map(str, range(1, 25))]
+    figure = plots.lens_grid(["a"], layers, [layers], np.arange(25)[None] / 10)
+    shown = ["embed", "4", "8", "12", "16", "20", "24"]
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == shown
+    assert [text.get_text() for text in figure.axes[0].texts] == shown  # each word stays with its layer
+    np.testing.assert_allclose(figure.axes[0].images[0].get_array(), [[0, 0.4, 0.8, 1.2, 1.6, 2, 2.4]])
+
+
+@pytest.mark.parametrize(("n_rows", "n_layers"), [(1, 2), (30, 7)])
 def test_sentences_of_any_length_are_drawn(n_rows, n_layers):
     layers = ["embed", *map(str, range(1, n_layers))]
     figure = plots.lens_grid(["a"] * n_rows, layers, [["b"] * n_layers] * n_rows, np.zeros((n_rows, n_layers)))
