@@ -80,13 +80,18 @@ def most_by_lot(title, shared):
 
 shown = {}
 for title, table in alike.items():
+    if table.empty:
+        print(f"No list of {title} passes, so the figure has no panel for it.")
+        continue
     rows = table[table["shared"].str.match("ending|case|lemma|person")]
     rows = rows[~rows["shared"].str.split(":").str[0].duplicated()].sort_values("shared")
     shown[title] = rows.assign(random=[most_by_lot(title, shared) for shared in rows["shared"]])
-plots.counts_against_chance(shown, COLOURS);
+shown = {title: rows for title, rows in shown.items() if len(rows)}
+if shown:
+    plots.counts_against_chance(shown, {title: COLOURS[title] for title in shown})
 
 # %% tags=["remove-input"]
-report.figure_data(shown, "fig-ff-key")
+report.figure_data(shown, "fig-ff-key") if shown else None
 
 # %% [markdown]
 # **What was found**
@@ -229,7 +234,8 @@ report.table(pd.DataFrame(columns).rename_axis("layer").reset_index(), "Beside r
 # %%
 CAPTION = "{} ({} and its tokenizer): the most alike lists of each kind"
 for title, reader in readers.items():
-    display(report.table(alike[title].rename(columns={"expected": "by chance"}), CAPTION.format(title, reader.loaded.identifier), digits=1))
+    if len(alike[title]):
+        display(report.table(alike[title].rename(columns={"expected": "by chance"}), CAPTION.format(title, reader.loaded.identifier), digits=1))
 
 # %% [markdown]
 # **A reading aid.** Polish inflects: a noun has seven cases in two numbers, a verb marks person, number and in the past gender, and endings show it. Endings that often come up: *-ami* instrumental plural

@@ -19,6 +19,8 @@ COLOURS = {title: plots.MODEL_COLOURS[name] for name, title in TITLES.items()}
 MOST = 1024  # neurons of a layer that are looked at, drawn by lot; the book's own models have fewer, so that all are looked at
 PLACES = 12  # where a neuron fires most, at most one in a text
 VALUES, OTHERS = 3, 4  # values of a layer that are tried out, and vectors of each null
+LAYERS = 6  # in which values are tried out, spread evenly; of the small models all
+INSTEAD = 24  # keys, and values, that are asked where none passes
 TEXTS, SENTENCES = texts.all_texts(), texts.sentences()[:8]
 
 # %% tags=["hide-input"]
@@ -32,7 +34,9 @@ for title, reader in readers.items():
     kinds = shared_features.token_kinds(reader.lexicon, reader.keep)
     both = np.concatenate([top[title, "K"], top[title, "V"]])
     judged = shared_features.alike_lists(both, kinds, reader.keep, reader.vocabulary.form_groups)
-    lists[title] = neuron_activity.passing_lists(judged, numbers[title], w.d_mlp)
+    lists[title] = neuron_activity.passing_lists(judged, numbers[title], w.d_mlp, instead=INSTEAD)
+    if not (judged["p_holm"] < 0.05).any():
+        print(f"No list of {title} passes. The {INSTEAD} keys and {INSTEAD} values whose lists come nearest are asked in their place, and say nothing of lists that pass.")
 
 # %% tags=["hide-input"]
 firing = {title: neuron_activity.Firing.of(reader.loaded, TEXTS, n=PLACES) for title, reader in readers.items()}
@@ -105,7 +109,8 @@ for title, found in keys.items():
     for layer, part in here.groupby(found["layer"]):
         means = {"own": part["own"].mean(), "others": part["others"].mean()}
         means |= {f"{column}, next word": after.loc[part.index, column].mean() for column in ("own", "others")}
-        excess = report.interval(*statistics.bootstrap_interval(part["own"] - part["others"], n_resamples=1000), digits=2, signed=True)
+        beyond = part["own"] - part["others"]
+        excess = report.interval(*statistics.bootstrap_interval(beyond, n_resamples=1000), digits=2, signed=True) if len(part) > 1 else report.number(beyond.iloc[0])
         rows.append({"model": title, "layer": int(layer), "keys": len(part), **means, "own less others": excess})
 firing_table = pd.DataFrame(rows)
 report.table(firing_table, "Share of places where the word, or the next word, is of the kind of the key's list; means over keys that pass")
@@ -135,7 +140,10 @@ def rises(title, number, ids):
 
 rows = []
 for title, found in lists.items():
-    for row in found[found["side"] == "V"].groupby("layer").head(VALUES).sort_values("layer", kind="stable").itertuples():
+    values = found[found["side"] == "V"]
+    layers = np.unique(values["layer"])
+    layers = layers[np.linspace(0, len(layers) - 1, min(LAYERS, len(layers))).round().astype(int)]
+    for row in values[values["layer"].isin(layers)].groupby("layer").head(VALUES).sort_values("layer", kind="stable").itertuples():
         own, *nulls = rises(title, row.number, top[title, "V"][row.number])
         rows.append((title, f"L{row.layer}N{row.neuron}", row.feature, own, *nulls))
 steered = pd.DataFrame(rows, columns=["model", "value of", "list", "own value", "random directions", "other values"])
@@ -149,7 +157,7 @@ report.figure_data(steered.assign(**{null: [report.span(draws) for draws in stee
 
 # %% tags=["remove-cell"]
 first = by_layer[by_layer["layer"] == 0].set_index("model")["own"]
-report.glue("work-polish-gpt2-first", report.percent(first["GPT-2"]))
+report.glue("work-polish-gpt2-first", report.percent(first["GPT-2"]) if "GPT-2" in first else "(no key there passes)")
 beyond = [row["own value"] > max(row["random directions"].max(), row["other values"].max()) for _, row in steered.iterrows()]
 report.glue("work-steered", f"{sum(beyond)} of {len(beyond)}")
 
@@ -178,7 +186,8 @@ def card(title, rule, number):
 cards = []
 for title, found in lists.items():
     grammar = found[found["kind"].isin(["ending", "case", "person", "lemma"])]
-    chosen = {f"most alike {what}": grammar.loc[grammar["side"] == side, "number"].iloc[0] for side, what in (("K", "key"), ("V", "value"))}
+    most = {what: grammar.loc[grammar["side"] == side, "number"] for side, what in (("K", "key"), ("V", "value"))}
+    chosen = {f"most alike {what}": one.iloc[0] for what, one in most.items() if len(one)}
     chosen |= neurons.choose_neurons({"any": np.zeros(len(numbers[title]))}, seed=0)
     cards += [card(title, rule, number) for rule, number in chosen.items() if rule != "any"]
 plots.NeuronCards(cards)

@@ -29,7 +29,7 @@ class Specification:
         of all texts would contain the outcome).
     lagged_covariates : tuple of str
         Columns of `tokens` that enter for the token at every lag and lead. They say what the neighbours are, beside how large their
-        updates were.
+        updates were. One that is the same before every outcome is left out, as `word_internal` is where a tokenizer cuts no word.
     text_effects, position_effects : bool
         Whether each text, and each position, has a level of its own.
     errors : {"ordinary", "hac", "cluster"}
@@ -202,7 +202,8 @@ def design_of(norms: np.ndarray, tokens: pd.DataFrame, specification: Specificat
         columns[name, 0] = _of_layers(_covariate(name, tokens, values, codes), above)[..., place]
     for name in specification.lagged_covariates:
         neighbour = _of_layers(_covariate(name, tokens, values, codes), below)
-        columns |= {(name, k): neighbour[..., place - k] for k in specification.shifts if k}
+        entering = {(name, k): neighbour[..., place - k] for k in specification.shifts if k}
+        columns |= {term: column for term, column in entering.items() if np.ptp(column) > 0}
     y = values[above, place]
     constant = np.flatnonzero(np.ptp(y, axis=1) < 1e-9)
     if constant.size:

@@ -103,7 +103,7 @@ class Firing:
         return pd.DataFrame(rows, columns=["before", "word", "after", "strength"])
 
 
-def passing_lists(judged: pd.DataFrame, numbers: np.ndarray, d_mlp: int, level: float = 0.05) -> pd.DataFrame:
+def passing_lists(judged: pd.DataFrame, numbers: np.ndarray, d_mlp: int, level: float = 0.05, instead: int = 0) -> pd.DataFrame:
     """The lists of keys and of values that pass, each with the feature that chance explains least.
 
     Parameters
@@ -114,13 +114,18 @@ def passing_lists(judged: pd.DataFrame, numbers: np.ndarray, d_mlp: int, level: 
         Which neurons the lists belong to, numbered through the model; the same for keys and values.
     d_mlp : int
     level : float
+    instead : int
+        Of a side of which no list passes, so many that come nearest.
 
     Returns
     -------
     DataFrame
         `side number layer neuron kind feature`, the least probable first. `side` is K or V, and `number` a place in `numbers`.
     """
-    best = judged[judged["p_holm"] < level].sort_values("p", kind="stable").drop_duplicates("list")
+    ordered = judged.sort_values("p", kind="stable").drop_duplicates("list")
+    sides = [ordered[ordered["list"].lt(len(numbers)) == is_key] for is_key in (True, False)]
+    chosen = [side[side["p_holm"] < level] if (side["p_holm"] < level).any() else side.head(instead) for side in sides]
+    best = pd.concat(chosen).sort_values("p", kind="stable")
     is_value, number = np.divmod(best["list"].to_numpy(), len(numbers))
     layer, neuron = np.divmod(numbers[number], d_mlp)
     where = {"side": np.where(is_value, "V", "K"), "number": number, "layer": layer, "neuron": neuron}

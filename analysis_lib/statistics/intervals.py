@@ -218,7 +218,8 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
     if not (n >= 1 and 0 <= successes <= n):
         raise ValueError(f"successes and n: expected 0 <= successes <= n and n >= 1, found {successes} of {n}")
     low, high = proportion_confint(successes, n, alpha=1 - level, method="wilson")
-    return Interval(successes / n, max(0.0, float(low)), min(1.0, float(high)))
+    share = successes / n
+    return Interval(share, max(0.0, min(float(low), share)), min(1.0, max(float(high), share)))  # at 0 and 1, rounding puts an end beyond
 
 
 def check_sample(name: str, values: ArrayLike) -> np.ndarray:

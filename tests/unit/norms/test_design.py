@@ -64,6 +64,16 @@ def test_position_mean_leaves_the_own_text_out():
     np.testing.assert_allclose(after.x[0, ~own, 1] - before.x[0, ~own, 1], np.log(7) / 2)
 
 
+def test_what_neighbours_have_in_common_everywhere_is_left_out():
+    values, tokens = panel()
+    asked = replace(EFFECTS, lagged_covariates=("log_rank", "word_internal"))
+    whole = design_of(values, tokens.assign(word_internal=0.0), asked)
+    assert whole.terms == [("lag", 1), ("lag", 2), ("log_rank", 1), ("log_rank", 2)]
+    one = np.zeros(len(tokens))
+    one[np.flatnonzero(tokens["position"] == tokens["position"].max())[0] - 1] = 1  # before one last token, so never two before an outcome
+    assert design_of(values, tokens.assign(word_internal=one), asked).terms[4:] == [("word_internal", 1)]
+
+
 def test_a_covariate_may_differ_by_layer():
     values, tokens = panel(n_layers=2)
     rng = np.random.default_rng(0)

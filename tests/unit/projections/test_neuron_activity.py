@@ -107,6 +107,20 @@ def test_a_list_that_passes_is_named_by_its_least_probable_feature():
     assert found.to_numpy().tolist() == [["K", 0, 0, 3, "ending", "-go"], ["V", 1, 1, 1, "name", "names"]]
 
 
+def test_of_a_side_where_none_passes_the_nearest_can_be_asked():
+    rows = [
+        (0, "case", "genitive", 0.001, 0.01),
+        (1, "name", "names", 0.2, 1.0),
+        (2, "name", "names", 0.3, 1.0),
+        (3, "case", "dative", 0.1, 0.8),
+    ]
+    judged = pd.DataFrame(rows, columns=["list", "kind", "feature", "p", "p_holm"])
+    ask = {"numbers": np.array([3, 9]), "d_mlp": 8}
+    assert passing_lists(judged, **ask)["side"].tolist() == ["K"]
+    nearest = passing_lists(judged, **ask, instead=1)
+    assert nearest[["side", "number"]].to_numpy().tolist() == [["K", 0], ["V", 1]]  # the key that passes needs no other beside it
+
+
 def test_a_planted_value_raises_the_tokens_of_its_list(loaded):
     w = weights.extract(loaded)
     keep = loaded.vocabulary.keep(words=True)

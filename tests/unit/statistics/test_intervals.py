@@ -98,7 +98,7 @@ def test_t_is_scipys():
     assert t_interval([2.0, 2.0, 2.0]) == (2.0, 2.0, 2.0)
 
 
-@pytest.mark.parametrize(("successes", "n"), [(0, 10), (3, 10), (10, 10), (1, 1)])
+@pytest.mark.parametrize(("successes", "n"), [(0, 10), (3, 10), (10, 10), (1, 1), (0, 12288)])
 def test_wilson(successes, n):
     found = wilson_interval(successes, n, level=0.9)
     expected = proportion_confint(successes, n, alpha=0.1, method="wilson")
