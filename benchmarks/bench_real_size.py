@@ -1,4 +1,4 @@
-"""What the chapters on heads and feed-forward layers cost on models of the published size, from a sample.
+"""What chapters cost on models of the published size, from a sample.
 
     python tools/real_size_hub.py FOLDER
     python benchmarks/bench_real_size.py --folder FOLDER [--csv benchmarks/real_size.csv]
@@ -29,7 +29,9 @@ Part = tuple[str, int, int, Callable[[], object]]
 
 def heads_parts(reader) -> Iterator[Part]:
     """The chapter on attention heads."""
-    from analysis_lib import circuits, projections, texts
+    from analysis_lib import circuits, texts
+    from analysis_lib.circuits.copying import copying_on_text
+    from analysis_lib.models import is_causal
     from analysis_lib.projections import head_lists, random_heads, recall
 
     weights, sentences = reader.weights, texts.sentences()
@@ -48,11 +50,16 @@ def heads_parts(reader) -> Iterator[Part]:
     describe = partial(head_lists.describe_lists, reader, lists, names=RELATIONS, max_draws=2000)
     yield "permuted lists", 2 * len(heads), 2 * total, describe
     yield "copying scores", 1, 2, partial(circuits.copying_scores, weights, centre=True)
-    factors = partial(projections.vo_factors, embedding="layer_norm")
-    # The recall of heads costs the same for each head, whatever the number of sentences, and then for each place in them.
-    yield "recall of heads, factors", 2, total, lambda: [factors(weights, 0, head) for head in (0, 1)]
-    rows, places = torch.randn(64, weights.d_model), 14 * len(sentences)
-    yield "recall of heads, what they write", 64, total * places, lambda: (rows @ weights.W_U).topk(50, dim=1)
+    mixed = torch.randn(14 * len(sentences), weights.d_head)  # a row for each place of the sentences
+
+    def recall_of(head):
+        for _ in ("what tokens predict", "what the head writes"):
+            (mixed @ (weights.W_O[0, head] @ weights.W_U)).topk(50, dim=1)
+
+    yield "recall of heads", 2, total, lambda: [recall_of(head) for head in (0, 1)]
+    if is_causal(reader.loaded.model):
+        some, three = torch.randint(1, weights.d_vocab, (4, 96)), [(0, 0), (weights.n_layers // 2, 0), (weights.n_layers - 1, 0)]
+        yield "copying on text, two models", 3 * 4, 2 * min(48, total) * 24, partial(copying_on_text, reader.loaded, some, three)
     yield "recall of values", 4, len(sentences), partial(recall.value_recall, reader.loaded, sentences[:4])
 
 
@@ -89,12 +96,63 @@ def norms_parts(reader) -> Iterator[Part]:
     paragraphs, loaded = list(texts.paragraphs()["text"]), reader.loaded
     one, pair = partial(norms.update_norms, loaded, paragraphs[:2]), 2
     yield "norms: as they are, shuffled and untrained", pair, 18 * len(paragraphs), one
-    replaced = 6 * (len(paragraphs) + 2 * (len(paragraphs) // 2))  # six layers: the mean in all texts, doubled and untrained in half
-    yield "updates replaced", pair, replaced, one
+    replaced = len(paragraphs) + 3 * (len(paragraphs) // 2)  # the mean in all texts; doubled, and both untrained, in half of them
+    options = {"n_places": 1, "reach": 12, "layers": norms.interventions.spread_layers(reader.weights.n_layers, 6), "later": 1}
+    yield "updates replaced", pair, replaced, partial(norms.replace_updates, loaded, paragraphs[:2], **options)
     yield "untrained models", 1, 9, partial(models.untrained_like, loaded, seed=1)
 
 
-CHAPTERS = {"attention_heads": heads_parts, "feed_forward": neurons_parts, "attention_norms": norms_parts}
+def grammar_parts(reader) -> Iterator[Part]:
+    """The chapter on grammar: heads removed, tables of heads, and random heads."""
+    from analysis_lib import texts
+    from analysis_lib.projections import forms_in_text, grammar, minimal_pairs, preferences, random_heads, rank_scores
+
+    weights = reader.weights
+    total, words = weights.n_layers * weights.n_heads, set(reader.vocabulary.text[reader.keep])
+    pairs = minimal_pairs.minimal_pairs(minimal_pairs.phenomena(words), n_blocks=250)
+    scorer, means = preferences.PairScorer(reader.loaded, pairs), forms_in_text.head_means(reader.loaded, texts.sentences()[:4])
+    three = [(0, 0), (weights.n_layers // 2, 0), (weights.n_layers - 1, 0)]
+    yield "heads removed", 3, min(total, 49), partial(scorer.ablation_effects, means, three)
+    relations = grammar.relation_pairs(words, min_pairs=20, max_pairs=40)
+    tokens = grammar.pair_ids(relations, reader.vocabulary.text, reader.keep)
+    rivals = np.flatnonzero(reader.keep)[:1000]
+    yield "tables of heads, two readings", 6, 2 * total, partial(rank_scores.head_rank_scores, weights, tokens, rivals, three * 2)
+    for make, n in ((random_heads.rotated, 3), (random_heads.symmetric, 1)):
+        work = partial(rank_scores.random_rank_scores, weights, make, tokens, rivals, n_draws=1, per_draw=n)
+        yield f"tables of random heads, {make.__name__}", 1, 20, work
+
+
+def lenses_parts(reader, columns: int = 8) -> Iterator[Part]:
+    """The chapter on lenses."""
+    from analysis_lib import activations
+    from analysis_lib.projections import lens_scores, lenses
+
+    weights, drawn = reader.weights, torch.Generator().manual_seed(0)
+    layers, width = weights.n_layers + 1, weights.d_model
+    states = torch.randn(1, 4000, width, generator=drawn).numpy()
+    groups = np.arange(4000) // 60
+    yield "affine lens, three fits", 1, 2 * layers, partial(lenses.affine_lens, states, states[0] @ states[0][:width] / width, groups)
+    few = states[:, :64]
+    yield "predictions of lenses", 64, 4 * layers * 600, partial(lens_scores.compare, weights, few[0], few)
+    sequences = torch.randint(1, weights.d_vocab, (2, 20))
+
+    def backward():
+        with activations.recording(reader.loaded.model) as record:
+            reader.loaded.model.base_model(input_ids=sequences)
+        kept = [record["states", layer] for layer in range(layers)]
+        for column in range(columns):
+            torch.autograd.grad(kept[-1][..., column].sum(), kept[:-1], retain_graph=True)
+
+    yield "Jacobian lens", columns, 2 * width, backward  # two halves of the sequences
+
+
+CHAPTERS = {
+    "grammar": grammar_parts,
+    "lenses": lenses_parts,
+    "attention_heads": heads_parts,
+    "feed_forward": neurons_parts,
+    "attention_norms": norms_parts,
+}
 
 
 def main(arguments: list[str] | None = None) -> None:
