@@ -123,9 +123,11 @@ def passing_lists(judged: pd.DataFrame, numbers: np.ndarray, d_mlp: int, level: 
         `side number layer neuron kind feature`, the least probable first. `side` is K or V, and `number` a place in `numbers`.
     """
     ordered = judged.sort_values("p", kind="stable").drop_duplicates("list")
-    sides = [ordered[ordered["list"].lt(len(numbers)) == is_key] for is_key in (True, False)]
-    chosen = [side[side["p_holm"] < level] if (side["p_holm"] < level).any() else side.head(instead) for side in sides]
-    best = pd.concat(chosen).sort_values("p", kind="stable")
+    passes = chosen = ordered["p_holm"] < level
+    for side in (ordered["list"] < len(numbers), ordered["list"] >= len(numbers)):
+        if not (passes & side).any():
+            chosen = chosen | (side & (side.cumsum() <= instead))
+    best = ordered[chosen]
     is_value, number = np.divmod(best["list"].to_numpy(), len(numbers))
     layer, neuron = np.divmod(numbers[number], d_mlp)
     where = {"side": np.where(is_value, "V", "K"), "number": number, "layer": layer, "neuron": neuron}
