@@ -103,7 +103,8 @@ difference = [report.interval(*row, scale=1000) for row in moved[["estimate", "l
 thousandths = dict.fromkeys(("next", "further"), lambda x: report.number(x, scale=1000))
 report.table(
     moved.assign(difference=difference)[["model", "weights", "layer", "next", "further", "difference"]],
-    f"Mean |change of log norm| in thousandths, one layer after the one replaced: the next token, tokens 2 to {REACH} on, and the difference, with intervals over texts that"
+    f"Mean |change of log norm| in thousandths, one layer after the one replaced: the next token, tokens 2 to {REACH} on, and the difference, "
+    "with intervals over texts that"
     " hold for all six layers at once",
     formats=thousandths,
 )
@@ -139,7 +140,11 @@ rows = [
     for name, title in NAMES.items()
     for layer in across["trained"][name].index.intersection(beside[name]["layer"])
 ]
-report.table(pd.DataFrame(rows), "The token before: coefficient of its log norm in the same layer and in the layer below, and what doubling its update in the layer below causes; log norm for each log norm, intervals that hold at once")
+report.table(
+    pd.DataFrame(rows),
+    "The token before: coefficient of its log norm in the same layer and in the layer below, and what doubling its update in the layer below causes; "
+    "log norm for each log norm, intervals that hold at once",
+)
 
 # %% [markdown]
 # Across a layer little is left to predict. In GPT-2 no coefficient from the layer below is clearly different from zero, where those within the layer are about a half. HerBERT's first step has a negative one, and doubling an
@@ -213,7 +218,8 @@ plots.coefficient_steps(steps, NAMES);
 rates = calibration.false_positives()
 report.table(
     rates.rename_axis("no past, but").reset_index(),
-    "False positives [%] at a level of 5%, with 95% intervals over draws. Original and full: the coefficient one token back by either specification; any of 24: at least"
+    "False positives [%] at a level of 5%, with 95% intervals over draws. "
+    "Original and full: the coefficient one token back by either specification; any of 24: at least"
     " one of the original's 24; any, Holm: the same, corrected",
     formats={test: lambda share: report.interval(*share, digits=0, scale=100) for test in rates},
 )
@@ -265,7 +271,8 @@ starred = pd.concat({title: examined[name].starred() for name, title in NAMES.it
 columns = {"lag": "tokens back", "ordered": "needs order", "exact": "expected size held", "p_exact": "p, Holm"}
 report.table(
     starred.rename(columns=columns),
-    "Starred coefficients with their simultaneous intervals, which hold although these were selected; mean of each null and where 95% of its draws are expected; whether"
+    "Starred coefficients with their simultaneous intervals, which hold although these were selected; "
+    "mean of each null and where 95% of its draws are expected; whether"
     " shuffled tokens are exceeded; the coefficient with expected sizes held. Tokens back: −1 is the token after",
     formats={"p, Holm": lambda p: report.p_value(p, bare=True)},
 )

@@ -401,7 +401,8 @@ for state, given in (("trained", terms), ("untrained", untrained_terms)):
         rows.append((name, state, int((by[0] != by[1]).sum()), *(int((x == 3).sum()) for x in by)))
 report.table(
     pd.DataFrame(rows, columns=["model", "weights", "largest term differs", "position-position, by variance", "position-position, by attention moved"]),
-    "Heads of 16 in which the term with the largest variance in the notebook's sense is not the one without which most attention moves, and in which either is position-position",
+    "Heads of 16 in which the term with the largest variance in the notebook's sense "
+    "is not the one without which most attention moves, and in which either is position-position",
 )
 
 # %% [markdown]

@@ -110,7 +110,10 @@ tables = [
 times = ["factors", "search", "shipping"]
 columns = ["model", "pruned", "machines", *times, "together", "bottleneck"]
 hours = pd.concat(tables)[columns]
-caption = f"Both lists of every head; {rate:.0f} billion operations a second on a core, 16 cores a machine. The largest model has 126 layers of 128 heads, 8 of them with keys of their own, and 128,000 tokens"
+caption = (
+    f"Both lists of every head; {rate:.0f} billion operations a second on a core, 16 cores a machine. "
+    "The largest model has 126 layers of 128 heads, 8 of them with keys of their own, and 128,000 tokens"
+)
 report.table(hours, caption, formats=dict.fromkeys([*times, "together"], duration))
 
 # %% [markdown]

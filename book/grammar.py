@@ -303,9 +303,9 @@ report.glue("grammar-form-difference", report.interval(*statistics.t_interval(di
 #
 # ## Exercises
 #
-# 1. Add a rule to `grammar.RULES`, such as the second person of verbs, lower `min_pairs`, and see which relations appear.
-# 2. Put *nie* (not) into the carriers: the object of a negated verb is in the genitive. Does GPT-2 know?
-# 3. Use `unembedding` columns of length one in place of the raw ones. Which relations profit?
+# 1. Add a rule, such as the second person of verbs, to `grammar.RULES` and its name to `grammar.RELATIONS`, lower `min_pairs`, and see which relations appear. ({ref}`Solution <sol-gram-1>`)
+# 2. Put *nie* (not) before a verb: its object is then in the genitive. Does GPT-2 know? ({ref}`Solution <sol-gram-2>`)
+# 3. Use columns of the unembedding of length one in place of the raw ones. Which relations profit? ({ref}`Solution <sol-gram-3>`)
 #
 # ## What the original notebooks did
 #

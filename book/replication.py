@@ -177,7 +177,8 @@ surviving = relations[relations["p"] < 0.05]
 columns = {"list": "list", "example": "a pair", "relation": "relation", "share": "share", "null_mean": "shuffled", "n": "pairs", "p": "p, Holm"}
 report.table(
     surviving.assign(example=[example(*row) for row in surviving[["list", "relation"]].to_numpy()], relation=surviving["relation"].map(tested))[list(columns)].rename(columns=columns),
-    "Recorded lists that pair words beyond chance: the share of pairs of two dictionary words in the relation, its mean over shuffled lists, p-values corrected over all lists and relations",
+    "Recorded lists that pair words beyond chance: the share of pairs of two dictionary words in the relation, "
+    "its mean over shuffled lists, p-values corrected over all lists and relations",
     formats={"p, Holm": lambda p: report.p_value(p, bare=True)},
 )
 

@@ -6,6 +6,7 @@
 # %% tags=["hide-input"]
 from dataclasses import replace
 from functools import partial
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,8 @@ from analysis_lib.circuits.terms import LeaveOut, next_token_losses, score_terms
 from analysis_lib.geometry import word_senses
 from analysis_lib.incontext import algorithms, behaviour, estimators, heads, strategies
 from analysis_lib.norms.bias import small_sample_bias
-from analysis_lib.projections import head_lists, neuron_activity, neurons, shared_features, top_tokens
+from analysis_lib.projections import grammar, head_lists, lens_scores, lenses, neuron_activity, neurons, preferences, rank_scores, shared_features, top_tokens
+from analysis_lib.projections.places import Places
 from analysis_lib.projections.readers import Reader
 from analysis_lib.projections.relations import permuted_null
 
@@ -173,6 +175,67 @@ report.table(null[["share", "null_mean", "p"]].reset_index(), "GPT-2, VO of L0H3
 # %% [markdown]
 # Polish forms are ambiguous: out of context, most pairs of words share a case by accident. A share without its null looks like a finding.
 #
+# ## Grammar by head
+#
+# (sol-gram-1)=
+# ### A rule more
+#
+# *Add a rule, such as the second person of verbs, to* `grammar.RULES` *and its name to* `grammar.RELATIONS`*, lower* `min_pairs`*, and see which relations appear.*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+words = set(gpt2.vocabulary.text[gpt2.vocabulary.keep(whole_words=True, counts=gpt2.counts)])
+before = grammar.relation_pairs(words, max_pairs=40)
+rule = {"he does to you do": (("fin:sg:ter:*", "fin:sg:sec:*"),)}
+with patch.dict(grammar.RULES, rule), patch.object(grammar, "RELATIONS", (*grammar.RELATIONS, *rule)):
+    after = grammar.relation_pairs(words, min_pairs=8, max_pairs=40)
+rows = [(name, len(own), ", ".join(f"{a} → {b}" for a, b in own[:3])) for name, own in after.items() if name not in before]
+report.table(pd.DataFrame(rows, columns=["relation", "pairs", "the first three"]), "GPT-2: relations that a lower limit adds")
+
+# %% [markdown]
+# Forms of address are rare in the texts that this model read: the new relation has just enough pairs. With so few, a head has to lead to nearly all of them before it stands out.
+#
+# (sol-gram-2)=
+# ### The genitive of negation
+#
+# *Put* nie *(not) before the verb: its object is then in the genitive. Does GPT-2 know?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+verbs = [word for word in ("widział", "znał", "kochał", "pamiętał", "rozumiał", "czytał", "widziała", "znała", "kochała") if word in words]
+nouns = [("matkę", "matki"), ("wodę", "wody"), ("prawdę", "prawdy"), ("książkę", "książki"), ("drogę", "drogi"), ("siostrę", "siostry")]
+nouns = [forms for forms in nouns if words >= set(forms)]
+rows = [(f"On {no} {verb}", verb, *forms[:: -1 if no == "nie" else 1]) for verb in verbs for forms in nouns for no in ("nie", "już")]
+pairs = pd.DataFrame(rows, columns=["prefix", "cue", "right", "wrong"])
+margins = preferences.PairScorer(gpt2, pairs).margins().reshape(-1, 2)  # with nie (not), with już (already)
+for name, values in {"with nie": margins[:, 0], "with już": margins[:, 1], "both together": margins.mean(axis=1)}.items():
+    print(f"{name}: right form preferred in {report.percent((values > 0).mean())} of {len(values)} cases")
+
+# %% [markdown]
+# It does: after *nie* it always prefers the genitive. After *już* it prefers the accusative only about as often as not, so it likes these genitives anyhow; the mean of both margins, in which that cancels out, is above zero in most cases.
+#
+# (sol-gram-3)=
+# ### Unembeddings of length one
+#
+# *Use columns of the unembedding of length one in place of the raw ones. Which relations profit?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+rng = np.random.default_rng(0)
+kept = gpt2.vocabulary.keep(whole_words=True, counts=gpt2.counts)
+tokens = grammar.pair_ids(before, gpt2.vocabulary.text, kept)
+rivals = rng.choice(np.flatnonzero(kept), 1000, replace=False)
+left, right = rank_scores.head_factors(w, 0, 3)
+scores = {
+    "raw": rank_scores.rank_scores(left, right, tokens, rivals),
+    "length one": rank_scores.rank_scores(left, right / w.W_U.norm(dim=0)[:, None], tokens, rivals),
+}
+excess = pd.DataFrame({name: table.set_index("relation")["excess"] for name, table in scores.items()})
+excess["gain"] = excess["length one"] - excess["raw"]
+ends = pd.concat([excess.nlargest(3, "gain"), excess.nsmallest(3, "gain")])
+print(f"{(excess['gain'] > 0).sum()} of {len(excess)} relations profit; mean gain {excess['gain'].mean():+.3f}")
+report.table(ends.reset_index(), "GPT-2, L0H3: excess of the rank score; the three largest and the three smallest gains", digits=3)
+
+# %% [markdown]
+# Most relations profit, and little. Lengths of unembeddings are not what keeps a head's table from leading further.
+#
 # ## Geometry
 #
 # (sol-geo-1)=
@@ -211,6 +274,64 @@ report.table(pd.Series(cosine, name="mean cosine").rename_axis("dimensions").res
 
 # %% [markdown]
 # Three of 192 dimensions do most of it; seven more add little.
+#
+# ## What a model would say early
+#
+# (sol-lens-1)=
+# ### The logit lens on a sentence
+#
+# *Read one sentence of GPT-2 with the logit lens. In which column do the guesses become words that go on?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+found = Places.of(gpt2, ["Po długiej chwili milczenia ojciec położył mu rękę na ramieniu."])
+lens = lenses.logit_lens(*found.states[:, 0].shape)
+seen = lens_scores.compare(w, found.states[-1], lens(found.states))
+said = pd.DataFrame(gpt2.vocabulary.text[seen.top].T, columns=[f"layer {layer}" for layer in found.layers])
+said.insert(0, "after", gpt2.vocabulary.text[found.table["token_id"]])
+report.table(said, "What the logit lens says after each layer")
+
+# %% [markdown]
+# After the embedding the lens mostly names the token that was read, since reading and writing share one matrix. Then it says commas and the commonest words; words that go on come after the last block but one.
+#
+# (sol-lens-2)=
+# ### More hidden words
+#
+# *Hide every second word instead of every fifth. How much of HerBERT's prediction is there after the first block then?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+sentences = texts.senses()["sentence"].tolist()[:240]
+reads, rows = weights.extract(herbert), {}
+for every in (5, 2):
+    found = Places.of(herbert, sentences, every=every)
+    text = found.table["text"].to_numpy()
+    fit, rest = np.flatnonzero(text % 2 == 0), np.flatnonzero(text % 2)[:500]
+    lens = lenses.affine_lens(found.states[:2, fit], found.states[-1, fit], text[fit], penalties=[0.01])
+    seen = lens_scores.compare(reads, found.states[-1, rest], lens(found.states[:2, rest]))
+    rows[f"one word in {every}"] = {"same token": seen.agrees[1].mean(), "divergence [nats]": seen.kl[1].mean()}
+report.table(pd.DataFrame(rows).T.rename_axis("hidden").reset_index(), "HerBERT after one block: the affine lens beside the whole model")
+
+# %% [markdown]
+# No less than before. With fewer words to read the whole model knows less, too, and one block finds what there is to find.
+#
+# (sol-lens-3)=
+# ### Unsure, or sure and wrong?
+#
+# *Compute the entropy of each lens's prediction. Are early predictions unsure, or sure and wrong?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+found = Places.of(gpt2, texts.sentences())
+text = found.table["text"].to_numpy()
+fit, rest = np.flatnonzero(text % 2 == 0), np.flatnonzero(text % 2)[:300]
+read_by = {"logit lens": lenses.logit_lens(*found.states[:, 0].shape)}
+read_by["affine lens"] = lenses.affine_lens(found.states[:, fit], found.states[-1, fit], text[fit], penalties=[0.1])
+entropy = {}
+for name, lens in read_by.items():
+    logits = [w.logits(torch.from_numpy(layer)) for layer in lens(found.states[:, rest]).astype(np.float32)]
+    entropy[name] = [float(torch.distributions.Categorical(logits=layer).entropy().mean()) for layer in logits]
+report.table(pd.DataFrame(entropy, index=found.layers).rename_axis("layer").reset_index(), "GPT-2: entropy of what a lens predicts [nats]")
+
+# %% [markdown]
+# The logit lens is sure and wrong: before the last block it is surer than the model itself. The affine lens is about as unsure as the model from the first block on.
 #
 # ## Induction
 #
@@ -350,6 +471,33 @@ report.table(pd.DataFrame({"most similar step": [int(np.argmax(found)) for found
 
 # %% [markdown]
 # The errors are nearly those of the ridge regression. Gradient descent that is stopped early is a kind of ridge regression too, and least squares, which trusts every point, is further away. Most of each error is the noise in y itself, which all share.
+
+# %% [markdown]
+# (sol-alg-2)=
+# ### The best constant step
+#
+# *Give gradient descent its best constant step size,* $2 / (\lambda_{\min} + \lambda_{\max})$ *for each prompt. Are its errors still less like the model's than those of Newton's iteration?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+prompts = incontext.linear_prompts(400, 10, 3, seed=54)
+xs, ys = (np.asarray(part, dtype=np.float64) for part in (prompts.xs, prompts.ys))
+parts = (xs[..., :, None] * xs[..., None, :], xs * ys[..., None])
+gram, target = (np.cumsum(part, axis=1) - part for part in parts)  # of the points before each
+values = np.linalg.eigvalsh(gram)
+smallest = np.where(values > 1e-9, values, np.inf).min(axis=-1)  # in directions that the points have
+step, weight, best_step = 2 / (smallest + values[..., -1]), np.zeros_like(target), []
+for _ in range(60):
+    weight = weight + step[..., None] * (target - np.einsum("bpde,bpe->bpd", gram, weight))
+    best_step.append(np.einsum("bpd,bpd->bp", weight, xs))
+answers = incontext.predict(regressor.model, prompts.xs, prompts.ys)
+families = {"gradient descent, best constant step": best_step}
+families |= {"gradient descent": algorithms.gradient_descent(xs, ys, 60)[1:], "Newton's iteration": algorithms.newton(xs, ys, 12)[1:]}
+alike = {name: [algorithms.error_similarity(answers, one, ys).mean() for one in steps] for name, steps in families.items()}
+rows = [(name, 1 + int(np.argmax(found)), max(found)) for name, found in alike.items()]
+report.table(pd.DataFrame(rows, columns=["algorithm", "most similar step", "similarity"]), "Whose errors the regressor makes", digits=3)
+
+# %% [markdown]
+# It makes them less alike. All are most alike after the last step, which is nearly least squares itself: the errors do not show steps.
 #
 # ## Choosing a model
 #

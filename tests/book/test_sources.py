@@ -5,6 +5,8 @@ import pkgutil
 import re
 import subprocess
 
+import code_cells
+import nbformat
 import pairs
 import pytest
 import yaml
@@ -104,6 +106,14 @@ def test_chapters_show_which_models_they_are_computed_from(root):
         code = "\n".join(line for line in page.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
         if "models.load(" in code:
             assert ".label" in code or ".revision" in code, page.name
+
+
+def test_code_fits_the_page(root):
+    """Laid out for the page, a line that is still too long is a string or a comment, which wraps once at most."""
+    for notebook in sorted((root / "book").glob("*.ipynb")):
+        cells = [cell.source for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
+        lines = [line for cell in code_cells.fitted(cells) for line in cell.splitlines() if len(line) > code_cells.WIDTH]
+        assert [line for line in lines if not re.search("[\"#]", line) or len(line) > 2 * code_cells.WIDTH] == [], notebook.name
 
 
 def test_the_book_can_be_cited(root):

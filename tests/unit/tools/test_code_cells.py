@@ -1,0 +1,58 @@
+"""Code on pages: lines that fit, and the key figure above what draws it."""
+
+import code_cells
+from docutils import nodes
+from docutils.utils import new_document
+
+
+def test_wide_cells_are_laid_out_and_others_left_alone():
+    short = "x  =  1;"
+    wide = f"value = function({', '.join(f'argument_{i}' for i in range(12))});"
+    found = code_cells.fitted([short, wide, "%matplotlib inline\n" + wide])
+    assert found[0] == short
+    assert max(len(line) for cell in found for line in cell.splitlines()) <= code_cells.WIDTH
+    assert found[1].replace("\n", "").replace(" ", "").replace(",)", ")") == wide.replace(" ", "")
+    assert found[2].startswith("%matplotlib inline")
+
+
+def test_cells_that_are_no_python_are_left_alone():
+    wide = "this is no Python " * 6
+    assert code_cells.fitted([wide]) == [wide]
+
+
+def cell(name, *, closed=True, figure=False, output=False):
+    made = nodes.container(classes=["cell"], nb_element="cell_code", ids=[name], **({"hide_mode": "input"} if closed else {}))
+    made += nodes.container("", nodes.literal_block("", name), nb_element="cell_code_source")
+    if figure or output:
+        made += nodes.container("", nodes.figure() if figure else nodes.paragraph(), nb_element="cell_code_output")
+    return made
+
+
+def test_closed_code_above_the_key_figure_moves_below_what_was_found():
+    page = nodes.section("", nodes.title("", "Chapter"), nodes.paragraph("", "Question"))
+    page += [cell("setup", output=True), cell("shown", closed=False), cell("drawing", figure=True), nodes.bullet_list(), nodes.section(ids=["next"])]
+    document = new_document("page")
+    document += page
+    code_cells.lower_code(document)
+    kinds = [(child.tagname, child.get("ids")) for child in page.children]
+    assert kinds == [
+        ("title", []),
+        ("paragraph", []),
+        ("container", ["shown"]),
+        ("container", ["drawing"]),
+        ("bullet_list", []),
+        ("container", ["setup"]),
+        ("container", []),
+        ("section", ["next"]),
+    ]
+    assert [child.get("nb_element") for child in page[3]] == ["cell_code_output"]
+    assert page[6].astext() == "drawing"
+    assert all(child.parent is page for child in page.children)
+
+
+def test_pages_without_a_figure_keep_their_order():
+    document = new_document("page")
+    document += nodes.section("", nodes.title("", "Chapter"), cell("setup"))
+    before = document.pformat()
+    code_cells.lower_code(document)
+    assert document.pformat() == before

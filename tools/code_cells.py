@@ -1,0 +1,86 @@
+"""How the code of chapters stands on pages: a Sphinx extension that `_config.yml` loads.
+
+Sources have lines of 140 characters, and a page has room for 84. Cells with a longer line are laid out for the page by ruff; notebooks and
+scripts that are downloaded stay as they are written. A chapter opens with its question, its key figure and what was found, so code that is
+closed and stands above that figure is moved below what was found.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from docutils import nodes
+
+WIDTH = 84  # characters of code in a line of text at a window of 1280 px, with the size that book.css gives them
+
+
+def fitted(cells: Sequence[str], width: int = WIDTH) -> list[str]:
+    """Cells of Python with lines of at most `width` characters, as far as strings and comments let them.
+
+    A cell whose lines fit is left alone, and so are all where ruff is not installed or finds no Python.
+    """
+    wide = [place for place, cell in enumerate(cells) if any(len(line) > width for line in cell.splitlines())]
+    if not wide:
+        return list(cells)
+    code = [{"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": cells[place]} for place in wide]
+    notebook = {"cells": code, "metadata": {"language_info": {"name": "python"}}, "nbformat": 4, "nbformat_minor": 4}
+    command = [sys.executable, "-m", "ruff", "format", "--isolated", "--line-length", str(width), "--stdin-filename", "page.ipynb", "-"]
+    ran = subprocess.run(command, input=json.dumps(notebook), capture_output=True, text=True, encoding="utf-8", check=False)
+    if ran.returncode:
+        return list(cells)
+    found = list(cells)
+    for place, cell in zip(wide, json.loads(ran.stdout)["cells"], strict=True):
+        found[place] = "".join(cell["source"])
+    return found
+
+
+def fit_cells(doctree: nodes.document) -> None:
+    """Lay out the code cells of a page."""
+    blocks = [block for block in doctree.findall(nodes.literal_block) if block.get("language") in {"ipython3", "python3"}]
+    for block, code in zip(blocks, fitted([block.astext() for block in blocks]), strict=True):
+        if code != block.astext():
+            block.rawsource, block.children = code, []
+            block += nodes.Text(code)
+
+
+def lower_code(doctree: nodes.document) -> None:
+    """Move closed code that stands above a chapter's first figure behind the rest of the page's opening."""
+    page = next(doctree.findall(nodes.section), None)
+    if page is None:
+        return
+    opening = [child for child in page.children if not isinstance(child, nodes.section)]
+    key = next((place for place, child in enumerate(opening) if any(child.findall(nodes.figure))), None)
+    if key is None:
+        return
+    moved = [cell for cell in opening[:key] if _is_closed(cell)]
+    if _is_closed(opening[key]):
+        figure_cell = opening[key]
+        code = [child for child in figure_cell.children if child.get("nb_element") != "cell_code_output"]
+        own = nodes.container(classes=list(figure_cell["classes"]), nb_element="cell_code")
+        for child in code:
+            figure_cell.remove(child)
+            own += child
+        moved.append(own)
+    for cell in moved:
+        if cell.parent is page:
+            page.remove(cell)
+    end = next((place for place, child in enumerate(page.children) if isinstance(child, nodes.section)), len(page.children))
+    page.insert(end, moved)
+
+
+def _is_closed(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.container) and node.get("hide_mode") in {"input", "all"}
+
+
+def arrange(app, doctree, docname) -> None:
+    if app.builder.format == "html":
+        fit_cells(doctree)
+        lower_code(doctree)
+
+
+def setup(app):
+    app.connect("doctree-resolved", arrange)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
