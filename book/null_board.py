@@ -6,6 +6,7 @@
 
 # %% tags=["hide-cell"]
 from html import escape
+from pathlib import Path
 
 import pandas as pd
 from IPython.display import HTML
@@ -41,6 +42,8 @@ print(one.claim, report.interval(one.estimate, one.low, one.high), one.nulls, on
 
 # %% [markdown]
 # ## All claims
+#
+# A line for each chapter opens its claims, with their values in their own units and the means of their nulls, the hardest first.
 
 # %% tags=["hide-input"]
 def nulls_in_words(key):
@@ -58,7 +61,14 @@ shown = pd.DataFrame(
         "p, Holm": [report.p_value(p, bare=True) for p in board["p_holm"]],
     }
 )
-HTML(shown.to_html(escape=False, index=False, border=0, classes="board"))
+chapters = board["section"].str.split(".").str[0]
+folded = []
+for name in dict.fromkeys(chapters):
+    title = Path(f"{name}.py").read_text(encoding="utf-8").split("\n")[1].removeprefix("# # ")
+    part, survive = shown[chapters == name], int(board.loc[chapters == name, "survives"].sum())
+    table = part.to_html(escape=False, index=False, border=0, classes="board")
+    folded.append(f'<details class="board"><summary>{escape(title)}: {survive} of {len(part)} survive</summary>{table}</details>')
+HTML("".join(folded))
 
 # %% [markdown]
 # ## The same board without learning

@@ -19,7 +19,18 @@ from analysis_lib.circuits.terms import LeaveOut, next_token_losses, score_terms
 from analysis_lib.geometry import word_senses
 from analysis_lib.incontext import algorithms, behaviour, estimators, heads, strategies
 from analysis_lib.norms.bias import small_sample_bias
-from analysis_lib.projections import grammar, head_lists, lens_scores, lenses, neuron_activity, neurons, preferences, rank_scores, shared_features, top_tokens
+from analysis_lib.projections import (
+    grammar,
+    head_lists,
+    lens_scores,
+    lenses,
+    neuron_activity,
+    neurons,
+    preferences,
+    rank_scores,
+    shared_features,
+    top_tokens,
+)
 from analysis_lib.projections.places import Places
 from analysis_lib.projections.readers import Reader
 from analysis_lib.projections.relations import permuted_null

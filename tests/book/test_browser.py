@@ -30,6 +30,11 @@ HEADINGS = """() => [...document.querySelectorAll("main :is(h1, h2, h3, h4, h5, 
   .filter(node => node.getClientRects().length).map(node => +node.tagName[1])"""
 
 
+# Colours fade for a moment when the scheme changes, and axe would read what is between two of them.
+STILL = "*, ::before, ::after { transition: none !important; animation: none !important; }"
+TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
 def page_names():
     """Every page that the table of contents makes, and those that Sphinx adds."""
     toc = yaml.safe_load((Path(__file__).parents[2] / "_toc.yml").read_text(encoding="utf-8"))
@@ -67,10 +72,12 @@ def visit(browser, page: Path, axe: str) -> Visit:
     seen.listen(tab)
     tab.goto(page.as_uri())
     tab.evaluate("document.fonts.ready")
+    tab.add_style_tag(content=STILL)
     tab.evaluate(axe)
     for scheme in ("light", "dark"):
         tab.emulate_media(color_scheme=scheme)
         tab.evaluate("scheme => document.documentElement.dataset.theme = scheme", scheme)
+        tab.evaluate(TWO_FRAMES)
         found = tab.evaluate(AXE, scheme)["violations"]
         seen.violations[scheme] = [(v["id"], v["impact"], v["nodes"][0]["html"][:120], len(v["nodes"])) for v in found]
     for width in WIDTHS:
@@ -95,7 +102,8 @@ def test_page(site, browser, axe, name):
     seen = visit(browser, site.folder / name, axe)
     assert seen.said == []  # nothing on the console
     assert [address for address in seen.asked_for if not address.startswith(("file:", "data:", "blob:"))] == []
-    strict, rules = {"serious", "critical"}, {"empty-table-header"}  # minor for axe; a table of this book has words in its headers
+    # Lesser ones for axe: a table of this book has words in its headers, and all of a page lies in a landmark.
+    strict, rules = {"serious", "critical"}, {"empty-table-header", "region"}
     assert {scheme: [v for v in found if v[1] in strict or v[0] in rules] for scheme, found in seen.violations.items()} == {
         "light": [],
         "dark": [],

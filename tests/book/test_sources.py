@@ -109,11 +109,11 @@ def test_chapters_show_which_models_they_are_computed_from(root):
 
 
 def test_code_fits_the_page(root):
-    """Laid out for the page, a line that is still too long is a string or a comment, which wraps once at most."""
+    """Laid out for the page, a line that is still too long is a string or a comment, which wraps twice at most."""
     for notebook in sorted((root / "book").glob("*.ipynb")):
         cells = [cell.source for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
         lines = [line for cell in code_cells.fitted(cells) for line in cell.splitlines() if len(line) > code_cells.WIDTH]
-        assert [line for line in lines if not re.search("[\"#]", line) or len(line) > 2 * code_cells.WIDTH] == [], notebook.name
+        assert [line for line in lines if not re.search('["#]', line) or len(line) > 3 * code_cells.WIDTH] == [], notebook.name
 
 
 def test_the_book_can_be_cited(root):

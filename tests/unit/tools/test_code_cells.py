@@ -30,7 +30,13 @@ def cell(name, *, closed=True, figure=False, output=False):
 
 def test_closed_code_above_the_key_figure_moves_below_what_was_found():
     page = nodes.section("", nodes.title("", "Chapter"), nodes.paragraph("", "Question"))
-    page += [cell("setup", output=True), cell("shown", closed=False), cell("drawing", figure=True), nodes.bullet_list(), nodes.section(ids=["next"])]
+    page += [
+        cell("setup", output=True),
+        cell("shown", closed=False),
+        cell("drawing", figure=True),
+        nodes.bullet_list(),
+        nodes.section(ids=["next"]),
+    ]
     document = new_document("page")
     document += page
     code_cells.lower_code(document)

@@ -21,6 +21,11 @@ from PIL import Image
         ("<em>Stał tam człowiek</em>", '<em lang="pl">Stał tam człowiek</em>'),
         ('<code class="literal"><span class="pre">x</span></code>', '<code class="literal">x</code>'),
         ('<section id="po-polsku">', '<section id="po-polsku" lang="pl">'),
+        (
+            '<div class="sidebar-primary-item">\n<a class="navbar-brand logo">',
+            '<div class="sidebar-primary-item" role="banner">\n<a class="navbar-brand logo">',
+        ),
+        ('<div class="sidebar-primary-item">\n<nav>', '<div class="sidebar-primary-item">\n<nav>'),
     ],
 )
 def test_mending(found, mended):
