@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from docutils import nodes
 
@@ -25,7 +26,8 @@ def fitted(cells: Sequence[str], width: int = WIDTH) -> list[str]:
     wide = [place for place, cell in enumerate(cells) if any(len(line) > width for line in cell.splitlines())]
     if not wide:
         return list(cells)
-    code = [{"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": cells[place]} for place in wide]
+    empty: dict[str, Any] = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
+    code = [{**empty, "source": cells[place]} for place in wide]
     notebook = {"cells": code, "metadata": {"language_info": {"name": "python"}}, "nbformat": 4, "nbformat_minor": 4}
     command = [sys.executable, "-m", "ruff", "format", "--isolated", "--line-length", str(width), "--stdin-filename", "page.ipynb", "-"]
     ran = subprocess.run(command, input=json.dumps(notebook), capture_output=True, text=True, encoding="utf-8", check=False)
