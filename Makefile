@@ -10,7 +10,8 @@ PY := .venv/bin/python
 READY := $(STAMP)
 endif
 
-# Workers share the cores: with several, each process computes on one thread (tests/conftest.py).
+# Workers share the cores: with several, each process computes on one thread (tests/conftest.py). Each gets tests that stand together
+# and takes others over when it is done (--dist worksteal), so that what a file or a run prepares is seldom made twice.
 WORKERS ?= 2
 
 export TOKENIZERS_PARALLELISM = false
@@ -59,8 +60,8 @@ test: $(READY)
 	$(PY) tools/pairs.py check
 	@if $(PY) tools/build_book.py --is-current; then \
 	  echo "the book in _build is current: its chapters are not executed again, its pages are tested"; \
-	  $(PY) -m pytest -q -n $(WORKERS) -m "not slow" tests; \
-	else $(PY) -m pytest -q -n $(WORKERS) --nbmake --nbmake-timeout=300 -m "not slow" tests book; fi
+	  $(PY) -m pytest -q -n $(WORKERS) --dist worksteal -m "not slow" tests; \
+	else $(PY) -m pytest -q -n $(WORKERS) --dist worksteal --nbmake --nbmake-timeout=300 -m "not slow" tests book; fi
 
 # The few tests that take minutes each: the wheel in an empty environment, models of real size, a longer run of a recipe.
 test-slow: $(READY)
@@ -68,7 +69,7 @@ test-slow: $(READY)
 
 # The tests that run the library in this process; chapters and built pages would add little. HYPOTHESIS=thorough tries ten times as many examples.
 coverage: $(READY)
-	$(PY) -m pytest -q -n $(WORKERS) --cov --cov-report=term -m "not slow" tests/unit tests/integration $(if $(HYPOTHESIS),--hypothesis-profile=$(HYPOTHESIS))
+	$(PY) -m pytest -q -n $(WORKERS) --dist worksteal --cov --cov-report=term -m "not slow" tests/unit tests/integration $(if $(HYPOTHESIS),--hypothesis-profile=$(HYPOTHESIS))
 
 # Other people's programs are heavy and have an environment of their own. What they say is kept in tests/oracles, so that the tests compare
 # without them.

@@ -10,12 +10,32 @@ pytestmark = [pytest.mark.site, pytest.mark.browser]
 
 WIDTHS = (360, 390, 768, 1280, 1920)
 DESKTOP = {"width": 1280, "height": 900}
+PATIENCE = 300_000  # ms, on a machine with much else to do
 # Rules that axe calls experimental are off unless named; it would fetch style sheets again, which pages on disk may not.
-AXE = """scheme => axe.run({
+AXE = """axe.run({
   resultTypes: ["violations"], preload: false, elementRef: false,
-  ...(scheme === "dark" ? {runOnly: ["color-contrast", "link-in-text-block"]}
-                        : {rules: {"label-content-name-mismatch": {enabled: true}, "empty-table-header": {enabled: true}}}),
+  rules: {"label-content-name-mismatch": {enabled: true}, "empty-table-header": {enabled: true}, "color-contrast": {enabled: false}},
 })"""
+# Contrast takes axe far longer than all other rules. Texts that lie in boxes of the same kinds, in the same colours and of the same size
+# have the same contrast, so that it is asked about one of each.
+CONTRAST = """() => {
+  const chains = new Map([[document.documentElement, ""]]), texts = new Map();
+  const chain = node => {
+    if (!chains.has(node)) {
+      const kind = `${node.tagName} ${(node.getAttribute("class") || "").replace(/\\d+/g, "")} ${getComputedStyle(node).backgroundColor}`;
+      chains.set(node, `${chain(node.parentElement)} > ${kind}`);
+    }
+    return chains.get(node);
+  };
+  for (const node of document.querySelectorAll("body *")) {
+    const own = [...node.childNodes].some(child => child.nodeType === Node.TEXT_NODE && child.data.trim());
+    if (!node.checkVisibility() || !(own || node.matches("input, select, textarea"))) continue;
+    const style = getComputedStyle(node), kind = [chain(node), style.color, style.fontSize, style.fontWeight, style.opacity].join();
+    if (!texts.has(kind)) texts.set(kind, node);
+  }
+  const rules = ["color-contrast", "link-in-text-block"];
+  return axe.run({include: [...texts.values()]}, {resultTypes: ["violations"], preload: false, elementRef: false, runOnly: rules});
+}"""
 # What sticks out of the window, but for what lies in a box that scrolls or hides what does not fit.
 TOO_WIDE = """() => {
   const boxes = node => node.parentElement.matches(".bd-article") ? [] : [node.parentElement, ...boxes(node.parentElement)];
@@ -58,6 +78,13 @@ class Visit:
         tab.on("requestfailed", lambda request: self.said.append(f"failed: {request.url}"))
         tab.on("request", lambda request: self.asked_for.append(request.url))
 
+    def judge(self, what: str, found: dict) -> None:
+        """Keep what axe says is serious."""
+        # Lesser ones for axe: a table of this book has words in its headers, and all of a page lies in a landmark.
+        strict, rules = {"serious", "critical"}, {"empty-table-header", "region"}
+        kept = [v for v in found["violations"] if v["impact"] in strict or v["id"] in rules]
+        self.violations[what] = [(v["id"], v["impact"], v["nodes"][0]["html"][:120], len(v["nodes"])) for v in kept]
+
 
 @pytest.fixture(scope="module")
 def axe():
@@ -68,18 +95,18 @@ def visit(browser, page: Path, axe: str) -> Visit:
     """Open a page, ask axe about it in light and in dark, and try the widths of windows."""
     seen = Visit()
     tab = browser.new_page(viewport=DESKTOP, color_scheme="light")
-    tab.set_default_timeout(300_000)
+    tab.set_default_timeout(PATIENCE)
     seen.listen(tab)
     tab.goto(page.as_uri())
     tab.evaluate("document.fonts.ready")
     tab.add_style_tag(content=STILL)
     tab.evaluate(axe)
+    seen.judge("all but contrast", tab.evaluate(AXE))
     for scheme in ("light", "dark"):
         tab.emulate_media(color_scheme=scheme)
         tab.evaluate("scheme => document.documentElement.dataset.theme = scheme", scheme)
         tab.evaluate(TWO_FRAMES)
-        found = tab.evaluate(AXE, scheme)["violations"]
-        seen.violations[scheme] = [(v["id"], v["impact"], v["nodes"][0]["html"][:120], len(v["nodes"])) for v in found]
+        seen.judge(scheme, tab.evaluate(CONTRAST))
     for width in WIDTHS:
         tab.set_viewport_size({"width": width, "height": 900})
         wide = tab.evaluate("document.documentElement.scrollWidth") > width
@@ -102,12 +129,7 @@ def test_page(site, browser, axe, name):
     seen = visit(browser, site.folder / name, axe)
     assert seen.said == []  # nothing on the console
     assert [address for address in seen.asked_for if not address.startswith(("file:", "data:", "blob:"))] == []
-    # Lesser ones for axe: a table of this book has words in its headers, and all of a page lies in a landmark.
-    strict, rules = {"serious", "critical"}, {"empty-table-header", "region"}
-    assert {scheme: [v for v in found if v[1] in strict or v[0] in rules] for scheme, found in seen.violations.items()} == {
-        "light": [],
-        "dark": [],
-    }
+    assert {what: found for what, found in seen.violations.items() if found} == {}
     assert seen.overflow == {}
     assert seen.headings.count(1) == 1
     assert seen.headings[0] == 1
@@ -116,6 +138,7 @@ def test_page(site, browser, axe, name):
 
 def open_page(browser, page: Path, **options):
     tab, seen = browser.new_page(viewport=DESKTOP, **options), Visit()
+    tab.set_default_timeout(PATIENCE)
     seen.listen(tab)
     tab.goto(page.as_uri())
     return tab, seen

@@ -91,7 +91,7 @@ def test_term_maps_tell_undefined_cells_from_zero(labels):
         assert not np.allclose(shown[1, 1], shown[0, 1])  # a score of zero and a key after the query
 
 
-@pytest.mark.parametrize(("layers", "heads"), SIZES)
+@pytest.mark.parametrize(("layers", "heads"), [(1, 1), (12, 2)])  # one row of panels for each layer
 def test_terms_by_head(layers, heads):
     rows = [("toy", layer, head, term) for layer in range(layers) for head in range(heads) for term in TERMS]
     frame = table(rows, model=None, layer=None, head=None, term=None)

@@ -98,7 +98,7 @@ def problems(draw):
     return (left * scale).astype(dtype), right.astype(dtype), k, options
 
 
-@examples(70)
+@examples(40)
 @given(problem=problems())
 def test_equals_the_dense_product(problem):
     left, right, k, options = problem
@@ -109,7 +109,7 @@ def test_equals_the_dense_product(problem):
     np.testing.assert_array_equal(right, before[1])
 
 
-@examples(70)
+@examples(40)
 @given(problem=problems(), strategy=st.sampled_from(list(SPLITS)))
 def test_every_strategy_equals_the_dense_product(problem, strategy):
     left, right, k, options = problem
