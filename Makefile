@@ -122,6 +122,7 @@ train-small: $(READY)
 	  for seed in 0 1 2; do $(PY) -m training.regressor --task $$task --seed $$seed || exit 1; done; \
 	  $(PY) -m training.regressor_export --task $$task || exit 1; done
 	$(PY) -m training.diversity
+	$(PY) -m training.clamps
 
 lint: $(READY)
 	$(PY) -m ruff check .

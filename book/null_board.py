@@ -97,7 +97,7 @@ report.table(
 )
 
 # %% [markdown]
-# The first run found two kinds of false claims, and both tests were mended. That a model leans to its token *after one block* ({doc}`lenses`) was held against frequencies and against the states of another model. An untrained GPT-2 passes that test better than the trained one, because
+# The first run had three such rows: besides this one two false claims, whose tests were mended. That a model leans to its token *after one block* ({doc}`lenses`) was held against frequencies and against the states of another model. An untrained GPT-2 passes that test better than the trained one, because
 # blocks that add little leave the answer where it is; now untrained models with lenses of their own are among the nulls, and the claim does not survive. And the share told at the embedding was held against *one* untrained model, on other texts, with an interval that does not say how
 # untrained models differ among themselves; now it is held against four of them on the same places.
 
@@ -113,5 +113,5 @@ report.glue("board-placebo-survive", int(tried["survives"].sum()))
 #
 # - The board holds the claims that the chapters make. Measures that a chapter looked at without making a claim of them are corrected for in the chapter, not here.
 # - A distance in standard deviations is no measure of importance: a tiny effect that is known exactly lies far to the right. The table has the values in their own units.
-# - One twin of each model was drawn, so claims of one chapter about one twin are not independent, and the interval of their share is too narrow by as much. Claims about the toys and about e5 have no twin here, nor has one that rests on figures recorded at the end of a training.
+# - The two tests were mended with the twins in view that are shown here. One twin of each model was drawn, so claims of one chapter about one twin are not independent, and the interval of their share is too narrow by as much. Claims about the toys and about e5 have no twin here, nor have those of {doc}`neurons_at_work`, which asks neurons whose lists pass a test that no list of an untrained model passes, nor one that rests on figures recorded at the end of a training.
 # - Nulls of few draws have a spread that is itself uncertain, and a normal distribution is an assumption wherever the chapter has no test of its own.

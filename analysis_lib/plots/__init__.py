@@ -19,6 +19,7 @@ from analysis_lib.plots.incontext import (
     weights_by_odds,
 )
 from analysis_lib.plots.induction import (
+    clamped_runs,
     composition_maps,
     draw_induction,
     emergence,
@@ -59,6 +60,7 @@ __all__ = [
     "against_control",
     "attention_grid",
     "block_steps",
+    "clamped_runs",
     "change_by_distance",
     "coefficient_steps",
     "coefficients_against_nulls",

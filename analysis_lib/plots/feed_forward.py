@@ -72,11 +72,17 @@ def counts_against_chance(tables: dict, colours: dict[str, str], words: int = 30
     words : int
         Letters of `tokens` written under the feature, at most.
     """
-    rows = [len(table) for table in tables.values()]
+    rows = [max(1, len(table)) for table in tables.values()]
     figure, axes = plt.subplots(
         len(tables), 1, figsize=(4.8, 0.52 * sum(rows) + 0.9 * len(rows) + 0.4), height_ratios=rows, sharex=True, squeeze=False
     )
     for axis, (title, table) in zip(axes[:, 0], tables.items(), strict=True):
+        axis.set(title=title)
+        axis.xaxis.grid(True)
+        if not len(table):
+            axis.set_yticks([])
+            axis.text(0.5, 0.5, "no list passes", transform=axis.transAxes, ha="center", va="center", color=INK)
+            continue
         heights = np.arange(len(table))
         axis.hlines(heights, table["expected"], table["count"], color=colours[title], lw=2, alpha=0.5)
         axis.plot(table["expected"], heights, "x", color=MODEL_COLOURS["untrained"], ms=7, mew=2, clip_on=False)
@@ -85,8 +91,7 @@ def counts_against_chance(tables: dict, colours: dict[str, str], words: int = 30
         axis.plot(table["count"], heights, "o", color=colours[title], ms=8, clip_on=False)
         labels = [f"{shared}\n{_shortened(tokens, words)}" for shared, tokens in zip(table["shared"], table["tokens"], strict=True)]
         axis.set_yticks(heights, labels, fontsize=10)
-        axis.set(title=title, ylim=(len(table) - 0.4, -0.6), xlim=(0, None))
-        axis.xaxis.grid(True)
+        axis.set(ylim=(len(table) - 0.4, -0.6), xlim=(0, None))
     axes[-1, 0].set_xlabel("forms that share it")
     handles = [plt.Line2D([], [], marker="o", ls="none", color=colour, label=f"{title}'s list") for title, colour in colours.items()]
     handles.append(plt.Line2D([], [], marker="x", ls="none", mew=2, color=MODEL_COLOURS["untrained"], label="by chance"))

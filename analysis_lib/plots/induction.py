@@ -266,3 +266,24 @@ def score_curves(
     axes[0, 0].set_ylabel(ylabel)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
+
+
+def clamped_runs(table: pd.DataFrame, column: str, ylabel: str) -> plt.Axes:
+    """A measure along training by clamp: a colour for each clamped layer, dashed where it stays initial, a line for each seed.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `clamp` ("none", "layer 0 final", "layer 0 initial", …), `seed`, `step` and the measure, as `training/clamps.py` records them.
+    column, ylabel : str
+        The measure.
+    """
+    figure, axis = plt.subplots(figsize=(5.6, 3.6))
+    for clamp, runs in table.groupby("clamp", sort=False):
+        colour = INK if clamp == "none" else CYCLE[int(clamp.split()[1])]
+        for number, (_, run) in enumerate(runs.groupby("seed")):
+            style = "--" if clamp.endswith("initial") else "-"
+            axis.plot(run["step"], run[column], style, color=colour, lw=1.8, label=None if number else clamp)
+    axis.set(xlabel="training step", ylabel=ylabel, ylim=(0, None))
+    figure.legend(loc="outside lower center", ncols=3)
+    return axis

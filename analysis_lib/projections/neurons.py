@@ -217,7 +217,8 @@ def most_alike(
             "vector": [f"{'KV'[i // half]} {neuron_name(numbers[i % half], d_mlp)}" for i in best["list"]],
             "shared": [_shared(kind, feature) for kind, feature in zip(best["kind"], best["feature"], strict=True)],
             "tokens": [" ".join(vocabulary.text[ids[i, :words]]) for i in best["list"]],
-        }
+        },
+        dtype=object,  # words, also where no list passes
     )
     for place, column in enumerate(("count", "size", "expected"), start=2):
         frame.insert(place, column, best[column].to_numpy())

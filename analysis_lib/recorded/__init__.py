@@ -87,7 +87,7 @@ def table(name: str) -> pd.DataFrame:
     Parameters
     ----------
     name : str
-        `task_diversity` is written by `training/diversity.py`.
+        `task_diversity` is written by `training/diversity.py`, `induction_clamps` by `training/clamps.py`.
 
     Raises
     ------

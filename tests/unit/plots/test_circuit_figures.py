@@ -118,3 +118,11 @@ def test_diagrams():
     assert all(word in words for word in ("GPT-2", "layer norm", "attention", "unembedding"))
     words = drawn(diagrams.draw_pieces([("Kot śpi.", [["Kot", " śpi", "."], ["K", "ot", "śpi."]])], list(plots.CYCLE[:2])))
     assert all(word in words for word in ("Kot śpi.", "ot"))
+
+
+def test_clamped_runs_have_a_line_for_each_seed_and_a_name_for_each_clamp():
+    rows = [(clamp, seed, step, 3 - step) for clamp in ("none", "layer 0 final", "layer 1 initial") for seed in (0, 1) for step in (0, 1)]
+    axis = plots.clamped_runs(pd.DataFrame(rows, columns=["clamp", "seed", "step", "loss"]), "loss", "loss [nats]")
+    assert len(axis.lines) == 6
+    assert [line.get_linestyle() for line in axis.lines[::2]] == ["-", "-", "--"]
+    assert [text.get_text() for text in axis.figure.legends[0].get_texts()] == ["none", "layer 0 final", "layer 1 initial"]

@@ -36,6 +36,13 @@ def test_counts_against_chance(rows):
     assert "twojego" not in shown
 
 
+def test_a_model_without_lists_that_pass_has_a_panel_that_says_so():
+    empty = pd.DataFrame({name: pd.Series(dtype=object) for name in ("shared", "count", "size", "expected", "tokens", "random")})
+    figure = plots.counts_against_chance({"GPT-2": empty, "HerBERT": empty}, {"GPT-2": "blue", "HerBERT": "red"})
+    assert [text.get_text() for axis in figure.axes for text in axis.texts] == ["no list passes"] * 2
+    figure.canvas.draw()
+
+
 def test_survival():
     samples = {"own": (np.array([0.0, 0.1, 0.2]), "blue", "-"), "shuffled": (np.zeros((10, 3)), "gray", "--")}
     figure = plots.survival({"GPT-2": samples}, "Jaccard index", "share of neurons")

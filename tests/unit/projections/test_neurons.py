@@ -92,7 +92,9 @@ def test_the_most_alike_lists_and_where_they_stand():
     assert found["shared"].tolist() == ["case: dative", "case: locative", "number"]
     assert found["tokens"].tolist() == ["a b", "c a", "c b"]
     assert found[["count", "size", "expected"]].to_numpy().tolist() == [[9, 20, 1], [7, 19, 3], [5, 20, 0.5]]
-    assert neurons.most_alike(table, ids, 1, vocabulary_of("a", "b", "c"), level=1e-12).empty
+    none = neurons.most_alike(table, ids, 1, vocabulary_of("a", "b", "c"), level=1e-12)
+    assert none.empty
+    assert not none["shared"].str.match("case").any()  # words all the same
 
 
 def test_neurons_are_chosen_by_rule():

@@ -1,0 +1,81 @@
+"""The induction toy trained anew with the attention of one layer held fixed: which part has to wait for which?
+
+    python -m training.clamps --seeds 0 1
+
+The first steps of `training/minigpt.py`, in which the circuit forms, are taken again, with the attention patterns of one layer
+replaced, in training and in measuring, by those of another model on the same sequences: of the same seed after its whole training
+(final) or before it (initial). What the layer reads and writes is trained as ever. Singh et al. 2024 (arXiv 2404.07129) call this
+clamping.
+Scores and losses along all runs go to `analysis_lib/recorded/induction_clamps.csv`; weights are not kept beside it.
+
+``--short`` takes two steps of one seed, to try whether everything works.
+"""
+
+import argparse
+from pathlib import Path
+from types import MethodType
+
+import pandas as pd
+import torch
+
+from analysis_lib.models import training_history
+from training import minigpt
+
+STEPS, EVERY = 400, 25
+CLAMPS = {
+    "none": None,
+    "layer 0 final": (0, "final"),
+    "layer 0 initial": (0, "initial"),
+    "layer 1 final": (1, "final"),
+    "layer 1 initial": (1, "initial"),
+}
+RECORDED = Path(__file__).parents[1] / "analysis_lib" / "recorded" / "induction_clamps.csv"
+MEASURES = ("previous_token", "induction", "background", "repeated_known_2")
+
+
+def clamp(model, layer, source):
+    """Let the heads of a layer attend as those of the source do on the same tokens, from now on; changes the model."""
+    shown = {}
+
+    def look(_, arguments, options):
+        with torch.no_grad():
+            shown["pattern"] = source.residual_stream(arguments[0] if arguments else options["input_ids"])[1][layer]
+
+    def forward(attention, hidden, positions, allowed):
+        added = attention.output((shown["pattern"] @ attention.heads(attention.value(hidden))).transpose(1, 2).flatten(2))
+        return added, shown["pattern"]
+
+    model.register_forward_pre_hook(look, with_kwargs=True)
+    attention = model.blocks[layer].attn
+    attention.forward = MethodType(forward, attention)
+
+
+def run(seed, name, steps=STEPS, every=EVERY):
+    """Train one seed with one clamp; a row of measures for every so many steps."""
+    rows = []
+    for step, model, _ in minigpt.training_run(seed, steps):
+        if step == 0 and CLAMPS[name]:
+            layer, kind = CLAMPS[name]
+            clamp(model, layer, training_history.seed_models()[seed].model if kind == "final" else minigpt.build(seed))
+        if step % every == 0:
+            found = minigpt.summary(minigpt.measure(model, 64))
+            rows.append({"clamp": name, "seed": seed, "step": step} | {measure: found[measure] for measure in MEASURES})
+    print(rows[-1], flush=True)
+    return rows
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seeds", default=[0, 1], type=int, nargs="+")
+    parser.add_argument("--short", action="store_true", help="two steps of one seed; nothing is recorded")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    if options.short:
+        print(pd.DataFrame([row for name in CLAMPS for row in run(options.seeds[0], name, 2, 1)]))
+        return
+    rows = [row for seed in options.seeds for name in CLAMPS for row in run(seed, name)]
+    pd.DataFrame(rows).to_csv(RECORDED, index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    main()
