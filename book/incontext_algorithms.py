@@ -199,8 +199,10 @@ report.table(pd.DataFrame.from_dict(rows, orient="index"), "By seed: squared err
 
 # %%
 two = np.array([[1.0, 0.0], [0.0, 1.0]])
-xs, ys = np.array([[[1.0, 1.0], [1.0, 0.0], [1.0, -1.0]]]), np.array([[1.1, 0.8, 1.2]])
-print("one of two tasks:", estimators.bayes_of_tasks(xs, ys, two, noise=0.3).round(2), "any function:", incontext.bayes_ridge(xs, ys, noise=0.3).round(2))
+three_xs = np.array([[[1.0, 1.0], [1.0, 0.0], [1.0, -1.0]]])
+three_ys = np.array([[1.1, 0.8, 1.2]])
+print("one of two tasks", estimators.bayes_of_tasks(three_xs, three_ys, two, noise=0.3).round(2))
+print("any function", incontext.bayes_ridge(three_xs, three_ys, noise=0.3).round(2))
 
 # %% [markdown]
 # What do models do that saw few tasks, or many? For each number of tasks, from 4 to {glue:text}`alg-tasks-most`, one was trained anew with the recipe of the regressors (functions of four numbers with noise, eight points, 4,000 steps; `training/diversity.py`). Its distances to both estimators are recorded.
