@@ -214,24 +214,6 @@ def neighbour_accuracy(
     return _collected(lemmas, figures)
 
 
-def form_accuracy(lemmas: ArrayLike, senses: ArrayLike, forms: ArrayLike) -> dict[str, float]:
-    """Accuracy by lemma that forms alone would reach: neighbours are drawn at random among the others of the same form.
-
-    Where no other occurrence has the form, the neighbour is drawn among all others of the lemma. With forms that are all different this
-    is therefore chance.
-    """
-    lemmas, senses, forms = np.asarray(lemmas), np.asarray(senses), np.asarray(forms)
-    accuracy = {}
-    for lemma in np.unique(lemmas):
-        own = lemmas == lemma
-        others = ~np.eye(own.sum(), dtype=bool)
-        alike = others & (forms[own][:, None] == forms[own])
-        candidates = np.where(alike.any(axis=1, keepdims=True), alike, others)
-        right = candidates & (senses[own][:, None] == senses[own])
-        accuracy[str(lemma)] = float((right.sum(axis=1) / candidates.sum(axis=1)).mean())
-    return accuracy
-
-
 def _by_lemma(
     states: ArrayLike, lemmas: ArrayLike, senses: ArrayLike, strata: ArrayLike | None, n_permutations: int, seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:

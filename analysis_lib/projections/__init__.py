@@ -8,7 +8,7 @@ model would say if it stopped after a layer.
 
 from analysis_lib.projections.best_pairs import TopPairs
 from analysis_lib.projections.factors import feed_forward_keys_values, qk_factors, vo_factors
-from analysis_lib.projections.overlap import distinct_tokens, pairs_jaccard, shuffled_overlap, top_overlap
+from analysis_lib.projections.overlap import distinct_tokens, shuffled_overlap, top_overlap
 from analysis_lib.projections.pair_search import top_pairs
 from analysis_lib.projections.token_search import TopTokens, top_tokens
 
@@ -17,7 +17,6 @@ __all__ = [
     "TopTokens",
     "distinct_tokens",
     "feed_forward_keys_values",
-    "pairs_jaccard",
     "qk_factors",
     "shuffled_overlap",
     "top_overlap",

@@ -45,12 +45,6 @@ def distinct_tokens(pairs: TopPairs) -> tuple[int, int]:
     return len(np.unique(pairs.left_ids)), len(np.unique(pairs.right_ids))
 
 
-def pairs_jaccard(a: TopPairs, b: TopPairs) -> float:
-    """Jaccard index of two lists as sets of (left, right) pairs; two empty lists are equal, 1."""
-    first, second = (set(zip(one.left_ids.tolist(), one.right_ids.tolist(), strict=True)) for one in (a, b))
-    return len(first & second) / len(first | second) if first or second else 1.0
-
-
 @dataclass(frozen=True, eq=False)
 class PairedOverlap:
     """How alike the top tokens of each neuron's key and value are, beside those of shuffled pairs.

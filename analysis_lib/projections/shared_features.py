@@ -15,7 +15,7 @@ Two tokens of one form (`dom`, `Dom`) count once, the better placed one; so a li
 Words are read out of context and can be several things at once (see `lexicon`), which the counts of chance share.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -172,29 +172,6 @@ def passing(table: pd.DataFrame, level: float = 0.05) -> pd.DataFrame:
     """
     wide = table.assign(found=table["p_holm"] < level).pivot(index="list", columns="kind", values="found")
     return wide[list(dict.fromkeys(table["kind"]))]
-
-
-def readings(lexicon: Lexicon, ids: Iterable[int]) -> pd.DataFrame:
-    """What each token can be, in English, for readers who know no Polish.
-
-    Returns
-    -------
-    DataFrame, columns `form`, `lemma`, `can be`
-        Every reading of the dictionary at once: parts of speech, then cases, numbers and persons of all of them.
-    """
-    rows = [(lexicon.forms[i].strip(), ", ".join(sorted(lexicon.lemmas[i])), _can_be(lexicon, i)) for i in ids]
-    return pd.DataFrame(rows, columns=["form", "lemma", "can be"])
-
-
-def _can_be(lexicon: Lexicon, row: int) -> str:
-    named: Mapping[str, tuple] = {
-        "pos": tuple(PARTS_OF_SPEECH),
-        "case": CASE_NAMES,
-        "number": NUMBER_NAMES,
-        "person": PERSON_NAMES,
-    }
-    groups = [" or ".join(np.array(names)[getattr(lexicon, field)[row]]) for field, names in named.items()]
-    return "; ".join(group for group in groups if group)
 
 
 def _is_number(lexicon: Lexicon) -> np.ndarray:

@@ -99,13 +99,6 @@ def test_lemmas_of_one_form_are_left_out_where_neighbours_must_differ():
         word_senses.neighbour_accuracy(states, lemmas, senses, apart=np.zeros(len(lemmas)), n_permutations=5)
 
 
-def test_form_accuracy_is_one_where_forms_tell_and_below_chance_where_they_are_dealt_evenly():
-    lemmas, senses = np.repeat("a", 4), np.array(["x", "x", "y", "y"])
-    assert word_senses.form_accuracy(lemmas, senses, np.array([1, 1, 2, 2])) == {"a": 1.0}
-    assert word_senses.form_accuracy(lemmas, senses, np.array([1, 2, 1, 2])) == {"a": 0.0}
-    assert word_senses.form_accuracy(lemmas, senses, np.arange(4)) == {"a": pytest.approx(1 / 3)}
-
-
 def test_chance_is_the_mean_of_the_permutations_and_their_middle_range():
     found = word_senses.cosine_gap(*sample(n_lemmas=3)[:3], n_permutations=200)
     np.testing.assert_allclose(found.chance.estimate, found.null.mean(axis=0))

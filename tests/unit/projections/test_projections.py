@@ -10,10 +10,8 @@ from hypothesis import strategies as st
 
 from analysis_lib import projections, weights
 from analysis_lib.projections import (
-    TopPairs,
     distinct_tokens,
     feed_forward_keys_values,
-    pairs_jaccard,
     qk_factors,
     shuffled_overlap,
     token_search,
@@ -304,14 +302,3 @@ def test_a_hub_shows_in_the_number_of_distinct_tokens():
     left[3] *= 100
     found = projections.top_pairs(left, np.abs(rng.normal(size=(30, 4))), k=8)
     assert distinct_tokens(found) == (1, 8)
-
-
-def test_pairs_jaccard():
-    def pairs(*both):
-        left, right = np.array(both, dtype=int).reshape(-1, 2).T
-        return TopPairs(left, right, np.zeros(len(left)))
-
-    assert pairs_jaccard(pairs((1, 2), (3, 4)), pairs((3, 4), (1, 2))) == 1
-    assert pairs_jaccard(pairs((1, 2), (3, 4)), pairs((2, 1), (3, 4))) == pytest.approx(1 / 3)
-    assert pairs_jaccard(pairs(), pairs((1, 2))) == 0
-    assert pairs_jaccard(pairs(), pairs()) == 1

@@ -169,14 +169,6 @@ def test_features_of_unkept_tokens_are_left_out(small):
     assert "number" not in {kind.name for kind in shared_features.token_kinds(small.lexicon, keep)}
 
 
-def test_readings_in_english(small):
-    table = shared_features.readings(small.lexicon, ids_of(small, ["oknami", "jestem"]))
-    assert table.values.tolist() == [
-        ["oknami", "okno", "noun; instrumental; plural"],
-        ["jestem", "być", "verb; singular; first person"],
-    ]
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
