@@ -10,6 +10,7 @@ Usage: ``python tools/build_book.py [--chapter NAME | --is-current]``, in the fo
 from __future__ import annotations
 
 import argparse
+import fcntl
 import functools
 import hashlib
 import os
@@ -149,6 +150,20 @@ def progress_shown(log: Path, every: float = 1.0) -> Iterator[None]:
         thread.join()
 
 
+@contextmanager
+def one_at_a_time(root: Path) -> Iterator[None]:
+    """Wait until no other build is at work in this folder. The system gives the lock back when its holder ends, killed or not."""
+    path = root / "_build" / "lock"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another build is at work in this folder: this one waits until it is done", file=sys.stderr, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def settings(root: Path, models: str) -> list[str]:
     """Options of Jupyter Book: with large models a cell may take longer than with the embedded ones."""
     if models == "embedded":
@@ -188,11 +203,12 @@ def main(arguments: list[str]) -> int:
     models = chosen_models(os.environ.get("ANALYSIS_MODELS", "").strip())
     if models != "embedded":
         print(f"the models of this book:\n{models}")
-    for line in forget_stale(root):
-        print(line)
-    if chosen.chapter:
-        forget_chapter(root, chosen.chapter)
-    return build(root, models)
+    with one_at_a_time(root):
+        for line in forget_stale(root):
+            print(line)
+        if chosen.chapter:
+            forget_chapter(root, chosen.chapter)
+        return build(root, models)
 
 
 if __name__ == "__main__":
