@@ -35,12 +35,12 @@ def covariance_of(fit: RegressionResults, design: Design) -> tuple[Float[np.ndar
     """
     (n, k), absorbed, specification = fit.model.exog.shape, design.effects.rank, design.specification
     if specification.errors == "ordinary":
-        return fit.cov_params(), fit.model.df_resid
+        return fit.cov_params(), float(fit.model.df_resid)
     if specification.errors == "hac":
         reach = int(4 * (np.median(np.bincount(design.text)) / 100) ** (2 / 9))
         robust = fit.get_robustcov_results("hac-panel", groups=design.text, maxlags=reach, use_correction="hac")
-        return robust.cov_params() * (n - k) / (n - k - absorbed), fit.model.df_resid  # effects count as regressors
-    return jackknife(fit, design), design.n_texts - 1
+        return robust.cov_params() * (n - k) / (n - k - absorbed), float(fit.model.df_resid)  # effects count as regressors
+    return jackknife(fit, design), design.n_texts - 1.0
 
 
 def jackknife(fit: RegressionResults, design: Design) -> Float[np.ndarray, "term term"]:

@@ -10,6 +10,7 @@ The peer of this class is TransformerLens's `FactoredMatrix`.
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 
@@ -72,11 +73,11 @@ class FactoredMatrix:
             return (other @ self.left) @ self.right
         return FactoredMatrix(other @ self.left, self.right)
 
-    def dense(self) -> Tensor:
+    def dense(self) -> Float[Tensor, "*batch row column"]:
         """The product itself [..., row, column]: for small matrices."""
         return self.left @ self.right
 
-    def svd(self) -> tuple[Tensor, Tensor, Tensor]:
+    def svd(self) -> tuple[Float[Tensor, "*batch row rank"], Float[Tensor, "*batch rank"], Float[Tensor, "*batch rank column"]]:
         """Singular value decomposition, from that of a matrix of the size of the rank.
 
         Returns
@@ -89,15 +90,15 @@ class FactoredMatrix:
         u, s, vh = torch.linalg.svd(r_left @ r_right.mT, full_matrices=False)
         return q_left @ u, s, vh @ q_right.mT
 
-    def singular_values(self) -> Tensor:
+    def singular_values(self) -> Float[Tensor, "*batch rank"]:
         """Singular values [..., rank], from the largest down."""
         return torch.linalg.svdvals(torch.linalg.qr(self.left).R @ torch.linalg.qr(self.right.mT).R.mT)
 
-    def norm(self) -> Tensor:
+    def norm(self) -> Float[Tensor, "*batch"]:
         """The Frobenius norm [...]."""
         return torch.linalg.matrix_norm(torch.linalg.qr(self.left).R @ torch.linalg.qr(self.right.mT).R.mT)
 
-    def eigenvalues(self) -> Tensor:
+    def eigenvalues(self) -> Complex[Tensor, "*batch rank"]:
         """The eigenvalues that may differ from zero, complex [..., rank], in no order.
 
         `left @ right` and `right @ left`, which is as small as the rank, share them.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -30,7 +31,7 @@ class LayerNorm:
     def __getitem__(self, layer: int) -> "LayerNorm":
         return replace(self, gain=self.gain[layer], bias=None if self.bias is None else self.bias[layer])
 
-    def __call__(self, states: Tensor) -> Tensor:
+    def __call__(self, states: Tensor) -> Float[Tensor, "*batch d_model"]:
         """Normalise states [..., d_model]; of the norms of all layers take one first."""
         if self.gain.ndim != 1:
             raise ValueError(f"expected the norm of one layer, found those of {len(self.gain)}: write norm[layer](states)")
@@ -38,7 +39,7 @@ class LayerNorm:
             return functional.rms_norm(states, self.gain.shape, self.gain, self.epsilon)
         return functional.layer_norm(states, self.gain.shape, self.gain, self.bias, self.epsilon)
 
-    def folded_into(self, weight: Tensor) -> Tensor:
+    def folded_into(self, weight: Tensor) -> Float[Tensor, "*layer d_model out"]:
         r"""A reading weight with the gain, and for LayerNorm the centring, of the norm that it reads through.
 
         $(I - \mathbf{1}\mathbf{1}^\top/d)\,\mathrm{diag}(\gamma)\,W$; for RMSNorm $\mathrm{diag}(\gamma)\,W$.

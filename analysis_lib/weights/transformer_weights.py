@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from operator import index
 from typing import Any
 
+from jaxtyping import Float
 from torch import Tensor
 from transformers.activations import ACT2FN
 
@@ -210,7 +211,7 @@ class TransformerWeights:
             raise ValueError(f"weights: expected a model with {name}, found none: {self!r}")
         return found
 
-    def read(self, layer: int, states: Tensor) -> Tensor:
+    def read(self, layer: int, states: Tensor) -> Float[Tensor, "*batch d_model"]:
         """What a layer's attention reads of the residual stream: through the layer norm in a pre-norm model, as it is in others.
 
         Parameters
@@ -232,11 +233,11 @@ class TransformerWeights:
         layer = checked_index("layer", layer, self.n_layers)
         return self.part("layer_norms").attention[layer](states) if self.norm == "pre" else states
 
-    def final(self, states: Tensor) -> Tensor:
+    def final(self, states: Tensor) -> Float[Tensor, "*batch d_model"]:
         """The residual stream after the last layer [..., d_model] through the final norm, if the model has one."""
         return states if self.layer_norms is None or self.layer_norms.final is None else self.layer_norms.final(states)
 
-    def logits(self, states: Tensor) -> Tensor:
+    def logits(self, states: Tensor) -> Float[Tensor, "*batch vocab"]:
         """What the model's own read-out makes of states of the last layer [..., d_model]: logits [..., vocab].
 
         The final norm or the masked-language head, if the model has one, then W_U and b_U.
@@ -247,7 +248,7 @@ class TransformerWeights:
             states = self.mlm_head.norm(ACT2FN[str(self.activation)](dense))
         return states @ self.W_U + self.b_U
 
-    def embedded(self) -> Tensor:
+    def embedded(self) -> Float[Tensor, "vocab d_model"]:
         """The token embeddings [vocab, d_model] through the embedding norm, if the model has one; positions are left out."""
         return self.W_E if self.layer_norms is None or self.layer_norms.embedding is None else self.layer_norms.embedding(self.W_E)
 
