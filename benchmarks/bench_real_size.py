@@ -59,7 +59,7 @@ def heads_parts(reader) -> Iterator[Part]:
     yield "recall of heads", 2, total, lambda: [recall_of(head) for head in (0, 1)]
     if is_causal(reader.loaded.model):
         some, three = torch.randint(1, weights.d_vocab, (4, 96)), [(0, 0), (weights.n_layers // 2, 0), (weights.n_layers - 1, 0)]
-        yield "copying on text, two models", 3 * 4, 2 * min(48, total) * 24, partial(copying_on_text, reader.loaded, some, three)
+        yield "copying on text, two models", 3 * 4, 2 * min(24, total) * 24, partial(copying_on_text, reader.loaded, some, three)
     yield "recall of values", 4, len(sentences), partial(recall.value_recall, reader.loaded, sentences[:4])
 
 

@@ -359,7 +359,7 @@ plots.points_by_layer(copies, copies_fresh, "score", "copying score", {t: COLOUR
 gpt2 = readers["GPT-2"].loaded
 ids = [gpt2.vocabulary.tokenizer(text)["input_ids"] for text in paragraphs()["text"]]
 ids = np.array([found[:96] for found in ids if len(found) >= 96][:24])
-asked = statistics.drawn_heads(readers["GPT-2"].weights.n_layers, readers["GPT-2"].weights.n_heads, most=48)  # of a small model all
+asked = statistics.drawn_heads(readers["GPT-2"].weights.n_layers, readers["GPT-2"].weights.n_heads, most=24)  # of a small model all
 on_text, fresh_on_text = (copying_on_text(model, ids, asked) for model in (gpt2, models.untrained_like(gpt2, seed=0)))
 scored = copies.query("model == 'GPT-2'").assign(trained=True, text=on_text["ablation"].mean(axis=0).ravel()).dropna(subset="text")
 scored_fresh = copies_fresh.query("model == 'GPT-2'").assign(trained=False, text=fresh_on_text["ablation"].mean(axis=0).ravel()).dropna(subset="text")
