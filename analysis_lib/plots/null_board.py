@@ -29,7 +29,7 @@ def null_board(board: pd.DataFrame) -> plt.Figure:
     claims = [textwrap.fill(claim, LETTERS) for claim in board["claim"]]
     broken = any("\n" in claim for claim in claims)
     figure, axis = plt.subplots(figsize=(4.5, 1.1 + (0.5 if broken else 0.4) * len(board)))
-    axis.axvspan(-1.96, 1.96, color=MODEL_COLOURS["untrained"], alpha=0.22, lw=0)
+    axis.axvspan(-1.96, 1.96, color=MODEL_COLOURS["untrained"], alpha=0.12, lw=0)
     axis.axvline(0, color=INK, lw=0.8)
     for place, row in enumerate(board.itertuples()):
         colour = MODEL_COLOURS.get(row.model, OTHER)
