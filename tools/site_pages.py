@@ -112,8 +112,18 @@ def finish_site(app, exception) -> None:
     icons = site / "_static" / "scripts" / "fontawesome.js"
     if icons.exists():
         write_whole(icons, used_icons(icons.read_text(encoding="utf-8"), icons_named(site)))
+    delete_old_images(site)
     for figure in (site / "_images").glob("*.png"):
         write_whole(figure, of_few_colours(figure.read_bytes()))
+
+
+def delete_old_images(site: Path) -> None:
+    """Delete figures of earlier builds, which no page shows any more: Sphinx leaves them where they are."""
+    pages = [*site.glob("*.html"), *(site / "book").rglob("*.html")]
+    shown = {name for page in pages for name in re.findall(r"_images/([^\"\s)?#]+)", page.read_text(encoding="utf-8"))}
+    for path in (site / "_images").glob("*"):
+        if path.name not in shown:
+            path.unlink()
 
 
 def icons_named(site: Path) -> set[str]:

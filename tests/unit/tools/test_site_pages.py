@@ -72,3 +72,14 @@ def test_a_figure_keeps_its_size_its_ground_and_its_colours():
     assert max(differences) <= 20
     assert len(small) <= len(out.getvalue())
     assert site_pages.of_few_colours(small) == small
+
+
+def test_only_figures_that_no_page_shows_are_deleted(tmp_path):
+    (tmp_path / "_images").mkdir()
+    (tmp_path / "book").mkdir()
+    for name in ("now.png", "card.png", "old.png"):
+        (tmp_path / "_images" / name).write_bytes(b"")
+    (tmp_path / "index.html").write_text('<meta content="_images/card.png"/>', encoding="utf-8")
+    (tmp_path / "book" / "page.html").write_text('<img src="../_images/now.png" alt="x"/>', encoding="utf-8")
+    site_pages.delete_old_images(tmp_path)
+    assert sorted(path.name for path in (tmp_path / "_images").iterdir()) == ["card.png", "now.png"]
