@@ -1,5 +1,7 @@
 """A page printed to PDF: its words can be found, its figure is there, and no link leads to a file of this machine."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import matplotlib.image
 import numpy as np
 import pdf_book
@@ -19,7 +21,9 @@ def printed(tmp_path_factory):
     (folder / "page.html").write_text(PAGE, encoding="utf-8")
     matplotlib.image.imsave(folder / "figure.png", np.random.default_rng(0).random((30, 40, 3)))
     target = folder / "out" / "page.pdf"
-    pdf_book.print_page(folder / "page.html", target, program)
+    # In a thread, since Playwright does not start twice in one, and this worker may hold the browser of the site's tests.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(pdf_book.print_page, folder / "page.html", target, program).result()
     assert pdf_book.pack(target, "A title") == 1
     return target
 
