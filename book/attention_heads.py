@@ -446,3 +446,4 @@ report.table(shown[columns], "Recall of the most active value among the hidden s
 #
 # 1. How many of the 200 best pairs in the VO of GPT-2's L0H3 remain if the weights are read raw, without layer norm and with unembeddings of any length? ({ref}`Solution <sol-heads-1>`)
 # 2. Take the same list and permute its right column. How often do two words then agree in case or number, and how often in the list itself? ({ref}`Solution <sol-heads-2>`)
+# 3. Put random projections in the place of all heads (`random_heads.symmetric`). In what share of a head's 200 best pairs are the two words forms of one word, before and after? ({ref}`Solution <sol-heads-3>`)

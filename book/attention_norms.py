@@ -411,6 +411,7 @@ report.table(
 #
 # 1. How strongly do the log norms of neighbouring tokens correlate in each layer of GPT-2, and how strongly in an untrained one? ({ref}`Solution <sol-norms-1>`)
 # 2. How large is the bias of a true coefficient of 0.5 in texts of 20, 50 and 200 tokens, in a regression with a level for each text? ({ref}`Solution <sol-norms-2>`)
+# 3. Shuffle the tokens of each text. How much of the correlation between neighbours is left in GPT-2? ({ref}`Solution <sol-norms-3>`)
 
 # %% tags=["remove-cell"]
 for name in NAMES:

@@ -418,6 +418,7 @@ report.table(
 #
 # 1. Check on random symbols that the four terms add up to what the toy's layer 0 attends by. ({ref}`Solution <sol-terms-1>`)
 # 2. Leave token-token out of the toy's layer 1. How much does its loss rise where a block comes again, and how much elsewhere? ({ref}`Solution <sol-terms-2>`)
+# 3. Leave position-position out of the toy's layer 0. How much does its loss rise where a block comes again? ({ref}`Solution <sol-terms-3>`)
 
 # %% tags=["remove-cell"]
 interval_of = rises.set_index(["label", "series"])[["estimate", "low", "high"]]

@@ -379,6 +379,7 @@ report.glue("ff-polish-gpt2-folded-kn", report.interval(*statistics.bootstrap_in
 #
 # 1. Which neuron of GPT-2 has the value that points most at *matka* (mother), and what else does it point at? ({ref}`Solution <sol-ff-1>`)
 # 2. At what share of neurons do key and value point away from each other, layer by layer? What does an untrained model have? ({ref}`Solution <sol-ff-2>`)
+# 3. How many different words stand first in the lists of GPT-2's values, and which do so most often? ({ref}`Solution <sol-ff-3>`)
 #
 # ## References
 #

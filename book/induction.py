@@ -403,6 +403,7 @@ report.table(
 #
 # 1. Choose the head of GPT-2 with the highest induction score on one draw of the probe and score it on another. By how much does the score fall, and by how much does that of the toy's best head? ({ref}`Solution <sol-ind-1>`)
 # 2. Which pair of heads of the toy composes most, through keys, beyond random orientations? ({ref}`Solution <sol-ind-2>`)
+# 3. How high is the best induction score of an untrained GPT-2? ({ref}`Solution <sol-ind-3>`)
 
 # %% tags=["remove-cell"]
 def heads_by_rule(name):

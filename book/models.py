@@ -421,6 +421,7 @@ if installed:
 #
 # 1. Multiply $W_Q$ of a head by 2 and divide its $W_K$ by 2. What changes in the head's attention? ({ref}`Solution <sol-models-1>`)
 # 2. Into how many pieces do the two tokenizers cut *najpiękniejszego* (of the most beautiful one), and how many of them are words? ({ref}`Solution <sol-models-2>`)
+# 3. By how much does GPT-2's loss on a sentence rise when its words stand in another order? ({ref}`Solution <sol-models-3>`)
 #
 # ## Cards
 #

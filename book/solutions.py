@@ -27,9 +27,12 @@ from analysis_lib.projections import (
     neuron_activity,
     neurons,
     preferences,
+    random_heads,
     rank_scores,
     shared_features,
+    top_pairs,
     top_tokens,
+    vo_factors,
 )
 from analysis_lib.projections.places import Places
 from analysis_lib.projections.readers import Reader
@@ -71,6 +74,26 @@ report.table(pd.DataFrame(rows).T.rename_axis("model").reset_index(), "Pieces of
 # %% [markdown]
 # Both cut the word, and neither cuts it where a grammar would: *naj-* (most), *piękn-* (beautiful), *-iejsz-* (more), *-ego* (of the one).
 #
+# (sol-models-3)=
+# ### Words in another order
+#
+# *By how much does GPT-2's loss on a sentence rise when its words stand in another order?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+rises, rng = [], np.random.default_rng(0)
+for sentence in texts.sentences()[:20]:
+    words = sentence.split()
+    losses = []
+    for text in (sentence, " ".join(rng.permutation(words))):
+        ids = torch.tensor([gpt2.tokenizer(text)["input_ids"]])
+        logits = gpt2.model(input_ids=ids).logits[0, :-1].detach()
+        losses.append(float(torch.nn.functional.cross_entropy(logits, ids[0, 1:])))
+    rises.append(losses[1] - losses[0])
+print(f"{report.interval(*statistics.bootstrap_interval(rises), signed=True)} nats")
+
+# %% [markdown]
+# Order is much of what the model has learned, since the words are the same.
+#
 # ## Feed-forward layers
 #
 # (sol-ff-1)=
@@ -102,6 +125,21 @@ report.table(pd.DataFrame(shares).rename_axis("layer").reset_index(), "GPT-2: sh
 
 # %% [markdown]
 # Half is what chance gives, and the untrained model has it. In the trained model the share falls with depth: most neurons of later layers write more of what they match.
+#
+# (sol-ff-3)=
+# ### One word first
+#
+# *How many different words stand first in the lists of GPT-2's values, and which do so most often?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+kept = gpt2.vocabulary.keep(whole_words=True, counts=gpt2.counts)
+first = top_tokens(values, w.W_U, 1, kept).ids[:, 0]
+ids, times = np.unique(first, return_counts=True)
+order = np.argsort(-times, kind="stable")[:8]
+print(f"{len(ids)} words for {len(first)} values; most often", *(f"{gpt2.vocabulary.text[ids[i]]} ({times[i]})" for i in order))
+
+# %% [markdown]
+# No word owns the lists, though a few stand first dozens of times.
 #
 # ## Neurons at work
 #
@@ -185,6 +223,26 @@ report.table(null[["share", "null_mean", "p"]].reset_index(), "GPT-2, VO of L0H3
 
 # %% [markdown]
 # Polish forms are ambiguous: out of context, most pairs of words share a case by accident. A share without its null looks like a finding.
+#
+# (sol-heads-3)=
+# ### A head that learned nothing
+#
+# *Put random projections in the place of all heads (`random_heads.symmetric`). In what share of a head's 200 best pairs are the two words forms of one word, before and after?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+drawn, kept, groups = random_heads.symmetric(w, seed=0), reader.keep, gpt2.vocabulary.form_groups
+shares = {"trained": [], "random projections": []}
+for (name, found), of in zip(shares.items(), (w, drawn), strict=True):
+    for layer, head in np.ndindex(w.n_layers, w.n_heads):
+        left, right = vo_factors(of, layer, head, embedding="layer_norm", unembedding="unit")
+        pairs = top_pairs(left, right, k=200, keep_left=kept, keep_right=kept, groups=groups)
+        table = permuted_null(pairs.left_ids, pairs.right_ids, reader.lexicon, groups, names=("same_lemma",), max_draws=20)
+        found.append(table.loc["same_lemma", "share"])
+for name, found in shares.items():
+    print(f"{name}: {report.percent(np.mean(found))} on average, {report.percent(max(found))} in the best head")
+
+# %% [markdown]
+# The embedding alone pairs forms of a word. A head has to be held against that.
 #
 # ## Grammar by head
 #
@@ -377,6 +435,18 @@ print(f"previous-token score of the first {back[early, first]:.2f}, induction sc
 # %% [markdown]
 # The weights alone name a pair of the circuit.
 #
+# (sol-ind-3)=
+# ### Heads without training
+#
+# *How high is the best induction score of an untrained GPT-2?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+scored = {name: model_head_scores(loaded, "induction", n_sequences=24, seed=3).max() for name, loaded in {"GPT-2": gpt2, "untrained": untrained}.items()}
+print(*(f"{name}: {value:.3f}" for name, value in scored.items()), sep=", ")
+
+# %% [markdown]
+# Hardly lower than the trained model's. The best of many heads is above zero without any training, so a score needs this comparison.
+#
 # ## Induction in Polish models
 #
 # (sol-indpl-1)=
@@ -424,6 +494,18 @@ print(f"where the block comes again {float(rise[again].mean()):+.2f} nats, elsew
 
 # %% [markdown]
 # Where nothing repeats the loss even falls: there the term only misleads.
+#
+# (sol-terms-3)=
+# ### Positions below
+#
+# *Leave position-position out of the toy's layer 0. How much does its loss rise where a block comes again?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+rise = next_token_losses(taken, ids, LeaveOut("position-position", 0)) - next_token_losses(taken, ids)
+print(f"where the block comes again {float(rise[again].mean()):+.2f} nats, elsewhere {float(rise[~again].mean()):+.2f} nats")
+
+# %% [markdown]
+# Layer 1 can continue a block only if layer 0 has said which symbol stood before, and layer 0 finds that one by its position.
 #
 # ## Regression in context
 #
@@ -567,3 +649,21 @@ report.table(pd.DataFrame(rows).rename_axis("layer").reset_index(), "GPT-2: corr
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 for n in (20, 50, 200):
     print(f"{n} tokens: {report.number(small_sample_bias(0.5, n, n_texts=40), 3, signed=True)}")
+
+# %% [markdown]
+# (sol-norms-3)=
+# ### Another order
+#
+# *Shuffle the tokens of each text. How much of the correlation between neighbours is left in GPT-2?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+measured, rng = norms.update_norms(gpt2, texts.sentences()), np.random.default_rng(0)
+logs, text = np.log(measured.attention), measured.tokens["text"].to_numpy()
+order = np.lexsort([rng.random(len(text)), text])  # texts stay where they are
+neighbours, rows = text[1:] == text[:-1], {}
+for name, values in {"in order": logs, "shuffled": logs[:, order]}.items():
+    rows[name] = [np.corrcoef(layer[1:][neighbours], layer[:-1][neighbours])[0, 1] for layer in values]
+report.table(pd.DataFrame(rows).rename_axis("layer").reset_index(), "GPT-2: correlation of the log norms of neighbours")
+
+# %% [markdown]
+# What is left is due to texts that differ. Most of the correlation needs the order of the tokens; whether one update acts on the next is another question, which interventions answer.
