@@ -97,9 +97,9 @@ report.table(pd.DataFrame(rows, dtype=object), "The models, the neurons that are
 # place is asked as well.
 #
 # ```python
-# firing = Firing.of(model, texts, n=12)            # where every neuron fires most
-# shares = shares_of_places(firing, lists)           # s, a row for each list and a column for each neuron
-# foretold(shares, lists)                            # own share, mean of the other neurons, rank
+# firing = Firing.of(model, texts, n=12)     # where every neuron fires most
+# shares = shares_of_places(firing, lists)   # s, lists by neurons
+# foretold(shares, lists)                    # own share, mean of others, rank
 # ```
 
 # %%
