@@ -232,7 +232,7 @@ report.table(null[["share", "null_mean", "p"]].reset_index(), "GPT-2, VO of L0H3
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 drawn, kept, groups = random_heads.symmetric(w, seed=0), reader.keep, gpt2.vocabulary.form_groups
 shares = {"trained": [], "random projections": []}
-for (name, found), of in zip(shares.items(), (w, drawn), strict=True):
+for found, of in zip(shares.values(), (w, drawn), strict=True):
     for layer, head in np.ndindex(w.n_layers, w.n_heads):
         left, right = vo_factors(of, layer, head, embedding="layer_norm", unembedding="unit")
         pairs = top_pairs(left, right, k=200, keep_left=kept, keep_right=kept, groups=groups)
