@@ -28,7 +28,7 @@ class Composition(NamedTuple):
     expected, sd : array
         Mean and standard deviation of the score over random orientations of the two heads.
     z : array
-        (scores - expected) / sd.
+        (scores - expected) / sd; 0 where the score is the same whatever the orientation.
     """
 
     scores: np.ndarray
@@ -155,7 +155,7 @@ def composition_z(weights: TransformerWeights, kind: str, n_draws: int = 2000, s
         for second in range(first + 1, weights.n_layers):
             chance = np.sqrt(np.einsum("nae,be->nab", through, read[second]))
             expected[first, :, second], sd[first, :, second] = chance.mean(axis=0), chance.std(axis=0, ddof=1)
-    z = np.divide(scores - expected, sd, out=np.zeros_like(sd), where=sd > 0)
+    z = np.divide(scores - expected, sd, out=np.zeros_like(sd), where=sd > 1e-9 * expected)  # more than rounding
     return Composition(scores, expected, sd, z)
 
 

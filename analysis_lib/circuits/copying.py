@@ -88,9 +88,9 @@ def likeness(pattern: Float[Tensor, "sequence query key"], effects: Float[Tensor
     seen = torch.ones(pattern.shape[1:], dtype=torch.bool, device=pattern.device).tril()
     seen[:, 0] = False
     rows = seen.sum(dim=1) >= 2
-    shares = pattern.double() * seen
-    shares = shares / shares.sum(dim=-1, keepdim=True).clamp(min=1e-12)
-    even = seen / seen.sum(dim=-1, keepdim=True).clamp(min=1)
+    shares, even = pattern.double() * seen, seen.double() / seen.sum(dim=-1, keepdim=True).clamp(min=1)
+    total = shares.sum(dim=-1, keepdim=True)
+    shares = torch.where(total > 0, shares / total, even)
     return ((shares - even) * effects.double()).sum(dim=-1)[:, rows].mean(dim=1).cpu().numpy()
 
 

@@ -40,6 +40,8 @@ def iso_score(states: ArrayLike) -> Float[np.ndarray, "..."]:
             f"IsoScore of {n} vectors in {width} dimensions is too low: even an isotropic cloud would give about {n / (n + width):.2f}",
             stacklevel=2,
         )
+    if not np.ptp(checked, axis=1).any(axis=1).all():  # the deviations of equal vectors from their mean would be rounding errors
+        raise ValueError("states are all equal in a layer; expected vectors that differ")
     seconds = [_second_moment(layer) for layer in checked]
     scores = [_iso(np.trace(second), (second**2).sum(), width) for second in seconds]
     return np.array(scores).reshape(np.shape(states)[:-2])
@@ -85,7 +87,5 @@ def _second_moment(states: np.ndarray) -> np.ndarray:
 
 
 def _iso(trace: np.ndarray, squared: np.ndarray, width: int) -> np.ndarray:
-    """IsoScore from tr C and tr C^2 of a second moment C, up to scale."""
-    if not np.all(squared > 0):
-        raise ValueError("states are all equal in a layer; expected vectors that differ")
-    return (trace**2 / squared - 1) / (width - 1)
+    """IsoScore from tr C and tr C^2 of a second moment C, up to scale; NaN where C is 0."""
+    return (np.divide(trace**2, squared, out=np.full_like(squared, np.nan), where=squared > 0) - 1) / (width - 1)

@@ -120,9 +120,9 @@ def explained(predictions: np.ndarray, targets: np.ndarray) -> Float[np.ndarray,
     predictions, targets = (np.asarray(v, dtype=float).reshape(len(v), -1) for v in (predictions, targets))
     if predictions.shape != targets.shape:
         raise ValueError(f"predictions: expected the shape of targets, {targets.shape}, found {predictions.shape}")
-    spread = ((targets - targets.mean(axis=0)) ** 2).sum(axis=1).mean()
-    if spread == 0:
+    if not np.ptp(targets, axis=0).any():  # the deviations from a mean would be rounding errors
         raise ValueError("targets: expected values that differ, found one value throughout")
+    spread = ((targets - targets.mean(axis=0)) ** 2).sum(axis=1).mean()
     return 1 - ((predictions - targets) ** 2).sum(axis=1) / spread
 
 

@@ -306,9 +306,9 @@ def content_share(rows: ArrayLike) -> float:
     float from 0 to 1
     """
     rows = _checked_rows(rows)
-    total = ((rows - rows.mean(axis=(0, 1))) ** 2).sum()
-    if total == 0:
+    if not np.ptp(rows, axis=(0, 1)).any():  # the deviations from a mean would be rounding errors
         raise ValueError("rows: expected rows that differ, found one row throughout")
+    total = ((rows - rows.mean(axis=(0, 1))) ** 2).sum()
     return float(((rows - rows.mean(axis=0)) ** 2).sum() / total)
 
 

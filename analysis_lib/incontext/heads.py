@@ -93,8 +93,8 @@ def key_slopes(rows: ArrayLike, scores: ArrayLike) -> Float[np.ndarray, " prompt
     -------
     float64 [prompt]
         Least-squares slope over a prompt's keys of attention / (mean attention of all rows) in scores. Both are taken without their mean
-        at each key over prompts, so that position explains nothing. NaN where all scores of a prompt are equal. A correlation would not do:
-        where attention is nearly even, as in an untrained model, it can be large and of no consequence.
+        at each key over prompts, so that position explains nothing. NaN where that leaves all scores of a prompt equal, but for rounding.
+        A correlation would not do: where attention is nearly even, as in an untrained model, it can be large and of no consequence.
 
     Raises
     ------
@@ -106,8 +106,8 @@ def key_slopes(rows: ArrayLike, scores: ArrayLike) -> Float[np.ndarray, " prompt
         raise ValueError(f"scores: expected [prompt, key] as rows has them, {rows.shape}, found {scores.shape}")
     centred = [values - values.mean(axis=0) for values in (rows / rows.mean(), scores)]
     a, b = (values - values.mean(axis=1, keepdims=True) for values in centred)
-    spread = (b**2).sum(axis=1)
-    return np.divide((a * b).sum(axis=1), spread, out=np.full(len(a), np.nan), where=spread > 0)
+    spread, rounding = (b**2).sum(axis=1), (1e-12 * np.abs(scores).max()) ** 2
+    return np.divide((a * b).sum(axis=1), spread, out=np.full(len(a), np.nan), where=spread > rounding)
 
 
 def product_slopes(patterns: ArrayLike, xs: ArrayLike) -> Float[np.ndarray, "prompt layer head"]:

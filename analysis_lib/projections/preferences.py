@@ -272,7 +272,8 @@ def correlation_over_heads(
 
 def _correlations(first: np.ndarray, second: np.ndarray, ranks: bool) -> np.ndarray:
     """Correlations along the last axis; 0 where a side does not vary."""
+    vary = (np.ptp(first, axis=-1) > 0) & (np.ptp(second, axis=-1) > 0)  # the deviations of equal values would be rounding errors
     first, second = (rankdata(side, axis=-1) if ranks else side for side in (first, second))
     first, second = (side - side.mean(axis=-1, keepdims=True) for side in (first, second))
     lengths = np.sqrt((first**2).sum(axis=-1) * (second**2).sum(axis=-1))
-    return np.divide((first * second).sum(axis=-1), lengths, out=np.zeros(np.shape(lengths)), where=lengths > 1e-300)
+    return np.divide((first * second).sum(axis=-1), lengths, out=np.zeros(np.shape(lengths)), where=vary & (lengths > 0))

@@ -155,7 +155,7 @@ def ratio_interval(
     above, below = check_sample("above", above), check_sample("below", below)
     if len(above) != len(below):
         raise ValueError(f"above and below: expected equally many values, found {len(above)} and {len(below)}")
-    if below.mean() == 0:
+    if abs(below.mean()) <= 1e-12 * np.abs(below).max():  # a sum of zero, but for rounding
         raise ValueError("below: expected a mean other than 0, found 0")
 
     def ratio(units: np.ndarray) -> float:

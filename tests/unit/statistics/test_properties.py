@@ -100,3 +100,11 @@ def test_wilson_is_the_same_for_failures_and_narrows_with_the_count(n, share, le
     assert 0 <= found.low <= found.estimate <= found.high <= 1
     more = wilson_interval(4 * successes, 4 * n, level)
     assert more.high - more.low < found.high - found.low
+
+
+@examples(20)
+@given(values=st.lists(st.floats(0.001, 10), min_size=1, max_size=6), seed=SEEDS)
+def test_a_ratio_to_a_mean_of_zero_is_refused_however_it_rounds(values, seed):
+    below = np.random.default_rng(seed).permutation([*values, *(-value for value in values)])
+    with pytest.raises(ValueError, match="below: expected a mean other than 0"):
+        ratio_interval(np.ones(len(below)), below)
