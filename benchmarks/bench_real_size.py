@@ -56,20 +56,25 @@ def heads_parts(reader) -> Iterator[Part]:
         for _ in ("what tokens predict", "what the head writes"):
             (mixed @ (weights.W_O[0, head] @ weights.W_U)).topk(50, dim=1)
 
-    yield "recall of heads", 2, total, lambda: [recall_of(head) for head in (0, 1)]
+    yield "recall of heads", 2, min(96, total), lambda: [recall_of(head) for head in (0, 1)]
     if is_causal(reader.loaded.model):
         some, three = torch.randint(1, weights.d_vocab, (4, 96)), [(0, 0), (weights.n_layers // 2, 0), (weights.n_layers - 1, 0)]
-        yield "copying on text, two models", 3 * 4, 2 * min(24, total) * 24, partial(copying_on_text, reader.loaded, some, three)
+        yield (
+            "copying on text, two models",
+            3 * 4,
+            2 * min(24, total) * (24 if total <= 24 else 12),
+            partial(copying_on_text, reader.loaded, some, three),
+        )
     yield "recall of values", 4, len(sentences), partial(recall.value_recall, reader.loaded, sentences[:4])
 
 
 def neurons_parts(reader, most: int = 1024) -> Iterator[Part]:
     """The chapter on feed-forward layers; `most` as there."""
-    from analysis_lib import models, texts
-    from analysis_lib.projections import neuron_activity, neurons, shared_features, shuffled_overlap, top_tokens
+    from analysis_lib import models
+    from analysis_lib.projections import neurons, shared_features, shuffled_overlap, top_tokens
 
     weights, some, lists = reader.weights, 256, {}
-    total, every = weights.n_layers * min(most, weights.d_mlp), texts.all_texts()
+    total = weights.n_layers * min(most, weights.d_mlp)
     keys, _ = neurons.all_keys_values(weights)
     kinds = shared_features.token_kinds(reader.lexicon, reader.keep)
 
@@ -86,7 +91,25 @@ def neurons_parts(reader, most: int = 1024) -> Iterator[Part]:
     overlap = lambda: shuffled_overlap(lists["ids"].ids, lists["ids"].ids[::-1].copy(), n_layers=1, seed=0)  # noqa: E731
     yield "overlap of lists", some, 3 * total, overlap
     yield "an untrained model", 1, 1, partial(models.untrained_like, reader.loaded, seed=0)
-    yield "where neurons fire", 12, len(every), partial(neuron_activity.Firing.of, reader.loaded, every[:12], n=2)
+
+
+def work_parts(reader, most: int = 1024) -> Iterator[Part]:
+    """The chapter on neurons at work; `most` as there."""
+    from analysis_lib import texts
+    from analysis_lib.projections import neuron_activity, neurons, top_tokens
+
+    weights, some, every, sentences = reader.weights, 256, texts.all_texts(), texts.sentences()[:8]
+    keys, values = neurons.all_keys_values(weights)
+    yield (
+        "lists of keys and values",
+        some,
+        2 * weights.n_layers * min(most, weights.d_mlp),
+        partial(top_tokens, keys[:some], weights.W_U, 20, reader.keep),
+    )
+    yield "where neurons fire", 12, len(every), partial(neuron_activity.Firing.of, reader.loaded, every[:12], n=12)
+    lists, middle = np.tile(np.flatnonzero(reader.keep)[:20], (9, 1)), weights.n_layers // 2  # a value and eight others
+    steer = partial(neuron_activity.steering, reader.loaded, sentences, middle, values[:9], lists, reader.keep)
+    yield "values tried out", 1, 3 * min(6, weights.n_layers), steer
 
 
 def norms_parts(reader) -> Iterator[Part]:
@@ -122,28 +145,28 @@ def grammar_parts(reader) -> Iterator[Part]:
         yield f"tables of random heads, {make.__name__}", 1, 20, work
 
 
-def lenses_parts(reader, columns: int = 8) -> Iterator[Part]:
-    """The chapter on lenses."""
+def lenses_parts(reader, passes: int = 2) -> Iterator[Part]:
+    """The chapter on lenses: of deep models thirteen states, and for the Jacobian a sequence of some twelve tokens in each half."""
     from analysis_lib import activations
     from analysis_lib.projections import lens_scores, lenses
 
     weights, drawn = reader.weights, torch.Generator().manual_seed(0)
-    layers, width = weights.n_layers + 1, weights.d_model
+    layers, width = min(13, weights.n_layers + 1), weights.d_model
     states = torch.randn(1, 4000, width, generator=drawn).numpy()
     groups = np.arange(4000) // 60
-    yield "affine lens, three fits", 1, 2 * layers, partial(lenses.affine_lens, states, states[0] @ states[0][:width] / width, groups)
+    yield "affine lens, two fits", 1, 2 * layers, partial(lenses.affine_lens, states, states[0] @ states[0][:width] / width, groups)
     few = states[:, :64]
     yield "predictions of lenses", 64, 4 * layers * 600, partial(lens_scores.compare, weights, few[0], few)
-    sequences = torch.randint(1, weights.d_vocab, (2, 20))
+    copies = torch.randint(1, weights.d_vocab, (16, 12))  # of a sequence: each is for one column
 
     def backward():
         with activations.recording(reader.loaded.model) as record:
-            reader.loaded.model.base_model(input_ids=sequences)
-        kept = [record["states", layer] for layer in range(layers)]
-        for column in range(columns):
+            reader.loaded.model.base_model(input_ids=copies)
+        kept = [record["states", layer] for layer in range(weights.n_layers + 1)]
+        for column in range(passes):
             torch.autograd.grad(kept[-1][..., column].sum(), kept[:-1], retain_graph=True)
 
-    yield "Jacobian lens", columns, 2 * width, backward  # two halves of the sequences
+    yield "Jacobian lens", passes * len(copies), 2 * width, backward
 
 
 CHAPTERS = {
@@ -151,6 +174,7 @@ CHAPTERS = {
     "lenses": lenses_parts,
     "attention_heads": heads_parts,
     "feed_forward": neurons_parts,
+    "neurons_at_work": work_parts,
     "attention_norms": norms_parts,
 }
 

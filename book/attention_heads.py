@@ -352,14 +352,14 @@ copies_fresh = pd.concat([copying(readers[t].untrained(seed=0), t) for t in smal
 plots.points_by_layer(copies, copies_fresh, "score", "copying score", {t: COLOURS[t] for t in small});
 
 # %% [markdown]
-# By this score most heads *lower* the logit of what they attend to. Do they, on text? At every place of 24 paragraphs, {numref}`fig-heads-copying-text` asks how much more a head raises the tokens that it attends to than the other tokens before that place:
+# By this score most heads *lower* the logit of what they attend to. Do they, on text? At every place of 24 paragraphs (in a larger model of 12, and for 24 heads drawn evenly from its layers), {numref}`fig-heads-copying-text` asks how much more a head raises the tokens that it attends to than the other tokens before that place:
 # the fall of their logits when the head's output is replaced by its mean, which is how {cite:t}`mcdougall2023` tested copy suppression. The direct effect of the head on the logits gives nearly the same (correlation {glue:text}`heads-copying-direct`).
 
 # %%
 gpt2 = readers["GPT-2"].loaded
 ids = [gpt2.vocabulary.tokenizer(text)["input_ids"] for text in paragraphs()["text"]]
-ids = np.array([found[:96] for found in ids if len(found) >= 96][:24])
 asked = statistics.drawn_heads(readers["GPT-2"].weights.n_layers, readers["GPT-2"].weights.n_heads, most=24)  # of a small model all
+ids = np.array([found[:96] for found in ids if len(found) >= 96][: 24 if len(asked) == len(copies.query("model == 'GPT-2'")) else 12])
 on_text, fresh_on_text = (copying_on_text(model, ids, asked) for model in (gpt2, models.untrained_like(gpt2, seed=0)))
 scored = copies.query("model == 'GPT-2'").assign(trained=True, text=on_text["ablation"].mean(axis=0).ravel()).dropna(subset="text")
 scored_fresh = copies_fresh.query("model == 'GPT-2'").assign(trained=False, text=fresh_on_text["ablation"].mean(axis=0).ravel()).dropna(subset="text")
@@ -395,7 +395,8 @@ report.glue("heads-copying-direct", report.number(np.corrcoef(*(by_head[kind].me
 # %%
 texts = sentences()
 layer_normed = partial(projections.vo_factors, embedding="layer_norm")
-recalled = pd.concat([recall.head_recall(readers[t].loaded, texts, layer_normed).assign(model=t) for t in small])
+some = {t: statistics.drawn_heads(readers[t].weights.n_layers, readers[t].weights.n_heads, most=96) for t in small}  # of a small model all
+recalled = pd.concat([recall.head_recall(readers[t].loaded, texts, layer_normed, heads=some[t]).assign(model=t) for t in small])
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Recall of a head's predicted tokens among those its output raises most, against two permuted controls: one point for each head, bars are 95% bootstrap intervals over sentences. On the line, the table says nothing about the place.", "name": "fig-heads-recall"}, "image": {"alt": "Two scatter plots of recall against control for the heads of GPT-2 and HerBERT, with the diagonal. Left: places permuted within sentences. Right: places permuted across all sentences."}}
 controls = {"control": "recall, places permuted\nwithin sentences", "control_anywhere": "recall, places permuted\nacross sentences"}
@@ -415,7 +416,7 @@ for name, title in TITLES.items():
     report.glue(f"heads-{name}-recall-excess", report.interval(*statistics.t_interval(own), digits=3))
 
 # %% [markdown]
-# Over all heads that can be tested, recall exceeds the control by {glue:text}`heads-polish-gpt2-recall-excess` in GPT-2 and by {glue:text}`heads-herbert-recall-excess` in HerBERT; the table names the heads with the largest excess. A row of a table
+# Over all heads that can be tested (of a larger model 96 are asked, drawn evenly from its layers), recall exceeds the control by {glue:text}`heads-polish-gpt2-recall-excess` in GPT-2 and by {glue:text}`heads-herbert-recall-excess` in HerBERT; the table names the heads with the largest excess. A row of a table
 # knows the attended *token*, whereas a head reads the attended *state*, and the deeper the layer the more the two differ. Places whose most attended token is special are left out, which takes away heads of HerBERT that rest on `<s>`
 # or `</s>`. The same question for feed-forward values, as {cite:t}`dar2022` put it: the most active value of each place against the hidden state after its block.
 

@@ -21,13 +21,16 @@ print(*(reader.loaded.label for reader in readers.values()), sep="\n")
 
 # %%
 words = set.intersection(*(set(reader.vocabulary.text[reader.keep]) for reader in readers.values()))
-pairs = grammar.relation_pairs(words, min_pairs=20, max_pairs=40)
-rivals = np.random.default_rng(0).choice(sorted(word for word in words if word.islower()), 1000, replace=False)
-print(f"{len(words):,} words, {len(pairs)} relations, {sum(map(len, pairs.values())):,} pairs")
+least, pairs = grammar.large_enough(grammar.relation_pairs(words, min_pairs=2, max_pairs=40), sizes=(20, 10, 5, 2))
+lower = sorted(word for word in words if word.islower())
+rivals = np.random.default_rng(0).choice(lower, min(1000, len(lower)), replace=False)
+print(f"{len(words):,} words, {len(pairs)} relations of {least} pairs or more, {sum(map(len, pairs.values())):,} pairs")
 
 # %% tags=["hide-input"]
-minimal = minimal_pairs.minimal_pairs(minimal_pairs.phenomena(words), n_blocks=250)
+minimal = minimal_pairs.minimal_pairs(minimal_pairs.phenomena(words), n_blocks=250, min_lemmas=2)
 scorers = {title: preferences.PairScorer(reader.loaded, minimal) for title, reader in readers.items()}
+if missing := [rule.name for rule in minimal_pairs.phenomena(words) if rule.name not in set(minimal["phenomenon"])]:
+    print("Too few words for:", ", ".join(missing))
 margins = {title: scorer.margins() for title, scorer in scorers.items()}  # logit of the right form less that of the wrong one
 for title, reader in readers.items():
     fresh = models.untrained_like(reader.loaded, seed=0)
@@ -41,6 +44,7 @@ def right_share(title, rows):
 
 
 RULES = {name: part.index.to_numpy() for name, part in minimal.groupby("phenomenon", sort=False)}
+PREPOSITIONS = "case after a preposition" if "case after a preposition" in RULES else next(iter(RULES))
 shares = pd.DataFrame([(name, title, *right_share(title, rows)) for name, rows in RULES.items() for title in margins], columns=["label", "series", "estimate", "low", "high"])
 shares[["estimate", "low", "high"]] *= 100
 shades = COLOURS | {"GPT-2, untrained": plots.MODEL_COLOURS["untrained"], "HerBERT, untrained": plots.MODEL_COLOURS["permuted"]}
@@ -103,7 +107,7 @@ best = {title: by_head[title].idxmax() for title in readers}
 # %%
 layer, head = best["GPT-2"]
 left, right = rank_scores.head_factors(readers["GPT-2"].weights, layer, head)
-few = {name: tokens["GPT-2"][name] for name in ("noun to genitive", "he did to she did", "antonym")}
+few = {name: tokens["GPT-2"][name] for name in ("noun to genitive", "he did to she did", "antonym") if name in pairs} or tokens["GPT-2"]
 table = rank_scores.rank_scores(left, right, few, against["GPT-2"])[["relation", "n", "score", "mismatched", "excess"]]
 report.table(table, f"GPT-2, L{layer}H{head}: mean rank of the right word, of mismatched pairs, and the difference")
 
@@ -152,6 +156,9 @@ report.table(pd.DataFrame(rows, columns=["model", "table", "rank score", "excess
 
 # %%
 others = grammar.other_forms(pairs, words)
+if len(others) < 2:
+    print("Too few relations have words with a third form in this vocabulary: the question is left out.")
+asked = readers if len(others) > 1 else {}
 
 
 def form_scores(title, which):
@@ -160,9 +167,9 @@ def form_scores(title, which):
     return rank_scores.head_rank_scores(readers[title].weights, chosen, against[title], [best[title]])
 
 
-forms = {title: [form_scores(title, which).set_index("relation") for which in (0, 1)] for title in readers}
+forms = {title: [form_scores(title, which).set_index("relation") for which in (0, 1)] for title in asked}
 difference = {title: right["score"] - other["score"] for title, (right, other) in forms.items()}
-rows = [(title, f"L{best[title][0]}H{best[title][1]}", *(t["score"].mean() for t in forms[title]), statistics.t_interval(difference[title])) for title in readers]
+rows = [(title, f"L{best[title][0]}H{best[title][1]}", *(t["score"].mean() for t in forms[title]), statistics.t_interval(difference[title])) for title in asked]
 report.table(pd.DataFrame(rows, columns=["model", "head", "right form", "other form", "difference"]), f"Rank scores of the right form and of another form of the same word; intervals over {len(others)} relations", digits=3)
 
 # %% [markdown]
@@ -214,9 +221,9 @@ plots.effect_maps({title: by_rule(effects[title], title) for title in readers}, 
 # ### One block, followed
 
 # %%
-block = minimal[(minimal["phenomenon"] == "case after a preposition") & (minimal["block"] == 0)]
+block = minimal[(minimal["phenomenon"] == PREPOSITIONS) & (minimal["block"] == 0)]
 rows = block.index.to_numpy()
-strongest = {title: by_rule(effects[title], title).loc["case after a preposition"].idxmax() for title in readers}
+strongest = {title: by_rule(effects[title], title).loc[PREPOSITIONS].idxmax() for title in readers}
 told = [
     (title, row.prefix, row.right, row.wrong, margins[title][at], margins[f"{title}, untrained"][at], strongest[title], effects[title][HEADS[title].index(strongest[title]), at])
     for title in readers for at, row in zip(rows, block.itertuples(), strict=True)
@@ -276,7 +283,8 @@ for title, name in zip(readers, TITLES, strict=True):
     draws = {n: nulls[title, n].groupby(["draw", "layer", "head"])["excess"].mean().to_numpy() for n in NULLS}
     report.finding(f"grammar-relations-{name}", f"{title}: the best head's table leads to related words", statistics.t_interval(own), draws, unit="rank beyond mismatched", model=name, **page)
 signs = np.random.default_rng(0).choice([-1, 1], (2000, len(others)))
-found = report.finding("grammar-forms", "GPT-2: the best head's table leads to the right form of a word", statistics.t_interval(difference["GPT-2"]), {"forms exchanged": (signs * difference["GPT-2"].to_numpy()).mean(axis=1)}, unit="rank", model="polish-gpt2", **page)
+if difference:
+    report.finding("grammar-forms", "GPT-2: the best head's table leads to the right form of a word", statistics.t_interval(difference["GPT-2"]), {"forms exchanged": (signs * difference["GPT-2"].to_numpy()).mean(axis=1)}, unit="rank", model="polish-gpt2", **page)
 
 # %% tags=["remove-cell"]
 top = by_rule(effects["HerBERT"], "HerBERT").mean().idxmax()
@@ -284,7 +292,7 @@ report.glue("grammar-HerBERT-strongest", top)
 own = by_rule(effects["GPT-2"], "GPT-2")["L{}H{}".format(*best["GPT-2"])]
 report.glue("grammar-best-harms", f"{(own < 0).sum()} of {len(own)}")
 report.glue("grammar-HerBERT-attention", report.percent(attention["HerBERT"][HEADS["HerBERT"].index(top)].mean()))
-report.glue("grammar-form-difference", report.interval(*statistics.t_interval(difference["GPT-2"]), digits=3, signed=True))
+report.glue("grammar-form-difference", report.interval(*statistics.t_interval(difference["GPT-2"]), digits=3, signed=True) if difference else "(not asked)")
 
 # %% [markdown]
 # ## What could be wrong

@@ -24,8 +24,9 @@ BLUE, ORANGE, GREEN, PINK, *_ = plots.CYCLE
 GREY = plots.MODEL_COLOURS["untrained"]
 EXAMPLE = "Po długiej chwili milczenia ojciec położył mu rękę na ramieniu."
 N_MEASURED = 600
+MOST = 13  # states that are read, the first and the last two among them; of the small models all
 SEQUENCES = {"polish-gpt2": 10, "herbert": 16}  # short ones, for the Jacobian
-IF_WIDE = {"polish-gpt2": 4, "herbert": 6}  # of models wider than 512, since there is a pass back for each coordinate
+IF_WIDE = {"polish-gpt2": 2, "herbert": 4}  # of models wider than 512, since there is a pass back for each coordinate
 running = list(texts.passages(3).itertuples(index=False, name=None))  # so short that they fit HerBERT's context
 senses = [(row.lemma, row.sentence) for row in texts.senses().iloc[::3].itertuples()]
 labels, TEXTS = zip(*running, *senses, *((text, text) for text in texts.sentences()), strict=True)
@@ -35,8 +36,8 @@ LABELS, N_UNTRAINED = np.array(labels), len(running) // 2  # half of the paragra
 loaded = {name: models.load(name) for name in TITLES}
 fresh = {name: models.untrained_like(model, seed=0) for name, model in loaded.items()}
 readout = {name: weights.extract(model) for name, model in loaded.items()}
-places = {name: Places.of(model, TEXTS) for name, model in loaded.items()}
-untrained = {name: Places.of(model, TEXTS[:N_UNTRAINED]) for name, model in fresh.items()}
+places = {name: Places.of(model, TEXTS, most=MOST) for name, model in loaded.items()}
+untrained = {name: Places.of(model, TEXTS[:N_UNTRAINED], most=MOST) for name, model in fresh.items()}
 print(*(model.label for model in loaded.values()), sep="\n")
 LAYERS = {TITLES[name]: found.layers for name, found in places.items()}
 documents = {name: LABELS[found.table["text"]] for name, found in places.items()}
@@ -60,9 +61,9 @@ affine = {name: lenses.affine_lens(found.states[:, fit[name]], found.states[-1, 
 def sample(name):
     """The places of some short sequences of the half that lenses are fitted on."""
     found = places[name]
-    short = [number for number in found.table["sequence"][fit[name]].unique() if len(found.sequences[number]) <= 24]
-    number = (IF_WIDE if found.states.shape[2] > 512 else SEQUENCES)[name]
-    return found.at(found.table["sequence"].isin(np.random.default_rng(0).permutation(short)[:number]).to_numpy())
+    longest, numbers = (16, IF_WIDE) if found.states.shape[2] > 512 else (24, SEQUENCES)
+    short = [number for number in found.table["sequence"][fit[name]].unique() if len(found.sequences[number]) <= longest]
+    return found.at(found.table["sequence"].isin(np.random.default_rng(0).permutation(short)[: numbers[name]]).to_numpy())
 
 
 def halved(found):
@@ -132,7 +133,7 @@ figure.axes[0].set_ylim(0, 5);
 # there. So one word in five is hidden, as in training, and each text is read five times, until every word has been hidden once. A lens of HerBERT is fitted on hidden places and measured on them.
 #
 # The texts were written for this book: 51 paragraphs, sentences around ambiguous words, and forty plain sentences. A *document* is a paragraph, all sentences of one ambiguous word, or one plain sentence. Lenses are fitted on half of the
-# documents and measured on places drawn from the others.
+# documents and measured on places drawn from the others. Of a model with more than 13 states, counted with the embedding, 13 are read: the first and the last two, and others evenly spread between them.
 
 # %%
 report.table(halves, "Documents and places")
@@ -211,7 +212,7 @@ for name, title in TITLES.items():
     share[title] = {title: of_model, "untrained": drawn[name][0][0]}
     for seed in range(1, 4):  # more untrained models, to see how much they differ: embedding and first block are enough
         model = models.untrained_like(loaded[name], seed=seed)
-        drawn[name].append(with_own_lens(name, model, Places.of(model, TEXTS[:N_UNTRAINED]), slice(2)))
+        drawn[name].append(with_own_lens(name, model, Places.of(model, TEXTS[:N_UNTRAINED], most=MOST), slice(2)))
 same_places = {name: found.at(np.arange(len(found)) < len(untrained[name])) for name, found in places.items()}
 alike = {name: with_own_lens(name, loaded[name], found, slice(2))[0] for name, found in same_places.items()}
 

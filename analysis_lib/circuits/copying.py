@@ -15,6 +15,8 @@ heads below 0 and for ablation as their test.
 """
 
 from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +27,7 @@ from analysis_lib import activations, weights
 from analysis_lib.activations.interventions import edited, put, resumed
 from analysis_lib.circuits.ablation import checked_ids, checked_model, head_means
 from analysis_lib.models import LoadedModel
+from analysis_lib.sweeps import sweep
 
 
 def copying_on_text(
@@ -60,17 +63,37 @@ def copying_on_text(
     with activations.recording(model, ["patterns", "heads"]) as record, torch.no_grad():
         model.base_model(input_ids=ids)
     last = record["states", extracted.n_layers]
-    intact = _logits_of_context(extracted, last, ids)
+    whole = _Whole(model, extracted, means, record, _logits_of_context(extracted, last, ids))
+    heads = list(np.ndindex(extracted.n_layers, extracted.n_heads)) if heads is None else list(heads)
+    revision, title = getattr(loaded, "key", None), f"{getattr(loaded, 'name', 'model')}, copying on text"
+    effects = sweep(partial(_effects_of_head, ids=ids.cpu().numpy()), heads, whole, revision=revision, title=title)
     found = {kind: np.full((len(ids), extracted.n_layers, extracted.n_heads), np.nan) for kind in ("direct", "ablation")}
-    for layer, head in np.ndindex(extracted.n_layers, extracted.n_heads) if heads is None else heads:
-        pattern = record["patterns", layer][:, head]
-        written = (record["heads", layer][:, :, head] - means[layer, head]) @ extracted.W_O[layer, head]
-        with resumed(model, layer, record["states", layer]):
-            ablated = _states_without(model, ids, layer, head, means, extracted.n_layers)
-        without = {"direct": last - written, "ablation": ablated}
-        for kind, states in without.items():
-            found[kind][:, layer, head] = likeness(pattern, intact - _logits_of_context(extracted, states, ids))
+    for (layer, head), of_head in zip(heads, effects, strict=True):
+        for kind, values in of_head.items():
+            found[kind][:, layer, head] = values
     return found
+
+
+class _Whole(NamedTuple):
+    """A model and what it computes with all its heads."""
+
+    model: torch.nn.Module
+    weights: weights.TransformerWeights
+    means: Float[Tensor, "layer head d_head"]
+    record: dict[tuple[str, int], Tensor]
+    logits: Float[Tensor, "sequence query key"]
+
+
+def _effects_of_head(whole: _Whole, at: tuple[int, int], ids: np.ndarray) -> dict[str, Float[np.ndarray, " sequence"]]:
+    """Copying on text of one head, by both effects."""
+    (layer, head), (model, extracted, means, record, intact) = at, whole
+    sequences = torch.as_tensor(ids, device=intact.device)
+    pattern = record["patterns", layer][:, head]
+    written = (record["heads", layer][:, :, head] - means[layer, head]) @ extracted.W_O[layer, head]
+    with resumed(model, layer, record["states", layer]):
+        ablated = _states_without(model, sequences, layer, head, means, extracted.n_layers)
+    without = {"direct": record["states", extracted.n_layers] - written, "ablation": ablated}
+    return {kind: likeness(pattern, intact - _logits_of_context(extracted, states, sequences)) for kind, states in without.items()}
 
 
 def likeness(pattern: Float[Tensor, "sequence query key"], effects: Float[Tensor, "sequence query key"]) -> Float[np.ndarray, " sequence"]:

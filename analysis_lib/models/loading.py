@@ -87,6 +87,11 @@ class LoadedModel:
         return f"{self.name} ({self.source} {self.identifier}, revision {self.revision[:12]}{bare})"
 
     @property
+    def key(self) -> str:
+        """What a sweep keeps results under: where the model comes from, its revision and its configuration."""
+        return f"{self.source} {self.identifier} {self.revision} {self.model.config}"
+
+    @property
     def reader(self) -> PreTrainedTokenizerBase:
         """The tokenizer; ValueError for a model that reads no text."""
         if self.tokenizer is None:

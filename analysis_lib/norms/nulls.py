@@ -5,6 +5,7 @@ may show as much.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from analysis_lib.norms.measure import described
 from analysis_lib.norms.regression import lagged_regression, neighbours
 from analysis_lib.norms.simulation import SIMULATED, simulate
 from analysis_lib.statistics import holm
+from analysis_lib.sweeps import sweep
 
 NULLS = ("untrained", "shuffled", *SIMULATED)
 Draw = tuple[np.ndarray, pd.DataFrame]  # norms [layer, token] and tokens [token]
@@ -105,14 +107,14 @@ def shuffled_norms(loaded: LoadedModel, texts: Sequence, n_permutations: int = 8
         raise ValueError(f"n_permutations: expected at least 1, got {n_permutations}")
     tokens = described(loaded, activations.tokens_of(loaded, texts))
     free = np.flatnonzero(~tokens["special"].to_numpy())
-    rng, draws = np.random.default_rng(seed), []
+    rng, moved = np.random.default_rng(seed), []
     for _ in range(n_permutations):
         order = np.arange(len(tokens))
         for rows in tokens.iloc[free].groupby("text", sort=False).indices.values():
             order[free[rows]] = rng.permutation(free[rows])
-        moved = tokens.iloc[order].reset_index(drop=True).assign(position=tokens["position"], occurrence=order)
-        draws.append((_attention_norms(loaded, moved), moved))
-    return draws
+        moved.append(tokens.iloc[order].reset_index(drop=True).assign(position=tokens["position"], occurrence=order))
+    found = sweep(_attention_norms, map(_sequences, moved), loaded, revision=loaded.key, title=f"{loaded.name}, shuffled tokens")
+    return list(zip(found, moved, strict=True))
 
 
 def expected_sizes(draws: Sequence[Draw]) -> pd.DataFrame:
@@ -208,12 +210,28 @@ def null_distribution(
 def _untrained(loaded: LoadedModel, texts: Sequence, n_draws: int, seed: int) -> Iterator[Draw]:
     """Norms and tokens of models with fresh weights; what tokens are does not depend on weights."""
     tokens = described(loaded, activations.tokens_of(loaded, texts))
-    for draw in range(n_draws):
-        yield _attention_norms(untrained_like(loaded, seed + draw), tokens), tokens
+    seeds = range(seed, seed + n_draws)
+    draws = sweep(
+        partial(_untrained_norms, sequences=_sequences(tokens)),
+        seeds,
+        loaded,
+        revision=loaded.key,
+        title=f"{loaded.name}, untrained models",
+    )
+    yield from ((norms, tokens) for norms in draws)
 
 
-def _attention_norms(loaded: LoadedModel, tokens: pd.DataFrame) -> np.ndarray:
-    """Norms of the attention updates [layer, token] of a table of tokens, text by text."""
-    sequences = [ids.tolist() for _, ids in tokens.groupby("text", sort=False)["token_id"]]
+def _untrained_norms(loaded: LoadedModel, seed: int, sequences: list[list[int]]) -> np.ndarray:
+    """Norms of the attention updates of a model with fresh weights."""
+    return _attention_norms(untrained_like(loaded, seed), sequences)
+
+
+def _attention_norms(loaded: LoadedModel, sequences: list[list[int]]) -> np.ndarray:
+    """Norms of the attention updates [layer, token], sequence by sequence."""
     ran = activations.run_ids(loaded, sequences, batch_size=16, outputs=("attention",), states=False)
     return np.linalg.norm(ran.output("attention"), axis=-1).astype(float)
+
+
+def _sequences(tokens: pd.DataFrame) -> list[list[int]]:
+    """The ids of each text of a table of tokens."""
+    return [ids.tolist() for _, ids in tokens.groupby("text", sort=False)["token_id"]]

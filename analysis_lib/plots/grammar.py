@@ -7,6 +7,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.transforms import ScaledTranslation
 
 from analysis_lib.plots.style import FAINT, INK, MODEL_COLOURS
 
@@ -35,7 +36,7 @@ def relation_rows(
     matplotlib.figure.Figure
     """
     relations = list(dict.fromkeys(next(iter(heads.values()))["relation"]))
-    figure, axes = plt.subplots(1, len(heads), figsize=(6.2, 0.235 * len(relations) + 1.5), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(heads), figsize=(6.2, 0.235 * len(relations) + 1.8), sharey=True, squeeze=False)
     for axis, (model, table) in zip(axes[0], heads.items(), strict=True):
         ends = random[model].groupby("relation")["excess"].quantile([0.025, 0.975]).unstack().loc[relations]
         axis.barh(range(len(relations)), np.ptp(ends.to_numpy(), axis=1), left=ends[0.025], height=0.72, color=FAINT, label="random heads")
@@ -59,7 +60,9 @@ def relation_rows(
                 axis.plot(own_rows["excess"], own_rows["relation"].map(relations.index), "D", **look)
         axis.axvline(0, color=INK, lw=0.8)
         axis.set(title=model, xlabel="excess")
-        axis.legend(loc="upper left", bbox_to_anchor=(-0.05, -0.07), fontsize=10, handletextpad=0.1, borderaxespad=0)
+        below = axis.transAxes + ScaledTranslation(0, -0.56, figure.dpi_scale_trans)  # inches: below the label, whatever the number of rows
+        place = {"loc": "upper left", "bbox_to_anchor": (-0.05, 0), "bbox_transform": below, "borderaxespad": 0}
+        axis.legend(fontsize=10, handletextpad=0.1, **place)
     axes[0, 0].set_yticks(range(len(relations)), relations, fontsize=9.5)
     axes[0, 0].set_ylim(len(relations) - 0.4, -0.6)
     return figure

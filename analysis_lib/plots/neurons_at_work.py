@@ -20,14 +20,13 @@ def firing_by_layer(table: pd.DataFrame, colours: dict[str, str]) -> plt.Figure:
         By `model`, in the order of the panels.
     """
     figure, axes = plt.subplots(1, len(colours), figsize=(5.8, 3.2), sharey=True, squeeze=False)
-    last = int(table["layer"].max())
-    ticks = range(0, last + 1, 1 + last // 12)
     for axis, (model, colour) in zip(axes[0], colours.items(), strict=True):
         part = table[table["model"] == model]
+        last = int(part["layer"].max())
         ends = [part["own"] - part["low"], part["high"] - part["own"]]
         axis.errorbar(part["layer"], part["own"], yerr=ends, fmt="o", color=colour, ms=8, lw=1.8, clip_on=False)
         axis.plot(part["layer"], part["others"], "x", color=MODEL_COLOURS["untrained"], ms=8, mew=2)
-        axis.set(title=model, xlabel="layer", xticks=ticks, xlim=(-0.5, last + 0.5), ylim=(0, 1))
+        axis.set(title=model, xlabel="layer", xticks=range(0, last + 1, 1 + last // 8), xlim=(-0.5, last + 0.5), ylim=(0, 1))
         axis.yaxis.grid(True)
     axes[0, 0].set_ylabel("share of places that fit")
     handles = _points(colours, "{}'s keys")

@@ -7,7 +7,7 @@ no word stands twice on a side, so that a permutation of the targets leaves each
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -105,6 +105,37 @@ def relation_pairs(words: Iterable[str], min_pairs: int = 20, max_pairs: int = 6
         chosen[name] = own[:max_pairs]
         taken |= set(chosen[name])
     return {name: chosen[name] for name in RELATIONS if len(chosen.get(name, ())) >= min_pairs}
+
+
+def large_enough(pairs: Pairs, sizes: Sequence[int] = (20, 10, 5, 2), n_relations: int = 3) -> tuple[int, Pairs]:
+    """The relations that have enough pairs, where what is enough is less in a vocabulary of few words.
+
+    Parameters
+    ----------
+    pairs : dict of str to list of (source, target)
+        As `relation_pairs` gives it.
+    sizes : sequence of int
+        Numbers of pairs, the one that is wanted first.
+    n_relations : int
+        Relations that should be left.
+
+    Returns
+    -------
+    int, dict of str to list of (source, target)
+        The first of the sizes that leaves so many relations, and these.
+
+    Raises
+    ------
+    ValueError
+        No size that leaves so many.
+    """
+    for size in sizes:
+        left = {name: own for name, own in pairs.items() if len(own) >= size}
+        if len(left) >= n_relations:
+            return size, left
+    raise ValueError(
+        f"pairs: expected {n_relations} relations of {sizes[-1]} pairs or more, found {len(left)}; the vocabulary has too few words"
+    )
 
 
 def other_forms(pairs: Pairs, words: Iterable[str], seed: int = 0) -> dict[str, list[tuple[tuple[str, str], tuple[str, str]]]]:

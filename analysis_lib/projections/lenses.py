@@ -15,18 +15,24 @@ All three are exact at the last layer. `lens_scores` compares their predictions 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import ArrayLike
-from torch import Tensor
 
 from analysis_lib.activations import recording
 from analysis_lib.models import LoadedModel
 from analysis_lib.projections.places import Places
+from analysis_lib.sweeps import sweep
+
+_Batch = tuple[list[list[int]], np.ndarray, np.ndarray]
+"""Sequences, and of each place the sequence's number among them and the position in it."""
 
 PENALTIES = (0.0, *(10.0 ** np.arange(-4.0, 2.0)).tolist())
+COLUMNS = 128
+"""Columns of a Jacobian that one call of its sweep makes, and that are kept on disk together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,16 +160,21 @@ def jacobian_lens(loaded: LoadedModel, places: Places, batch_size: int = 16) -> 
         raise ValueError("places: expected one at least, found none")
     used = places.table["sequence"].unique()
     used = used[np.argsort([len(places.sequences[sequence]) for sequence in used], kind="stable")]  # like lengths together: little padding
-    n_layers, width = len(places.layers), places.states.shape[2]
-    total = torch.zeros(n_layers, width, width, dtype=torch.float64)
+    batches = []
     for at in range(0, len(used), batch_size):
         chosen = used[at : at + batch_size]
         own = places.table[places.table["sequence"].isin(chosen)]
         row = own["sequence"].map({sequence: number for number, sequence in enumerate(chosen)})
-        where = (torch.tensor(row.to_numpy()), torch.tensor(own["position"].to_numpy()))
-        total += _summed_jacobians(loaded, [places.sequences[sequence] for sequence in chosen], where, n_layers)
-    matrices = (total / len(places)).numpy()
-    return Lens(matrices, np.zeros((n_layers, width)))
+        batches.append(([places.sequences[sequence] for sequence in chosen], row.to_numpy(), own["position"].to_numpy()))
+    n_layers, width = len(places.layers), places.states.shape[2]
+    items = [(batch, column) for batch in range(len(batches)) for column in range(0, width, COLUMNS)]
+    work = partial(_jacobian_columns, batches=batches, layers=places.layer_numbers, at_once=batch_size)
+    total = np.zeros((n_layers, width, width))
+    for (_, column), part in zip(
+        items, sweep(work, items, loaded, revision=loaded.key, title=f"{loaded.name}, Jacobian lens"), strict=True
+    ):
+        total[..., column : column + COLUMNS] += part
+    return Lens(total / len(places), np.zeros((n_layers, width)))
 
 
 def _checked_fit(
@@ -217,23 +228,33 @@ class _Ridge:
         return np.divide(1, size_with, out=np.zeros_like(size_with), where=seen)
 
 
-def _summed_jacobians(loaded: LoadedModel, sequences: Sequence[Sequence[int]], where: tuple[Tensor, Tensor], n_layers: int) -> Tensor:
-    """Derivatives of the summed last states of all places by the state of each, summed: float64 [layer, d_model, d_model]."""
-    model = loaded.model
-    longest = max(map(len, sequences))
-    ids, mask = torch.zeros((2, len(sequences), longest), dtype=torch.long, device=model.device)
-    for row, sequence in enumerate(sequences):
-        ids[row, : len(sequence)] = torch.tensor(sequence)
-        mask[row, : len(sequence)] = 1
+def _jacobian_columns(
+    loaded: LoadedModel, item: tuple[int, int], batches: Sequence[_Batch], layers: Sequence[int], at_once: int
+) -> Float[np.ndarray, "layer d_model column"]:
+    """Derivatives of some coordinates of the last states, those of all places of a batch, by the state of each; summed, in float64.
+
+    A pass back gives one coordinate, so each pass holds the batch several times, once for each of as many coordinates as have room.
+    """
+    (batch, first), model = item, loaded.model
+    sequences, row, position = batches[batch]
+    n, longest, copies = len(sequences), max(map(len, sequences)), max(1, at_once // len(sequences))
+    ids, mask = torch.zeros((2, n, longest), dtype=torch.long, device=model.device)
+    for place, sequence in enumerate(sequences):
+        ids[place, : len(sequence)] = torch.tensor(sequence)
+        mask[place, : len(sequence)] = 1
     with torch.enable_grad(), recording(model) as record:
-        model.base_model(input_ids=ids, attention_mask=mask)
-    states = [record["states", layer] for layer in range(n_layers)]
+        model.base_model(input_ids=ids.repeat(copies, 1), attention_mask=mask.repeat(copies, 1))
+    states = [record["states", layer] for layer in layers]
     last, width = states[-1], states[-1].shape[-1]
-    found = torch.zeros(n_layers, width, width, dtype=torch.float64)
-    for column in range(width):
+    columns = torch.arange(first, min(first + COLUMNS, width))
+    found = torch.zeros(len(layers), width, len(columns), dtype=torch.float64)
+    for start in range(0, len(columns), copies):
+        some = columns[start : start + copies]
+        rows = torch.tensor(row) + n * torch.arange(len(some))[:, None]  # [copy, place]
         upstream = torch.zeros_like(last)
-        upstream[(*where, torch.full_like(where[0], column))] = 1
+        upstream[rows, torch.tensor(position), some[:, None]] = 1
         gradients = torch.autograd.grad(last, states[:-1], upstream, retain_graph=True)
-        found[:-1, :, column] = torch.stack([gradient[where].double().sum(dim=0) for gradient in gradients])
-    found[-1] = len(where[0]) * torch.eye(width, dtype=torch.float64)
-    return found
+        summed = [gradient[rows, torch.tensor(position)].double().sum(dim=1) for gradient in gradients]  # [copy, d_model] each
+        found[:-1, :, start : start + copies] = torch.stack(summed).mT
+    found[-1, columns, torch.arange(len(columns))] = len(row)
+    return found.numpy()

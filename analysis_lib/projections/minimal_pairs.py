@@ -91,7 +91,12 @@ def phenomena(words: Iterable[str]) -> list[Phenomenon]:
 
 
 def minimal_pairs(
-    subjects: Sequence[Phenomenon], carriers: Sequence[str] = CARRIERS, n_blocks: int = 250, max_cues: int = 30, seed: int = 0
+    subjects: Sequence[Phenomenon],
+    carriers: Sequence[str] = CARRIERS,
+    n_blocks: int = 250,
+    max_cues: int = 30,
+    min_lemmas: int = 1,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Draw blocks of minimal pairs.
 
@@ -105,6 +110,8 @@ def minimal_pairs(
         for each.
     max_cues : int
         Of more cues so many are drawn.
+    min_lemmas : int
+        Phenomena whose blocks have fewer lemmas are left out, two for instance where intervals over lemmas are wanted.
     seed : int
 
     Returns
@@ -116,7 +123,7 @@ def minimal_pairs(
     Raises
     ------
     ValueError
-        No phenomena or carriers, fewer than one block, a phenomenon for which no block can be made.
+        No phenomena or carriers, fewer than one block, no phenomenon that is left.
     """
     if not (subjects and len(carriers)) or n_blocks < 1:
         raise ValueError(
@@ -126,13 +133,18 @@ def minimal_pairs(
     for place, phenomenon in enumerate(subjects):
         rng = np.random.default_rng([seed, place])
         blocks = _blocks(phenomenon, carriers, n_blocks, max_cues, rng)
-        if not blocks:
-            raise ValueError(f"subjects: expected two cues and two forms that exclude each other, found none in {phenomenon.name!r}")
+        if len({lemma for lemma, *_ in blocks}) < max(1, min_lemmas):
+            continue
         rows = []
         for block, (lemma, carrier, cues, forms) in enumerate(blocks):
             for cue, right, wrong in ((cues[0], *forms), (cues[1], *forms[::-1])):
                 rows.append((phenomenon.name, block, carrier, cue, f"{carrier} {cue}", right, wrong, lemma))
         frames.append(pd.DataFrame(rows, columns=["phenomenon", "block", "carrier", "cue", "prefix", "right", "wrong", "lemma"]))
+    if not frames:
+        names = ", ".join(repr(phenomenon.name) for phenomenon in subjects)
+        raise ValueError(
+            f"subjects: expected two cues and two forms that exclude each other, of {min_lemmas} lemmas or more, found none in {names}"
+        )
     return pd.concat(frames, ignore_index=True)
 
 

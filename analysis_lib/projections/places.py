@@ -31,7 +31,7 @@ class Places:
     states : float32 [layer, place, d_model]
         Residual stream, "embed" to the last block's output, before any final norm.
     layers : list of str
-        Labels of the first axis: "embed", "1" ... "L".
+        Labels of the first axis: "embed", "1" ... "L", or some of them.
     """
 
     sequences: list[list[int]]
@@ -40,7 +40,7 @@ class Places:
     layers: list[str]
 
     @classmethod
-    def of(cls, loaded: LoadedModel, texts: Sequence[str], every: int = 5, batch_size: int = 64) -> "Places":
+    def of(cls, loaded: LoadedModel, texts: Sequence[str], every: int = 5, batch_size: int = 64, most: int | None = None) -> "Places":
         """Read texts and keep the states of all places where the model predicts.
 
         Parameters
@@ -52,6 +52,8 @@ class Places:
         every : int
             Of a masked model: one word in so many is hidden, from 2. A causal model has no use for it.
         batch_size : int
+        most : int, optional
+            Keep the states of so many layers at most, from 4: the first two and the last two, and others evenly spread between them.
 
         Returns
         -------
@@ -61,26 +63,30 @@ class Places:
         Raises
         ------
         ValueError
-            A model that predicts no tokens, or a masked one whose tokenizer has no mask; `every` below 2; texts as in `activations.run`.
+            A model that predicts no tokens, or a masked one whose tokenizer has no mask; `every` below 2; `most` below 4; texts as in
+            `activations.run`.
         """
         if not loaded.predicts:
             raise ValueError(f"loaded: expected a model that predicts tokens, found the bare encoder {loaded.name}")
         if every < 2:
             raise ValueError(f"every is {every}; expected 2 or more, so that some words can be read")
+        if most is not None and most < 4:
+            raise ValueError(f"most is {most}; expected 4 layers or more, or None for all")
         tokens = tokens_of(loaded, texts)
         whole = [group.tolist() for _, group in tokens.groupby("text")["token_id"]]
         if is_causal(loaded.model):
             usable = ~tokens["special"] & ~tokens["first"]
             following = tokens["token_id"].shift(-1, fill_value=-1).where(tokens["text"] == tokens["text"].shift(-1), -1)
             table = tokens[["text", "position", "token_id", "form"]].assign(sequence=tokens["text"], target=following)[usable]
-            return cls._read(loaded, whole, table.reset_index(drop=True), batch_size)
+            return cls._read(loaded, whole, table.reset_index(drop=True), batch_size, most)
         sequences, table = _hidden_in_turn(whole, tokens, loaded.reader.mask_token_id, every)
-        return cls._read(loaded, sequences, table, batch_size)
+        return cls._read(loaded, sequences, table, batch_size, most)
 
     @classmethod
-    def _read(cls, loaded: LoadedModel, sequences: list[list[int]], table: pd.DataFrame, batch_size: int) -> "Places":
+    def _read(cls, loaded: LoadedModel, sequences: list[list[int]], table: pd.DataFrame, batch_size: int, most: int | None) -> "Places":
         """Run the model on the sequences and keep the states of the places."""
-        layers = [label for label in sites_of(loaded.model).layers if "ln_f" not in label]
+        kept = _spread(sites_of(loaded.model).n_layers, most)
+        layers = ["embed" if layer == 0 else str(layer) for layer in kept]
         states = np.empty((len(layers), len(table), loaded.model.config.hidden_size), dtype=np.float32)
         number, position = table["sequence"].to_numpy(), table["position"].to_numpy()
         for at in range(0, len(sequences), _AT_ONCE):  # the states of all other tokens are not kept
@@ -88,16 +94,28 @@ class Places:
             begin = np.r_[0, np.cumsum([len(ids) for ids in part])]
             own = (number >= at) & (number < at + len(part))
             found = run_ids(loaded, part, batch_size=batch_size).output("states")
-            states[:, own] = found[: len(layers), begin[number[own] - at] + position[own]]
+            states[:, own] = found[np.ix_(kept, begin[number[own] - at] + position[own])]
         return cls(sequences, table, states, layers)
 
     def __len__(self) -> int:
         return len(self.table)
 
+    @property
+    def layer_numbers(self) -> list[int]:
+        """Numbers of the layers, 0 for "embed"."""
+        return [0 if label == "embed" else int(label) for label in self.layers]
+
     def at(self, rows: np.ndarray | list[int] | slice) -> "Places":
         """Some of the places, by a bool or int array or a slice."""
         rows = np.arange(len(self))[rows]
         return Places(self.sequences, self.table.iloc[rows].reset_index(drop=True), self.states[:, rows], self.layers)
+
+
+def _spread(n_layers: int, most: int | None) -> list[int]:
+    """Numbers of the states that are kept: 0 to `n_layers`, or the first and the last two of each and others between them."""
+    if most is None or most > n_layers:
+        return list(range(n_layers + 1))
+    return [0, *np.linspace(1, n_layers - 1, most - 2).round().astype(int).tolist(), n_layers]
 
 
 def _hidden_in_turn(whole: list[list[int]], tokens: pd.DataFrame, mask: int | None, every: int) -> tuple[list[list[int]], pd.DataFrame]:

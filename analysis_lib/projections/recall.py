@@ -36,6 +36,7 @@ def head_recall(
     k: int = 50,
     n_permutations: int = 200,
     seed: int = 0,
+    heads: Sequence[tuple[int, int]] | None = None,
 ) -> pd.DataFrame:
     """Recall of W_VO rows against what heads write, for every head.
 
@@ -51,6 +52,8 @@ def head_recall(
         Tokens in a list.
     n_permutations, seed : int
         Number and seed of the permutations behind p, in which predictions change places within their texts.
+    heads : sequence of (layer, head), optional
+        Those that are asked, such as `statistics.drawn_heads` gives them; all by default.
 
     Returns
     -------
@@ -63,12 +66,15 @@ def head_recall(
     """
     _check(texts, k, n_permutations)
     weights = extract(loaded)
+    asked = set(np.ndindex(weights.n_layers, weights.n_heads) if heads is None else heads)
+    if not asked or not asked <= set(np.ndindex(weights.n_layers, weights.n_heads)):
+        raise ValueError(f"heads: expected one or more of {weights.n_layers} layers x {weights.n_heads}, found {sorted(asked)}")
     ran = activations.run(loaded, texts)
     rows = []
     with torch.inference_mode():
-        for layer in range(weights.n_layers):
+        for layer in sorted({layer for layer, _ in asked}):
             attended, mixed, text = _layer_places(weights, layer, ran)
-            for head in range(weights.n_heads):
+            for head in sorted(head for of_layer, head in asked if of_layer == layer):
                 use = attended[head] >= 0
                 tokens, place = np.unique(attended[head][use], return_inverse=True)
                 left, right = factors(replace(weights, W_E=weights.W_E[torch.from_numpy(tokens)]), layer, head)

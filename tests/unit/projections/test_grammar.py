@@ -3,6 +3,7 @@
 from fnmatch import fnmatchcase
 
 import numpy as np
+import pandas as pd
 import pytest
 
 pytest.importorskip("morfeusz2")
@@ -95,6 +96,19 @@ def test_other_forms_are_of_the_same_lemma_and_another_form(pairs, words, cells_
             assert {lemma for lemma, _ in cells_by_form[target]} & {lemma for lemma, _ in cells_by_form[other]}
 
 
+def test_in_a_vocabulary_of_few_words_fewer_pairs_are_enough(words):
+    some = grammar.relation_pairs(sorted(words)[::4], min_pairs=2)
+    size, left = grammar.large_enough(some, sizes=(60, 10, 2))
+    assert size < 60
+    assert left == {name: own for name, own in some.items() if len(own) >= size}
+    assert len(left) >= 3
+    few = {name: [("a", "b")] * n for n, name in ((2, "x"), (5, "y"), (5, "z"))}
+    assert grammar.large_enough(few) == (2, few)
+    assert grammar.large_enough(few, n_relations=2) == (5, {name: few[name] for name in "yz"})
+    with pytest.raises(ValueError, match="expected 4 relations of 2 pairs or more, found 3; the vocabulary has too few words"):
+        grammar.large_enough(few, n_relations=4)
+
+
 def test_bad_requests_are_named():
     with pytest.raises(ValueError, match="2 <= min_pairs <= max_pairs, found 1 and 60"):
         grammar.relation_pairs(["dom"], min_pairs=1)
@@ -179,7 +193,11 @@ def test_a_rule_without_blocks_and_bad_numbers_are_named():
     rule = Phenomenon("toy", {"a": {"x"}, "b": {"y"}}, {"l": {"f": {"x"}, "g": {"y"}}})
     found = minimal_pairs.minimal_pairs([rule], carriers=["C"], n_blocks=5)
     assert sorted(found[["prefix", "right", "wrong"]].to_numpy().tolist()) == [["C a", "f", "g"], ["C b", "g", "f"]]
-    with pytest.raises(ValueError, match="found none in 'toy'"):
-        minimal_pairs.minimal_pairs([Phenomenon("toy", {"a": {"x"}}, {"l": {"f": {"x"}, "g": {"x"}}})])
+    empty = Phenomenon("empty", {"a": {"x"}}, {"l": {"f": {"x"}, "g": {"x"}}})
+    with pytest.raises(ValueError, match="found none in 'empty'"):
+        minimal_pairs.minimal_pairs([empty])
+    with pytest.raises(ValueError, match="of 2 lemmas or more, found none in 'toy'"):
+        minimal_pairs.minimal_pairs([rule], min_lemmas=2)
+    pd.testing.assert_frame_equal(minimal_pairs.minimal_pairs([rule, empty], carriers=["C"], n_blocks=5), found)  # it is left out
     with pytest.raises(ValueError, match="one or more each, found 1, 3 and 0"):
         minimal_pairs.minimal_pairs([rule], n_blocks=0)

@@ -100,6 +100,24 @@ def test_batches_of_sequences_do_not_matter(loaded, places):
     np.testing.assert_allclose(whole.matrices, single.matrices, rtol=1e-3, atol=1e-4)
 
 
+def test_jacobians_do_not_depend_on_how_many_columns_a_pass_makes(loaded, places, monkeypatch):
+    """Sixteen sequences at once are several columns of the few sequences with these places; the width need not divide."""
+    few = places.at(np.arange(9))
+    whole = lenses.jacobian_lens(loaded, few).matrices
+    for columns, at_once in ((5, 16), (128, 1), (7, 3)):
+        monkeypatch.setattr(lenses, "COLUMNS", columns)
+        np.testing.assert_allclose(lenses.jacobian_lens(loaded, few, batch_size=at_once).matrices, whole, rtol=1e-4, atol=1e-5)
+
+
+def test_a_second_jacobian_is_read_from_disk(loaded, places, monkeypatch, tmp_path):
+    monkeypatch.setenv("ANALYSIS_SWEEPS", str(tmp_path))
+    first = lenses.jacobian_lens(loaded, places.at(np.arange(9))).matrices
+    monkeypatch.setattr(lenses.torch.autograd, "grad", None)  # nothing can be computed any more
+    np.testing.assert_array_equal(lenses.jacobian_lens(loaded, places.at(np.arange(9))).matrices, first)
+    with pytest.raises(TypeError):
+        lenses.jacobian_lens(loaded, places.at(np.arange(8)))  # other places
+
+
 def test_linear_blocks_are_recovered():
     with linear_blocks() as loaded:
         places = Places.of(loaded, TEXTS)

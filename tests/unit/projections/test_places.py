@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from analysis_lib import activations, models
+from analysis_lib.projections import lenses
 from analysis_lib.projections.places import Places
 from tests.support import tiny
 
@@ -67,6 +68,20 @@ def test_states_are_the_models_own(gpt2, bert):
             np.testing.assert_allclose(places.states[kept, row], own[kept], rtol=1e-4, atol=1e-5)
 
 
+def test_some_of_the_layers():
+    tokenizer = tiny.byte_level_tokenizer()
+    deep = models.wrap(tiny.gpt2(vocab=len(tokenizer), layers=7), tokenizer, name="deep")
+    whole, some = Places.of(deep, TEXTS), Places.of(deep, TEXTS, most=5)
+    assert some.layers == ["embed", "1", "4", "6", "7"]
+    assert some.layer_numbers == [0, 1, 4, 6, 7]
+    np.testing.assert_array_equal(some.states, whole.states[some.layer_numbers])
+    assert Places.of(deep, TEXTS, most=8).layers == whole.layers == ["embed", *map(str, range(1, 8))]
+    few = whole.at(np.arange(9))
+    np.testing.assert_array_equal(
+        lenses.jacobian_lens(deep, some.at(np.arange(9))).matrices, lenses.jacobian_lens(deep, few).matrices[some.layer_numbers]
+    )
+
+
 def test_some_of_the_places(gpt2):
     places = Places.of(gpt2, TEXTS)
     some = places.at([4, 2])
@@ -78,6 +93,8 @@ def test_some_of_the_places(gpt2):
 def test_bad_input_is_named(gpt2, bert, monkeypatch):
     with pytest.raises(ValueError, match="every is 1"):
         Places.of(bert, TEXTS, every=1)
+    with pytest.raises(ValueError, match="most is 3"):
+        Places.of(gpt2, TEXTS, most=3)
     with pytest.raises(ValueError, match=r"texts\[1\] is empty"):
         Places.of(gpt2, ["Nie.", " "])
     nameless = copy.copy(bert.tokenizer)

@@ -4,6 +4,7 @@ import itertools
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 import torch
@@ -78,6 +79,16 @@ def test_lists_are_those_of_the_whole_products(tokenizer):
             pairs = zip(predicted.topk(k).indices.tolist(), written.topk(k).indices.tolist(), strict=True)
             shares += [len(set(a) & set(b)) / k for a, b in pairs]
         assert found[layer, head] == pytest.approx(np.mean(shares), abs=1e-9)
+
+
+def test_some_heads_are_as_among_all(tokenizer):
+    loaded = loaded_with(tiny.gpt2(vocab=len(tokenizer), layers=2), tokenizer)
+    whole = recall.head_recall(loaded, list(tiny.SENTENCES), layer_norm_factors, k=10)
+    some = recall.head_recall(loaded, list(tiny.SENTENCES), layer_norm_factors, k=10, heads=[(1, 1), (0, 1)])
+    pd.testing.assert_frame_equal(some, whole[whole["head"] == 1].reset_index(drop=True))
+    for heads in ([], [(2, 0)]):
+        with pytest.raises(ValueError, match="heads: expected one or more of 2 layers x 2"):
+            recall.head_recall(loaded, list(tiny.SENTENCES), layer_norm_factors, heads=heads)
 
 
 def test_bert_leaves_out_places_that_attend_to_special_tokens():
