@@ -2,8 +2,8 @@
 # # Attention heads in vocabulary space
 #
 # **Question.** A head has two matrices. $W_{VO}$ says which tokens become more likely when the head attends to a token, and $W_{QK}$ says which tokens look for which. Both can be
-# written as tables over the vocabulary {cite}`dar2022`. Do such tables relate words by grammar or meaning, is that the work of the head, and does the head do on text what its table says?
-# {cite:t}`wang2024` trained the main witness of this chapter, the encoder multilingual-e5-small (here **e5**); the book's own two small models stand beside it.
+# written as tables over the vocabulary {cite}`dar2022`. Do such tables relate words by grammar or meaning? Is that the work of the head? And does the head do on text what its table says?
+# The main witness is **e5**, the published encoder multilingual-e5-small {cite}`wang2024`; the book's own two small models stand beside it.
 
 # %% tags=["hide-input"]
 from dataclasses import replace
@@ -56,7 +56,7 @@ def random_lists(title, make, per_draw):
 PER_DRAW = {"e5": {"equal singular values": 2, "random likeness": 8}}  # how many lists of each draw
 randoms = {(t, name): random_lists(t, make, PER_DRAW.get(t, {}).get(name, 1)) for t in readers for name, make in NULLS.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "e5: share of the hundred best pairs of every head that are two forms of one lemma, by layer. To the right the same for random heads between the same embeddings, twenty draws of each kind: heads with the singular values of trained ones, and random subspaces that only ask how alike two tokens are. The line is the list of no head at all, the pairs with the highest cosine of embeddings. Two QK heads and one VO head stand far above all others, where the best of random likeness is too.", "name": "fig-heads-forms"}, "image": {"alt": "Points above layers 0 to 11, nearly all below 20 per cent. L2H7 and L3H8 (QK) and L4H2 (VO) stand out at 40 to 70 per cent. Right of a line, random heads with equal singular values lie at 0 and random subspaces spread from 10 to 75 per cent. A dashed line for the embedding near 90 per cent."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "e5: share of the hundred best pairs of every head that are two forms of one lemma, by layer. To the right the same for random heads between the same embeddings, twenty draws of each kind: heads with the singular values of trained ones, and random subspaces that only ask how alike two tokens are. The line is the list of no head at all, the pairs with the highest cosine of embeddings. Two QK heads and one VO head stand far above all others, but so do the best random subspaces. L2H7 is head 7 of layer 2.", "name": "fig-heads-forms"}, "image": {"alt": "Points above layers 0 to 11, nearly all below 20 per cent. L2H7 and L3H8 (QK) and L4H2 (VO) stand out at 40 to 70 per cent. Right of a line, random heads with equal singular values lie at 0 and random subspaces spread from 10 to 75 per cent. A dashed line for the embedding near 90 per cent."}}
 if HAS_E5:
     lemma = family.query("model == 'e5' and relation == 'same_lemma'")
     nulls = {"\n".join(name.rsplit(" ", 1)): randoms["e5", name].query("relation == 'same_lemma'")["share"] for name in NULLS}
@@ -70,14 +70,14 @@ report.figure_data(lemma, "fig-heads-forms") if HAS_E5 else None
 # %% [markdown]
 # **What was found**
 #
-# - e5 has heads that look for another form of the same word. In sentences that hold one, head L5H5 gives it {glue:text}`heads-text-form` of its attention, and {glue:text}`heads-text-control` to a word of
+# - **e5 has heads that look for another form of the same word.** In sentences that hold one, head L5H5 gives it {glue:text}`heads-text-form` of its attention, and {glue:text}`heads-text-control` to
 #   another noun in the same place. ({ref}`In real sentences <heads-in-sentences>`)
-# - Tables of weights point to such heads in the early layers alone, and they prove little. The best list, of L2H7, pairs forms of one word in {glue:text}`heads-best-share` of cases; but
-#   random subspaces that ask for likeness as such reach {glue:text}`heads-likeness-range`, and the bare embedding, without any head, {glue:text}`heads-bare`.
-# - The heads are not needed for what they seem to be for. Without the eight that attend most to the other form, two forms of a word stay as alike as they were: no layer's cosine falls by more than
+# - **Tables of weights show such heads in the early layers only, and prove little.** The best list, of L2H7, pairs forms of one word in {glue:text}`heads-best-share` of cases. Random subspaces that know nothing but
+#   likeness reach {glue:text}`heads-likeness-range`, and the bare embedding, without any head, {glue:text}`heads-bare`.
+# - **The heads are not needed for what they seem to do.** Without the eight that attend most to the other form, two forms of a word stay as alike as they were: no layer's cosine falls by more than
 #   {glue:text}`heads-ablation-fall`.
 #
-# Square brackets hold 95% intervals.
+# Square brackets hold 95% intervals. Layers and heads count from 0.
 #
 # ## The two tables of a head
 #
@@ -97,7 +97,7 @@ report.table(found.to_frame(gpt2.vocabulary)[["left", "right", "score"]], "GPT-2
 
 # %% [markdown]
 # Only tokens are kept that stand as whole words in most of their occurrences in training text and that the dictionary of Morfeusz {cite}`kieras2017` knows. Of e5's tokens, which belong to a hundred languages, those stay that are kept words
-# of one of the other two models and have three letters or more. Pairs of one form (*Dom*, *dom*) are left out. Layers and heads count from 0. The original notebooks kept ASCII tokens only, which removes every
+# of one of the other two models and have three letters or more. Pairs of one form (*Dom*, *dom*) are left out. The original notebooks kept ASCII tokens only, which removes every
 # word with one of nine Polish letters.
 
 # %%
@@ -158,9 +158,9 @@ strong = strong.rename(columns={name: f"highest, {name}" for name in NULLS}).dro
 report.table(strong, "Lists that stand out: share of pairs, its mean in permuted lists, and the highest share of a list of random heads")
 
 # %% [markdown]
-# In e5 nearly all that stands out is one lemma. Random heads with equal singular values hardly ever pair forms of one word, so a head whose queries and keys fit each other must have learned to compare.
-# Of the random subspaces {glue:text}`heads-likeness-reach` have a list with as many forms as the best of these. That best list was chosen among {glue:text}`heads-e5-lists`, though, and the best random one comes close to it, so it has not been
-# shown that comparing *these* directions rather than others matters. L2H7 and its like are heads of likeness, and what is alike in e5's embedding is, before all else, the forms of a word. In the small models next to nothing stands out.
+# In e5 nearly all that stands out is one lemma. Random heads with equal singular values hardly ever pair forms of one word, so these heads have learned to compare. Have they learned *which* directions to compare? That has not been
+# shown: {glue:text}`heads-likeness-reach` random subspaces have a list with as many forms, and the best list was chosen among {glue:text}`heads-e5-lists`. L2H7 and its like are heads of likeness, and what is alike in e5's embedding is, before
+# all else, the forms of a word. In the small models next to nothing stands out.
 #
 # (heads-in-sentences)=
 # ## In real sentences
@@ -205,7 +205,7 @@ if HAS_E5:
 table if HAS_E5 else None
 
 # %% [markdown]
-# Signs of whole sentences were flipped at random, and p comes from the largest t of all 144 heads. The two heads that the weights single out pass, so their tables say something true about them. But the strongest heads stand in the middle layers, where
+# (For p, signs of whole sentences are flipped at random; it comes from the largest t of all heads.) The two heads that the weights single out pass, so their tables say something true about them. But the strongest heads stand in the middle layers, where
 # the tables show little: a table reads embeddings, whereas a head of layer 5 reads what five blocks have made of them. Over all heads the two measures have a rank correlation of {glue:text}`heads-text-rank`; in
 # layer 2 alone it is {glue:text}`heads-text-rank-2`.
 #
@@ -384,8 +384,7 @@ report.glue("heads-copying-direct", report.number(np.corrcoef(*(by_head[kind].me
 # %% [markdown]
 # They do not. {glue:text}`heads-copying-raise` heads raise what they attend to and {glue:text}`heads-copying-lower` lower it (intervals that hold for all of them at once), and the score from weights does not tell which: the rank correlation over heads is {glue:text}`heads-copying-agree`.
 # The eigenvalues weigh all directions of the embedding alike, while a head on text meets the tokens that its own attention picks out.
-
-# %% [markdown]
+#
 # ### Do the tables predict what heads write?
 #
 # At every place of {glue:text}`heads-recall-sentences` sentences written for this book, take the token that a head attends to most; its row of VO predicts 50 tokens. How many of them are among the 50 tokens that the head's actual output
@@ -428,16 +427,9 @@ columns = ["model", "layer", "recall, interval over sentences", "within sentence
 report.table(shown[columns], "Recall of the most active value among the hidden state's top 50 tokens, beside permuted places", digits=3)
 
 # %% [markdown]
-# ## What the original notebooks did, and where this differs
-#
-# - HerBERT's $W_O$ was cut into heads along the wrong axis, so its VO tables belong to no head; {doc}`models` shows the error, and a test keeps it.
-# - GPT-2's QK tables were decoded with HerBERT's tokenizer. Here a list carries its model and tokenizer.
-# - A threshold search returned between none and hundreds of thousands of pairs, which were filtered afterwards; `top_pairs` filters first and is exact.
-# - Six of sixteen heads were shown, with ASCII tokens, raw weights and no null. Here all heads are analysed, with all Polish letters, and held against permuted pairs, two kinds of random heads and text.
-#
 # ## Limits
 #
-# - e5 is one model, in 4 bits, and 2 of the 3 things shown of it (attention, ablation) rest on sentences written for this book, all of one pattern. Its lists hold only words that are single tokens, which are frequent ones.
+# - e5 is one model, in 4 bits. Its attention and the ablations rest on sentences written for this book, all of one pattern. Its lists hold only words that are single tokens, which are frequent ones.
 # - The heads of the text analysis were ranked on the sentences they are reported on. With differences of this size, and p-values over all heads, that changes little, but the eight largest are biased upwards.
 # - Readings of Morfeusz are out of context, so agreement is an upper bound. Permuting within a list cannot see that a list is all nouns. Biases and positions are left out of all tables.
 # - Removing heads one set at a time cannot show what other heads would do in their place.
@@ -448,3 +440,5 @@ report.table(shown[columns], "Recall of the most active value among the hidden s
 # 1. How many of the 200 best pairs in the VO of GPT-2's L0H3 remain if the weights are read raw, without layer norm and with unembeddings of any length? ({ref}`Solution <sol-heads-1>`)
 # 2. Take the same list and permute its right column. How often do two words then agree in case or number, and how often in the list itself? ({ref}`Solution <sol-heads-2>`)
 # 3. Put random projections in the place of all heads (`random_heads.symmetric`). In what share of a head's 200 best pairs are the two words forms of one word, before and after? ({ref}`Solution <sol-heads-3>`)
+#
+# The notebooks that this chapter began with read such lists by eye, of some heads and without a null: {doc}`replication` puts their lists to the test of this page.

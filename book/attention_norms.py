@@ -3,6 +3,14 @@
 #
 # **Question.** In every layer, attention adds a vector to each token's state: its update. If one token's update is large, is the next token's large too? And if one update is
 # *made* larger, does the next one grow? The first question is about prediction, the second about cause, and they have different answers.
+#
+# **What was found**
+#
+# - A large update predicts a large next one, but does not make it large: where GPT-2's coefficients are {glue:text}`norms-polish-gpt2-beside`, enlarging an update changes the next one
+#   by {glue:text}`norms-polish-gpt2-acts` in the same unit.
+# - Prediction needs no learning. Untrained GPT-2s have *larger* coefficients than the trained one, {glue:text}`norms-polish-gpt2-mean-untrained` on average, because their updates are running means of what came before.
+# - In HerBERT, {glue:text}`norms-herbert-starred` of {glue:text}`norms-herbert-tested` coefficients are significant and larger than in untrained models, but together the neighbours explain at most
+#   {glue:text}`norms-herbert-heldout-most` of the variance in texts held out.
 
 # %% tags=["hide-cell"]
 from dataclasses import replace
@@ -10,8 +18,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from analysis_lib import activations, models, norms, plots, report, statistics, texts
-from analysis_lib.norms import bias, calibration, contributions, inputs, interventions, measure, regression, sensitivity, wild
+from analysis_lib import models, norms, plots, report, statistics, texts
+from analysis_lib.norms import bias, calibration, inputs, interventions, measure, regression, sensitivity, wild
 
 plots.use_style()
 NAMES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
@@ -31,24 +39,16 @@ layers = {name: interventions.spread_layers(model.model.config.num_hidden_layers
 doubled = {name: norms.replace_updates(model, paragraphs[::2], n_places=1, reach=1, scale=2.0, layers=layers[name], later=1) for name, model in loaded.items()}
 print(*(model.label for model in loaded.values()), sep="\n")
 
-# %% mystnb={"figure": {"caption": "Does a large update predict the next one, and does enlarging it enlarge the next one? Circles: coefficient one token back under all controls, in the layer on the axis. Grey bars: where that coefficient lies in 95% of untrained models. Diamonds: change of the next token's log norm in that layer when the update in the layer below is doubled, per unit of log norm. Lines: intervals that hold for all coefficients of a model, and for all effects of both models, simultaneously. Each model has a scale of its own.", "name": "fig-norms-key"}, "image": {"alt": "Two panels by layer. In GPT-2 the circles lie near one half, the grey bars of untrained models above them near 0.85, and the diamonds near or below zero. In HerBERT the circles lie slightly above the grey bars, and the diamonds at zero."}}
+# %% tags=["key-figure"] mystnb={"figure": {"caption": "Does a large update predict the next one, and does enlarging it enlarge the next one? Circles: coefficient one token back under all controls, in the layer on the axis. Grey bars: where that coefficient lies in 95% of untrained models. Diamonds: change of the next token's log norm in that layer when the update in the layer below is doubled, per unit of log norm. Lines: intervals that hold for all coefficients of a model, and for all effects of both models, simultaneously. Each model has a scale of its own.", "name": "fig-norms-key"}, "image": {"alt": "Two panels by layer. In GPT-2 the circles lie near one half, the grey bars of untrained models above them near 0.85, and the diamonds near or below zero. In HerBERT the circles lie slightly above the grey bars, and the diamonds at zero."}}
 n_effects = sum(table["layer"].nunique() for table in doubled.values())
 effects = {name: interventions.elasticity(table, level=1 - 0.05 / n_effects) for name, table in doubled.items()}
 beside = {name: examined[name].beside_effects(effects[name]) for name in NAMES}
 plots.regression_beside_effect(pd.concat([table.assign(model=name) for name, table in beside.items()]), NAMES);
 
-# %% tags=["remove-input"]
+# %% tags=["key-figure", "remove-input"]
 report.figure_data(beside, "fig-norms-key")
 
 # %% [markdown]
-# **What was found**
-#
-# - A large update predicts a large next one, but does not make it large: where GPT-2's coefficients are {glue:text}`norms-polish-gpt2-beside`, enlarging an update changes the next one
-#   by {glue:text}`norms-polish-gpt2-acts` in the same unit.
-# - Prediction needs no learning. Untrained GPT-2s have *larger* coefficients than the trained one, {glue:text}`norms-polish-gpt2-mean-untrained` on average, because their updates are running means of what came before.
-# - In HerBERT, {glue:text}`norms-herbert-starred` of {glue:text}`norms-herbert-tested` coefficients are significant and larger than in untrained models, but together the neighbours explain at most
-#   {glue:text}`norms-herbert-heldout-most` of the variance in texts held out.
-#
 # ## What is measured
 #
 # The texts are the running paragraphs that were written for this book: news, narrative and explanation. A token has a predecessor only within the model's context,
@@ -349,57 +349,6 @@ plots.sources_and_coefficients(pd.concat(shared), NAMES);
 # Sources in common make updates alike. They do not make their *sizes vary together* from place to place unless what is shared changes slowly along the text, as a running mean does. That is
 # why an untrained HerBERT, which shares nearly everything everywhere, has a coefficient near zero. Eight layers are too few for more than this remark.
 #
-# ### Does a source that weighs much matter much?
-#
-# A share of an update is computed, not observed. **Value zeroing** {cite}`mohebbi2023` takes the value of one token away in one layer and measures by how much the block's output turns at another, $1 - \cos$. If shares say what matters,
-# they rank the tokens that a query sees as value zeroing does. {numref}`fig-norms-zeroing` compares attention weights, averaged over heads, with norm-based attention.
-
-# %%
-SENTENCES = sorted(texts.sentences(), key=len)[:10]
-LABELLED = {title: [str(layer) for layer in range(activations.sites_of(loaded[name].model).n_layers)] for name, title in NAMES.items()}
-agreement, mixed = {title: {} for title in NAMES.values()}, []
-for name, title in NAMES.items():
-    for source, one in ((title, loaded[name]), ("untrained", fresh[name])):
-        effects_of_values = contributions.value_zeroing(one, SENTENCES)
-        patterns = activations.run(one, SENTENCES, outputs=("patterns",), states=False).output("patterns")
-        shares = {"norms": norms.norm_based_attention(one, SENTENCES), "weights": [pattern.mean(axis=1) for pattern in patterns]}
-        for kind, share in shares.items():
-            ranks = contributions.rank_agreement(effects_of_values, share)
-            own = statistics.Measure(np.arange(len(ranks)), np.ones(len(ranks)), ranks.T, ranks.T, "text").mean(adjusted=False)
-            agreement[title][kind if source == title else f"{kind}, untrained"] = own
-        ratios = np.array([ratio[:, 1:].mean(axis=1) for ratio in contributions.mixing_ratios(one, SENTENCES)])
-        by_layer = dict(zip(LABELLED[title], map(statistics.t_interval, ratios.T), strict=True))
-        mixed.append({"model": title, "weights": source.replace(title, "trained")} | by_layer)
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Rank correlation of two computed shares with value zeroing, over the other tokens that a query sees, by layer: mean over the queries of ten short sentences, with 95% intervals over sentences. Layers count from 0.", "name": "fig-norms-zeroing"}, "image": {"alt": "Two panels. Norm-based attention lies near one in the trained models and in the untrained HerBERT, and somewhat lower in the untrained GPT-2; attention weights lie lower in GPT-2's first layers, and far lower in untrained models."}}
-looks = {"norms": (plots.CYCLE[0], "-"), "weights": (plots.CYCLE[1], "-"), "norms, untrained": (plots.CYCLE[0], ":"), "weights, untrained": (plots.CYCLE[1], ":")}
-plots.layer_panels({"rank correlation": agreement}, LABELLED, looks, zero=True);
-
-# %%
-report.table(
-    pd.DataFrame(mixed),
-    "Mixing ratio by layer: share of other tokens in what attention and the residual connection make of a token; t intervals over ten sentences",
-)
-
-# %% [markdown]
-# Norms foretell what happens and weights do so less well, above all where nothing was learned, because a token that is attended to may have little to give. How much of a token comes from others at all is said by the **mixing ratio**
-# {cite}`kobayashi2021`, which sets it against what the token keeps, through the residual connection and, in HerBERT, the layer norm. Attention mixes most in the first layer, in both trained models; after that a token
-# mostly keeps what it has.
-#
-# ## What the original notebook did, and where we differ
-#
-# | the original notebook | this chapter |
-# |---|---|
-# | one English text of about 95 tokens | {glue:text}`norms-texts` Polish texts, and random and shuffled tokens |
-# | an intercept and two lags | levels of texts and positions, what the tokens are, lags and leads |
-# | ordinary standard errors | clustered by text with the jackknife; HAC {cite}`newey1987` as a second opinion |
-# | Durbin and Watson's statistic in the summary, drawn to 2 by lagged outcomes | the test of Breusch and Godfrey |
-# | 24 tests at 0.05 | Holm's correction over layers and lags, intervals that hold at once |
-# | no null | untrained models, shuffled tokens, simulated texts |
-# | histograms drawn at the left edges of their bins; hooks left on the model | at the centres; hooks are removed |
-#
-# Its author called for more texts and for causal interventions himself.
-#
 # ## Limits
 #
 # - The nulls rest on eight draws of fresh weights and eight orders of the tokens. They show large differences, not small ones, and on these texts, not on others.
@@ -413,6 +362,8 @@ report.table(
 # 1. How strongly do the log norms of neighbouring tokens correlate in each layer of GPT-2, and how strongly in an untrained one? ({ref}`Solution <sol-norms-1>`)
 # 2. How large is the bias of a true coefficient of 0.5 in texts of 20, 50 and 200 tokens, in a regression with a level for each text? ({ref}`Solution <sol-norms-2>`)
 # 3. Shuffle the tokens of each text. How much of the correlation between neighbours is left in GPT-2? ({ref}`Solution <sol-norms-3>`)
+#
+# The notebook that this chapter began with put its first question to one text: {doc}`replication` has its steps beside these.
 
 # %% tags=["remove-cell"]
 for name in NAMES:

@@ -93,15 +93,6 @@ rate = rows.loc[rows["d_head"] == 128, "rate"].iloc[0]
 e5 = rows[rows["vocab"] == rows["vocab"].max()]
 shares = {"like e5": (e5["search"] / e5["product"]).median(), "like random weights": heads.loc[heads["model"] == "untrained", "computed"].median()}
 shapes = {"GPT-2 medium, one head": growth.Shape(1, 1, 1, 51_200, 1024, 64), "GPT-2 medium": growth.Shape(24, 16, 16, 51_200, 1024, 64), "405 billion parameters": growth.LARGE}
-
-
-def duration(hours):
-    """A time in words."""
-    if hours < 1 / 60:
-        return f"{3600 * hours:.2g} s"
-    return f"{60 * hours:.2g} min" if hours < 1 else f"{hours:.2g} h"
-
-
 tables = [
     growth.whole_model(shape, share, rate, machines=(1, 10, 100) if shape is growth.LARGE else (1,)).assign(model=name, pruned=pruned)
     for name, shape in shapes.items()
@@ -109,12 +100,13 @@ tables = [
 ]
 times = ["factors", "search", "shipping"]
 columns = ["model", "pruned", "machines", *times, "together", "bottleneck"]
-hours = pd.concat(tables)[columns]
+table = pd.concat(tables)[columns]
+table[[*times, "together"]] *= growth.HOUR  # in seconds
 caption = (
     f"Both lists of every head; {rate:.0f} billion operations a second on a core, 16 cores a machine. "
     "The largest model has 126 layers of 128 heads, 8 of them with keys of their own, and 128,000 tokens"
 )
-report.table(hours, caption, formats=dict.fromkeys([*times, "together"], duration))
+report.table(table, caption, formats=dict.fromkeys([*times, "together"], report.duration))
 
 # %% [markdown]
 # On one machine arithmetic takes the time. With a hundred, each still has to receive the embeddings, and the link of the machine that sends them becomes the bottleneck; machines that pass copies on to each other

@@ -3,6 +3,12 @@
 #
 # **Question.** Polish writes its grammar on the ends of words: *dom* is a house, *domu* of a house, *domem* with a house. Does the table of an attention head lead from a word to the form that grammar asks for, as
 # {cite:t}`elhelo2025` found of relations in larger models? The models themselves choose between forms: has any of their heads a part in that, and do the tables say which?
+#
+# - **The models know the grammar that they are asked for here.** GPT-2 prefers the right one of two forms in {glue:text}`grammar-GPT-2-accuracy` of cases, where ignoring the word before gives exactly half.
+# - **Tables of heads lead to the word and not to the form.** The head of GPT-2 that ranks related words highest ranks a wrong form of the word as high as the right one: the difference is {glue:text}`grammar-form-difference`.
+# - **Where a head is needed, its table shows it.** In HerBERT one head of the first layer, {glue:text}`grammar-HerBERT-strongest`, does most of the work, and its table says so. GPT-2 can do without any one head, and its tables foretell little.
+#
+# Square brackets hold 95% intervals. L0H3 is head 3 of layer 0.
 
 # %% tags=["hide-input"]
 import numpy as np
@@ -36,7 +42,7 @@ for title, reader in readers.items():
     fresh = models.untrained_like(reader.loaded, seed=0)
     margins[f"{title}, untrained"] = preferences.PairScorer(fresh, minimal).margins()
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of minimal pairs in which the right form has the higher logit, with 95% intervals over cues and lemmas. Without the cue the share is exactly one half, whatever is known of the forms. Untrained models have the same shape and fresh weights.", "name": "fig-grammar-accuracy"}, "image": {"alt": "Seven rows. GPT-2 lies between 60 and 96 per cent, highest for the gender of the past and the person of the verb; HerBERT between 52 and 71 per cent, highest for prepositions; both untrained models lie around 50 per cent."}}
+# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "Share of minimal pairs in which the right form has the higher logit, with 95% intervals over cues and lemmas. Without the cue the share is exactly one half, whatever is known of the forms. Untrained models have the same shape and fresh weights.", "name": "fig-grammar-accuracy"}, "image": {"alt": "Seven rows. GPT-2 lies between 60 and 96 per cent, highest for the gender of the past and the person of the verb; HerBERT between 52 and 71 per cent, highest for prepositions; both untrained models lie around 50 per cent."}}
 def right_share(title, rows):
     """Share of right choices with its interval."""
     part = minimal.loc[rows]
@@ -51,12 +57,6 @@ shades = COLOURS | {"GPT-2, untrained": plots.MODEL_COLOURS["untrained"], "HerBE
 plots.intervals(shares, "right form preferred (%)", shades, zero=False, line=(50, "without the cue"));
 
 # %% [markdown]
-# - **The models know the grammar that they are asked for here.** GPT-2 prefers the right one of two forms in {glue:text}`grammar-GPT-2-accuracy` of cases, where ignoring the word before gives exactly half.
-# - **Tables of heads lead to the word and not to the form.** The head of GPT-2 that ranks related words highest ranks a wrong form of the word as high as the right one: the difference is {glue:text}`grammar-form-difference`.
-# - **Where a head is needed, its table shows it.** In HerBERT one head of the first layer, {glue:text}`grammar-HerBERT-strongest`, does most of the work, and what its table says goes with it; GPT-2 can do without any one head, and its tables foretell little.
-#
-# Square brackets hold 95% intervals.
-#
 # ## Relations
 #
 # Most of the relations are rules of inflection that Morfeusz {cite}`kieras2017` applies to the words of both models; prepositions go with nouns that can stand only in cases they govern; pairs that no rule gives, such as opposites, stand in a list made for this book.
@@ -112,9 +112,10 @@ table = rank_scores.rank_scores(left, right, few, against["GPT-2"])[["relation",
 report.table(table, f"GPT-2, L{layer}H{head}: mean rank of the right word, of mismatched pairs, and the difference")
 
 # %% [markdown]
-# Two further nulls: **random heads** with the singular values of trained heads and random directions, twenty draws of three heads each, and **random likeness**, projections on random subspaces of the rank of a head, which rank high what is alike. A head *stands out* in a relation if
-# it differs from mismatched pairs (by the exact variance over permutations of the targets) *and* from random heads (by a normal distribution with their mean and spread), in either direction. {numref}`fig-grammar-relations` has all heads. Of the two p-values the larger counts, and all of them, those of all heads, relations,
-# models and both readings, are one family, corrected by Holm's method. A head of a later layer does not read an embedding. In the second reading, the mean update is added to each embedding: what positions and earlier layers put before a layer on average.
+# There are two further nulls. **Random heads** have the singular values of trained heads and random directions (twenty draws of three heads each). **Random likeness** means projections on random subspaces of the rank of a head, which rank high what is alike.
+#
+# A head *stands out* in a relation if it differs, in either direction, from mismatched pairs (by the exact variance over permutations of the targets) *and* from random heads (by a normal distribution with their mean and spread). The larger of the two p-values counts, corrected by Holm's method over all heads, relations,
+# models and readings. There are two readings, because a head of a later layer does not read an embedding. In the second the *mean update* is added to each embedding: what positions and earlier layers put before that layer on average. {numref}`fig-grammar-relations` has all heads in the first.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "How much higher a head's table ranks the right word in the row of a word than it ranks other words' right words, by relation: one point for each of the 24 heads of a model. Grey bars hold 95% of random heads with equal singular values. Filled marks stand out against both, corrected over all tests of the page. Diamonds are the head with the highest mean of each model.", "name": "fig-grammar-relations"}, "image": {"alt": "Two panels with 34 rows of points around zero. In GPT-2 diamonds of L0H3 lie right of the grey bars in the rows of nouns, and many filled points of other heads lie left of them. In HerBERT the points stay near the bars, and most diamonds of L0H0 lie to the right of them."}}
 shown = {title: raw[raw["model"] == title] for title in readers}
@@ -129,8 +130,8 @@ tests = len(raw) // 2
 report.table(counts.reset_index(), f"Pairs of a head and a relation that stand out, of {tests} for each row, and how many heads they belong to")
 
 # %% [markdown]
-# Raw embeddings say that GPT-2's first layer promotes related words and its later layers suppress them, which agrees with the copying scores of {doc}`attention_heads`; on text, that chapter shows, these scores do not hold. The suppression is gone, too, when tables are read after the mean update. What all states share then fills the rows, and
-# ranks depend little on the word. So it is a property of the weights that a state on text may not show.
+# By raw embeddings, GPT-2's first layer promotes related words and its later layers suppress them, as the copying scores of {doc}`attention_heads` have it. After the mean update the suppression is gone: what all states share fills the rows, and
+# ranks depend little on the word. Suppression is thus a property of the weights that a state on text may not show, and on text, that chapter finds, copying scores do not hold.
 #
 # How much is the best head's, and how much the embedding's? Means over relations:
 
@@ -148,7 +149,7 @@ for title, reader in readers.items():
 report.table(pd.DataFrame(rows, columns=["model", "table", "rank score", "excess"]), "Rank scores over all relations; intervals over relations, for random heads over heads")
 
 # %% [markdown]
-# The best heads lie far above random heads, but not above what random likeness gives, and the bare embedding has more. They ask what is alike, as the heads of {doc}`attention_heads` do.
+# The best heads lie far above random heads, but not above random likeness, and the bare embedding, without any head, lies higher still. They ask what is alike, as the heads of {doc}`attention_heads` do.
 #
 # ### The word or the form?
 #
@@ -185,8 +186,8 @@ examples = minimal.groupby("phenomenon", sort=False).head(2)[["phenomenon", "pre
 report.table(examples, f"One block of each rule, of {len(minimal):,} pairs on {minimal['prefix'].nunique()} beginnings")
 
 # %% [markdown]
-# How much of each preference needs the cue is seen in whole blocks: the mean of a block's two margins is free of what the model thinks of the two forms by themselves. It is above zero in {glue:text}`grammar-GPT-2-blocks` of GPT-2's blocks and {glue:text}`grammar-HerBERT-blocks` of
-# HerBERT's. HerBERT's lower shares are thus mostly due to a strong liking for some forms, and it was trained to see what follows a mask, of which there is nothing here.
+# A model may also like one form better whatever the cue. In the mean of a block's two margins (a *margin* is the logit of the right form less that of the wrong one) this cancels, and the mean is above zero in {glue:text}`grammar-GPT-2-blocks` of GPT-2's blocks and {glue:text}`grammar-HerBERT-blocks` of
+# HerBERT's. HerBERT's lower shares are thus mostly due to a strong liking for some forms. It is also used to text after a mask, and there is none here.
 #
 # ### Without a head
 #
@@ -215,8 +216,8 @@ def by_rule(values, title):
 plots.effect_maps({title: by_rule(effects[title], title) for title in readers}, "effect (logits)");
 
 # %% [markdown]
-# In GPT-2 the place that predicts *is* the cue: its own embedding and the feed-forward layers can do without attention, and hardly a head matters. The head whose table leads best to related words harms in {glue:text}`grammar-best-harms` rules. HerBERT predicts at the mask, and something has to carry the cue there. {glue:text}`grammar-HerBERT-strongest` gives
-# {glue:text}`grammar-HerBERT-attention` of its attention at the mask to the word before it.
+# GPT-2 predicts at the cue itself: the cue's embedding and the feed-forward layers can do without attention, and hardly a head matters. The head whose table leads best to related words even harms in {glue:text}`grammar-best-harms` rules. HerBERT predicts at the mask, so something has to carry the cue there:
+# {glue:text}`grammar-HerBERT-strongest` gives {glue:text}`grammar-HerBERT-attention` of its attention at the mask to the word before it.
 #
 # ### One block, followed
 
@@ -263,8 +264,8 @@ result = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["reading", "w
 report.table(result, "Correlation over heads of tables with effects, mean over seven rules; intervals over heads")
 
 # %% [markdown]
-# In HerBERT, entry times attention goes with the effects, {glue:text}`grammar-HerBERT-correlation`, and ranks do not. The interval is wide, since the correlation is that of a few heads of the first layer with all others: the table shows *which* heads matter, and not how those
-# of little effect are ordered. In GPT-2 the correlation is {glue:text}`grammar-GPT-2-correlation` with raw embeddings and hardly there after the mean update, so a reader of its tables learns little about its heads.
+# In HerBERT, entry times attention goes with the effects, {glue:text}`grammar-HerBERT-correlation`, and ranks do not. The interval is wide because a few heads of the first layer stand against all others: the table shows *which* heads matter, and not how the others
+# are ordered. In GPT-2 the correlation is {glue:text}`grammar-GPT-2-correlation` with raw embeddings and hardly there after the mean update, so its tables say little about its heads.
 
 # %% tags=["remove-cell"]
 MAIN = ("embeddings", "mean entry × attention (Pearson)")
@@ -315,6 +316,4 @@ report.glue("grammar-form-difference", report.interval(*statistics.t_interval(di
 # 2. Put *nie* (not) before a verb: its object is then in the genitive. Does GPT-2 know? ({ref}`Solution <sol-gram-2>`)
 # 3. Use columns of the unembedding of length one in place of the raw ones. Which relations profit? ({ref}`Solution <sol-gram-3>`)
 #
-# ## What the original notebooks did
-#
-# They showed the best pairs of six heads and named what they seemed to relate ({doc}`replication`). Rank scores ask the question the other way round, of relations that were fixed beforehand.
+# The original notebooks showed the best pairs of six heads and named what they seemed to relate ({doc}`replication`). Rank scores ask the other way round, about relations that were fixed beforehand.

@@ -69,10 +69,10 @@ errors = {name: incontext.query_errors(estimator, fresh) for name, estimator in 
 slow = incontext.linear_prompts(128, N, D, seed=2)
 errors["lasso(0.01)"] = incontext.query_errors(partial(estimators.lasso, penalty=0.01), slow)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error divided by d against the number of examples (lower is better), with 95% bootstrap bands over prompts. Least squares is exact from three examples on and leaves the figure.", "name": "fig-ctx-errors"}, "image": {"alt": "Lines falling from one: least squares drops out at three examples; the transformer follows it until two examples and goes down to some thousandths, where ridge continues below; three neighbours, averaging and the untrained model stay high."}}
+# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "Squared error divided by d against the number of examples (lower is better), with 95% bootstrap bands over prompts. Least squares is exact from three examples on and leaves the figure.", "name": "fig-ctx-errors"}, "image": {"alt": "Lines falling from one: least squares drops out at three examples; the transformer follows it until two examples and goes down to some thousandths, where ridge continues below; three neighbours, averaging and the untrained model stay high."}}
 plots.curves(incontext.error_curves(errors), "squared error / d", floor=1e-3, ceiling=8);
 
-# %% tags=["remove-input"]
+# %% tags=["key-figure", "remove-input"]
 report.figure_data(incontext.error_curves(errors), "fig-ctx-errors", label="method")
 
 # %% [markdown]

@@ -3,32 +3,19 @@
 #
 # % Numbers of other chapters are written {glue:text}`models.ipynb::key:s`, path relative to this page; without a format, here s for words, MyST-NB looks for the key on this page. A missing key fails the build.
 #
-# What do the numbers inside a transformer mean, and which answers survive a comparison with an untrained, a shuffled or a random model? This book asks that of two small Polish language models and
-# some toys that were trained for it, and of a published encoder. It is for readers who know roughly what a transformer is and want to see methods of interpretability at work, each one explained, applied, tested
-# and held against a null model. No Polish is needed.
-
-# %% tags=["remove-input"] mystnb={"figure": {"caption": "What survives: a point for every claim of the book, a row for each chapter. The further right of the grey band a point lies, the less chance explains it; a hollow point does not survive the correction for all claims. {doc}`null_board` has every claim by name, beside its nulls.", "name": "fig-index-board"}, "image": {"alt": "Rows of points, one row for each chapter. Some points lie far to the right of a grey band around zero, which shows what chance gives; others, hollow, lie in it or near it."}}
-from pathlib import Path
-
-from analysis_lib import plots, report
-
-plots.use_style()
-chapters = [line.split("book/")[1] for line in Path("../_toc.yml").read_text(encoding="utf-8").splitlines() if "book/" in line]
-scripts = {name: Path(f"{name}.py") for name in chapters}
-titles = {name: script.read_text(encoding="utf-8").split("\n")[1].removeprefix("# # ") for name, script in scripts.items() if script.exists()}
-plots.null_board_by_chapter(report.board(report.read_findings("findings.json")), titles);
-
-# %% [markdown]
+# What do the numbers inside a transformer mean, and which answers survive a comparison with an untrained, a shuffled or a random model? This book asks that of two small Polish language models, of some toys and of
+# a published encoder. It is for readers who know roughly what a transformer is and want to see methods of interpretability explained, applied and held against a null model. No Polish is needed.
+#
 # ## Three findings
 #
-# 1. **A published encoder tells the senses of a word apart, block by block.** After the last block of multilingual-e5-small the nearest neighbour of an ambiguous word such as *zamek* (castle, or lock) is
-#    in the same sense in {glue:text}`geometry.ipynb::geo-e5-senses:s` of cases, where word forms alone give {glue:text}`geometry.ipynb::geo-e5-permuted:s`. ({doc}`geometry`)
+# 1. **A published encoder tells the senses of a word apart, block by block.** After the last block of multilingual-e5-small the nearest neighbour of an ambiguous word such as *zamek* (castle, or lock) has
+#    the same sense in {glue:text}`geometry.ipynb::geo-e5-senses:s` of cases; spelling alone gives {glue:text}`geometry.ipynb::geo-e5-permuted:s`. ({doc}`geometry`)
 # 2. **Some heads look for another form of the same word, and their weights alone do not show it.** One head of the encoder gives {glue:text}`attention_heads.ipynb::heads-text-form:s` of its attention to another form of the word it
-#    reads, and {glue:text}`attention_heads.ipynb::heads-text-control:s` to another noun in the same place. Tables of weights point to other heads, and random subspaces of the embedding have tables as good. ({doc}`attention_heads`)
-# 3. **Asked to choose between two predictors, a transformer does not choose.** It imitates the best combination instead: its answers lie at {glue:text}`model_selection.ipynb::ctx-few-to-mean:s` from the posterior mean and at
-#    {glue:text}`model_selection.ipynb::ctx-few-to-hard:s` from those of a choice, in units of the distance between the predictors. ({doc}`model_selection`)
+#    reads, and {glue:text}`attention_heads.ipynb::heads-text-control:s` to another noun in the same place. Tables of weights point to other heads, and random subspaces have tables as good. ({doc}`attention_heads`)
+# 3. **Asked to choose between two predictors, a transformer averages them.** Its answers lie at {glue:text}`model_selection.ipynb::ctx-few-to-mean:s` from the best average, the posterior mean, and at
+#    {glue:text}`model_selection.ipynb::ctx-few-to-hard:s` from those of a choice, where 1 is the squared distance between the predictors. ({doc}`model_selection`)
 #
-# Square brackets hold 95% intervals throughout the book.
+# Square brackets hold 95% intervals throughout the book. Of {glue:text}`null_board.ipynb::board-rows:d` claims, {glue:text}`null_board.ipynb::board-survive:d` survive their null models ({numref}`fig-index-board`).
 #
 # ## Three doors
 #
@@ -39,7 +26,7 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :link: geometry
 # :link-type: doc
 #
-# Begin with the senses of words, or with any picture below. Chapters can be read one by one.
+# Begin with the senses of words, or with any picture below. Each chapter can be read by itself.
 # :::
 #
 # :::{grid-item-card} Run it on your model
@@ -56,7 +43,19 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # `import analysis_lib as al` gives exact searches, head scores and nulls for any GPT-2 or BERT in memory.
 # :::
 # ::::
-#
+
+# %% tags=["remove-input"] mystnb={"figure": {"caption": "What survives: a point for every claim of the book, a row for each chapter. The further right of the grey band a point lies, the less chance explains it; hollow points do not survive the correction for all claims. {doc}`null_board` has every claim by name, beside its nulls.", "name": "fig-index-board"}, "image": {"alt": "Rows of points, one row for each chapter. Some points lie far to the right of a grey band around zero, which shows what chance gives; others, hollow, lie in it or near it."}}
+from pathlib import Path
+
+from analysis_lib import plots, report
+
+plots.use_style()
+chapters = [line.split("book/")[1] for line in Path("../_toc.yml").read_text(encoding="utf-8").splitlines() if "book/" in line]
+scripts = {name: Path(f"{name}.py") for name in chapters}
+titles = {name: script.read_text(encoding="utf-8").split("\n")[1].removeprefix("# # ") for name, script in scripts.items() if script.exists()}
+plots.null_board_by_chapter(report.board(report.read_findings("findings.json")), titles);
+
+# %% [markdown]
 # ## The chapters in pictures
 #
 # ::::{grid} 1 2 2 2
@@ -195,6 +194,15 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :img-alt: Coefficients of the regression beside the effects of interventions.
 #
 # Sizes of attention updates predict one another and do not act on one another.
+# :::
+#
+# :::{grid-item-card} Where an update comes from
+# :link: mixing
+# :link-type: doc
+# :img-bottom: _static/gallery/mixing.png
+# :img-alt: Rank correlation of two computed shares with a measured effect, by layer, for trained and untrained models.
+#
+# Which tokens mattered for an update? Attention weights tell it less well than the lengths of what they carry.
 # :::
 # ::::
 #

@@ -54,7 +54,7 @@ plots.intervals(statistics.interval_table(samples, ["label", "series"]), "fall o
 # The loss may fall in the second occurrence because the *words* are there again, in whatever order. So the second occurrence is also shuffled. What
 # the words bring is the fall from the first occurrence to the shuffled one; what their order brings, for which a model needs induction, is the fall from the shuffled to the faithful one. {numref}`fig-induction-order` has both.
 #
-# Neither the words nor their order help the Polish models measurably. To the toy, on its own symbols, the order is worth {glue:text}`indpl-toy-order` nats.
+# Neither the words nor their order help the Polish models measurably.
 #
 # ## Do they recall a name?
 #
@@ -63,7 +63,7 @@ plots.intervals(statistics.interval_table(samples, ["label", "series"]), "fall o
 #
 # $$\tfrac12\left[\log\frac{p(a \mid A)}{p(b \mid A)} - \log\frac{p(a \mid B)}{p(b \mid B)}\right],$$
 #
-# so that what the model thinks of the surnames themselves cancels. A model that ignores the first name has a preference of exactly 0.
+# so that what the model thinks of the surnames themselves cancels. A model that ignores the first name has a preference of exactly 0. One pair of texts:
 
 # %%
 people = {name: repeated_names.named_people(model.vocabulary, 240, seed=0) for name, model in trained.items()}

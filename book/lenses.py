@@ -2,10 +2,10 @@
 # # What a model would say early
 #
 # A language model passes its state through block after block, and only the last state is turned into a prediction. What would it say if it stopped after the first block, or the second? A **lens** answers that: it
-# turns the state of a layer into one that the model's own read-out understands. {numref}`fig-lens-layers` shows how near three lenses come to the last word.
+# turns the state of a layer into one that the model's own read-out understands. {numref}`fig-lens-layers` shows how near three lenses come to the model's final prediction.
 #
-# - **HerBERT has most of its answer after one block.** There the best lens already names the token that the whole model will name in {glue:text}`lens-herbert-first` of cases. An untrained model names its own there even more often, since its blocks add little; what training does is to take the answer out of the embedding ({numref}`fig-lens-share`).
-# - **GPT-2 makes up its mind block by block.** After its first block the same lens names its token in {glue:text}`lens-polish-gpt2-first` of cases.
+# - **Training moves the prediction out of the embedding and into the blocks.** On GPT-2's embedding a lens tells {glue:text}`lens-gpt2-embed` of what the model will predict, on that of an untrained GPT-2, whose blocks add little, {glue:text}`lens-gpt2-embed-untrained` ({numref}`fig-lens-share`).
+# - **HerBERT does most of the work in its first block, GPT-2 block by block.** After one block the best lens names HerBERT's token in {glue:text}`lens-herbert-first` of cases and GPT-2's in {glue:text}`lens-polish-gpt2-first`.
 # - **Reading a layer as if it were the last misses much of what is there.** After GPT-2's last block but one the plain logit lens is {glue:text}`lens-gpt2-logit` nats off; a linear map brings that down to {glue:text}`lens-gpt2-affine`.
 #
 # Square brackets hold 95% intervals over documents.
@@ -109,7 +109,7 @@ def borrowed(name):
 
 guessed, random_states = ({name: function(name) for name in TITLES} for function in (frequencies, borrowed))
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "What a lens says after each layer, at held-out places: divergence from the model's own prediction (above, lower is nearer) and share of places with the same most probable token (below), with 95% intervals over documents. Frequencies: one guess for every place, by how often tokens occur. Untrained states: an affine lens that has to tell the trained model's prediction from the states of an untrained model. In GPT-2 the logit lens of the embedding lies above the picture.", "name": "fig-lens-layers"}, "image": {"alt": "Two rows of panels, GPT-2 and HerBERT. The affine lens comes nearest to the last layer's prediction in both: GPT-2 approaches it block by block, HerBERT with its first block. The logit lens stays far off in GPT-2 until the last block and follows the affine lens in HerBERT. Untrained states and frequencies stay flat."}}
+# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "What a lens says after each layer, at held-out places: divergence from the model's own prediction (above, lower is nearer) and share of places with the same most probable token (below), with 95% intervals over documents. Frequencies: one guess for every place, by how often tokens occur. Untrained states: an affine lens that has to tell the trained model's prediction from the states of an untrained model. In GPT-2 the logit lens of the embedding lies above the picture.", "name": "fig-lens-layers"}, "image": {"alt": "Two rows of panels, GPT-2 and HerBERT. The affine lens comes nearest to the last layer's prediction in both: GPT-2 approaches it block by block, HerBERT with its first block. The logit lens stays far off in GPT-2 until the last block and follows the affine lens in HerBERT. Untrained states and frequencies stay flat."}}
 STYLES = {"affine lens": (BLUE, "-"), "logit lens": (ORANGE, "-"), "Jacobian lens": (GREEN, "-"), "untrained states": (GREY, "--"), "frequencies": (PINK, ":")}
 
 
@@ -165,8 +165,8 @@ print({layer: report.number(value) for layer, value in zip(found.layers, seen.kl
 # on the residual stream itself, and its states need less translation. Before the first block a hidden place of HerBERT holds nothing but the mask and its position, so that there every lens is a guess; one block of attention then brings in most of
 # what the sentence says. GPT-2's embedding knows the last token, and a lens makes of it what often follows this token.
 #
-# Nulls stand in the same axes. A guess by frequency is as far off as the pink line. The grey line asks whether a lens could do the work by itself: given states of an untrained model, which mix the same words, the same regression
-# finds little. Its divergence can be worse than that of frequencies, because a lens that knows nothing answers with the read-out of the mean state, and that is a more decided answer than the mean of all predictions.
+# Nulls stand in the same axes. The pink line is a guess by frequency. The grey line asks whether a lens could do the work by itself: given states of an untrained model, which mix the same words, the same regression
+# finds little. It can even do worse than frequencies, because a lens that knows nothing answers with the read-out of the mean state, which is surer of itself than the mean of all predictions.
 #
 # What would stopping early cost on the text itself? The table has the loss of the tokens that do follow, or are hidden.
 

@@ -58,11 +58,11 @@ comparisons = {
 #
 # Errors alone do not tell strategies apart, but the distance between the model's answers and those of each strategy does.
 
-# %% mystnb={"figure": {"caption": "Mean squared distance between the transformer's answers and those of each strategy (further left is more alike), in units of the distance between the two ridge regressions; 95% bootstrap intervals over prompts.", "name": "fig-ctx-alike"}, "image": {"alt": "Six rows of strategies. With 6 points fitted, posterior mean and then stacking lie far to the left of the others; with 21 points fitted all lie around one, the posterior mean furthest to the left."}}
+# %% tags=["key-figure"] mystnb={"figure": {"caption": "Mean squared distance between the transformer's answers and those of each strategy (further left is more alike), in units of the distance between the two ridge regressions; 95% bootstrap intervals over prompts.", "name": "fig-ctx-alike"}, "image": {"alt": "Six rows of strategies. With 6 points fitted, posterior mean and then stacking lie far to the left of the others; with 21 points fitted all lie around one, the posterior mean furthest to the left."}}
 alike = {title: comparison.likeness() for title, comparison in comparisons.items()}
 plots.forest(pd.concat([table.assign(group=title) for title, table in alike.items()]), "squared distance, relative to that between the ridges", log=True);
 
-# %% tags=["remove-input"]
+# %% tags=["key-figure", "remove-input"]
 report.figure_data(alike, "fig-ctx-alike", label="regressions")
 
 # %% [markdown]

@@ -4,13 +4,15 @@
 # **Question.** What are the two models whose weights this book reads, how good are they, and are their weights extracted correctly? The chapter shows the architectures, the training, how each
 # tokenizer cuts Polish words, what the models write, and the check on the weights. {doc}`feed_forward` and {doc}`attention_heads` build on it.
 #
-# **Findings.** Square brackets hold 95% intervals over windows of held-out text.
+# **What was found**
 #
 # - `polish-gpt2-mini` has learned more than how frequent words are. On documents it never saw its loss is {glue:text}`models-gpt2-loss` nats a token, where guessing by frequency costs
 #   {glue:text}`models-gpt2-unigram`.
 # - `herbert-mini` has a hidden token among its first ten guesses {glue:text}`models-herbert-top10` of the time. The ten most frequent tokens would be right {glue:text}`models-herbert-unigram-top10`.
 # - The weights are extracted correctly: attention rebuilt from them differs from the models' own by at most {glue:text}`models-identity-error` of its size, which is rounding. When HerBERT's output
 #   matrix is split as an earlier notebook split it, the difference is {glue:text}`models-wrong-split-error` times that size.
+#
+# Square brackets hold 95% intervals over windows of held-out text.
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -129,7 +131,7 @@ report.table(losses, "Held-out losses with 95% intervals over windows, and the r
 # A model that only knew frequencies would do equally well everywhere. {numref}`fig-models-positions` shows the GPT-2's loss by the number of tokens that it has seen of a
 # window, and so how much of the text before a token it uses.
 
-# %% mystnb={"figure": {"caption": "Loss of polish-gpt2-mini by position in the window, averaged over positions from each power of two to the next (lower is better). Dashed: the unigram loss.", "name": "fig-models-positions"}, "image": {"alt": "A line of held-out loss against the position in the window on a logarithmic axis, beside the dashed unigram loss."}}
+# %% tags=["key-figure"] mystnb={"figure": {"caption": "Loss of polish-gpt2-mini by position in the window, averaged over positions from each power of two to the next (lower is better). Dashed: the unigram loss.", "name": "fig-models-positions"}, "image": {"alt": "A line of held-out loss against the position in the window on a logarithmic axis, beside the dashed unigram loss."}}
 plots.loss_by_position(cards.loss_by_position("polish-gpt2"), unigram["polish-gpt2"], COLOURS["polish-gpt2"]);
 
 # %% [markdown]

@@ -62,9 +62,9 @@ report.figure_data(by_layer, "fig-work-key")
 # %% [markdown]
 # **What was found**
 #
-# - HerBERT's keys fire at words like those of their lists in every layer ({numref}`fig-work-key`).
-# - GPT-2's keys do so in the first layer only, at {glue:text}`work-polish-gpt2-first` of their strongest places. What makes its later neurons fire cannot be read from their lists.
-# - Values write what their lists say: in {glue:text}`work-steered` cases, adding a value raises its list more than any random direction and any other value of the layer does.
+# - **HerBERT's keys fire at words like those of their lists,** in every layer ({numref}`fig-work-key`).
+# - **GPT-2's keys do so in the first layer only,** at {glue:text}`work-polish-gpt2-first` of their strongest places. What makes its later neurons fire cannot be read from their lists.
+# - **Values write what their lists say.** In {glue:text}`work-steered` cases, adding a value raises its list more than any random direction and any other value of the layer that was tried.
 #
 # ## Setting
 #
@@ -116,8 +116,7 @@ firing_table = pd.DataFrame(rows)
 report.table(firing_table, "Share of places where the word, or the next word, is of the kind of the key's list; means over keys that pass")
 
 # %% [markdown]
-# In GPT-2's last layer the next word fits the list more often than the word itself does. A key there seems to point at words that the neuron is about to write rather than at words that make it fire. The share is
-# still small.
+# In GPT-2's last layer the next word fits the list more often than the word itself does, though still seldom. A key there seems to point at words that the neuron is about to write, not at words that make it fire.
 #
 # ## Do values write what their lists say?
 #
@@ -220,7 +219,7 @@ report.table(pd.DataFrame(rows), "Share of places that fit, all layers: with a n
 # **In the last layer the second question nearly answers itself.** After it only a layer norm and the unembedding follow in GPT-2, and the list was made with that unembedding, so that its values can hardly fail.
 # HerBERT has a dense layer in between, and values of earlier layers pass through all later blocks. These test the reading, which is why {numref}`fig-work-values` has values of every layer.
 #
-# **The lists were chosen on weights, and measured on text.** So the choice cannot have favoured the result. An untrained model cannot be a null here, because none of its lists passes.
+# **The lists were chosen on weights and measured on text,** so the choice cannot have favoured the result. An untrained model cannot be a null here, because none of its lists passes.
 #
 # ## Limits
 #

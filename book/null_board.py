@@ -20,7 +20,7 @@ plots.use_style()
 findings = report.read_findings("findings.json")
 board = report.board(findings)
 
-# %% mystnb={"figure": {"caption": "All claims of the book. A point is the value of a trained model with its 95% interval; zero is the mean of the null that the claim exceeds by least, and the unit is the standard deviation of their difference, so that differences by chance lie in the grey band 95% of the time. Short grey bars are all nulls of the row. Filled points pass Holm's correction over the board at 0.05; below the dotted line no claim does. The axis is linear from −3 to 3 and logarithmic beyond.", "name": "fig-null-board"}, "image": {"alt": "Rows of points with intervals, a row a claim, coloured by model, sorted by whether they survive and by distance; grey bars around zero show the nulls."}}
+# %% mystnb={"figure": {"caption": "All claims of the book, a row for each, with a point and its 95% interval for each model that the claim is made of. Zero is the mean of the null that the claim exceeds by least. The unit is the standard deviation of their difference, so that differences by chance lie in the grey band 95% of the time. Short grey bars are all nulls. Filled points survive Holm's correction over the board at 0.05; in rows below the dotted line none does. The axis is linear from −3 to 3 and logarithmic beyond.", "name": "fig-null-board"}, "image": {"alt": "Rows of points with intervals, a row for each claim, coloured by model. At the top filled points lie far to the right of a grey band around zero; towards the bottom hollow ones lie in it or to its left. Grey bars around zero show the nulls."}}
 plots.null_board(board);
 
 # %% tags=["remove-input"]
@@ -28,7 +28,8 @@ report.figure_data(board.drop(columns="nulls"), "fig-null-board")
 
 # %% [markdown]
 # - {glue:text}`board-survive` of {glue:text}`board-rows` claims survive the correction over the whole board.
-# - With untrained models in the place of the Polish ones, {glue:text}`board-placebo` of the same tests give a p below 0.05, {glue:text}`board-placebo-share`, and {glue:text}`board-placebo-survive` pass the correction. Of tests that are right, 5% do at most.
+# - What falls belongs mostly to the two small Polish models: in them no test finds induction, names that are recalled, senses that stand apart, or tables of heads that know the form of a word.
+# - The tests hold where nothing was learned. With untrained models in the place of the Polish ones, {glue:text}`board-placebo` give a p below 0.05, {glue:text}`board-placebo-share`, where 5% are expected, and {glue:text}`board-placebo-survive` survive the correction.
 #
 # ## How to read a row
 #
@@ -97,9 +98,10 @@ report.table(
 )
 
 # %% [markdown]
-# The first run had three such rows: besides this one two false claims, whose tests were mended. That a model leans to its token *after one block* ({doc}`lenses`) was held against frequencies and against the states of another model. An untrained GPT-2 passes that test better than the trained one, because
-# blocks that add little leave the answer where it is; now untrained models with lenses of their own are among the nulls, and the claim does not survive. And the share told at the embedding was held against *one* untrained model, on other texts, with an interval that does not say how
-# untrained models differ among themselves; now it is held against four of them on the same places.
+# The first run had two rows more, both false claims of {doc}`lenses`, and their tests were mended.
+#
+# - *After one block a model leans to the token that it will name.* An untrained GPT-2 passed this test better than the trained one, because blocks that add little leave the answer where it is. Untrained models with lenses of their own are now among the nulls, and the claim does not survive.
+# - *Training moves the prediction out of the embedding.* This had been held against one untrained model on other texts, with an interval that did not say how untrained models differ among themselves. It is now held against four of them on the same places.
 
 # %% tags=["remove-cell"]
 report.glue("board-survive", int(board["survives"].sum()))
@@ -113,5 +115,7 @@ report.glue("board-placebo-survive", int(tried["survives"].sum()))
 #
 # - The board holds the claims that the chapters make. Measures that a chapter looked at without making a claim of them are corrected for in the chapter, not here.
 # - A distance in standard deviations is no measure of importance: a tiny effect that is known exactly lies far to the right. The table has the values in their own units.
-# - The two tests were mended with these twins in view; twins from another seed, drawn afterwards, have p above 0.05 in all of that chapter's tests. One twin of each model was drawn, so claims of one chapter about one twin are not independent, and the interval of their share is too narrow by as much. Claims about the toys and about e5 have no twin here, nor have those of {doc}`neurons_at_work`, which asks neurons whose lists pass a test that no list of an untrained model passes, nor one that rests on figures recorded at the end of a training.
+# - The two tests were mended with these twins in view. Twins from another seed, drawn afterwards, have p above 0.05 in all tests of that chapter.
+# - One twin of each model was drawn, so claims of one chapter about one twin are not independent, and the interval of their share is too narrow.
+# - Claims about the toys and about e5 have no twin here. Nor have those of {doc}`neurons_at_work`, since it asks neurons whose lists pass a test, and no list of an untrained model passes; nor one that rests on figures recorded at the end of a training.
 # - Nulls of few draws have a spread that is itself uncertain, and a normal distribution is an assumption wherever the chapter has no test of its own.

@@ -4,6 +4,10 @@
 # This book began with notebooks by others. They ran on published models and on data that are not in this book, so their numbers cannot be repeated here. Their *procedures* can: each section of this page runs one of them on the
 # book's models and texts, beside the measure that the book uses instead, and shows what each step does to the result.
 #
+# - **Most of the recorded lists of heads hold up.** {glue:text}`rep-lists-survive` of {glue:text}`rep-lists` pair words by grammar or form more often than the same lists shuffled.
+# - **Two sets of tables are not what they say.** One was decoded with another model's tokenizer, and one was cut into heads along the wrong axis. Neither shows an error when it runs.
+# - **Most steps push in one direction.** Pairs of a token with itself, averages over texts and a trend along the text all make things look more alike or more dependent than they are.
+#
 # ## Anisotropy and context-specificity
 #
 # The notebook asked how alike the tokens of a text are in each layer (*anisotropy*), and how alike the occurrences of the word *nie* ("not") are (*context-specificity*). {doc}`geometry` asks the same with other steps. Its texts are the
@@ -245,6 +249,22 @@ report.table(pd.DataFrame(decoded), "The best pairs of W_QK in GPT-2's head L0H0
 # For HerBERT the output matrix was split along its outputs, while a head owns a part of its *inputs*. {numref}`fig-models-identity` shows that the parts then do not add up to the layer's output, so the HerBERT tables of $W_{VO}$ belong to
 # no head.
 #
+# ## Norms regressed on their past
+#
+# Another notebook regressed the norms of attention updates on those before them {cite}`cohen_norms`. {doc}`attention_norms` runs its specification as it was, and then adds one control after another.
+#
+# | the original notebook | {doc}`attention_norms` |
+# |---|---|
+# | one English text of about 95 tokens | {glue:text}`attention_norms.ipynb::norms-texts:d` Polish texts, and random and shuffled tokens |
+# | an intercept and two lags | levels of texts and positions, what the tokens are, lags and leads |
+# | ordinary standard errors | clustered by text with the jackknife; HAC {cite}`newey1987` as a second opinion |
+# | Durbin and Watson's statistic in the summary, drawn to 2 by lagged outcomes | the test of Breusch and Godfrey |
+# | 24 tests at 0.05 | Holm's correction over layers and lags, intervals that hold at once |
+# | no null | untrained models, shuffled tokens, simulated texts |
+# | histograms drawn at the left edges of their bins; hooks left on the model | at the centres; hooks are removed |
+#
+# Its author called for more texts and for causal interventions himself.
+#
 # ## The other notebooks
 #
 # | what the notebook did | what follows | shown in |
@@ -254,7 +274,6 @@ report.table(pd.DataFrame(decoded), "The best pairs of W_QK in GPT-2's head L0H0
 # | a virtual head that holds the direct head as well | what is read as the virtual head is mostly the direct one | {doc}`induction` |
 # | clusters of attention rows without a null | a cut between early and late positions, which random attention shows too | {doc}`incontext_regression` |
 # | regressions fitted to all points of a prompt | the two predictors hardly differ, so there is nothing to choose | {doc}`model_selection` |
-# | norms of one text regressed on their past, with ordinary errors and 24 uncorrected tests | a trend along the text looks like a dependence, also in an untrained model | {doc}`attention_norms` |
 
 # %% tags=["remove-cell"]
 report.glue("rep-lists-survive", surviving["list"].nunique())

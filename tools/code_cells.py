@@ -1,8 +1,9 @@
 """How the code of chapters stands on pages: a Sphinx extension that `_config.yml` loads.
 
 Sources have lines of 140 characters, and a page has room for 84. Cells with a longer line are laid out for the page by ruff; notebooks and
-scripts that are downloaded stay as they are written. A chapter opens with its question, its key figure and what was found, so code that is
-closed and stands above that figure is moved below what was found.
+scripts that are downloaded stay as they are written. A chapter opens with its question, its key figure and what was found. So what cells
+with the tag `key-figure` show is moved up to the page's opening, while their code stays where it is run, and closed code that stands above
+a figure of the opening is moved below what was found.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from docutils import nodes
 
+KEY = "tag_key-figure"
 WIDTH = 84  # characters of code in a line of text at a window of 1280 px, with the size that book.css gives them
 
 
@@ -48,6 +50,26 @@ def fit_cells(doctree: nodes.document) -> None:
             block += nodes.Text(code)
 
 
+def raise_figure(doctree: nodes.document) -> None:
+    """Move what the cells with the tag `key-figure` show above the list of what was found."""
+    page = next(doctree.findall(nodes.section), None)
+    cells = [cell for cell in doctree.findall(nodes.container) if KEY in cell["classes"]]
+    if page is None or not cells:
+        return
+    opening = next((place for place, child in enumerate(page.children) if isinstance(child, nodes.section)), len(page.children))
+    found = next((place for place, child in enumerate(page.children[:opening]) if isinstance(child, nodes.bullet_list)), opening)
+    if found and _is_a_heading(page[found - 1]):
+        found -= 1
+    for place, cell in enumerate(cells, start=found):
+        shown = nodes.container(classes=["cell"], nb_element="cell_code")
+        for child in [child for child in cell.children if child.get("nb_element") == "cell_code_output"]:
+            cell.remove(child)
+            shown += child
+        page.insert(place, shown)
+        if not cell.children:
+            cell.parent.remove(cell)
+
+
 def lower_code(doctree: nodes.document) -> None:
     """Move closed code that stands above a chapter's first figure behind the rest of the page's opening."""
     page = next(doctree.findall(nodes.section), None)
@@ -73,8 +95,18 @@ def lower_code(doctree: nodes.document) -> None:
     page.insert(end, moved)
 
 
+def _is_a_heading(node: nodes.Node) -> bool:
+    """Whether a paragraph is bold as a whole."""
+    return isinstance(node, nodes.paragraph) and [type(child) for child in node.children] == [nodes.strong]
+
+
 def _is_closed(node: nodes.Node) -> bool:
     return isinstance(node, nodes.container) and node.get("hide_mode") in {"input", "all"}
+
+
+def open_page(app, doctree) -> None:
+    """Before figures are numbered, so that their numbers follow the page."""
+    raise_figure(doctree)
 
 
 def arrange(app, doctree, docname) -> None:
@@ -84,5 +116,6 @@ def arrange(app, doctree, docname) -> None:
 
 
 def setup(app):
+    app.connect("doctree-read", open_page)
     app.connect("doctree-resolved", arrange)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -35,6 +35,7 @@ FIGURES = {
     "incontext_algorithms": "fig-alg-steps",
     "model_selection": "fig-ctx-alike",
     "attention_norms": "fig-norms-key",
+    "mixing": "fig-mix-zeroing",
 }
 N_FINDINGS = 3
 BEGIN, END = "<!-- findings: written by `make readme` from book/index.py and the last build -->", "<!-- end of the findings -->"

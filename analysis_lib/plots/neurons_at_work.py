@@ -19,7 +19,7 @@ def firing_by_layer(table: pd.DataFrame, colours: dict[str, str]) -> plt.Figure:
     colours : dict of str to str
         By `model`, in the order of the panels.
     """
-    figure, axes = plt.subplots(1, len(colours), figsize=(5.8, 3.2), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(colours), figsize=(4.9, 3.2), sharey=True, squeeze=False)
     for axis, (model, colour) in zip(axes[0], colours.items(), strict=True):
         part = table[table["model"] == model]
         last = int(part["layer"].max())
@@ -49,7 +49,7 @@ def rises_by_value(table: pd.DataFrame, colours: dict[str, str]) -> plt.Figure:
     parts = {model: table[table["model"] == model] for model in colours}
     sizes = [len(part) for part in parts.values()]
     figure, axes = plt.subplots(
-        len(parts), 1, figsize=(5.6, 0.26 * sum(sizes) + 0.5 * len(sizes) + 0.6), height_ratios=sizes, sharex=True, squeeze=False
+        len(parts), 1, figsize=(4.5, 0.26 * sum(sizes) + 0.5 * len(sizes) + 0.9), height_ratios=sizes, sharex=True, squeeze=False
     )
     nulls = {"random directions": MODEL_COLOURS["untrained"], "other values": MODEL_COLOURS["permuted"]}
     for axis, (model, part) in zip(axes[:, 0], parts.items(), strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -14,44 +15,68 @@ from analysis_lib.plots.style import CYCLE, INK, MODEL_COLOURS
 TICKS = [-30, -10, -3, 0, 3, 10, 30, 100, 300, 1000]
 LETTERS = 58  # of a line of a claim
 NAMES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT", "e5": "e5"}
+CALLED = {model: [name] for model, name in NAMES.items()}
+CALLED |= {"minigpt": ["The toy"], "minigpt-polish": ["minigpt-polish", "The Polish two-layer model"]}
 OTHER = "#a9860c"  # models without a colour of their own
 
 
 def null_board(board: pd.DataFrame) -> plt.Figure:
     """Claims as rows: how far the trained value lies beyond its nulls, in standard deviations of their difference.
 
+    A claim that is made of several models has one row, with a point for each.
+
     Parameters
     ----------
     board : DataFrame
         As `report.board` gives it: `claim`, `model`, `distance`, `distance_low`, `distance_high`, `survives`, and `nulls`.
     """
-    # Narrow, so that a phone shows its letters large enough; a claim takes one line or two.
-    claims = [textwrap.fill(claim, LETTERS) for claim in board["claim"]]
-    broken = any("\n" in claim for claim in claims)
-    figure, axis = plt.subplots(figsize=(4.5, 1.1 + (0.5 if broken else 0.4) * len(board)))
+    wording = _shared_wording(board)
+    order = board.groupby(wording, sort=False)[["survives", "distance"]].max()
+    order = order.sort_values(["survives", "distance"], ascending=False, kind="stable")
+    # Narrow, so that a phone shows its letters large enough; a claim takes one line or two, and each of its models some room.
+    texts = [textwrap.fill(claim, LETTERS) for claim in order.index]
+    sizes = wording.value_counts()
+    above = np.array([0.15 * (1 + text.count("\n")) for text in texts])
+    heights = above + [0.1 * sizes[claim] + 0.1 for claim in order.index]
+    tops = dict(zip(order.index, np.cumsum(heights) - heights, strict=True))
+    figure, axis = plt.subplots(figsize=(4.5, heights.sum() + 1.2))
     axis.axvspan(-1.96, 1.96, color=MODEL_COLOURS["untrained"], alpha=0.12, lw=0)
     axis.axvline(0, color=INK, lw=0.8)
-    for place, row in enumerate(board.itertuples()):
-        colour = MODEL_COLOURS.get(row.model, OTHER)
-        for mean, spread in row.nulls.values():
-            axis.plot(
-                [mean - 1.96 * spread, mean + 1.96 * spread],
-                [place, place],
-                color=MODEL_COLOURS["untrained"],
-                lw=4,
-                alpha=0.5,
-                solid_capstyle="butt",
-            )
-        axis.plot([row.distance_low, row.distance_high], [place, place], color=colour, lw=1.6)
-        axis.plot(row.distance, place, "o", color=colour, mfc=colour if row.survives else "none", ms=6)
-        axis.text(0.005, place - 0.2, claims[place], transform=axis.get_yaxis_transform(), fontsize=9.5, va="bottom", linespacing=1.0)
-    survivors = int(board["survives"].sum())
-    if 0 < survivors < len(board):
-        axis.axhline(survivors - (0.85 if broken else 0.68), color=INK, lw=0.8, ls=":")
+    for (claim, top), text, room in zip(tops.items(), texts, above, strict=True):
+        axis.text(0.005, top + room, text, transform=axis.get_yaxis_transform(), fontsize=9.5, va="bottom", linespacing=1.0)
+        for place, row in enumerate(board[wording == claim].itertuples()):
+            _claim(axis, row, top + room + 0.08 + 0.1 * place)
+    survivors = int(order["survives"].sum())
+    if 0 < survivors < len(order):
+        axis.axhline(heights[:survivors].sum(), color=INK, lw=0.8, ls=":")
     _set_distances(axis, board)
-    axis.set(ylim=(len(board) - 0.5, -0.9), yticks=[])
+    axis.set(ylim=(heights.sum(), -0.05), yticks=[])
     axis.spines["left"].set_visible(False)
+    _legend(figure, axis, board)
     return figure
+
+
+def _claim(axis: plt.Axes, row: tuple, place: float) -> None:
+    """One claim's nulls, interval and point."""
+    colour = MODEL_COLOURS.get(row.model, OTHER)
+    for mean, spread in row.nulls.values():
+        ends = [mean - 1.96 * spread, mean + 1.96 * spread]
+        axis.plot(ends, [place, place], color=MODEL_COLOURS["untrained"], lw=4, alpha=0.5, solid_capstyle="butt")
+    axis.plot([row.distance_low, row.distance_high], [place, place], color=colour, lw=1.6)
+    axis.plot(row.distance, place, "o", color=colour, mfc=colour if row.survives else "none", ms=6)
+
+
+def _shared_wording(board: pd.DataFrame) -> pd.Series:
+    """Claims without the name of their model, where several models share one; the others as they are."""
+    bare = pd.Series([_without_name(row.claim, CALLED.get(row.model, [])) for row in board.itertuples()], index=board.index)
+    return bare.where(bare.duplicated(keep=False), board["claim"])
+
+
+def _without_name(claim: str, names: Sequence[str]) -> str:
+    for name in names:
+        claim = claim.removeprefix(f"{name}: ")
+        claim = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "the model", claim)
+    return claim[:1].upper() + claim[1:]
 
 
 def null_board_by_chapter(board: pd.DataFrame, titles: Mapping[str, str]) -> plt.Figure:
@@ -85,9 +110,7 @@ def null_board_by_chapter(board: pd.DataFrame, titles: Mapping[str, str]) -> plt
     axis.set_yticks(range(len(rows)), [textwrap.fill(titles[page], 22) for page in rows])
     axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.grid(axis="y", lw=0.5, alpha=0.5)
-    shown = {NAMES.get(model, "toys"): MODEL_COLOURS[model] if model in NAMES else OTHER for model in board["model"]}
-    handles = [axis.plot([], [], "o", color=colour, label=name)[0] for name, colour in sorted(shown.items())]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    _legend(figure, axis, board)
     return figure
 
 
@@ -119,6 +142,13 @@ def ordered_pvalues(groups: Mapping[str, Sequence[float]], floor: float = 1e-6, 
     axis.set(yscale="log", ylim=(floor / 2, 1.6), xlabel="claims, by p", ylabel="p")
     figure.legend(loc="outside lower center", ncols=3)
     return axis
+
+
+def _legend(figure: plt.Figure, axis: plt.Axes, board: pd.DataFrame) -> None:
+    """The colours of the models, below the picture."""
+    shown = {NAMES.get(model, "toys"): MODEL_COLOURS.get(model, OTHER) if model in NAMES else OTHER for model in board["model"]}
+    handles = [axis.plot([], [], "o", color=colour, label=name)[0] for name, colour in sorted(shown.items())]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
 
 
 def _set_distances(axis: plt.Axes, board: pd.DataFrame, ticks: Sequence[int] = TICKS) -> None:

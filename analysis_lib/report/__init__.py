@@ -16,13 +16,14 @@ in a notebook outside the book and in a plain Python session, where gluing does 
 from analysis_lib.report.findings import Finding, board, finding, read_findings
 from analysis_lib.report.gluing import glue, glue_frame, glue_keys
 from analysis_lib.report.tables import FigureData, Table, figure_data, table
-from analysis_lib.report.words import head_name, interval, listed, number, p_value, percent, scientific, span
+from analysis_lib.report.words import duration, head_name, interval, listed, number, p_value, percent, scientific, span
 
 __all__ = [
     "FigureData",
     "Finding",
     "Table",
     "board",
+    "duration",
     "figure_data",
     "finding",
     "glue",

@@ -121,6 +121,18 @@ def span(values: Iterable[float], digits: int = 2, signed: bool = False, scale: 
     return (low if low == high else f"{low} to {high}") + unit
 
 
+def duration(seconds: float) -> str:
+    """A time in words, to two digits.
+
+    >>> duration(4), duration(150), duration(7200)
+    ('4 s', '2.5 min', '2 h')
+    """
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.2g} {unit}"
+    return f"{seconds:.2g} s"
+
+
 def listed(words: Iterable[Any], none: str = "none") -> str:
     """Some words as a sentence lists them: "a, b and c"; `none` where there are none."""
     *first, last = [str(word) for word in words] or [none]

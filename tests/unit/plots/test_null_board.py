@@ -25,9 +25,21 @@ def test_null_board(n):
     left, right = axis.get_xlim()
     assert left < board["distance_low"].min()
     assert board["distance_high"].max() < right
-    points = [line for line in axis.lines if line.get_marker() == "o"]
+    points = [line for line in axis.lines if line.get_marker() == "o" and len(line.get_xdata())]
     assert [line.get_markerfacecolor() != "none" for line in points] == board["survives"].tolist()
     assert axis.get_xlabel()
+
+
+def test_a_claim_about_several_models_has_one_row_with_a_point_for_each():
+    board = claims(4).assign(model=["polish-gpt2", "minigpt", "herbert", "e5"])
+    board["claim"] = ["GPT-2: a head copies", "The toy's head copies", "HerBERT: a head copies", "e5's head copies more"]
+    (axis,) = plots.null_board(board).axes
+    assert sorted(text.get_text() for text in axis.texts) == ["A head copies", "The toy's head copies", "e5's head copies more"]
+    points = [line for line in axis.lines if line.get_marker() == "o" and len(line.get_xdata())]
+    assert sorted(float(line.get_xdata()[0]) for line in points) == sorted(board["distance"])
+    board["claim"] = ["GPT-2 has a head", "The toy has a head", "HerBERT's head", "e5's head"]
+    (axis,) = plots.null_board(board).axes
+    assert sorted(text.get_text() for text in axis.texts) == ["The model has a head", "The model's head"]
 
 
 def test_a_long_claim_breaks_and_stays_inside_the_axes():

@@ -56,6 +56,26 @@ def test_closed_code_above_the_key_figure_moves_below_what_was_found():
     assert all(child.parent is page for child in page.children)
 
 
+def test_the_key_figure_moves_above_what_was_found_and_its_code_stays():
+    key, numbers = cell("drawing", figure=True), cell("", output=True)
+    key["classes"].append(code_cells.KEY)
+    numbers["classes"].append(code_cells.KEY)
+    numbers.pop(0)  # a cell whose code is not shown
+    heading = nodes.paragraph("", "", nodes.strong("", "What was found"))
+    page = nodes.section("", nodes.title("", "Chapter"), nodes.paragraph("", "Question"), heading, nodes.bullet_list())
+    method = nodes.section("", nodes.title("", "Method"), key, numbers, nodes.paragraph("", "Result"), ids=["method"])
+    page += [cell("setup"), method]
+    document = new_document("page")
+    document += page
+    code_cells.raise_figure(document)
+    kinds = [child.tagname for child in page.children]
+    assert kinds == ["title", "paragraph", "container", "container", "paragraph", "bullet_list", "container", "section"]
+    assert len(list(page[2].findall(nodes.figure))) == 1
+    assert page[2].astext() == page[3].astext() == ""
+    assert [child.astext() for child in method.children] == ["Method", "drawing", "Result"]
+    assert method.children[1] is key
+
+
 def test_pages_without_a_figure_keep_their_order():
     document = new_document("page")
     document += nodes.section("", nodes.title("", "Chapter"), cell("setup"))

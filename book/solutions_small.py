@@ -1,0 +1,322 @@
+# %% [markdown]
+# # Solutions: small transformers and the residual stream
+#
+# Each exercise stands in its chapter and once more here, with a solution: a few lines of code that this page runs, folded away with their result, and what follows from it. Other solutions are as good.
+# The exercises of the other chapters are solved in {doc}`solutions_polish`.
+
+# %% tags=["hide-input"]
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+
+from analysis_lib import activations, circuits, incontext, models, norms, report, statistics, texts, weights
+from analysis_lib.circuits import repeated_names
+from analysis_lib.circuits.standard_probe import model_head_scores
+from analysis_lib.circuits.terms import LeaveOut, next_token_losses, score_terms
+from analysis_lib.incontext import algorithms, behaviour, estimators, heads, strategies
+from analysis_lib.norms import contributions
+from analysis_lib.norms.bias import small_sample_bias
+
+gpt2, toy, regressor, noisy = (models.load(name) for name in ("polish-gpt2", "minigpt", "regressor", "regressor-noisy"))
+untrained = models.untrained_like(gpt2, seed=0)
+print(*(loaded.label for loaded in (gpt2, toy, regressor, noisy)), sep="\n")
+
+# %% [markdown]
+# ## Induction
+#
+# (sol-ind-1)=
+# ### Luck
+#
+# *Choose the head of GPT-2 with the highest induction score on one draw of the probe and score it on another. By how much does the score fall, and by how much does that of the toy's best head?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+rows = {}
+for loaded in (gpt2, toy):
+    chosen, again = (model_head_scores(loaded, "induction", n_sequences=24, seed=seed) for seed in (3, 4))
+    layer, head = np.unravel_index(chosen.argmax(), chosen.shape)
+    rows[f"{loaded.name} L{layer}H{head}"] = {"chosen on": chosen[layer, head], "measured on another": again[layer, head]}
+report.table(pd.DataFrame(rows).T.rename_axis("head").reset_index(), "Induction score of the best head", digits=3)
+
+# %% [markdown]
+# The largest of many small scores is partly luck. A head that does something keeps its score.
+#
+# (sol-ind-2)=
+# ### Who writes for whom?
+#
+# *Which pair of heads of the toy composes most, through keys, beyond random orientations?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+z = circuits.composition_z(weights.extract(toy), "K", n_draws=200).z
+early, first, late, second = np.unravel_index(z.argmax(), z.shape)
+back, induction = (model_head_scores(toy, kind, n_sequences=16) for kind in ("previous token", "induction"))
+print(f"L{early}H{first} writes what L{late}H{second} reads with its keys: z = {z.max():.0f}")
+print(f"previous-token score of the first {back[early, first]:.2f}, induction score of the second {induction[late, second]:.2f}")
+
+# %% [markdown]
+# The weights alone name a pair of the circuit.
+#
+# (sol-ind-3)=
+# ### Heads without training
+#
+# *How high is the best induction score of an untrained GPT-2?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+scored = {name: model_head_scores(loaded, "induction", n_sequences=24, seed=3).max() for name, loaded in {"GPT-2": gpt2, "untrained": untrained}.items()}
+print(*(f"{name}: {value:.3f}" for name, value in scored.items()), sep=", ")
+
+# %% [markdown]
+# Hardly lower than the trained model's. The best of many heads is above zero without any training, so a score needs this comparison.
+#
+# ## Induction in Polish models
+#
+# (sol-indpl-1)=
+# ### Scene by scene
+#
+# *Does GPT-2 recall names better in one of the three scenes?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+people = repeated_names.named_people(gpt2.vocabulary, 120, seed=5)
+preferences = repeated_names.name_preferences(gpt2, people)
+scenes = {scene.format(*["…"] * 4): statistics.bootstrap_interval(preferences[at :: len(repeated_names.SCENES)]) for at, scene in enumerate(repeated_names.SCENES)}
+report.table(pd.DataFrame({"preference": scenes}).rename_axis("scene").reset_index(), "Preference for the right surname by scene, nats")
+
+# %% [markdown]
+# None of the three intervals lies clear of zero.
+#
+# ## Terms of attention
+#
+# (sol-terms-1)=
+# ### An exact sum
+#
+# *Check on random symbols that the four terms add up to what the toy's layer 0 attends by.*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+drawn = torch.randint(1, 32, (2, 12), generator=torch.Generator().manual_seed(0))
+total = score_terms(weights.extract(toy), drawn, layer=0).sum(dim=0)  # [sequence, head, query, key]
+hidden = torch.ones(12, 12, dtype=torch.bool).triu(1)
+rebuilt = total.masked_fill(hidden, -torch.inf).softmax(dim=-1)
+patterns = activations.run_ids(toy, drawn.numpy(), outputs=["patterns"]).output("patterns")
+error = max(np.abs(rebuilt[i].numpy() - patterns[i][0]).max() for i in range(2))
+print(f"largest difference of an attention weight: {error:.1e}")
+
+# %% [markdown]
+# (sol-terms-2)=
+# ### Where nothing repeats
+#
+# *Leave token-token out of the toy's layer 1. How much does its loss rise where a block comes again, and how much at its first occurrence?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+probe = circuits.repeated_random_tokens(range(1, 32), 24, block=20, gap=(0, 10), start=0, length=64, distinct=False, seed=5)
+ids, again = torch.as_tensor(probe.ids), torch.as_tensor(probe.predictable[:, :-1])
+taken = weights.extract(toy)
+rise = next_token_losses(taken, ids, LeaveOut("token-token", 1)) - next_token_losses(taken, ids)
+print(f"where the block comes again {float(rise[again].mean()):+.2f} nats, elsewhere {float(rise[~again].mean()):+.2f} nats")
+
+# %% [markdown]
+# Where nothing repeats the loss even falls: there the term only misleads.
+#
+# (sol-terms-3)=
+# ### Positions below
+#
+# *Leave position-position out of the toy's layer 0. How much does its loss rise where a block comes again?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+rise = next_token_losses(taken, ids, LeaveOut("position-position", 0)) - next_token_losses(taken, ids)
+print(f"where the block comes again {float(rise[again].mean()):+.2f} nats, elsewhere {float(rise[~again].mean()):+.2f} nats")
+
+# %% [markdown]
+# Layer 1 can continue a block only if layer 0 has said which symbol stood before, and layer 0 finds that one by its position.
+#
+# ## Regression in context
+#
+# (sol-ctx-1)=
+# ### Noise
+#
+# *Which points does the model trained with noise use? Compare its `answer_influence` with `linear_influence` of the Bayes-optimal ridge.*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+prompts = incontext.linear_prompts(256, 10, 3, seed=51, noise=0.5)
+ridge = partial(estimators.bayes_ridge, noise=0.5)
+sizes = {
+    "trained with noise": np.abs(incontext.answer_influence(noisy.model, prompts.xs, prompts.ys)).mean(axis=0),
+    "Bayes-optimal ridge": np.abs(behaviour.linear_influence(ridge, prompts.xs)).mean(axis=0),
+}
+report.table(pd.DataFrame(sizes, index=range(1, 10)).rename_axis("shown point").reset_index(), "How much each shown answer moves the last prediction: mean size of the gradient")
+
+# %% [markdown]
+# Ridge regression uses all points alike. The model hardly looks at its last points.
+#
+# (sol-ctx-2)=
+# ### Far from what it learned
+#
+# *Ablate each head on x three times as long. Does the error still depend on the same heads?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+plain = incontext.linear_prompts(256, 10, 3, seed=52)
+far = incontext.Prompts(3 * plain.xs, 3 * plain.ys, 3 * plain.xs, 3 * plain.ys, plain.w)
+errors = {}
+for name, drawn in {"as trained": plain, "three times as long": far}.items():
+    whole = behaviour.squared_errors(incontext.predict(regressor.model, drawn.xs, drawn.ys), drawn.ys, 3)[:, 6:].mean()
+    rises = heads.ablation_errors(regressor.model, drawn, slice(6, None)).mean(axis=0) - whole
+    errors[name] = {f"L{layer}H{head}": rises[layer, head] for layer, head in np.ndindex(*rises.shape)}
+report.table(pd.DataFrame(errors).rename_axis("head").reset_index(), "Rise of the squared error / d from six examples on, without one head")
+
+# %% [markdown]
+# Errors grow with the square of the inputs, and the head that matters most stays the same.
+#
+# ## Layers and algorithms
+#
+# (sol-alg-1)=
+# ### With noise
+#
+# *Which step of gradient descent are the errors of the model trained with noise most like, and are they still more like those of the best ridge regression?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+prompts = incontext.linear_prompts(400, 10, 3, seed=53, noise=0.5)
+answers = incontext.predict(noisy.model, prompts.xs, prompts.ys)
+families = {
+    "gradient descent": algorithms.gradient_descent(prompts.xs, prompts.ys, 24),
+    "Bayes-optimal ridge": incontext.bayes_ridge(prompts.xs, prompts.ys, 0.5)[None],
+    "least squares": incontext.least_squares(prompts.xs, prompts.ys)[None],
+}
+alike = {name: [algorithms.error_similarity(answers, other, prompts.ys).mean() for other in found] for name, found in families.items()}
+report.table(pd.DataFrame({"most similar step": [int(np.argmax(found)) for found in alike.values()], "similarity": [max(found) for found in alike.values()]}, index=list(alike)).rename_axis("answerer").reset_index(), "Whose errors the model trained with noise makes")
+
+# %% [markdown]
+# The errors are nearly those of the ridge regression. Gradient descent that is stopped early is a kind of ridge regression too, and least squares, which trusts every point, is further away. Most of each error is the noise in y itself, which all share.
+
+# %% [markdown]
+# (sol-alg-2)=
+# ### The best constant step
+#
+# *Give gradient descent its best constant step size,* $2 / (\lambda_{\min} + \lambda_{\max})$ *for each prompt. Are its errors still less like the model's than those of Newton's iteration?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+prompts = incontext.linear_prompts(400, 10, 3, seed=54)
+xs, ys = (np.asarray(part, dtype=np.float64) for part in (prompts.xs, prompts.ys))
+parts = (xs[..., :, None] * xs[..., None, :], xs * ys[..., None])
+gram, target = (np.cumsum(part, axis=1) - part for part in parts)  # of the points before each
+values = np.linalg.eigvalsh(gram)
+smallest = np.where(values > 1e-9, values, np.inf).min(axis=-1)  # in directions that the points have
+step, weight, best_step = 2 / (smallest + values[..., -1]), np.zeros_like(target), []
+for _ in range(60):
+    weight = weight + step[..., None] * (target - np.einsum("bpde,bpe->bpd", gram, weight))
+    best_step.append(np.einsum("bpd,bpd->bp", weight, xs))
+answers = incontext.predict(regressor.model, prompts.xs, prompts.ys)
+families = {"gradient descent, best constant step": best_step}
+families |= {"gradient descent": algorithms.gradient_descent(xs, ys, 60)[1:], "Newton's iteration": algorithms.newton(xs, ys, 12)[1:]}
+alike = {name: [algorithms.error_similarity(answers, one, ys).mean() for one in steps] for name, steps in families.items()}
+rows = [(name, 1 + int(np.argmax(found)), max(found)) for name, found in alike.items()]
+report.table(pd.DataFrame(rows, columns=["algorithm", "most similar step", "similarity"]), "Whose errors the regressor makes", digits=3)
+
+# %% [markdown]
+# It makes them less alike. All are most alike after the last step, which is nearly least squares itself: the errors do not show steps.
+#
+# ## Choosing a model
+#
+# (sol-sel-1)=
+# ### More points
+#
+# *Fit the regressions to 12 points and let the model that was trained with 6 answer. Is the hard choice still worse?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+few = models.load("model-selector-few")
+squared = {n: strategies.compare(few.model, strategies.learn(n, 1500, seed=61), n_prompts=160, seed=62).squared_errors() for n in (6, 12)}
+means = {f"{n} points": {name: values[:, 1:].mean() for name, values in found.items()} for n, found in squared.items()}
+print(few.label)
+report.table(pd.DataFrame(means).rename_axis("answers by").reset_index(), "Mean squared error after the first point", digits=3)
+
+# %% [markdown]
+# It is, although this model never saw regressions that were fitted to 12 points. All errors are smaller, since both regressions are closer to the truth.
+#
+# (sol-sel-2)=
+# ### How different are they?
+#
+# *By how much do the predictions of the two regressions differ when they were fitted to 6, 12 or 21 points?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+apart = {}
+for n in (6, 12, 21):
+    xs = incontext.selector_prompts(2000, seed=63, n_fitted=n).xs
+    apart[n] = float((xs[..., 0] - xs[..., 1]).square().mean())
+report.table(pd.Series(apart, name="mean squared difference").rename_axis("points fitted").reset_index(), "Distance of the two regressions", digits=4)
+
+# %% [markdown]
+# ## Norms of updates
+#
+# (sol-norms-1)=
+# ### One number
+#
+# *How strongly do the log norms of neighbouring tokens correlate in each layer of GPT-2, and how strongly in an untrained one?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+rows = {}
+for name, loaded in {"trained": gpt2, "untrained": untrained}.items():
+    measured = norms.update_norms(loaded, texts.sentences())
+    logs, text = np.log(measured.attention), measured.tokens["text"].to_numpy()
+    neighbours = text[1:] == text[:-1]
+    rows[name] = [np.corrcoef(layer[1:][neighbours], layer[:-1][neighbours])[0, 1] for layer in logs]
+report.table(pd.DataFrame(rows).rename_axis("layer").reset_index(), "GPT-2: correlation of the log norm of an update with that of the token before")
+
+# %% [markdown]
+# Correlation is there before any training, so it cannot be read as something that the model learned.
+#
+# (sol-norms-2)=
+# ### Short texts
+#
+# *A regression with a level for each text is biased in short texts. How large is the bias of a true coefficient of 0.5 in texts of 20, 50 and 200 tokens?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+for n in (20, 50, 200):
+    print(f"{n} tokens: {report.number(small_sample_bias(0.5, n, n_texts=40), 3, signed=True)}")
+
+# %% [markdown]
+# (sol-norms-3)=
+# ### Another order
+#
+# *Shuffle the tokens of each text. How much of the correlation between neighbours is left in GPT-2?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+measured, rng = norms.update_norms(gpt2, texts.sentences()), np.random.default_rng(0)
+logs, text = np.log(measured.attention), measured.tokens["text"].to_numpy()
+order = np.lexsort([rng.random(len(text)), text])  # texts stay where they are
+neighbours, rows = text[1:] == text[:-1], {}
+for name, values in {"in order": logs, "shuffled": logs[:, order]}.items():
+    rows[name] = [np.corrcoef(layer[1:][neighbours], layer[:-1][neighbours])[0, 1] for layer in values]
+report.table(pd.DataFrame(rows).rename_axis("layer").reset_index(), "GPT-2: correlation of the log norms of neighbours")
+
+# %% [markdown]
+# What is left is due to texts that differ. Most of the correlation needs the order of the tokens; whether one update acts on the next is another question, which interventions answer.
+#
+# ## Where an update comes from
+#
+# (sol-mix-1)=
+# ### The token itself
+#
+# *Does a token's own contribution matter most? Compare the diagonal of value zeroing with the rest of each row, by layer.*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+sentences = sorted(texts.sentences(), key=len)[:5]
+effects = contributions.value_zeroing(gpt2, sentences)  # a row sums to 1
+own = np.mean([effect.diagonal(axis1=1, axis2=2)[:, 1:].mean(axis=1) for effect in effects], axis=0)
+even = np.mean([np.mean(1 / np.arange(2, effect.shape[1] + 1)) for effect in effects])
+report.table(pd.DataFrame({"layer": range(len(own)), "own value": own, "if all mattered alike": even}), "GPT-2: share of a token's own value in the effects of all values that it reads")
+
+# %% [markdown]
+# Not in the first layer, where it matters less than an even split would give it: there attention fetches what stands around. In later layers it matters more, and the residual connection comes on top of it.
+#
+# (sol-mix-2)=
+# ### The largest weight
+#
+# *Take the largest weight over heads in place of the mean. Does it rank tokens better?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+patterns = activations.run(gpt2, sentences, outputs=("patterns",), states=False).output("patterns")
+over_heads = {"mean": [pattern.mean(axis=1) for pattern in patterns], "largest": [pattern.max(axis=1) for pattern in patterns]}
+ranks = {name: contributions.rank_agreement(effects, shares).mean(axis=0) for name, shares in over_heads.items()}
+report.table(pd.DataFrame(ranks).rename_axis("layer").reset_index(), "GPT-2: rank correlation of two summaries of weights with value zeroing")
+
+# %% [markdown]
+# In the first layers it does, in the last it does not. The mean hides a head that looks at one token alone; where most heads look at the same tokens, the mean is surer.
