@@ -17,6 +17,9 @@ WORKERS ?= 2
 export TOKENIZERS_PARALLELISM = false
 export PYDEVD_DISABLE_FILE_VALIDATION = 1
 export PYTHONHASHSEED = 0
+# Threads that wait for others sleep. Those that spin, which is the default, take the cores from whoever else computes: beside other programs
+# the pair searches of a chapter then take many times as long.
+export OMP_WAIT_POLICY = passive
 
 .PHONY: help install book pdf chapter notebooks test test-slow coverage oracles audit site-test links serve bench train train-small lint lock readme findings placebo clean
 
