@@ -13,7 +13,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from analysis_lib.activations import edited, run, tokens_of
+from analysis_lib.activations import edited, recording, run, tokens_of
+from analysis_lib.activations.interventions import resumed
 from analysis_lib.models import LoadedModel
 from analysis_lib.projections.shared_features import TokenKind, token_kinds
 from analysis_lib.vocabulary import Lexicon
@@ -233,10 +234,11 @@ def steering(loaded: LoadedModel, texts: Sequence[str], layer: int, vectors: Ten
     def means() -> Tensor:
         return loaded.model(input_ids=ids, attention_mask=mask).logits[counted].mean(dim=0)
 
-    before, kept = means(), torch.as_tensor(np.flatnonzero(keep))
+    with recording(loaded.model, layers=[layer]) as record:
+        before, kept = means(), torch.as_tensor(np.flatnonzero(keep))
     rises = []
     for vector, own in zip(vectors, tokens, strict=True):
-        with edited(loaded.model, {("mlp", layer): vector.add}):
+        with resumed(loaded.model, layer, record["states", layer]), edited(loaded.model, {("mlp", layer): vector.add}):
             rise = means() - before
         rises.append(float(rise[torch.as_tensor(own)].mean() - rise[kept].mean()))
     return np.array(rises)
