@@ -118,11 +118,12 @@ def norms_parts(reader) -> Iterator[Part]:
 
     paragraphs, loaded = list(texts.paragraphs()["text"]), reader.loaded
     one, pair = partial(norms.update_norms, loaded, paragraphs[:2]), 2
-    yield "norms: as they are, shuffled and untrained", pair, 18 * len(paragraphs), one
+    draws = 8 if reader.weights.d_model <= 512 else 5  # as there, of untrained models and of orders
+    yield "norms: as they are, shuffled and untrained", pair, (2 + 2 * draws) * len(paragraphs), one
     replaced = len(paragraphs) + 3 * (len(paragraphs) // 2)  # the mean in all texts; doubled, and both untrained, in half of them
     options = {"n_places": 1, "reach": 12, "layers": norms.interventions.spread_layers(reader.weights.n_layers, 6), "later": 1}
     yield "updates replaced", pair, replaced, partial(norms.replace_updates, loaded, paragraphs[:2], **options)
-    yield "untrained models", 1, 9, partial(models.untrained_like, loaded, seed=1)
+    yield "untrained models", 1, 1 + draws, partial(models.untrained_like, loaded, seed=1)
 
 
 def grammar_parts(reader) -> Iterator[Part]:

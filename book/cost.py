@@ -114,9 +114,10 @@ report.table(table, caption, formats=dict.fromkeys([*times, "together"], report.
 #
 # ## The book at the size of the published models
 #
-# `tools/real_size_hub.py` makes random models with the layers, heads and vocabularies of the published pair. The table has what the parts of five chapters take on the GPT-2 of that size, measured on a sample of heads, neurons or texts and
+# `tools/real_size_hub.py` makes random models with the layers, heads and vocabularies of the published pair. The table has what the parts of six chapters take on the GPT-2 of that size, measured on a sample of heads, neurons or texts and
 # multiplied by how many the chapter has. No whole build was run at this size, and some parts of these chapters, such as steering and the regressions themselves, were not measured, so the minutes are a lower bound.
-# Of large models the chapters look at a stated sample of neurons, of heads that are removed and of replaced layers; of the embedded models at all.
+# The Jacobian lens and the neurons at work were measured while other programs kept the cores busy, which made other parts half as slow again.
+# Of large models the chapters look at a stated sample of neurons, of heads that are removed or asked on text, of layers that are read or replaced, and of null models; of the embedded models at all.
 
 # %% tags=["hide-input"]
 parts = pd.read_csv(Path("../benchmarks/real_size.csv"))

@@ -10,6 +10,7 @@ pigeonhole bootstrap" (arXiv 0712.1111), for intervals where two kinds of words 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from analysis_lib.activations.interventions import edited, put, resumed
 from analysis_lib.models import LoadedModel, is_causal
 from analysis_lib.projections.rank_scores import head_factors
 from analysis_lib.statistics import Interval
+from analysis_lib.sweeps import sweep
 from analysis_lib.weights import TransformerWeights, extract
 
 
@@ -147,18 +149,11 @@ class PairScorer:
         expected = (self.weights.n_layers, self.weights.n_heads, self.weights.d_head)
         if tuple(means.shape) != expected:
             raise ValueError(f"means: expected [layer, head, d_head] {expected}, found {tuple(means.shape)}")
-        heads, model, last = list(np.ndindex(expected[:2])) if heads is None else list(heads), self.loaded.model, self.weights.n_layers
-        states = torch.empty(len(heads), len(self.sequences), self.weights.d_model)
-        for rows, places, record in self._passes([], batch_size=128):
-            ids = torch.tensor([self.sequences[row] for row in rows], device=model.device)
-            for number, (layer, head) in enumerate(heads):
-                change = {("heads", layer): put(means[layer, [head]], heads=[head])}
-                late = resumed(model, layer, record["states", layer])
-                with torch.no_grad(), late, edited(model, change), activations.recording(model, layers=[last]) as without:
-                    model.base_model(input_ids=ids)
-                states[number, rows] = without["states", last][range(len(rows)), places].float().cpu()
-        whole = self.margins()
-        return np.stack([whole - self._margins_of(without) for without in states])
+        heads = list(np.ndindex(expected[:2])) if heads is None else list(heads)
+        pairs = (self.sequences, self.of_pair, self.right, self.wrong)
+        work = partial(_effect_of_head, pairs=pairs, means=means.cpu().numpy())
+        whole = (self, list(self._passes([], batch_size=128)), self.margins())
+        return np.stack(sweep(work, heads, whole, revision=self.loaded.key, title=f"{self.loaded.name}, heads removed"))
 
     def table_margins(self, weights: TransformerWeights | None = None, update: Tensor | None = None) -> Float[np.ndarray, "head pair"]:
         """What each head's VO table says of the pairs: the right form's entry in the row of the cue, less the wrong form's.
@@ -185,6 +180,23 @@ class PairScorer:
             rows, columns = (side.numpy() for side in head_factors(small, layer, head, update))
             found.append((rows[cues] * (columns[right] - columns[wrong])).sum(axis=1, dtype=np.float64))
         return np.stack(found)
+
+
+def _effect_of_head(
+    whole: tuple[PairScorer, list[tuple], np.ndarray], at: tuple[int, int], pairs: tuple, means: np.ndarray
+) -> Float[np.ndarray, " pair"]:
+    """Margins with a head less those without it; `pairs` is what the scorer asks, since results are kept on disk under it."""
+    (scorer, passes, margins), (layer, head) = whole, at
+    model, last = scorer.loaded.model, scorer.weights.n_layers
+    change = {("heads", layer): put(torch.as_tensor(means[layer, [head]], device=model.device), heads=[head])}
+    states = torch.empty(len(scorer.sequences), scorer.weights.d_model)
+    for rows, places, record in passes:
+        ids = torch.tensor([scorer.sequences[row] for row in rows], device=model.device)
+        late = resumed(model, layer, record["states", layer])
+        with torch.no_grad(), late, edited(model, change), activations.recording(model, layers=[last]) as without:
+            model.base_model(input_ids=ids)
+        states[rows] = without["states", last][range(len(rows)), places].float().cpu()
+    return margins - scorer._margins_of(states)
 
 
 def crossed_interval(

@@ -66,6 +66,17 @@ def test_effects_are_margins_lost(loaded, scorer):
     assert effects.shape == (2, 3)
 
 
+def test_effects_are_kept_on_disk_under_what_was_asked(scorer, monkeypatch, tmp_path):
+    monkeypatch.setenv("ANALYSIS_SWEEPS", str(tmp_path))
+    means = torch.zeros(4, 6, 32)
+    first = scorer.ablation_effects(means, heads=[(1, 2), (3, 0)])
+    monkeypatch.setattr(preferences, "resumed", None)  # nothing can be computed any more
+    np.testing.assert_array_equal(scorer.ablation_effects(means, heads=[(3, 0), (1, 2)]), first[::-1])
+    for other_means, head in ((means, (1, 3)), (means + 1, (1, 2))):
+        with pytest.raises(TypeError):
+            scorer.ablation_effects(other_means, heads=[head])
+
+
 def test_a_head_that_writes_its_mean_already_has_no_effect(loaded):
     weight = {"gpt2": lambda m: m.transformer.h[2].attn.c_attn, "bert": lambda m: m.bert.encoder.layer[2].attention.self.value}
     model = copy.deepcopy(loaded.model)
