@@ -9,6 +9,9 @@ import pandas as pd
 
 from analysis_lib.plots.style import INK, MODEL_COLOURS
 
+WRITTEN = 14
+"""Columns of a map up to which its numbers are written in."""
+
 
 def overlaps_by_layer(table: pd.DataFrame, colours: dict[str, str], titles: dict[str, str]) -> plt.Figure:
     """A panel for each model: overlap of paired lists by layer with intervals, shuffled pairs as dashes of the same colour.
@@ -30,7 +33,7 @@ def overlaps_by_layer(table: pd.DataFrame, colours: dict[str, str], titles: dict
             ends = [part["estimate"] - part["low"], part["high"] - part["estimate"]]
             axis.errorbar(layers, part["estimate"], yerr=ends, fmt="o", color=colour, ms=5, lw=1.6, label=pair)
             axis.hlines(part["shuffled"], layers - 0.13, layers + 0.13, color=colour, lw=1.6, alpha=0.65)
-        every = sorted(table["layer"].unique())
+        every = sorted(table.loc[table["model"] == model, "layer"].unique())
         axis.set(title=title, xlabel="layer", xticks=every[:: 1 + len(every) // 12], ylim=(0, None))
         axis.yaxis.grid(True)
     axes[0, 0].set_ylabel("mean Jaccard index, 0 to 1")
@@ -114,24 +117,31 @@ def percent_maps(tables: dict) -> plt.Figure:
     Parameters
     ----------
     tables : dict of str to DataFrame [row, column]
-        Title to shares from 0 to 1. A line is drawn where the first letter of the column labels changes.
+        Title to shares from 0 to 1. A line is drawn where the first letter of the column labels changes. With more than `WRITTEN` columns
+        a bar says what colours mean.
     """
     rows = [len(table) for table in tables.values()]
     figure, axes = plt.subplots(len(tables), 1, figsize=(5.8, 0.3 * sum(rows) + 0.75 * len(rows)), height_ratios=rows, squeeze=False)
     largest = max(0.01, *(float(table.to_numpy().max()) for table in tables.values()))
     for axis, (title, table) in zip(axes[:, 0], tables.items(), strict=True):
         shares, labels = table.to_numpy(), list(table.columns)
-        axis.pcolormesh(shares, cmap="viridis", norm=mpl.colors.PowerNorm(0.5, 0, largest), rasterized=True)
-        for (row, column), share in np.ndenumerate(shares if len(labels) <= 14 else np.empty((0, 0))):
+        cells = axis.pcolormesh(shares, cmap="viridis", norm=mpl.colors.PowerNorm(0.5, 0, largest), rasterized=True)
+        for (row, column), share in np.ndenumerate(shares if len(labels) <= WRITTEN else np.empty((0, 0))):
             colour = "black" if (share / largest) ** 0.5 > 0.6 else "white"
             axis.text(column + 0.5, row + 0.5, _percent(share), ha="center", va="center", color=colour, fontsize=9)
         axis.vlines([i for i in range(1, len(labels)) if labels[i][0] != labels[i - 1][0]], 0, len(table), color=INK, lw=2.5)
-        step = 1 + len(labels) // 15
-        axis.set_xticks(np.arange(len(labels))[::step] + 0.5, labels[::step], fontsize=9)
+        step = 1 + len(labels) // 60
+        look = {"fontsize": 9} if len(labels) <= WRITTEN else {"fontsize": min(9, 360 / len(labels)), "rotation": 90}
+        axis.set_xticks(np.arange(len(labels))[::step] + 0.5, labels[::step], **look)
         axis.set_yticks(np.arange(len(table)) + 0.5, table.index, fontsize=10)
         axis.set(title=title, ylim=(len(table), 0))
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
+    if max(table.shape[1] for table in tables.values()) > WRITTEN:
+        bar = figure.colorbar(cells, ax=axes[:, 0].tolist(), location="bottom", aspect=50, pad=0.02, label="per cent of lists")
+        ticks = largest * np.array([0, 0.1, 0.4, 1])
+        bar.set_ticks(ticks, labels=[_percent(share) for share in ticks])
+        bar.minorticks_off()
     return figure
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -56,7 +57,7 @@ def null_board(board: pd.DataFrame) -> plt.Figure:
     return figure
 
 
-def _claim(axis: plt.Axes, row: tuple, place: float) -> None:
+def _claim(axis: plt.Axes, row: Any, place: float) -> None:
     """One claim's nulls, interval and point."""
     colour = MODEL_COLOURS.get(row.model, OTHER)
     for mean, spread in row.nulls.values():
