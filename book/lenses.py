@@ -124,7 +124,7 @@ def lines(name, column, of_frequencies):
 
 kl, agreement = ({title: lines(name, *which) for name, title in TITLES.items()} for which in (("kl", 0), ("agrees", 1)))
 figure = plots.layer_panels({"divergence [nats]": kl, "same token, share": agreement}, LAYERS, STYLES)
-figure.axes[0].set_ylim(0, 5);
+figure.axes[0].set_ylim(0, min(5, figure.axes[0].get_ylim()[1]));
 
 # %% [markdown]
 # ## Places where a model predicts

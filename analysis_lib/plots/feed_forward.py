@@ -139,7 +139,7 @@ def percent_maps(tables: dict) -> plt.Figure:
         axis.spines[:].set_visible(False)
     if max(table.shape[1] for table in tables.values()) > WRITTEN:
         bar = figure.colorbar(cells, ax=axes[:, 0].tolist(), location="bottom", aspect=50, pad=0.02, label="per cent of lists")
-        ticks = largest * np.array([0, 0.1, 0.4, 1])
+        ticks = [largest * part for part in (0, 0.1, 0.4, 1)]
         bar.set_ticks(ticks, labels=[_percent(share) for share in ticks])
         bar.minorticks_off()
     return figure
