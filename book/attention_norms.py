@@ -27,7 +27,7 @@ SPECIFICATION = {"polish-gpt2": norms.FULL, "herbert": replace(norms.FULL, leads
 REPLACED = 6  # layers whose updates are replaced, spread evenly; of the small models all
 
 # %% [markdown]
-# The whole analysis takes four calls, which the rest of the chapter explains. `norms.examine` regresses the log norms of each layer's updates on those of the
+# The whole analysis takes a few calls, which the rest of the chapter explains. `norms.examine` regresses the log norms of each layer's updates on those of the
 # neighbouring tokens, under every control and beside two nulls. `norms.replace_updates` doubles one token's update and measures what happens to the next token's, one layer on.
 
 # %%

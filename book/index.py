@@ -43,6 +43,8 @@
 # `import analysis_lib as al` gives exact searches, head scores and nulls for any GPT-2 or BERT in memory.
 # :::
 # ::::
+#
+# ## What survives
 
 # %% tags=["remove-input"] mystnb={"figure": {"caption": "What survives: a point for every claim of the book, a row for each chapter. The further right of the grey band a point lies, the less chance explains it; hollow points do not survive the correction for all claims. {doc}`null_board` has every claim by name, beside its nulls.", "name": "fig-index-board"}, "image": {"alt": "Rows of points, one row for each chapter. Some points lie far to the right of a grey band around zero, which shows what chance gives; others, hollow, lie in it or near it."}}
 from pathlib import Path

@@ -6,9 +6,9 @@
 #
 # {numref}`fig-ctx-alike` compares its answers with those of every strategy that the evidence allows.
 #
-# - It does not select. Its answers lie at {glue:text}`ctx-few-to-mean` from the posterior mean of y, which is the best possible answer, and at {glue:text}`ctx-few-to-hard` from those of a choice between the two regressions, where 1 is the squared distance between the two.
-# - This pays off: its squared error is lower than that of the choice by {glue:text}`ctx-few-under-hard`.
-# - This holds where the regressions were fitted to 6 points. With 21 points, as in the original notebook, they say nearly the same and the strategy hardly matters: the posterior mean is again the nearest strategy, but at {glue:text}`ctx-21-to-mean`, and all errors lie between {glue:text}`ctx-21-errors`.
+# - **It does not select.** Its answers lie at {glue:text}`ctx-few-to-mean` from the posterior mean of y, which is the best possible answer, and at {glue:text}`ctx-few-to-hard` from those of a choice between the two regressions, where 1 is the squared distance between the two.
+# - **This pays off.** Its squared error is lower than that of the choice by {glue:text}`ctx-few-under-hard`.
+# - **The choice must matter.** All this holds where the regressions were fitted to 6 points. With 21 points, as in the original notebook, they say nearly the same and the strategy hardly matters: the posterior mean is again the nearest strategy, but at {glue:text}`ctx-21-to-mean`, and all errors lie between {glue:text}`ctx-21-errors`.
 #
 # The model is of the same kind as the one in {doc}`incontext_regression`. Square brackets hold 95% intervals over prompts.
 
@@ -58,7 +58,7 @@ comparisons = {
 #
 # Errors alone do not tell strategies apart, but the distance between the model's answers and those of each strategy does.
 
-# %% tags=["key-figure"] mystnb={"figure": {"caption": "Mean squared distance between the transformer's answers and those of each strategy (further left is more alike), in units of the distance between the two ridge regressions; 95% bootstrap intervals over prompts.", "name": "fig-ctx-alike"}, "image": {"alt": "Six rows of strategies. With 6 points fitted, posterior mean and then stacking lie far to the left of the others; with 21 points fitted all lie around one, the posterior mean furthest to the left."}}
+# %% tags=["key-figure"] mystnb={"figure": {"caption": "Mean squared distance between the transformer's answers and those of each strategy (further left is more alike), in units of the squared distance between the two ridge regressions; 95% bootstrap intervals over prompts.", "name": "fig-ctx-alike"}, "image": {"alt": "Six rows of strategies. With 6 points fitted, posterior mean and then stacking lie far to the left of the others; with 21 points fitted all lie around one, the posterior mean furthest to the left."}}
 alike = {title: comparison.likeness() for title, comparison in comparisons.items()}
 plots.forest(pd.concat([table.assign(group=title) for title, table in alike.items()]), "squared distance, relative to that between the ridges", log=True);
 

@@ -3,6 +3,10 @@
 #
 # Which claims of this book survive comparison with a model that has not learned, a table that was shuffled, or a head drawn at random? This page puts all of them in one picture. A claim that lies inside the grey band says
 # nothing that chance does not say as well.
+#
+# - **{glue:text}`board-survive` of {glue:text}`board-rows` claims survive** the correction over the whole board.
+# - **What falls belongs mostly to the two small Polish models.** In them no test finds induction, names that are recalled, senses that stand apart, or tables of heads that know the form of a word.
+# - **The tests hold where nothing was learned.** With untrained models in the place of the Polish ones, {glue:text}`board-placebo` claims have a p below 0.05, {glue:text}`board-placebo-share`, where 5% at most are expected. Left after the correction: {glue:text}`board-placebo-survive`.
 
 # %% tags=["hide-cell"]
 from html import escape
@@ -20,17 +24,13 @@ plots.use_style()
 findings = report.read_findings("findings.json")
 board = report.board(findings)
 
-# %% mystnb={"figure": {"caption": "All claims of the book, a row for each, with a point and its 95% interval for each model that the claim is made of. Zero is the mean of the null that the claim exceeds by least. The unit is the standard deviation of their difference, so that differences by chance lie in the grey band 95% of the time. Short grey bars are all nulls. Filled points survive Holm's correction over the board at 0.05; in rows below the dotted line none does. The axis is linear from −3 to 3 and logarithmic beyond.", "name": "fig-null-board"}, "image": {"alt": "Rows of points with intervals, a row for each claim, coloured by model. At the top filled points lie far to the right of a grey band around zero; towards the bottom hollow ones lie in it or to its left. Grey bars around zero show the nulls."}}
+# %% tags=["key-figure"] mystnb={"figure": {"caption": "All claims of the book, a row for each, with a point and its 95% interval for each model that the claim is made of. Zero is the mean of the null that the claim exceeds by least. The unit is the standard deviation of their difference, so that differences by chance lie in the grey band 95% of the time. Short grey bars are all nulls. Filled points survive Holm's correction over the board at 0.05; in rows below the dotted line none does. The axis is linear from −3 to 3 and logarithmic beyond.", "name": "fig-null-board"}, "image": {"alt": "Rows of points with intervals, a row for each claim, coloured by model. At the top filled points lie far to the right of a grey band around zero; towards the bottom hollow ones lie in it or to its left. Grey bars around zero show the nulls."}}
 plots.null_board(board);
 
-# %% tags=["remove-input"]
+# %% tags=["key-figure", "remove-input"]
 report.figure_data(board.drop(columns="nulls"), "fig-null-board")
 
 # %% [markdown]
-# - {glue:text}`board-survive` of {glue:text}`board-rows` claims survive the correction over the whole board.
-# - What falls belongs mostly to the two small Polish models: in them no test finds induction, names that are recalled, senses that stand apart, or tables of heads that know the form of a word.
-# - The tests hold where nothing was learned. With untrained models in the place of the Polish ones, {glue:text}`board-placebo` give a p below 0.05, {glue:text}`board-placebo-share`, where 5% are expected, and {glue:text}`board-placebo-survive` survive the correction.
-#
 # ## How to read a row
 #
 # A chapter records a claim when it computes it: the value of the trained model with its interval, and for each null the mean and the spread of the values that the null gives. The **hardest** null of a row is

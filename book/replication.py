@@ -4,7 +4,7 @@
 # This book began with notebooks by others. They ran on published models and on data that are not in this book, so their numbers cannot be repeated here. Their *procedures* can: each section of this page runs one of them on the
 # book's models and texts, beside the measure that the book uses instead, and shows what each step does to the result.
 #
-# - **Most of the recorded lists of heads hold up.** {glue:text}`rep-lists-survive` of {glue:text}`rep-lists` pair words by grammar or form more often than the same lists shuffled.
+# - **Some of the recorded lists of heads hold up.** {glue:text}`rep-lists-survive` of {glue:text}`rep-lists` pair words by grammar or form more often than the same lists shuffled.
 # - **Two sets of tables are not what they say.** One was decoded with another model's tokenizer, and one was cut into heads along the wrong axis. Neither shows an error when it runs.
 # - **Most steps push in one direction.** Pairs of a token with itself, averages over texts and a trend along the text all make things look more alike or more dependent than they are.
 #
