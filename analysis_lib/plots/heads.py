@@ -214,7 +214,7 @@ def points_by_layer(table: pd.DataFrame, control: pd.DataFrame, value: str, ylab
             axis.plot(part["layer"] + shift, part[value], ls="none", ms=4.5, **style)
         axis.axhline(0, color=INK, lw=0.8)
         axis.set_title(model)
-        layers = sorted(table["layer"].unique())
+        layers = sorted(table.loc[table["model"] == model, "layer"].unique())
         axis.set_xticks(layers[:: 1 + len(layers) // 12])
         axis.set_xlabel("layer")
     axes[0, 0].set_ylabel(ylabel)

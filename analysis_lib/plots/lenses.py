@@ -43,7 +43,7 @@ def lens_grid(
     for (row, column), value in np.ndenumerate(kl):
         red, green, blue, _ = shades(min(float(value) / limit, 1.0))
         ink = "white" if 0.3 * red + 0.59 * green + 0.11 * blue < DARK else "black"
-        axis.text(column, row, _short(words[row][column]), ha="center", va="center", fontsize=11, color=ink)
+        axis.text(column, row, _short(words[row][column]), ha="center", va="center", fontsize=min(11, 60 / len(layers)), color=ink)
     axis.set_xticks(range(len(layers)), layers)
     axis.set_yticks(range(len(rows)), rows)
     axis.xaxis.tick_top()
