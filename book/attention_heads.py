@@ -135,7 +135,7 @@ def highest(name):
     tables = [randoms[t, name].groupby(["matrix", "relation"])["share"].max().rename(name).reset_index().assign(model=t) for t in readers]
     return pd.concat(tables)
 
-
+# %%
 for name in NULLS:
     family = family.merge(highest(name), how="left")
 family["stands out"] = family["passes"] & (family["share"] > family["equal singular values"])
@@ -360,6 +360,8 @@ gpt2 = readers["GPT-2"].loaded
 ids = [gpt2.vocabulary.tokenizer(text)["input_ids"] for text in paragraphs()["text"]]
 asked = statistics.drawn_heads(readers["GPT-2"].weights.n_layers, readers["GPT-2"].weights.n_heads, most=24)  # of a small model all
 ids = np.array([found[:96] for found in ids if len(found) >= 96][: 24 if len(asked) == len(copies.query("model == 'GPT-2'")) else 12])
+
+# %%
 on_text, fresh_on_text = (copying_on_text(model, ids, asked) for model in (gpt2, models.untrained_like(gpt2, seed=0)))
 scored = copies.query("model == 'GPT-2'").assign(trained=True, text=on_text["ablation"].mean(axis=0).ravel()).dropna(subset="text")
 scored_fresh = copies_fresh.query("model == 'GPT-2'").assign(trained=False, text=fresh_on_text["ablation"].mean(axis=0).ravel()).dropna(subset="text")
@@ -423,6 +425,8 @@ for name, title in TITLES.items():
 values = pd.concat([recall.value_recall(readers[t].loaded, texts).assign(model=t) for t in small])
 values["recall, interval over sentences"] = [statistics.Interval(*row) for row in values[["recall", "low", "high"]].to_numpy()]
 shown = values.rename(columns={"control": "within sentences", "control_anywhere": "anywhere", "n_places": "places"})
+
+# %%
 columns = ["model", "layer", "recall, interval over sentences", "within sentences", "anywhere", "places"]
 report.table(shown[columns], "Recall of the most active value among the hidden state's top 50 tokens, beside permuted places", digits=3)
 

@@ -36,6 +36,8 @@ paragraphs = inputs.cut_to_fit(loaded.values(), texts.paragraphs()["text"])
 draws = {name: 8 if model.model.config.hidden_size <= 512 else 5 for name, model in loaded.items()}  # of each null
 examined = {name: norms.examine(model, paragraphs, SPECIFICATION[name], draws[name], draws[name]) for name, model in loaded.items()}
 layers = {name: interventions.spread_layers(model.model.config.num_hidden_layers, REPLACED) for name, model in loaded.items()}
+
+# %%
 doubled = {name: norms.replace_updates(model, paragraphs[::2], n_places=1, reach=1, scale=2.0, layers=layers[name], later=1) for name, model in loaded.items()}
 print(*(model.label for model in loaded.values()), sep="\n")
 
@@ -292,6 +294,8 @@ for name, title in NAMES.items():
     second.append(examined[name].verdicts.merge(redrawn, on=["term", "layer", "lag"], suffixes=("", "_wild")).assign(model=title))
 second = pd.concat(second, ignore_index=True)
 wider = (second["high_wild"] - second["low_wild"]) / (second["high"] - second["low"])
+
+# %%
 shown = second[second["lag"] == 1]
 columns = {"jackknife": ["estimate", "low", "high"], "wild cluster bootstrap": ["estimate_wild", "low_wild", "high_wild"]}
 shown = shown[["model", "layer"]].assign(**{title: [statistics.Interval(*row) for row in shown[ends].to_numpy()] for title, ends in columns.items()})

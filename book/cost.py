@@ -93,6 +93,8 @@ rate = rows.loc[rows["d_head"] == 128, "rate"].iloc[0]
 e5 = rows[rows["vocab"] == rows["vocab"].max()]
 shares = {"like e5": (e5["search"] / e5["product"]).median(), "like random weights": heads.loc[heads["model"] == "untrained", "computed"].median()}
 shapes = {"GPT-2 medium, one head": growth.Shape(1, 1, 1, 51_200, 1024, 64), "GPT-2 medium": growth.Shape(24, 16, 16, 51_200, 1024, 64), "405 billion parameters": growth.LARGE}
+
+# %%
 tables = [
     growth.whole_model(shape, share, rate, machines=(1, 10, 100) if shape is growth.LARGE else (1,)).assign(model=name, pruned=pruned)
     for name, shape in shapes.items()

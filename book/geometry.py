@@ -95,7 +95,7 @@ def in_brackets(row, around=200):
     after = after if len(after) <= around else after[:around].rsplit(" ", 1)[0] + " …"
     return f"{before}[{row.form}]{after}"
 
-
+# %%
 zamek = SENSES[SENSES["lemma"] == "zamek"]
 three = zamek.iloc[[6, 0, 15]]
 lines = [line for row in three.itertuples() for line in ((row.sense, in_brackets(row)), ("", texts.translations()[row.sentence]))]
@@ -126,7 +126,7 @@ def neighbours(layer, asked=15, k=4):
     right = np.where(near["sense"] == zamek["sense"].iloc[asked], "✓ ", "✗ ") + near["sense"]
     return pd.DataFrame({"layer": trained[SHOWN].layers[layer], "sense": right, "sentence": [in_brackets(row, 24) for row in near.itertuples()], "cosine": cosines[:k]})
 
-
+# %%
 report.table(pd.concat([neighbours(0), neighbours(-1)]), f"Nearest neighbours of the lock in 'Nie mogłam trafić kluczem do [zamku]' in {ALL[SHOWN]}")
 
 # %% [markdown]
@@ -193,6 +193,8 @@ rows = {
     (title, key): (gap[key][name].measure.mean().at(0), report.p_value(gap_p[key][name][0], bare=True), by_form[key][name].measure.mean().at(0))
     for name, title in ALL.items() for key in words
 }
+
+# %%
 gaps = pd.DataFrame.from_dict(rows, orient="index", columns=["by sense", "p", "by spelling"])
 gaps.insert(0, "model", [title if key == "trained" else f"{title}, untrained" for title, key in rows])
 report.table(gaps, "Gap of mean cosines beyond permutation, last layer; intervals over lemmas", digits=3)
@@ -273,6 +275,8 @@ losses = {
     "three rogue dimensions at their mean": added_loss(three, means[three].tolist()),
     "three other dimensions at zero (three draws)": np.mean(other_losses, axis=0),
 }
+
+# %%
 cost = pd.DataFrame({"what": list(losses), "loss added [nats]": [statistics.bootstrap_interval(loss) for loss in losses.values()]})
 report.table(cost, f"GPT-2 (loss {report.number(whole.mean())} nats), states after the last block changed; intervals over {len(ids)} paragraphs", digits=3)
 
@@ -290,7 +294,7 @@ def explained(columns, key, name, dimensions=None):
     found = words[key][name]
     return causes.explained_share(found.states, columns[key][name], found.texts, dimensions, n_resamples=300)
 
-
+# %%
 lines = {
     label: {
         title: {
@@ -340,7 +344,7 @@ plots.layer_panels(by_method, LAYERS, STYLES);
 similar = each(lambda found: geometry.self_similarity(found.states, found.forms, found.texts))
 alike = {key: {name: similar[key][name].mean(adjusted=False).minus_independent(anisotropy[key][name]) for name in ALL} for key in words}
 
-
+# %%
 def beyond_dealt(found):
     """Intra-sentence similarity minus that of texts of the same lengths whose words are dealt anew."""
     dealt = np.random.default_rng(0).permutation(found.texts)

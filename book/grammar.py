@@ -167,7 +167,7 @@ def form_scores(title, which):
     chosen = ids({name: [both[which] for both in own] for name, own in others.items()}, title)
     return rank_scores.head_rank_scores(readers[title].weights, chosen, against[title], [best[title]])
 
-
+# %%
 forms = {title: [form_scores(title, which).set_index("relation") for which in (0, 1)] for title in asked}
 difference = {title: right["score"] - other["score"] for title, (right, other) in forms.items()}
 rows = [(title, f"L{best[title][0]}H{best[title][1]}", *(t["score"].mean() for t in forms[title]), statistics.t_interval(difference[title])) for title in asked]
@@ -229,6 +229,8 @@ told = [
     (title, row.prefix, row.right, row.wrong, margins[title][at], margins[f"{title}, untrained"][at], strongest[title], effects[title][HEADS[title].index(strongest[title]), at])
     for title in readers for at, row in zip(rows, block.itertuples(), strict=True)
 ]
+
+# %%
 report.table(pd.DataFrame(told, columns=["model", "beginning", "right", "wrong", "margin", "untrained", "head", "its effect"]), "A block of prepositions: margins in logits, and the effect of the head that matters most for prepositions")
 
 # %% [markdown]
@@ -254,6 +256,8 @@ MEASURES = {
     "mean entry × attention (Pearson)": (lambda table, attention: table * attention, False),
 }
 rows, tested = {}, {}
+
+# %%
 for reading in READINGS:
     for measure, (of, ranks) in MEASURES.items():
         for title in readers:

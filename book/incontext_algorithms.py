@@ -124,13 +124,13 @@ candidates = iterates | {"ridge regression": np.stack([incontext.ridge(fresh.xs,
 shipped = cards.figures("regressor")["run"]["seed"]
 candidates["another seed"] = np.stack([incontext.predict(loaded.model, fresh.xs, fresh.ys) for seed, loaded in others.items() if seed != shipped])
 
-
+# %%
 def likest(points):
     """Similarity of the model's errors to those of the most similar candidate of every family."""
     alike = {name: np.stack([algorithms.error_similarity(read["probe"][-1], other, ys, points) for other in found], axis=1) for name, found in candidates.items()}
     return {name: statistics.choose_and_measure(values[::2], values[1::2]).interval for name, values in alike.items()}
 
-
+# %%
 similar = {"all points": likest(slice(1, None)), "after three examples or more": likest(slice(D, None))}
 report.table(pd.DataFrame(similar), "Similarity of the trained model's errors to those of the most similar step, penalty or seed", index=True)
 
@@ -158,7 +158,7 @@ def probes(of_states, k, target):
 def readings(k, target):
     return {"probe": probes(states, k, target), "probe, untrained": probes(control, k, target)}
 
-
+# %%
 depth = {
     f"answer,\n{k} examples": answers.depth({"lens": answers.lens(regressor.model, states[:, :, k])} | readings(k, exact[:, k]), exact[:, k])
     for k in (2, N - 1)

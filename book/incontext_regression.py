@@ -113,6 +113,8 @@ WITH_NOISE = {
     "transformer trained with noise": partial(incontext.predict, noisy.model),
     "Bayes-optimal ridge": partial(incontext.bayes_ridge, noise=NOISE),
 }
+
+# %%
 outside = {}
 for setting, drawn in SETTINGS.items():
     answerers = {name: ESTIMATORS[name] for name in ("transformer", "least squares", "zero")} | (WITH_NOISE if drawn.noise else {})
@@ -236,6 +238,8 @@ described = {
     source: clusters.describe_heads(by_layer, shown.xs[:CLUSTERED], shown.ys[:CLUSTERED], level=1 - 0.05 / N_SETS)
     for source, by_layer in sources.items()
 }
+
+# %%
 cuts = {
     "trained": np.mean([clusters.prompt_cuts(clusters.split_rows(sources["trained"][at, :, h])[0]) for at in (1, 2) for h in (0, 1)], axis=0),
     "random": clusters.prompt_cuts(clusters.split_rows(clusters.random_attention(random, seed=1)[0, :, 0])[0]),
@@ -297,6 +301,8 @@ for seed, loaded in training_history.seed_models("regressor").items():
         "influence of the last three points": size[:, 6:].sum() / size.sum(),
         "points bound in layer 0": int((heads.binding(by_layer).mean(axis=0)[0].max(axis=0) > 0.5).sum()),
     }
+
+# %%
 by_seed = pd.DataFrame.from_dict(rows, orient="index")
 report.table(by_seed, "By seed: slope of attention in products of x for each head, and three summaries", index=True)
 

@@ -3,6 +3,13 @@
 #
 # The toy of {doc}`induction` completes whatever it has seen once. Language models are said to learn the same from text {cite}`olsson2022`. Do this book's two Polish models do it a little,
 # when a pair of words, or a person's name, comes back?
+#
+# - **The order of repeated words does not help the Polish models.** Where the same words come again in the same order, the loss of GPT-2 falls by {glue:text}`indpl-gpt2-order` nats a token more than where they come again shuffled.
+#   For the toy this is {glue:text}`indpl-toy-order` nats.
+# - **A name that was given before is not recalled.** Having read of *Marek Borowski*, GPT-2 does not expect *Borowski* after *Marek* more than another surname: the log odds move by {glue:text}`indpl-gpt2-names` nats.
+# - **Some heads look at the right place, weakly.** {glue:text}`indpl-significant` heads of GPT-2 attend to the token after an earlier occurrence more than to its neighbours, but never by more than a few per cent of their attention.
+#
+# Square brackets hold 95% intervals over sequences, sentences or paragraphs. L0H3 is head 3 of the first layer; layers and heads count from 0.
 
 # %% tags=["hide-cell"]
 import numpy as np
@@ -28,19 +35,12 @@ symbols = [
     for seed in (1, 2)
 ]
 
-# %% mystnb={"figure": {"caption": "How much lower the loss is where a block comes again, with 95% intervals over sequences: because its words are there again (second occurrence shuffled), and on top because of their order.", "name": "fig-induction-order"}, "image": {"alt": "Rows of two points for GPT-2 and minigpt-polish, each trained and untrained, with intervals around zero."}}
+# %% tags=["key-figure"] mystnb={"figure": {"caption": "How much lower the loss is where a block comes again, with 95% intervals over sequences: because its words are there again (second occurrence shuffled), and on top because of their order.", "name": "fig-induction-order"}, "image": {"alt": "Rows of two points for GPT-2 and minigpt-polish, each trained and untrained, with intervals around zero."}}
 gains = {LABELS[name, state]: induction.repetition_gains(model, draws[name][1]) for (name, state), model in loaded.items()}
 samples = {(label, kind): values for label, found in gains.items() for kind, values in found.items()}
 plots.intervals(statistics.interval_table(samples, ["label", "series"]), "fall of the loss [nats a token]", {"words": GREY, "order": BLUE});
 
 # %% [markdown]
-# - **The order of repeated words does not help the Polish models.** Where the same words come again in the same order, the loss of GPT-2 falls by {glue:text}`indpl-gpt2-order` nats a token more than where they come again shuffled.
-#   For the toy this is {glue:text}`indpl-toy-order` nats.
-# - **A name that was given before is not recalled.** Having read of *Marek Borowski*, GPT-2 does not expect *Borowski* after *Marek* more than another surname: the log odds move by {glue:text}`indpl-gpt2-names` nats.
-# - **Some heads look at the right place, weakly.** {glue:text}`indpl-significant` heads of GPT-2 attend to the token after an earlier occurrence more than to its neighbours, but never by more than a few per cent of their attention.
-#
-# Square brackets hold 95% intervals over sequences, sentences or paragraphs. L0H3 is head 3 of the first layer; layers and heads count from 0.
-#
 # ## Models and probes
 #
 # *GPT-2* is the book's Polish GPT-2 of four layers, *minigpt-polish* has the toy's two layers of attention and was trained on Polish text ({doc}`models`). The toy is here for comparison, on symbols of its own. Untrained models

@@ -204,7 +204,7 @@ def with_own_lens(name, model, found, layers=slice(None)):
     seen = lens_scores.compare(read, found.states[-1, rows], lens(found.states[layers][:, rows]))
     return share_told(seen.kl, read, found.states[-1], rows, own, labels[:n]), seen.agrees[1].mean()
 
-
+# %%
 share, drawn = {}, {}
 for name, title in TITLES.items():
     of_model = share_told(scores["affine lens"][name].kl, readout[name], places[name].states[-1], held[name], fit[name], documents[name])
@@ -213,6 +213,8 @@ for name, title in TITLES.items():
     for seed in range(1, 4):  # more untrained models, to see how much they differ: embedding and first block are enough
         model = models.untrained_like(loaded[name], seed=seed)
         drawn[name].append(with_own_lens(name, model, Places.of(model, TEXTS[:N_UNTRAINED], most=MOST), slice(2)))
+
+# %%
 same_places = {name: found.at(np.arange(len(found)) < len(untrained[name])) for name, found in places.items()}
 alike = {name: with_own_lens(name, loaded[name], found, slice(2))[0] for name, found in same_places.items()}
 
@@ -269,6 +271,8 @@ def late(name, lens):
 
 
 rows = []
+
+# %%
 for name, title in TITLES.items():
     own, halved_lenses = places[name].states[:, fit[name]], dict(zip(("one half", "other half"), half_jacobians[name], strict=True))
     rows += [(title, kind, "none", kl[title][kind].at(-2), agreement[title][kind].at(-2)) for kind in ("logit lens", "Jacobian lens")]

@@ -49,7 +49,7 @@ def weights_of(model):
     patterns = activations.run(model, SENTENCES, outputs=("patterns",), states=False).output("patterns")
     return [pattern.mean(axis=1) for pattern in patterns]
 
-
+# %%
 def measured(model):
     """Both shares and the effect, by name: arrays [layer, query, key], one for each sentence."""
     return {
@@ -73,7 +73,7 @@ def profile(values):
     """Mean over sentences by layer."""
     return statistics.Measure(np.arange(len(values)), np.ones(len(values)), values.T, values.T, "text").mean(adjusted=False)
 
-
+# %%
 LAYERS = {title: [str(layer) for layer in range(activations.sites_of(loaded[name].model).n_layers)] for name, title in NAMES.items()}
 lines = {}
 for name, title in NAMES.items():

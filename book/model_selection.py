@@ -151,6 +151,8 @@ for title, alphas in (("alphas 0.1 and 0.8, as configured", (0.1, 0.8)), ("alpha
     found = (drawn.xs - drawn.ys[..., None])[:, -1].square().double()
     noise = np.mean([(0.8 * alpha) ** 2 for alpha in alphas])
     rows[title] = [noise, *found.mean(dim=0).tolist(), float(found.min(dim=1).values.mean())]
+
+# %%
 columns = ["noise alone", "first ridge", "second ridge", "choice that sees the answer"]
 report.table(pd.DataFrame(rows, index=columns).T, "Squared error at the last point, recorded and by the alphas that make the prompts", digits=4, index=True)
 

@@ -196,7 +196,7 @@ def look_up(vocabulary):
     by_letters, by_word = vocabulary.tokenizer.convert_tokens_to_ids("nie"), vocabulary.word_id("nie")
     return [found for index in (by_letters, by_word) for found in (vocabulary.raw[index], ids.count(index))]
 
-
+# %%
 columns = ["by letters", "occurrences", "as a word", "its occurrences"]
 lookups = pd.DataFrame([look_up(one) for one in vocabularies.values()], columns=columns, index=list(vocabularies))
 report.table(lookups, 'Two look-ups of "nie" and how often each occurs in the five sentences, which hold it twice in lower case', index=True)

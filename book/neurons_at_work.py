@@ -136,7 +136,7 @@ def rises(title, number, ids):
     found = neuron_activity.steering(reader.loaded, SENTENCES, layer, tried, np.tile(ids, (len(tried), 1)), reader.keep)
     return found[0], found[1 : OTHERS + 1], found[OTHERS + 1 :]
 
-
+# %%
 rows = []
 for title, found in lists.items():
     values = found[found["side"] == "V"]
@@ -145,6 +145,8 @@ for title, found in lists.items():
     for row in values[values["layer"].isin(layers)].groupby("layer").head(VALUES).sort_values("layer", kind="stable").itertuples():
         own, *nulls = rises(title, row.number, top[title, "V"][row.number])
         rows.append((title, f"L{row.layer}N{row.neuron}", row.feature, own, *nulls))
+
+# %%
 steered = pd.DataFrame(rows, columns=["model", "value of", "list", "own value", "random directions", "other values"])
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "How far adding a value raises the tokens of its list beyond all words (points), and the range of what four random directions and four other values of the layer do to the same list (bars). The three values of each layer whose lists are most alike, with what their words share.", "name": "fig-work-values"}, "image": {"alt": "Two panels with twelve rows each. Points lie to the right of two short bars around zero, most of them far; a few lists rise hardly at all."}}
@@ -181,7 +183,7 @@ def card(title, rule, number):
         verdict = f"What most words of the key's list have in common ({shared['kind']}: {shared['feature']}) is found at {fits}. {verdict}"
     return plots.NeuronCard(f"{title} L{layer}N{neuron}, {rule}", words, firing[title].contexts(layer, neuron), verdict)
 
-
+# %%
 cards = []
 for title, found in lists.items():
     grammar = found[found["kind"].isin(["ending", "case", "person", "lemma"])]

@@ -64,7 +64,7 @@ def first_words(name):
     alike = geometry.anisotropy(found.firsts, np.arange(len(TEXTS))).at(1)
     return [statistics.bootstrap_interval(lengths[0] / lengths[1].mean()), alike, anisotropy[name].at(1)]
 
-
+# %%
 columns = ["length / mean length of other words", "mean cosine", "mean cosine, other words"]
 first = pd.DataFrame([first_words(name) for name in TITLES], columns=columns, index=list(TITLES.values()))
 report.table(first, "First words of texts, after the first block; intervals over texts", index=True)
@@ -87,7 +87,7 @@ plots.layer_panels({"mean cosine": single}, layers, styles);
 # The notebook looked up the id of the string `nie`, which in neither tokenizer is the word. In HerBERT it is the piece that *begins* longer words (the word is `nie</w>`), in GPT-2 the one that
 # *continues* them (the word is `Ġnie`). The notebook also averaged all occurrences in a text before it compared texts, which makes them more alike, and it subtracted no baseline; neither do the lines of {numref}`fig-rep-token`.
 
-# %% mystnb={"figure": {"caption": "Raw self-similarity by layer of the word nie, of its averages over each text, and of averages of the token that the notebook looked up, with 95% intervals over texts.", "name": "fig-rep-token"}, "image": {"alt": "Two panels of lines over layers, one a model: the curve of the piece lies apart from those of the word."}}
+# %%
 pieces, nie = {}, {}
 for name, title in TITLES.items():
     tokens, found = runs[name].tokens, words[name]
@@ -101,6 +101,8 @@ for name, title in TITLES.items():
         nie[title]["the piece, averaged"] = similarity_of_averages(runs[name].states[:, pieces[name]], of_texts)
     else:
         print(f"The id that was looked up stands in fewer than two of these texts in {title}, so the figure has no line for it.")
+
+# %% mystnb={"figure": {"caption": "Raw self-similarity by layer of the word nie, of its averages over each text, and of averages of the token that the notebook looked up, with 95% intervals over texts.", "name": "fig-rep-token"}, "image": {"alt": "Two panels of lines over layers, one a model: the curve of the piece lies apart from those of the word."}}
 styles = {"the word": (BLUE, "-"), "the word, averaged": (GREEN, ":"), "the piece, averaged": (PINK, "--")}
 plots.layer_panels({"mean cosine": nie}, layers, styles);
 
@@ -117,7 +119,7 @@ def original(name):
     averaged = (nie[TITLES[name]]["the word, averaged"] - nie[TITLES[name]]["the word"]).at(-1)
     return [pieces[name].sum(), words_hit, averaged, (1 + words[name].last_block) * (1 + len(TEXTS)), runs[name].passes]
 
-
+# %%
 columns = ["uses of the id looked up", "of these, the word nie", "averaging adds to the cosine", "passes, notebook", "passes, here"]
 steps = pd.DataFrame([original(name) for name in TITLES], columns=columns, index=list(TITLES.values()))
 report.table(steps, "The notebook's steps on this page's texts; interval over texts, last layer", index=True)
@@ -137,6 +139,8 @@ for short, name in (("herbert", "herbert"), ("gpt2", "polish-gpt2")):
     found = {"anisotropy": (one_text, baseline), "context-specificity": (lines["the piece, averaged"].at(-1) if "the piece, averaged" in lines else np.nan, lines["the word"] - baseline)}
     for quantity, (same, here) in found.items():
         rows[f"{quantity}, {TITLES[name]}"] = (printed.loc[f"{quantity}-{short}", "value"], same, here.at(-1))
+
+# %%
 compared = pd.DataFrame.from_dict(rows, orient="index", columns=["recorded", "same procedure here", "this book"])
 report.table(compared, "Last layer. Anisotropy: within texts and between texts. Context-specificity: the piece, and the word minus anisotropy", index=True)
 
@@ -198,12 +202,16 @@ report.table(
 # %%
 gpt2 = weights.extract(loaded["polish-gpt2"])
 has_them = gpt2.n_layers > lists["layer"].max() and gpt2.n_heads > lists["head"].max()
+
+# %%
 if has_them:
     again = recorded_lists.compare_lists(gpt2, loaded["polish-gpt2"].vocabulary, lists)
     again.insert(0, "list", [f"W_{row.matrix} {report.head_name(row.layer, row.head)}" for row in again.itertuples()])
     again = again.drop(columns=["matrix", "layer", "head"]).rename(columns={"best": "the best pair here", "overlap": "among the 50 best", "order": "rank correlation"})
 else:
     print(f"This GPT-2 has {gpt2.n_layers} layers of {gpt2.n_heads} heads, and the lists are of layers 0 to 23 of the published one. ANALYSIS_MODELS=hub makes them again.")
+
+# %%
 report.table(again, "Recorded lists beside those of the same heads in this model; known: pairs of two tokens of its vocabulary") if has_them else None
 
 # %% [markdown]

@@ -97,7 +97,7 @@ def lower_code(doctree: nodes.document) -> None:
 
 def _is_a_heading(node: nodes.Node) -> bool:
     """Whether a paragraph is bold as a whole."""
-    return isinstance(node, nodes.paragraph) and [type(child) for child in node.children] == [nodes.strong]
+    return isinstance(node, nodes.paragraph) and [type(child) for child in node.children if child.astext()] == [nodes.strong]
 
 
 def _is_closed(node: nodes.Node) -> bool:

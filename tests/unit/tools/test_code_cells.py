@@ -61,7 +61,7 @@ def test_the_key_figure_moves_above_what_was_found_and_its_code_stays():
     key["classes"].append(code_cells.KEY)
     numbers["classes"].append(code_cells.KEY)
     numbers.pop(0)  # a cell whose code is not shown
-    heading = nodes.paragraph("", "", nodes.strong("", "What was found"))
+    heading = nodes.paragraph("", "", nodes.Text(""), nodes.strong("", "What was found"))  # MyST leaves empty text
     page = nodes.section("", nodes.title("", "Chapter"), nodes.paragraph("", "Question"), heading, nodes.bullet_list())
     method = nodes.section("", nodes.title("", "Method"), key, numbers, nodes.paragraph("", "Result"), ids=["method"])
     page += [cell("setup"), method]
