@@ -247,7 +247,8 @@ report.table(pd.DataFrame(counts.items(), columns=["standard deviation of the en
 # One function ignored the tokenizer it was given and decoded GPT-2's tokens with HerBERT's. The ids mean other words there:
 
 # %%
-pairs = projections.top_pairs(*projections.qk_factors(gpt2, 0, 0), k=5)
+known = np.arange(gpt2.d_vocab) < len(loaded["herbert"].vocabulary)  # ids that stand for something in both tokenizers
+pairs = projections.top_pairs(*projections.qk_factors(gpt2, 0, 0), k=5, keep_left=known, keep_right=known)
 decoded = {f"{side}, by {title}": loaded[name].vocabulary.text[ids] for side, ids in (("query", pairs.left_ids), ("key", pairs.right_ids)) for name, title in TITLES.items()}
 report.table(pd.DataFrame(decoded), "The best pairs of W_QK in GPT-2's head L0H0, decoded with its own tokenizer and with HerBERT's")
 
