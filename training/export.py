@@ -20,6 +20,7 @@ from transformers import BertForMaskedLM, GPT2LMHeadModel, GPT2TokenizerFast, He
 
 from training import herbert, polish_gpt2
 from training.evaluate import evaluate_gpt2, evaluate_herbert, heldout_losses, heldout_sources
+from training.folders import copy_whole, replaced
 from training.loop import load_ids
 from training.tokens import MODELS, read_documents
 
@@ -129,28 +130,24 @@ def source_rows(losses, sources):
 def export(name, work, layers, heads, seed, device, note="", checkpoints=None):
     """Write the folder of one model below ``checkpoints``, by default the embedded ones; returns its path."""
     checkpoints = CHECKPOINTS if checkpoints is None else checkpoints
-    folder, target = work / name, checkpoints / name
+    folder = work / name
     model, tokenizer, progress = restore(name, folder, layers, heads)
     model = model.half().float()  # what is measured is what is shipped
     figures = evaluate(name, model, tokenizer, folder, seed)
     manifest = json.loads((work / "manifest.json").read_text(encoding="utf-8"))
     run = {**progress, "seed": seed, "device": device, "train_tokens": len(load_ids(folder / "train.bin")), "note": note}
     run |= {key: manifest[key] for key in ("train_words", "sources")}
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    scratch = checkpoints / f".{name}.part"
-    shutil.rmtree(scratch, ignore_errors=True)
-    model.half().save_pretrained(scratch)
-    tokenizer.save_pretrained(scratch)
-    shutil.copy(folder / "log.csv", scratch / "training_log.csv")
-    for measured in ("development.csv", "token_counts.npz"):
-        if (folder / measured).exists():
-            shutil.copy(folder / measured, scratch / measured)
-    (scratch / "evaluation.json").write_text(json.dumps({**figures, "run": run}, indent=1) + "\n", encoding="utf-8")
-    (scratch / "README.md").write_text(card(name, model, figures, run), encoding="utf-8")
-    shutil.rmtree(target, ignore_errors=True)
-    scratch.rename(target)
-    shutil.copy(work / "manifest.json", checkpoints / "corpus.json")
-    return target
+    with replaced(checkpoints, name) as scratch:
+        model.half().save_pretrained(scratch)
+        tokenizer.save_pretrained(scratch)
+        shutil.copy(folder / "log.csv", scratch / "training_log.csv")
+        for measured in ("development.csv", "token_counts.npz"):
+            if (folder / measured).exists():
+                shutil.copy(folder / measured, scratch / measured)
+        (scratch / "evaluation.json").write_text(json.dumps({**figures, "run": run}, indent=1) + "\n", encoding="utf-8")
+        (scratch / "README.md").write_text(card(name, model, figures, run), encoding="utf-8")
+    copy_whole(work / "manifest.json", checkpoints / "corpus.json")
+    return checkpoints / name
 
 
 def main(arguments=None):

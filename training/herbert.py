@@ -9,16 +9,15 @@ embedding's scale and the output bias at the unigram log-frequencies. AdamW. The
 same command resumes; ``--continue-from`` starts from an exported checkpoint.
 """
 
-import argparse
 import math
-from pathlib import Path
 
 import numpy as np
 import torch
 from transformers import BertConfig, BertForMaskedLM, HerbertTokenizer
 
 from training.attention import use_plain_attention
-from training.loop import ChunkedCrossEntropy, autocast, cap_norms, even_starts, load_ids, train
+from training.command import add_shape, options_of, parsed, train_shaped
+from training.loop import ChunkedCrossEntropy, autocast, cap_norms, even_starts, load_ids
 
 CONTEXT = 128
 STAGES = [(1e6, 16), (3e6, 32), (8e6, 64), (math.inf, 128)]  # (up to how many tokens, context)
@@ -136,20 +135,9 @@ def at_tokens(table, tokens):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--work", default=Path("training/runs"), type=Path)
-    parser.add_argument("--tokens", default=100e6, type=float)
-    parser.add_argument("--layers", default=6, type=int)
-    parser.add_argument("--width", default=256, type=int)
-    parser.add_argument("--heads", default=8, type=int)
-    parser.add_argument("--seed", default=0, type=int)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", default=0, type=int)
-    parser.add_argument("--compile", action="store_true", help="torch.compile the encoder: faster on a CPU, needs a C++ compiler")
-    parser.add_argument("--continue-from", type=Path, help="an exported checkpoint, for a run whose state is lost")
-    options = parser.parse_args(arguments)
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    parser = options_of(__doc__, tokens=100e6, compiled="the encoder: faster on a CPU")
+    add_shape(parser)
+    options = parsed(parser, arguments)
     folder = options.work / "herbert-mini"
     ids, heldout = load_ids(folder / "train.bin"), load_ids(folder / "heldout.bin")
     tokenizer = HerbertTokenizer.from_pretrained(folder / "tokenizer")
@@ -180,20 +168,16 @@ def main(arguments=None):
                 total += float(loss) * int(part[1].sum())
         return total / int(check_chosen.sum())
 
-    progress = train(
+    train_shaped(
+        options,
         folder,
         model,
         optimizers_for(model),
         batch_loss,
         heldout_loss,
-        total=options.tokens,
-        warmup=min(200_000, options.tokens / 20),
         decay_from=DECAY_FROM,
         after_step=lambda: cap_norms(model.bert.embeddings.word_embeddings.weight, NORM_CAP),
-        device=options.device,
-        continue_from=options.continue_from,
     )
-    print(progress)
 
 
 if __name__ == "__main__":

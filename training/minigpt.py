@@ -32,6 +32,7 @@ from safetensors.torch import load_file, save_file
 
 from analysis_lib.circuits import placements, repeats, varied_repeats
 from analysis_lib.models.minigpt import MiniGPT, MiniGPTConfig
+from training.folders import replaced
 from training.muon import Muon
 
 NAME = "minigpt-induction"
@@ -267,28 +268,25 @@ def export(work):
     records = [run(seed, work / NAME) for seed in SEEDS]
     scores = [summary(record["first_stage"])["induction"] for record in records]
     shipped = SEEDS[scores.index(sorted(scores)[len(scores) // 2])]
-    target, scratch = CHECKPOINTS / NAME, CHECKPOINTS / f".{NAME}.part"
-    shutil.rmtree(scratch, ignore_errors=True)
-    for folder in ("seeds", "snapshots"):
-        (scratch / folder).mkdir(parents=True)
-    for seed in SEEDS:
-        shutil.copy(work / NAME / f"seed-{seed}" / f"step-{LAST:05d}.safetensors", scratch / "seeds" / f"seed-{seed}.safetensors")
-    for step in snapshot_steps()[:-1]:
-        shutil.copy(work / NAME / f"seed-{shipped}" / f"step-{step:05d}.safetensors", scratch / "snapshots")
-    model = MiniGPT(configuration())
-    model.load_state_dict({k: v.float() for k, v in load_file(scratch / "seeds" / f"seed-{shipped}.safetensors").items()})
-    model.half().save_pretrained(scratch)
-    chosen = records[SEEDS.index(shipped)]
-    with open(scratch / "training_log.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(chosen["log"][0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(chosen["log"])
-    write_json(scratch / "seeds.json", {"shipped": shipped, "runs": records})
-    write_json(scratch / "evaluation.json", evaluation(chosen))
-    (scratch / "README.md").write_text(card(records, shipped), encoding="utf-8")
-    shutil.rmtree(target, ignore_errors=True)
-    scratch.rename(target)
-    return target
+    with replaced(CHECKPOINTS, NAME) as scratch:
+        for folder in ("seeds", "snapshots"):
+            (scratch / folder).mkdir()
+        for seed in SEEDS:
+            shutil.copy(work / NAME / f"seed-{seed}" / f"step-{LAST:05d}.safetensors", scratch / "seeds" / f"seed-{seed}.safetensors")
+        for step in snapshot_steps()[:-1]:
+            shutil.copy(work / NAME / f"seed-{shipped}" / f"step-{step:05d}.safetensors", scratch / "snapshots")
+        model = MiniGPT(configuration())
+        model.load_state_dict({k: v.float() for k, v in load_file(scratch / "seeds" / f"seed-{shipped}.safetensors").items()})
+        model.half().save_pretrained(scratch)
+        chosen = records[SEEDS.index(shipped)]
+        with open(scratch / "training_log.csv", "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(chosen["log"][0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(chosen["log"])
+        write_json(scratch / "seeds.json", {"shipped": shipped, "runs": records})
+        write_json(scratch / "evaluation.json", evaluation(chosen))
+        (scratch / "README.md").write_text(card(records, shipped), encoding="utf-8")
+    return CHECKPOINTS / NAME
 
 
 def write_json(path, content):

@@ -8,11 +8,9 @@ autocast. Muon on the heads' matrices, AdamW on embedding and positions; embeddi
 ``NORM_CAP``. The same command resumes. The second command writes ``analysis_lib/checkpoints/minigpt-polish``.
 """
 
-import argparse
 import json
 import platform
 import shutil
-from pathlib import Path
 
 import torch
 from safetensors import safe_open
@@ -20,8 +18,10 @@ from safetensors.torch import load_file
 from transformers import GPT2TokenizerFast
 
 from analysis_lib.models.minigpt import MiniGPT, MiniGPTConfig
+from training.command import options_of, parsed
 from training.evaluate import evaluate_gpt2
 from training.export import CHECKPOINTS, interval
+from training.folders import replaced
 from training.loop import ChunkedCrossEntropy, autocast, cap_norms, compute_type, even_starts, load_ids, load_weights, train
 from training.muon import Muon
 from training.polish_gpt2 import CONTEXT, epoch_starts, windows
@@ -76,7 +76,6 @@ def restore(folder):
 
 def export(work, seed, device, note=""):
     """Write the checkpoint folder from the run's last state, measured as it is shipped; returns its path."""
-    target, scratch = CHECKPOINTS / NAME, CHECKPOINTS / f".{NAME}.part"
     model, progress = restore(work / NAME)
     model = model.half().float()  # what is measured is what is shipped
     torch.manual_seed(seed + 1)
@@ -85,15 +84,13 @@ def export(work, seed, device, note=""):
     text = "\n".join(p for document in read_documents(work / "heldout.jsonl") for p in document)
     figures = evaluate_gpt2(model, untrained, *ids, text)
     run = {**progress, "seed": seed, "device": device, "train_tokens": len(ids[0]), "note": note}
-    shutil.rmtree(scratch, ignore_errors=True)
-    model.half().save_pretrained(scratch)
-    GPT2TokenizerFast.from_pretrained(work / TEXT / "tokenizer").save_pretrained(scratch)
-    shutil.copy(work / NAME / "log.csv", scratch / "training_log.csv")
-    (scratch / "evaluation.json").write_text(json.dumps({**figures, "run": run}, indent=1) + "\n", encoding="utf-8")
-    (scratch / "README.md").write_text(card(model, figures, run), encoding="utf-8")
-    shutil.rmtree(target, ignore_errors=True)
-    scratch.rename(target)
-    return target
+    with replaced(CHECKPOINTS, NAME) as scratch:
+        model.half().save_pretrained(scratch)
+        GPT2TokenizerFast.from_pretrained(work / TEXT / "tokenizer").save_pretrained(scratch)
+        shutil.copy(work / NAME / "log.csv", scratch / "training_log.csv")
+        (scratch / "evaluation.json").write_text(json.dumps({**figures, "run": run}, indent=1) + "\n", encoding="utf-8")
+        (scratch / "README.md").write_text(card(model, figures, run), encoding="utf-8")
+    return CHECKPOINTS / NAME
 
 
 def card(model, figures, run):
@@ -136,20 +133,12 @@ def card(model, figures, run):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--work", default=Path("training/runs"), type=Path)
-    parser.add_argument("--tokens", default=4e6, type=float)
+    parser = options_of(__doc__, tokens=4e6, compiled="the blocks: faster on a CPU")
     parser.add_argument("--batch", default=4, type=int)
-    parser.add_argument("--seed", default=0, type=int)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", default=0, type=int)
-    parser.add_argument("--compile", action="store_true", help="torch.compile the blocks: faster on a CPU, needs a C++ compiler")
     parser.add_argument("--export", action="store_true", help="write the checkpoint of the last saved state")
     parser.add_argument("--device-name", default=f"CPU, {platform.machine()}, one thread", help="for the card")
     parser.add_argument("--note", default="", help="what the card should say of the run besides its settings")
-    options = parser.parse_args(arguments)
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    options = parsed(parser, arguments)
     if options.export:
         print((export(options.work, options.seed, options.device_name, options.note) / "README.md").read_text(encoding="utf-8"))
         return

@@ -7,9 +7,7 @@ constant the softmax of the loss is estimated from a sample of the vocabulary, a
 resumes; ``--continue-from`` starts from an exported checkpoint.
 """
 
-import argparse
 from functools import lru_cache, partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,7 +15,8 @@ from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from training.attention import use_plain_attention
-from training.loop import ChunkedCrossEntropy, autocast, cap_norms, compute_type, even_starts, load_ids, sampled_columns, train
+from training.command import add_shape, options_of, parsed, train_shaped
+from training.loop import ChunkedCrossEntropy, autocast, cap_norms, compute_type, even_starts, load_ids, sampled_columns
 from training.muon import Muon
 
 CONTEXT = 256
@@ -110,22 +109,11 @@ def batch_at(tokens):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--work", default=Path("training/runs"), type=Path)
-    parser.add_argument("--tokens", default=100e6, type=float)
-    parser.add_argument("--layers", default=6, type=int)
-    parser.add_argument("--width", default=256, type=int)
-    parser.add_argument("--heads", default=8, type=int)
+    parser = options_of(__doc__, tokens=100e6, compiled="the blocks: 1.5 times as fast on a CPU")
+    add_shape(parser)
     parser.add_argument("--vocab", default=16384, type=int)
     parser.add_argument("--columns", default=5120, type=int, help="of the estimated softmax; 0: always exact")
-    parser.add_argument("--seed", default=0, type=int)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", default=0, type=int)
-    parser.add_argument("--compile", action="store_true", help="torch.compile the blocks: 1.5 times as fast on a CPU, needs a C++ compiler")
-    parser.add_argument("--continue-from", type=Path, help="an exported checkpoint, for a run whose state is lost")
-    options = parser.parse_args(arguments)
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    options = parsed(parser, arguments)
     folder = options.work / "polish-gpt2-mini"
     ids, heldout = load_ids(folder / "train.bin"), load_ids(folder / "heldout.bin")
     model = build(configuration(options.vocab, options.layers, options.width, options.heads), options.seed).to(options.device)
@@ -151,20 +139,16 @@ def main(arguments=None):
         with autocast(options.device):
             return float(torch.stack([loss_of(model, part, chunk, options.compile) for part in check.split(16)]).mean())
 
-    progress = train(
+    train_shaped(
+        options,
         folder,
         model,
         optimizers_for(model),
         batch_loss,
         heldout_loss,
-        total=options.tokens,
-        warmup=min(200_000, options.tokens / 20),
         decay_from=DECAY_FROM,
         after_step=lambda: cap_norms(model.transformer.wte.weight, NORM_CAP),
-        device=options.device,
-        continue_from=options.continue_from,
     )
-    print(progress)
 
 
 if __name__ == "__main__":

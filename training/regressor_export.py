@@ -22,6 +22,7 @@ from analysis_lib.incontext import estimators, prompts, selection
 from analysis_lib.models import STUDIES
 from analysis_lib.models.regressor import Regressor, RegressorConfig
 from analysis_lib.statistics import bootstrap_interval, difference_interval
+from training.folders import replaced
 from training.regressor import BATCH, TASKS, VALIDATION_SEED, build, measured_errors
 
 CHECKPOINTS = Path(__file__).parents[1] / "analysis_lib" / "checkpoints"
@@ -219,22 +220,21 @@ def export(name, work, device):
         raise ValueError(f"work: expected finished runs in {runs}/seed-*, found none")
     chosen = min(seeds, key=lambda seed: seeds[seed]["validation_loss"])
     target = CHECKPOINTS / STUDIES[name].embedded
-    scratch = CHECKPOINTS / f".{name}.part"
-    shutil.rmtree(scratch, ignore_errors=True)
-    models[chosen].half().save_pretrained(scratch)
-    (scratch / "seeds").mkdir()
-    for seed, model in models.items():
-        state = {k: v.half().contiguous() for k, v in model.state_dict().items()}
-        save_file(state, scratch / "seeds" / f"seed-{seed}.safetensors", metadata={"format": "pt"})
-    shutil.copy(runs / f"seed-{chosen}" / "log.csv", scratch / "training_log.csv")
-    for file, content in (("seeds.json", seeds), ("evaluation.json", {**seeds[chosen], "run": {**seeds[chosen]["run"], "device": device}})):
-        (scratch / file).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    (scratch / "README.md").write_text(card(name, models[chosen], seeds, chosen, device), encoding="utf-8")
-    for inner in (path for path in (target.iterdir() if target.is_dir() else []) if (path / "config.json").is_file()):
-        shutil.copytree(inner, scratch / inner.name)  # a variant that lives inside
-    shutil.rmtree(target, ignore_errors=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch.rename(target)
+    with replaced(CHECKPOINTS, STUDIES[name].embedded) as scratch:
+        models[chosen].half().save_pretrained(scratch)
+        (scratch / "seeds").mkdir()
+        for seed, model in models.items():
+            state = {k: v.half().contiguous() for k, v in model.state_dict().items()}
+            save_file(state, scratch / "seeds" / f"seed-{seed}.safetensors", metadata={"format": "pt"})
+        shutil.copy(runs / f"seed-{chosen}" / "log.csv", scratch / "training_log.csv")
+        for file, content in (
+            ("seeds.json", seeds),
+            ("evaluation.json", {**seeds[chosen], "run": {**seeds[chosen]["run"], "device": device}}),
+        ):
+            (scratch / file).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        (scratch / "README.md").write_text(card(name, models[chosen], seeds, chosen, device), encoding="utf-8")
+        for inner in (path for path in (target.iterdir() if target.is_dir() else []) if (path / "config.json").is_file()):
+            shutil.copytree(inner, scratch / inner.name)  # a variant that lives inside
     return target
 
 

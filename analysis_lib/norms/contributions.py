@@ -19,6 +19,7 @@ from torch import Tensor
 from analysis_lib import activations
 from analysis_lib.activations.interventions import edited
 from analysis_lib.models import LoadedModel
+from analysis_lib.norms.measure import run_texts_or_ids
 from analysis_lib.weights import TransformerWeights, extract
 
 ROUNDING = 1e-12  # 1 - cosine of two float32 vectors that differ by rounding alone is smaller
@@ -90,9 +91,7 @@ def mixing_ratios(loaded: LoadedModel, texts: Sequence[str]) -> list[Float[np.nd
     ValueError
         As `activations.run`.
     """
-    texts = list(texts)
-    run: Callable[..., activations.Activations] = activations.run if texts and isinstance(texts[0], str) else activations.run_ids
-    ran, weights = run(loaded, texts, outputs=("patterns",)), extract(loaded)
+    ran, weights = run_texts_or_ids(loaded, texts, ("patterns",)), extract(loaded)
     found = []
     for pattern, rows in zip(ran.output("patterns"), ran.tokens.groupby("text", sort=False).indices.values(), strict=True):
         states = torch.from_numpy(ran.output("states")[:, rows])

@@ -62,9 +62,7 @@ def update_norms(loaded: LoadedModel, texts: Sequence) -> UpdateNorms:
     ValueError
         No texts, a text that is empty or longer than the context (its index is named), an unknown architecture.
     """
-    texts = list(texts)
-    run: Callable[..., activations.Activations] = activations.run if texts and isinstance(texts[0], str) else activations.run_ids
-    ran = run(loaded, texts, outputs=("attention", "mlp"), states=False)
+    ran = run_texts_or_ids(loaded, texts, ("attention", "mlp"), states=False)
     attention, mlp = (np.linalg.norm(values, axis=-1).astype(float) for values in (ran.output("attention"), ran.output("mlp")))
     return UpdateNorms(attention, mlp, described(loaded, ran.tokens))
 
@@ -92,9 +90,7 @@ def norm_based_attention(
     list of float32 [layer, query, key], or [layer, head, query, key]
         One array for each text.
     """
-    texts = list(texts)
-    run: Callable[..., activations.Activations] = activations.run if texts and isinstance(texts[0], str) else activations.run_ids
-    return _norm_based(loaded, run(loaded, texts, outputs=("patterns",)), per_head)
+    return _norm_based(loaded, run_texts_or_ids(loaded, texts, ("patterns",)), per_head)
 
 
 def shared_sources(norm_based: Sequence[np.ndarray], first: int = 8) -> Float[np.ndarray, "text layer"]:
@@ -156,6 +152,13 @@ def position_slopes(means: np.ndarray) -> Float[np.ndarray, " layer"]:
         Of `mean_by_position`.
     """
     return np.polyfit(np.log1p(np.arange(means.shape[1])), means.T, 1)[0]
+
+
+def run_texts_or_ids(loaded: LoadedModel, texts: Sequence, outputs: Sequence[str], states: bool = True) -> activations.Activations:
+    """`activations.run` for texts, `activations.run_ids` for sequences of token ids."""
+    texts = list(texts)
+    run: Callable[..., activations.Activations] = activations.run if texts and isinstance(texts[0], str) else activations.run_ids
+    return run(loaded, texts, outputs=outputs, states=states)
 
 
 def described(loaded: LoadedModel, tokens: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pytest
 from analysis_lib import plots
 
 NAMES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
-LAYERS = (1, 4, 48)
+LAYERS = (1, 48)
 
 
 @pytest.fixture(autouse=True)
