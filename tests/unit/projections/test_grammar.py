@@ -79,12 +79,11 @@ def test_no_pair_is_in_two_relations_and_no_word_twice_on_a_side(pairs):
 
 
 def test_a_seed_gives_one_draw_and_caps_hold(words):
-    some = sorted(words)[::4]
+    some = sorted(words)[::2]
     few, again = (grammar.relation_pairs(some, min_pairs=5, max_pairs=10, seed=1) for _ in range(2))
     assert few == again
     assert len(few) > 10
     assert all(5 <= len(own) <= 10 for own in few.values())
-    assert set(grammar.relation_pairs(some, min_pairs=10, max_pairs=10, seed=1)) <= set(few)
 
 
 def test_other_forms_are_of_the_same_lemma_and_another_form(pairs, words, cells_by_form):
