@@ -36,7 +36,7 @@ def test_results_are_used_again_until_what_they_depend_on_changes(toy):
     assert toy.executions() == ["index"]
 
 
-def test_chapters_are_executed_once_by_the_book_or_by_the_tests(toy):
+def test_chapters_are_executed_once_by_the_book_or_by_the_tests_and_a_failing_cell_fails_these_every_time(toy):
     toy.succeeds("notebooks")
     toy.succeeds("test")
     assert toy.executions() == ["chapter", "index"]
@@ -48,21 +48,17 @@ def test_chapters_are_executed_once_by_the_book_or_by_the_tests(toy):
     toy.succeeds("test")
     assert toy.executions() == ["chapter", "index"]
 
-
-def test_a_failing_cell_fails_the_book_every_time(toy):
-    toy.write("book/chapter.py", CHAPTER + '\n# %%\nraise ValueError("planted")\n')
-    toy.fails("book", saying="planted")
-    toy.fails("book", saying="planted")
-
-
-def test_a_failing_cell_fails_the_tests_every_time(toy):
-    toy.succeeds("notebooks")
-    toy.succeeds("test")
     toy.write("book/chapter.py", CHAPTER + '\n# %%\nraise ValueError("planted")\n')
     toy.fails("test", saying="make notebooks")
     toy.succeeds("notebooks")
     toy.fails("test", saying="planted")
     toy.fails("test", saying="planted")
+
+
+def test_a_failing_cell_fails_the_book_every_time(toy):
+    toy.write("book/chapter.py", CHAPTER + '\n# %%\nraise ValueError("planted")\n')
+    toy.fails("book", saying="planted")
+    toy.fails("book", saying="planted")
 
 
 def test_a_warning_fails_the_book_every_time_until_it_is_mended(toy):
@@ -72,7 +68,6 @@ def test_a_warning_fails_the_book_every_time_until_it_is_mended(toy):
     toy.write("book/index.py", INDEX)
     toy.succeeds("book")
 
-
-def test_a_number_that_was_never_glued_fails_the_book(toy):
+    # So does a number that was never glued.
     toy.write("book/index.py", INDEX.replace("::toy-number", "::toy-numbre"))
     toy.fails("book", saying="toy-numbre")
