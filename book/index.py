@@ -30,7 +30,7 @@
 # :::
 #
 # :::{grid-item-card} Run it on your model
-# :link: api
+# :link: your_model
 # :link-type: doc
 #
 # `make book` computes everything again, and with the variable `ANALYSIS_MODELS` it does so for a pair of models of your own.
