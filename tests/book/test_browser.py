@@ -59,7 +59,7 @@ def page_names():
     """Every page that the table of contents makes, and those that Sphinx adds."""
     toc = yaml.safe_load((Path(__file__).parents[2] / "_toc.yml").read_text(encoding="utf-8"))
     files = [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
-    return [f"{name}.html" for name in (*files, "404", "genindex", "py-modindex", "search")]
+    return [f"{name}.html" for name in (*files, "404", "search")]
 
 
 @dataclass
