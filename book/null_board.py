@@ -6,7 +6,7 @@
 #
 # - **{glue:text}`board-survive` of {glue:text}`board-rows` claims survive** the correction over the whole board.
 # - **What falls belongs mostly to the two small Polish models.** In them no test finds induction, names that are recalled, senses that stand apart, or tables of heads that know the form of a word.
-# - **The tests hold where nothing was learned.** With untrained models in the place of the Polish ones, {glue:text}`board-placebo` claims have a p below 0.05, {glue:text}`board-placebo-share`, where 5% at most are expected. Left after the correction: {glue:text}`board-placebo-survive`.
+# - **The tests hold where nothing was learned.** With untrained models in the place of the Polish ones, the p-value of {glue:text}`board-placebo` claims is below 0.05, {glue:text}`board-placebo-share`, where 5% at most are expected. Left after the correction: {glue:text}`board-placebo-survive`.
 
 # %% tags=["hide-cell"]
 from html import escape
