@@ -136,17 +136,16 @@ def test_page(site, browser, axe, name):
     assert all(below - above <= 1 for above, below in zip(seen.headings, seen.headings[1:], strict=False)), seen.headings
 
 
-def open_page(browser, page: Path, **options):
+def open_page(browser, page: Path, query="", **options):
     tab, seen = browser.new_page(viewport=DESKTOP, **options), Visit()
     tab.set_default_timeout(PATIENCE)
     seen.listen(tab)
-    tab.goto(page.as_uri())
+    tab.goto(page.as_uri() + query)
     return tab, seen
 
 
 def test_search_works_from_disk(site, browser):
-    tab, seen = open_page(browser, site.folder / "search.html")
-    tab.goto((site.folder / "search.html").as_uri() + "?q=residual")
+    tab, seen = open_page(browser, site.folder / "search.html", "?q=residual")
     tab.wait_for_selector("#search-results li a")
     links = tab.eval_on_selector_all("#search-results li a", "links => links.map(link => link.href)")
     assert any("/book/" in link for link in links)
