@@ -138,7 +138,9 @@ def progress_shown(log: Path, every: float = 1.0) -> Iterator[None]:
 
     def follow() -> None:
         with log.open(encoding="utf-8") as lines:
-            while not done.wait(every):
+            ended = False
+            while not ended:
+                ended = done.wait(every)  # once more after the end, for what was written last
                 sys.stderr.writelines(lines)
 
     thread = threading.Thread(target=follow, daemon=True)
