@@ -12,29 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from analysis_lib.models import EMBEDDED_FOLDER
+from tests.support.children import ended, forked
 from training import folders, minigpt, regressor, regressor_export
 
 NESTED = "model/variant"
-
-
-def ended(work: Callable[[], object], kill_after: float | None = None) -> int:
-    """The exit code of a child that does something, killed after some seconds where they are given; it has one thread, as a fork has."""
-    child = os.fork()
-    if not child:
-        status = 1
-        try:
-            torch.set_num_threads(1)
-            work()
-            status = 0
-        finally:
-            os._exit(status)
-    if kill_after is not None:
-        time.sleep(kill_after)
-        os.kill(child, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def killed_before_line(number: int) -> None:
@@ -81,7 +64,7 @@ def test_a_swap_that_is_killed_before_any_of_its_lines_loses_nothing(tmp_path, n
             killed_before_line(line)
             written(checkpoints, name, "new")
 
-        code = ended(work)
+        code = ended(forked(work))
         assert code in (-signal.SIGKILL, 0)
         folders.recover(checkpoints)
         assert {path: text for path, text in contents(checkpoints).items() if not path.startswith(".")} in expected
@@ -105,7 +88,7 @@ def test_a_recovery_that_is_killed_is_taken_up(tmp_path):
             killed_before_line(line)
             folders.recover(checkpoints)
 
-        assert ended(work) in (-signal.SIGKILL, 0)
+        assert ended(forked(work)) in (-signal.SIGKILL, 0)
         folders.recover(checkpoints)
         assert contents(checkpoints) == expected
 
@@ -169,7 +152,7 @@ def exporting_regressor(work: Path, monkeypatch) -> Callable[[], object]:
 def test_an_export_that_is_killed_leaves_the_checkpoint_that_was_there(tmp_path, monkeypatch, exporting):
     export, checkpoints, rng = exporting(tmp_path, monkeypatch), tmp_path / "checkpoints", random.Random(0)
     begun = time.monotonic()
-    assert ended(export) == 0
+    assert ended(forked(export)) == 0
     longest = time.monotonic() - begun
 
     def whole() -> dict[str, bytes]:
@@ -180,18 +163,21 @@ def test_an_export_that_is_killed_leaves_the_checkpoint_that_was_there(tmp_path,
     assert len(expected) > 5
     codes = set()
     for _ in range(20):
-        codes.add(ended(export, kill_after=rng.uniform(0, longest)))
+        child = forked(export)
+        time.sleep(rng.uniform(0, longest))
+        os.kill(child, signal.SIGKILL)
+        codes.add(ended(child))
         assert whole() == expected
     assert -signal.SIGKILL in codes
     assert codes <= {-signal.SIGKILL, 0}
-    assert ended(export) == 0
+    assert ended(forked(export)) == 0
     assert whole() == expected
     assert not list(checkpoints.glob(".*"))
 
 
 @pytest.mark.slow
 def test_exported_runs_of_the_embedded_checkpoint_give_it(tmp_path, monkeypatch):
-    assert ended(exporting_minigpt(tmp_path, monkeypatch)) == 0
+    assert ended(forked(exporting_minigpt(tmp_path, monkeypatch))) == 0
     again, shipped = tmp_path / "checkpoints" / minigpt.NAME, EMBEDDED_FOLDER / minigpt.NAME
     names = {str(path.relative_to(again)) for path in again.rglob("*") if path.is_file()}
     assert names == {str(path.relative_to(shipped)) for path in shipped.rglob("*") if path.is_file()}

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from analysis_lib.sweeps import store, sweep
+from tests.support.children import ended, forked
 from training import regressor
 
 pytestmark = pytest.mark.slow
@@ -40,24 +41,6 @@ def row(shared, place):
     time.sleep(0.05)
     return float(shared[place] * 2)
 """
-
-
-def forked(work) -> int:
-    """A child that does something on one thread; a fork has none of the threads that its parent had."""
-    child = os.fork()
-    if child:
-        return child
-    status = 1
-    try:
-        torch.set_num_threads(1)
-        work()
-        status = 0
-    finally:
-        os._exit(status)
-
-
-def ended(child: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def killed_at_random(work, seed, longest, times=6) -> None:
