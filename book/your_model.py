@@ -42,14 +42,14 @@ plots.score_maps(scores);
 
 # %% [markdown]
 # **What does a head write?** Take the head that attends most to the previous token. Its table $W_E W_{VO} W_U$ says which tokens become likelier when it attends to a token ({doc}`attention_heads`), and `al.top_pairs` finds the largest entries of
-# that table without forming it. Only whole words are kept, and pairs of a word with itself are left out.
+# that table without forming it. Only tokens that are mostly whole words in training text are kept, where its counts came with the model, and pairs of a word with itself are left out.
 
 # %%
 layer, head = np.unravel_index(scores["trained"]["previous token"].argmax(), (w.n_layers, w.n_heads))
-words = model.vocabulary.keep(words=True, whole_words=True, min_length=3)
+words = model.vocabulary.keep(words=True, whole_words=True, min_length=3, counts=model.counts)
 vo = w.W_E @ w.head(layer, head).vo @ w.W_U
 pairs = al.top_pairs(vo.left, vo.right.T, 8, words, words, model.vocabulary.form_groups)
-report.table(pairs.to_frame(model.vocabulary)[["left", "right", "score"]], f"L{layer}H{head}: the largest entries of its VO table", digits=1)
+report.table(pairs.to_frame(model.vocabulary)[["left", "right", "score"]], f"L{layer}H{head}: the largest entries of its VO table", digits=2)
 
 # %% [markdown]
 # **What does a neuron write?** The value of a neuron is a direction in the residual stream, and its products with the unembedding say which tokens it promotes ({doc}`feed_forward`).
