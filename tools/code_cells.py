@@ -3,7 +3,7 @@
 Sources have lines of 140 characters, and a page has room for 84. Cells with a longer line are laid out for the page by ruff; notebooks and
 scripts that are downloaded stay as they are written. A chapter opens with its question, its key figure and what was found. So what cells
 with the tag `key-figure` show is moved up to the page's opening, while their code stays where it is run, and closed code that stands above
-a figure of the opening is moved below what was found.
+a figure of the opening is moved below what was found. Closed cells that follow one another share one box.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def lower_code(doctree: nodes.document) -> None:
     if _is_closed(opening[key]):
         figure_cell = opening[key]
         code = [child for child in figure_cell.children if child.get("nb_element") != "cell_code_output"]
-        own = nodes.container(classes=list(figure_cell["classes"]), nb_element="cell_code")
+        own = nodes.container(classes=list(figure_cell["classes"]), nb_element="cell_code", hide_mode=figure_cell["hide_mode"])
         for child in code:
             figure_cell.remove(child)
             own += child
@@ -93,6 +93,26 @@ def lower_code(doctree: nodes.document) -> None:
             page.remove(cell)
     end = next((place for place, child in enumerate(page.children) if isinstance(child, nodes.section)), len(page.children))
     page.insert(end, moved)
+
+
+def join_closed(doctree: nodes.document) -> None:
+    """Let closed cells that follow one another share one box, where nothing that they show stands between them."""
+    for cell in list(doctree.findall(_is_closed)):
+        after = cell.next_node(descend=False, siblings=True)
+        if after is None or not _is_closed(after) or any(child.get("nb_element") == "cell_code_output" for child in cell.children):
+            continue
+        first = next(after.findall(_is_source), None)
+        if first is None:
+            continue
+        box = first.parent
+        for code in list(cell.findall(_is_source)):
+            code.parent.remove(code)
+            box.insert(box.index(first), code)
+        cell.parent.remove(cell)
+
+
+def _is_source(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.container) and node.get("nb_element") == "cell_code_source"
 
 
 def _is_a_heading(node: nodes.Node) -> bool:
@@ -113,6 +133,7 @@ def arrange(app, doctree, docname) -> None:
     if app.builder.format == "html":
         fit_cells(doctree)
         lower_code(doctree)
+        join_closed(doctree)
 
 
 def setup(app):

@@ -82,3 +82,30 @@ def test_pages_without_a_figure_keep_their_order():
     before = document.pformat()
     code_cells.lower_code(document)
     assert document.pformat() == before
+
+
+def test_closed_cells_in_a_row_share_one_box():
+    first, second, drawing = cell("first"), cell("second"), cell("drawing", figure=True)
+    page = nodes.section("", nodes.title("", "Chapter"), first, second, drawing, cell("after"), cell("shown", closed=False), cell("last"))
+    document = new_document("page")
+    document += page
+    code_cells.join_closed(document)
+    assert [child.astext().split() for child in page.children] == [
+        ["Chapter"],
+        ["first", "second", "drawing"],
+        ["after"],
+        ["shown"],
+        ["last"],
+    ]
+    assert page[1] is drawing
+    assert [child.get("nb_element") for child in drawing] == ["cell_code_source"] * 3 + ["cell_code_output"]
+    assert len(list(document.findall(nodes.literal_block))) == 6
+
+
+def test_a_closed_cell_that_shows_something_keeps_its_box():
+    page = nodes.section("", cell("table", output=True), cell("next"))
+    document = new_document("page")
+    document += page
+    before = document.pformat()
+    code_cells.join_closed(document)
+    assert document.pformat() == before
