@@ -224,7 +224,7 @@ if HAS_E5:
 # ## Without these heads
 #
 # If the heads carried what forms have in common from one to the other, then the states of two forms would be less alike without them. A head is taken out by putting its mean output over all tokens in the place of its output. Cosines are
-# taken after the mean state of each layer. The controls are eight other heads, drawn from the same layers.
+# taken after the mean state of each layer is subtracted. The controls are eight other heads, drawn from the same layers.
 
 # %%
 if HAS_E5:
@@ -234,6 +234,12 @@ if HAS_E5:
     for n, _ in eight:
         others.append((n, int(rng.choice([h for h in range(12) if (n, h) not in eight + others]))))
     removed = {"L2H7": [(2, 7)], "the eight": eight, "eight others": others}
+
+# %% [markdown]
+# The two words of every sentence are compared with all heads in place and without each of these three sets, in the sentences and in their controls.
+
+# %%
+if HAS_E5:
     means = forms_in_text.head_means(e5.loaded, forms["sentence"])
     centre = runs["sentence"].states.mean(axis=1)
 
@@ -262,7 +268,7 @@ if HAS_E5:
 # %% [markdown]
 # Two nouns become more alike too, since all states of a sentence do. Removing the eight heads changes the cosine of two forms by a hundredth or two at most, and mostly upwards, so these heads do not make forms alike; they find what is alike already.
 #
-# Do they help to tell the **senses** of a word apart? On every third of the thirty ambiguous words of {doc}`geometry`, the nearest neighbour of an occurrence, among the others of its lemma, is in the same sense in these shares of cases:
+# Do they help to tell the **senses** of a word apart? The test uses every third of the thirty ambiguous words of {doc}`geometry`. It asks how often the nearest neighbour of an occurrence, among the other occurrences of its lemma, has the same sense.
 
 # %%
 if HAS_E5:
@@ -279,6 +285,12 @@ if HAS_E5:
     for name in ("the eight", "eight others"):
         with forms_in_text.without_heads(e5.loaded, removed[name], means):
             right[name] = accuracy()
+
+# %% [markdown]
+# Removing the eight heads changes this accuracy as follows.
+
+# %%
+if HAS_E5:
     rows = {name: {"same sense": statistics.bootstrap_interval(x), "change": statistics.difference_interval(x, right["intact"], paired=True)} for name, x in right.items()}
     table = report.table(pd.DataFrame.from_dict(rows, orient="index").rename_axis("removed").reset_index(), "Senses of words in e5's last layer with heads removed, intervals over lemmas", digits=3)
 table if HAS_E5 else None

@@ -355,11 +355,15 @@ def mean_shares(name, centre):
     return [float(x) for t in given for x in attention_terms.row_variances(t).share.mean((1, 2))]
 
 
-choice = {(f"{name}, share", how): mean_shares(name, centre) for name in ids for how, centre in (("as it is", False), ("centred", True))}
-for how, centre in (("as it is", False), ("centred", True)):
-    choice["toy, rise of loss [nats]", how] = [
-        rise("toy", LeaveOut(term, layer, centre=centre)).mean() for layer in (0, 1) for term in TERMS
-    ]
+def mean_rises(centre):
+    """Mean rise of the toy's loss without each term, layer by layer."""
+    return [rise("toy", LeaveOut(term, layer, centre=centre)).mean() for layer in (0, 1) for term in TERMS]
+
+
+# %%
+SPLITS = {"as it is": False, "centred": True}
+choice = {(f"{name}, share", how): mean_shares(name, centre) for name in ids for how, centre in SPLITS.items()}
+choice |= {("toy, rise of loss [nats]", how): mean_rises(centre) for how, centre in SPLITS.items()}
 choice = pd.DataFrame(choice, pd.MultiIndex.from_product([(0, 1), TERMS], names=["layer", "term"]))
 report.table(choice, "Mean share of variance over heads, and rise of the loss, by where the tokens' mean is counted", index=True)
 
@@ -393,14 +397,25 @@ plots.readings_by_row({"attention on the future": future, "sum of a row of the c
 sizes = pd.DataFrame(readings.term_variances(terms["toy", 1][:, :, strongest]), index=pd.Index(TERMS, name="term"))
 report.table(sizes.reset_index(), "The toy's induction head: variance of each term three ways, and the attention that moves without it")
 
+# %% [markdown]
+# The notebook calls a term important when its variance is large. The next table counts the heads for which this disagrees with the attention that moves.
+
 # %%
+def largest(given):
+    """The largest term of each head of both layers, by variance and by the attention that moves."""
+    both = [readings.largest_terms(given[layer]).values() for layer in (0, 1)]
+    return [torch.cat(found) for found in zip(*both, strict=True)]
+
+
+# %%
+columns = ["model", "weights", "largest term differs", "position-position, by variance", "position-position, by attention moved"]
 rows = []
 for state, given in (("trained", terms), ("untrained", untrained_terms)):
     for name in ids:
-        by = [torch.cat(found) for found in zip(*(readings.largest_terms(given[name, layer]).values() for layer in (0, 1)), strict=True)]
+        by = largest({layer: given[name, layer] for layer in (0, 1)})
         rows.append((name, state, int((by[0] != by[1]).sum()), *(int((x == 3).sum()) for x in by)))
 report.table(
-    pd.DataFrame(rows, columns=["model", "weights", "largest term differs", "position-position, by variance", "position-position, by attention moved"]),
+    pd.DataFrame(rows, columns=columns),
     "Heads of 16 in which the term with the largest variance in the notebook's sense "
     "is not the one without which most attention moves, and in which either is position-position",
 )

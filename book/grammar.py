@@ -133,18 +133,24 @@ report.table(counts.reset_index(), f"Pairs of a head and a relation that stand o
 # By raw embeddings, GPT-2's first layer promotes related words and its later layers suppress them, as the copying scores of {doc}`attention_heads` have it. After the mean update the suppression is gone: what all states share fills the rows, and
 # ranks depend little on the word. Suppression is thus a property of the weights that a state on text may not show, and on text, that chapter finds, copying scores do not hold.
 #
-# How much is the best head's, and how much the embedding's? Means over relations:
+# How much is the best head's, and how much the embedding's? The next table has means over relations. Random heads have many draws, and the table gives the range that holds 95% of them.
+
+# %%
+def middle(draws):
+    """Mean score of random heads, and the range of their excess."""
+    means = draws.groupby(["draw", "layer", "head"])[["score", "excess"]].mean()
+    ends = means["excess"].quantile([0.025, 0.975])
+    return means["score"].mean(), statistics.Interval(means["excess"].mean(), *ends)
+
 
 # %%
 rows = []
 for title, reader in readers.items():
     bare = rank_scores.embedding_rank_scores(reader.weights, tokens[title], against[title])
     own = shown[title].set_index(["layer", "head"]).loc[best[title]]
-    rows.append((title, f"L{best[title][0]}H{best[title][1]}, the best of {len(by_head[title])}", own["score"].mean(), statistics.t_interval(own["excess"])))
-    for name in NULLS:
-        draws = nulls[title, name].groupby(["draw", "layer", "head"])[["score", "excess"]].mean()
-        ends = draws["excess"].quantile([0.025, 0.975])
-        rows.append((title, f"{name}, middle 95%", draws["score"].mean(), statistics.Interval(draws["excess"].mean(), *ends)))
+    chosen = "L{}H{}, the best of {}".format(*best[title], len(by_head[title]))
+    rows.append((title, chosen, own["score"].mean(), statistics.t_interval(own["excess"])))
+    rows += [(title, f"{name}, middle 95%", *middle(nulls[title, name])) for name in NULLS]
     rows.append((title, "bare embedding", bare["score"].mean(), statistics.t_interval(bare["excess"])))
 report.table(pd.DataFrame(rows, columns=["model", "table", "rank score", "excess"]), "Rank scores over all relations; intervals over relations, for random heads over heads")
 

@@ -270,15 +270,20 @@ def late(name, lens):
     return [lens_scores.by_layer(values, groups[name]).at(0) for values in (seen.kl, seen.agrees)]
 
 
-rows = []
-
 # %%
+OFFSETS = {"logit lens": "none", "Jacobian lens": "none", "affine lens": "fitted"}
+rows = []
 for name, title in TITLES.items():
-    own, halved_lenses = places[name].states[:, fit[name]], dict(zip(("one half", "other half"), half_jacobians[name], strict=True))
-    rows += [(title, kind, "none", kl[title][kind].at(-2), agreement[title][kind].at(-2)) for kind in ("logit lens", "Jacobian lens")]
-    rows += [(title, f"Jacobian lens, {half} of its places", "none", *late(name, lens)) for half, lens in halved_lenses.items()]
-    rows += [(title, kind, "means", *late(name, KINDS[kind][name].centred(own, own[-1]))) for kind in ("logit lens", "Jacobian lens")]
-    rows.append((title, "affine lens", "fitted", kl[title]["affine lens"].at(-2), agreement[title]["affine lens"].at(-2)))
+    own = places[name].states[:, fit[name]]
+    halves = dict(zip(("one half", "other half"), half_jacobians[name], strict=True))
+    for kind, offset in OFFSETS.items():
+        rows.append((title, kind, offset, *(seen[title][kind].at(-2) for seen in (kl, agreement))))
+    for half, part in halves.items():
+        kind = f"Jacobian lens, {half} of its places"
+        rows.append((title, kind, "none", *late(name, part)))
+    for kind in ("logit lens", "Jacobian lens"):
+        centred = KINDS[kind][name].centred(own, own[-1])
+        rows.append((title, kind, "means", *late(name, centred)))
 columns = ["model", "lens", "offset", "divergence [nats]", "same token"]
 report.table(pd.DataFrame(rows, columns=columns), "Lenses after the last block but one; intervals over documents")
 

@@ -103,15 +103,22 @@ report.table(pd.DataFrame(rows, dtype=object), "The models, the neurons that are
 # ```
 
 # %%
+def beyond_others(part):
+    """How far the own share exceeds the others', with an interval over keys where there are several."""
+    beyond = part["own"] - part["others"]
+    if len(beyond) == 1:
+        return report.number(beyond.iloc[0])
+    return report.interval(*statistics.bootstrap_interval(beyond, n_resamples=1000), digits=2, signed=True)
+
+
+# %%
 rows = []
 for title, found in keys.items():
     here, after = told[title, "here"], told[title, "next"]
     for layer, part in here.groupby(found["layer"]):
-        means = {"own": part["own"].mean(), "others": part["others"].mean()}
-        means |= {f"{column}, next word": after.loc[part.index, column].mean() for column in ("own", "others")}
-        beyond = part["own"] - part["others"]
-        excess = report.interval(*statistics.bootstrap_interval(beyond, n_resamples=1000), digits=2, signed=True) if len(part) > 1 else report.number(beyond.iloc[0])
-        rows.append({"model": title, "layer": int(layer), "keys": len(part), **means, "own less others": excess})
+        means = dict(part[["own", "others"]].mean())
+        means |= after.loc[part.index, ["own", "others"]].mean().add_suffix(", next word")
+        rows.append({"model": title, "layer": int(layer), "keys": len(part), **means, "own less others": beyond_others(part)})
 firing_table = pd.DataFrame(rows)
 report.table(firing_table, "Share of places where the word, or the next word, is of the kind of the key's list; means over keys that pass")
 
@@ -170,17 +177,24 @@ report.glue("work-steered", f"{sum(beyond)} of {len(beyond)}")
 
 
 # %%
+def fit_of_key(title, number):
+    """How well a key's list fits the neuron's places, in words; nothing for a key whose list does not pass."""
+    passing = keys[title].index[keys[title]["number"] == number]
+    if not len(passing):
+        return ""
+    row, shared = told[title, "here"].loc[passing[0]], keys[title].loc[passing[0]]
+    fits = f"{report.percent(row['own'])} of its places and {report.percent(row['others'])} of other neurons' places"
+    return f"What most words of the key's list have in common ({shared['kind']}: {shared['feature']}) is found at {fits}. "
+
+
+# %%
 def card(title, rule, number):
     """One neuron's lists, places and effect."""
     reader, (layer, neuron) = readers[title], divmod(int(numbers[title][number]), readers[title].weights.d_mlp)
     words = {f"The {what} points at": reader.vocabulary.text[top[title, side][number, :10]] for side, what in (("K", "key"), ("V", "value"))}
     own, random, others = rises(title, number, top[title, "V"][number])
     verdict = f"Adding the value raises its list by {report.number(own)} nats, random directions by {report.span(random)}, and other values by {report.span(others)}."
-    passing = keys[title].index[keys[title]["number"] == number]
-    if len(passing):
-        row, shared = told[title, "here"].loc[passing[0]], keys[title].loc[passing[0]]
-        fits = f"{report.percent(row['own'])} of its places and {report.percent(row['others'])} of other neurons' places"
-        verdict = f"What most words of the key's list have in common ({shared['kind']}: {shared['feature']}) is found at {fits}. {verdict}"
+    verdict = f"{fit_of_key(title, number)}{verdict}"
     return plots.NeuronCard(f"{title} L{layer}N{neuron}, {rule}", words, firing[title].contexts(layer, neuron), verdict)
 
 # %%
@@ -203,19 +217,25 @@ plots.NeuronCards(cards)
 # have them, and lets the neurons of each layer exchange their lists, a thousand times.
 
 # %%
-rows = []
+rows, drawn, p = [], {}, {}
+for title in TITLES.values():
+    own = statistics.bootstrap_interval(told[title, "here"]["own"], n_resamples=1000)
+    drawn[title] = neuron_activity.exchanged(shares[title, "here"], keys[title], n_permutations=1000)
+    p[title] = statistics.permutation_pvalue(own.estimate, drawn[title])
+    exchanged = report.span(np.quantile(drawn[title], [0.025, 0.975]))
+    rows.append({"model": title, "own lists": report.interval(*own), "lists exchanged": exchanged, "p": report.p_value(p[title], bare=True)})
+report.table(pd.DataFrame(rows), "Share of places that fit, all layers: with a neuron's own list, and with another list of its layer (95% of draws)")
+
+# %% tags=["remove-cell"]
 for name, title in TITLES.items():
     own, others = (statistics.bootstrap_interval(told[title, "here"][column], n_resamples=1000) for column in ("own", "others"))
-    drawn = neuron_activity.exchanged(shares[title, "here"], keys[title], n_permutations=1000)
-    p = statistics.permutation_pvalue(own.estimate, drawn)
-    rows.append({"model": title, "own lists": report.interval(*own), "lists exchanged": report.span(np.quantile(drawn, [0.025, 0.975])), "p": report.p_value(p, bare=True)})
     page = {"model": name, "section": "neurons_at_work.html#do-keys-fire-where-their-lists-say"}
-    report.finding(f"work-{name}-keys", f"{title}: keys fire at words like those of their lists", own, {"lists exchanged": drawn, "other neurons": others}, unit="share of places", p=p, **page)
+    nulls = {"lists exchanged": drawn[title], "other neurons": others}
+    report.finding(f"work-{name}-keys", f"{title}: keys fire at words like those of their lists", own, nulls, unit="share of places", p=p[title], **page)
     part = steered[steered["model"] == title]
     nulls = {null: np.stack(part[null]).mean(axis=0) for null in ("random directions", "other values")}
     page["section"] = "neurons_at_work.html#do-values-write-what-their-lists-say"
     report.finding(f"work-{name}-values", f"{title}: adding a value raises the words of its list", statistics.bootstrap_interval(part["own value"]), nulls, unit="nats", **page)
-report.table(pd.DataFrame(rows), "Share of places that fit, all layers: with a neuron's own list, and with another list of its layer (95% of draws)")
 
 # %% [markdown]
 # **In the last layer the second question nearly answers itself.** After it only a layer norm and the unembedding follow in GPT-2, and the list was made with that unembedding, so that its values can hardly fail.
