@@ -24,7 +24,7 @@ export OMP_WAIT_POLICY = passive
 .PHONY: help install book pdf chapter notebooks test test-slow coverage oracles audit site-test links serve bench train train-small lint lock readme findings placebo clean
 
 help:
-	@echo "make book                 build _build/html/index.html"
+	@echo "make book                 build _build/html/index.html; JOBS=1 executes one chapter at a time, for machines with little memory"
 	@echo "make test                 pairs, unit, integration and book tests, and every chapter as a notebook"
 	@echo "make test-slow            the few tests that take minutes each"
 	@echo "make coverage             tests of the library with its branch coverage, at least 90%; slower than make test"
@@ -51,7 +51,7 @@ notebooks: $(READY)
 
 book: $(READY)
 	$(PY) tools/pairs.py write
-	$(PY) tools/build_book.py
+	$(PY) tools/build_book.py $(if $(JOBS),--jobs $(JOBS))
 
 chapter: $(READY)
 	@test -n "$(NAME)" || { echo "which one? make chapter NAME=models"; exit 1; }

@@ -4,7 +4,7 @@ Jupyter Book decides what to execute by the source of the cells alone. A chapter
 checkpoints, the pinned packages and on ``ANALYSIS_MODELS``; when one of these changes, the cached results are thrown away here.
 The models that ``ANALYSIS_MODELS`` names are fetched and checked first: a wrong value or an unreadable model ends the build at once.
 
-Usage: ``python tools/build_book.py [--chapter NAME | --is-current]``, in the folder of ``_config.yml``.
+Usage: ``python tools/build_book.py [--jobs N] [--chapter NAME | --is-current]``, in the folder of ``_config.yml``.
 """
 
 from __future__ import annotations
@@ -175,16 +175,18 @@ def settings(root: Path, models: str) -> list[str]:
     return ["--config", str(root / "_build" / "_config.yml")]
 
 
-def build(root: Path, models: str = "embedded") -> int:
-    """Run Jupyter Book. Returns its exit status, or 1 when it left no page to open."""
+def build(root: Path, models: str = "embedded", jobs: int = 0) -> int:
+    """Execute chapters, so many at a time, and run Jupyter Book. Returns its exit status, or 1 when it left no page to open."""
     mark, key = root / "_build" / "building", site_key(root)  # computed before the build, of the sources that it reads
     write_whole(mark, "")
-    program = "from jupyter_book.cli.main import main; main()"  # there is no `python -m jupyter_book`
-    command = [sys.executable, "-c", program, "build", str(root), "-n", "-W", "--keep-going", *settings(root, models)]
+    program, chosen = "from jupyter_book.cli.main import main; main()", settings(root, models)  # there is no `python -m jupyter_book`
+    ahead = [sys.executable, str(Path(__file__).with_name("run_chapters.py")), *chosen, *(["--jobs", str(jobs)] if jobs else [])]
+    command = [sys.executable, "-c", program, "build", str(root), "-n", "-W", "--keep-going", *chosen]
     log = root / "_build" / "progress.log"
     environment = {"ANALYSIS_SWEEPS": str(root / "_build" / "sweeps"), "ANALYSIS_PROGRESS": str(log)} | os.environ
     with progress_shown(log):
-        status = subprocess.run(command, cwd=root, check=False, env=environment).returncode
+        status = subprocess.run(ahead, cwd=root, check=False, env=environment).returncode
+        status = status or subprocess.run(command, cwd=root, check=False, env=environment).returncode
     if status == 0 and not (root / "_build" / "html" / "index.html").exists():
         print("the build ended well, but there is no _build/html/index.html", file=sys.stderr)
         status = 1
@@ -196,6 +198,9 @@ def build(root: Path, models: str = "embedded") -> int:
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--jobs", type=int, default=0, help="chapters at a time; one for each core and at most four by default, see run_chapters.py"
+    )
     parser.add_argument("--chapter", help="execute this chapter again, whether it changed or not")
     parser.add_argument("--is-current", action="store_true", help="build nothing; exit with 0 if the site is current, else with 1")
     chosen = parser.parse_args(arguments)
@@ -210,7 +215,8 @@ def main(arguments: list[str]) -> int:
             print(line)
         if chosen.chapter:
             forget_chapter(root, chosen.chapter)
-        return build(root, models)
+        # Chapters on the models of a reader's choice may need ten gigabytes each.
+        return build(root, models, chosen.jobs or int(models != "embedded"))
 
 
 if __name__ == "__main__":

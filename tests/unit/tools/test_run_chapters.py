@@ -1,0 +1,71 @@
+"""Chapters are executed beside one another, once, and kept where Jupyter Book looks."""
+
+import asyncio
+
+import nbformat
+import pytest
+import run_chapters
+from jupyter_cache import get_cache
+
+TOC = """format: jb-book
+root: book/index
+parts:
+  - chapters:
+      - file: book/first
+        sections:
+          - file: book/second
+      - file: book/page
+"""
+WAIT = """import pathlib, time
+pathlib.Path("{own}.here").touch()
+end = time.monotonic() + 60
+while not pathlib.Path("{other}.here").exists():
+    assert time.monotonic() < end
+    time.sleep(.05)
+"""
+
+
+def write(root, name, *cells):
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    (root / "book").mkdir(exist_ok=True)
+    nbformat.write(made, root / "book" / f"{name}.ipynb")
+
+
+@pytest.fixture
+def book(tmp_path):
+    (tmp_path / "_toc.yml").write_text(TOC, encoding="utf-8")
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "page.md").write_text("# A page\n", encoding="utf-8")
+    (tmp_path / "_build").mkdir()
+    return tmp_path
+
+
+def cached(root):
+    """Names of the chapters in the cache, with what their last cells showed."""
+    cache = get_cache(root / "_build" / ".jupyter_cache")
+    records = cache.list_cache_records()
+    return {record.uri.split("/")[-1]: cache.get_cache_bundle(record.pk).nb.cells[-1].outputs for record in records}
+
+
+def test_notebooks_of_the_table_of_contents_are_chapters_the_longest_first(book):
+    for name, length in (("index", 1), ("first", 300), ("second", 3000), ("elsewhere", 5)):
+        write(book, name, "x" * length)
+    assert [path.stem for path in run_chapters.chapters(book)] == ["second", "first", "index"]
+
+
+def test_chapters_run_at_the_same_time_and_what_fails_is_not_kept(book, capsys):
+    write(book, "first", WAIT.format(own="first", other="second"), "print('one')")
+    write(book, "second", WAIT.format(own="second", other="first"), "print('two')")
+    write(book, "index", "raise ValueError('planted')")
+    asyncio.run(run_chapters.run(book, jobs=2, timeout=90))
+    kept = cached(book)
+    assert sorted(kept) == ["first.ipynb", "second.ipynb"]
+    assert [kept[name][0]["text"] for name in sorted(kept)] == ["one\n", "two\n"]
+    assert "index: raised CellExecutionError" in capsys.readouterr().out
+
+    # A second time only the chapter that failed is tried.
+    write(book, "index", "print('mended')")
+    asyncio.run(run_chapters.run(book, jobs=2, timeout=90))
+    assert "executing 1 chapters" in capsys.readouterr().out
+    assert sorted(cached(book)) == ["first.ipynb", "index.ipynb", "second.ipynb"]

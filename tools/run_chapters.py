@@ -1,0 +1,95 @@
+"""Execute the chapters that Jupyter Book's cache lacks, several at a time.
+
+Jupyter Book executes one chapter after another, and a chapter keeps one core busy most of the time. Here each has a kernel of its own
+and its share of the cores, and goes into the cache when it is done, where Jupyter Book finds it. A chapter that raises is left to
+Jupyter Book, which executes it again and says what went wrong.
+
+Usage: ``python tools/run_chapters.py [--jobs N] [--config FILE]``, in the folder of ``_toc.yml``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import yaml
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
+
+MOST = 4  # chapters at a time: each needs one to three gigabytes
+
+
+def chapters(root: Path) -> list[Path]:
+    """The notebooks of the table of contents, the longest first, so that no long one is left for the end."""
+    contents = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    notebooks = {(root / name).with_suffix(".ipynb").resolve() for name in _pages(contents)}
+    return sorted((path for path in notebooks if path.exists()), key=lambda path: (-path.stat().st_size, path))
+
+
+def _pages(entry: object) -> Iterator[str]:
+    """Every file that an entry of the table of contents names."""
+    if isinstance(entry, list):
+        for part in entry:
+            yield from _pages(part)
+    elif isinstance(entry, dict):
+        yield from (entry[key] for key in ("root", "file") if key in entry)
+        for part in entry.values():
+            yield from _pages(part)
+
+
+async def execute(notebook: nbformat.NotebookNode, path: Path, timeout: int, gate: asyncio.Semaphore) -> tuple[Path, float, str]:
+    """Execute a notebook in place, in its own folder, as Jupyter Book does; its path, its seconds, and what it raised."""
+    client = NotebookClient(notebook, timeout=timeout, record_timing=False, resources={"metadata": {"path": str(path.parent)}})
+    async with gate:
+        begun, raised = time.monotonic(), ""
+        try:
+            await client.async_execute()
+        except (CellExecutionError, CellTimeoutError) as error:
+            raised = type(error).__name__
+        return path, time.monotonic() - begun, raised
+
+
+async def run(root: Path, jobs: int, timeout: int) -> None:
+    """Execute what the cache lacks, and put each chapter into the cache as soon as it is done."""
+    cache = get_cache(root / "_build" / ".jupyter_cache")
+    lacking = {}
+    for path in chapters(root):
+        notebook = nbformat.read(path, as_version=4)
+        try:
+            cache.match_cache_notebook(notebook)
+        except KeyError:
+            lacking[path] = notebook
+    if lacking:
+        print(f"executing {len(lacking)} chapters, {jobs} at a time", flush=True)
+    gate = asyncio.Semaphore(jobs)
+    running = [execute(notebook, path, timeout, gate) for path, notebook in lacking.items()]
+    for count, done in enumerate(asyncio.as_completed(running), start=1):
+        path, seconds, raised = await done
+        if not raised:
+            kept = CacheBundleIn(lacking[path], str(path), data={"execution_seconds": seconds})
+            cache.cache_notebook_bundle(kept, check_validity=False, overwrite=True)
+        said = f"raised {raised}" if raised else "executed"
+        print(f"{path.stem}: {said} after {seconds:.0f} s, {count} of {len(lacking)}", flush=True)
+
+
+def main(arguments: list[str]) -> None:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, default=min(cores, MOST), help="chapters at a time")
+    parser.add_argument("--config", type=Path, default=Path("_config.yml"), help="where the seconds that a cell may take stand")
+    chosen = parser.parse_args(arguments)
+    settings = yaml.safe_load(chosen.config.read_text(encoding="utf-8"))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // chosen.jobs)))  # kernels inherit it
+    asyncio.run(run(Path.cwd(), chosen.jobs, settings["execute"]["timeout"]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
