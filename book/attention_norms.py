@@ -6,10 +6,10 @@
 #
 # **What was found**
 #
-# - A large update predicts a large next one, but does not make it large: where GPT-2's coefficients are {glue:text}`norms-polish-gpt2-beside`, enlarging an update changes the next one
+# - **A large update predicts a large next one, but does not make it large.** Where GPT-2's coefficients are {glue:text}`norms-polish-gpt2-beside`, enlarging an update changes the next one
 #   by {glue:text}`norms-polish-gpt2-acts` in the same unit.
-# - Prediction needs no learning. Untrained GPT-2s have *larger* coefficients than the trained one, {glue:text}`norms-polish-gpt2-mean-untrained` on average, because their updates are running means of what came before.
-# - In HerBERT, {glue:text}`norms-herbert-starred` of {glue:text}`norms-herbert-tested` coefficients are significant and larger than in untrained models, but together the neighbours explain at most
+# - **Prediction needs no learning.** Untrained GPT-2s have *larger* coefficients than the trained one, {glue:text}`norms-polish-gpt2-mean-untrained` on average, because their updates are running means of what came before.
+# - **Neighbours explain little.** In HerBERT, {glue:text}`norms-herbert-starred` of {glue:text}`norms-herbert-tested` coefficients are significant and larger than in untrained models, but together the neighbours explain at most
 #   {glue:text}`norms-herbert-heldout-most` of the variance in texts held out.
 
 # %% tags=["hide-cell"]

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Token and position terms of attention
 #
-# Does an attention head attend by *what* a token is or by *where* it stands? In a transformer whose positions only queries and keys read, the score of a query for a key is a sum of four terms, which
+# **Question.** Does an attention head attend by *what* a token is or by *where* it stands? In a transformer whose positions only queries and keys read, the score of a query for a key is a sum of four terms, which
 # answers the question exactly. How large is each term in each head, and what is lost without it?
 
 # %% tags=["hide-cell"]
@@ -66,6 +66,8 @@ plots.intervals(rises, "rise of the loss [nats]", plots.TERM_COLOURS);
 report.figure_data(rises, "fig-terms-key")
 
 # %% [markdown]
+# **What was found**
+#
 # - **The first layer needs positions.** Without position-position in layer 0 the loss of the *toy*, a model trained on repeated blocks, rises by {glue:text}`terms-toy-L0-pp-rise` nats at repeated tokens. In a model trained on
 #   Polish text it rises by {glue:text}`terms-Polish-L0-pp-rise`.
 # - **The toy's second layer needs tokens.** Without token-token in layer 1 its loss rises by {glue:text}`terms-toy-L1-tt-rise`: there its heads find earlier occurrences.

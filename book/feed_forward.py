@@ -96,10 +96,10 @@ report.figure_data(shown, "fig-ff-key") if shown else None
 # %% [markdown]
 # **What was found**
 #
-# - Some neurons collect words of one kind: an ending, a case, a person, the forms of one verb ({numref}`fig-ff-key`).
-# - Random vectors drawn like a layer's own have such lists too, but fewer. In GPT-2 keys exceed them by {glue:text}`ff-polish-gpt2-K-gain` percentage points, nearly all of it in the first layer.
+# - **Some neurons collect words of one kind:** an ending, a case, a person, the forms of one verb ({numref}`fig-ff-key`).
+# - **Random vectors have such lists too, but fewer.** They are drawn like a layer's own. In GPT-2 keys exceed them by {glue:text}`ff-polish-gpt2-K-gain` percentage points, nearly all of it in the first layer.
 #   (Square brackets hold 95% intervals.)
-# - A neuron's key and value rarely point at the same words, yet more often than the key of one neuron and the value of another. In GPT-2 they share {glue:text}`ff-shared` of their hundred best tokens
+# - **A neuron's key and value rarely point at the same words,** yet more often than the key of one neuron and the value of another. In GPT-2 they share {glue:text}`ff-shared` of their hundred best tokens
 #   on average.
 #
 # ## Keys and values

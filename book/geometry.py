@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Geometry of contextual words
 #
-# A language model turns every word into a vector, and changes it layer by layer according to the sentence around it. Does the vector of *zamek*, which means a castle or a lock, come to say which of the two is meant?
+# **Question.** A language model turns every word into a vector, and changes it layer by layer according to the sentence around it. Does the vector of *zamek*, which means a castle or a lock, come to say which of the two is meant?
 # And what do the vectors of all words have in common, so that a cosine between two of them can be read at all {cite}`ethayarajh2019`?
 
 # %% tags=["hide-cell"]
@@ -75,6 +75,8 @@ rows = [
 report.figure_data(pd.DataFrame(rows), "fig-geo-senses")
 
 # %% [markdown]
+# **What was found**
+#
 # - **A published encoder tells senses apart, and two small models hardly do.** After e5's last block the nearest neighbour of an ambiguous word is in the same sense in {glue:text}`geo-e5-senses` of cases,
 #   and in {glue:text}`geo-e5-permuted` if only the spelling counted.
 # - **A few coordinates make unrelated words look alike.** Three carry {glue:text}`geo-polish-gpt2-rogue` of the mean cosine after GPT-2's last block; without them, the model loses most of its skill, and senses stay as far apart as they were.

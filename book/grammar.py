@@ -4,6 +4,8 @@
 # **Question.** Polish writes its grammar on the ends of words: *dom* is a house, *domu* of a house, *domem* with a house. Does the table of an attention head lead from a word to the form that grammar asks for, as
 # {cite:t}`elhelo2025` found of relations in larger models? The models themselves choose between forms: has any of their heads a part in that, and do the tables say which?
 #
+# **What was found**
+#
 # - **GPT-2 knows the grammar that it is asked for here, HerBERT less surely.** They prefer the right one of two forms in {glue:text}`grammar-GPT-2-accuracy` and {glue:text}`grammar-HerBERT-accuracy` of cases, where ignoring the word before gives exactly half.
 # - **Tables of heads lead to the word and not to the form.** The head of GPT-2 that ranks related words highest ranks a wrong form of the word as high as the right one: the difference is {glue:text}`grammar-form-difference`.
 # - **Where a head is needed, its table shows it.** In HerBERT one head of the first layer, {glue:text}`grammar-HerBERT-strongest`, does most of the work, and its table says so. GPT-2 can do without any one head, and its tables foretell little.

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Layers and algorithms
 #
-# The regressor of {doc}`incontext_regression` predicts almost as least squares does. How does it get there? It might improve its answer from layer to layer, as an iterative algorithm does from step to step {cite}`akyurek2023,vonoswald2023,fu2024`;
+# **Question.** The regressor of {doc}`incontext_regression` predicts almost as least squares does. How does it get there? It might improve its answer from layer to layer, as an iterative algorithm does from step to step {cite}`akyurek2023,vonoswald2023,fu2024`;
 # or it might do nothing of use until its last layer.
 
 # %% tags=["hide-cell"]
@@ -61,6 +61,8 @@ layers = statistics.interval_table(samples, ["reader", "layer"])
 plots.steps_and_layers(steps, layers, "squared error / d");
 
 # %% [markdown]
+# **What was found**
+#
 # - **The answer is made in two layers.** The first layer only prepares it. After the second a linear probe reads a fair answer, after the third the model gives a good one; from an untrained model nothing can be read.
 # - **The last layer gains more than gradient descent could.** The model errs less than gradient descent after {glue:text}`alg-gd-steps` steps, and as little as Newton's iteration after {glue:text}`alg-newton-steps`.
 # - **Its errors do not say which algorithm it runs.** They resemble those of Newton's iteration more than those of gradient descent, by {glue:text}`alg-lead` in similarity. But they resemble those of a ridge regression as much, and that takes no steps at all. Where the examples determine the

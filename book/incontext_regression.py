@@ -1,10 +1,12 @@
 # %% [markdown]
 # # Regression in context
 #
-# A small GPT-2 reads points of a linear function that it has never seen, and predicts the next one. How well does it regress, which points does it
+# **Question.** A small GPT-2 reads points of a linear function that it has never seen, and predicts the next one. How well does it regress, which points does it
 # use, and what do its heads do for it? {doc}`incontext_algorithms` asks by which steps it gets there.
 #
 # {numref}`fig-ctx-errors` compares its errors with those of the textbook methods and of an untrained model.
+#
+# **What was found**
 #
 # - **The model does regression.** After nine examples, always answering zero errs {glue:text}`ctx-ratio` times as much. It does not quite reach least squares, which makes no error at all.
 # - **It uses eight of nine points.** The last point that it sees has no influence on its answer, because no head brings that point's question and answer together.

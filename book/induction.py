@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Induction heads
 #
-# A model that has seen *Jan Nowak* once can guess *Nowak* when *Jan* comes again, whatever the two words mean. Two attention heads in two layers are enough for that
+# **Question.** A model that has seen *Jan Nowak* once can guess *Nowak* when *Jan* comes again, whatever the two words mean. Two attention heads in two layers are enough for that
 # {cite}`elhage2021`, and such heads have been held responsible for much of what language models learn from context {cite}`olsson2022`. Has a small model that was trained for
 # this book, the *toy*, learned such a circuit, and do two small Polish language models have one?
 
@@ -57,6 +57,8 @@ plots.intervals(best_scores, "score of the best head, 0 to 1", KINDS);
 report.figure_data(best_scores, "fig-induction-key")
 
 # %% [markdown]
+# **What was found**
+#
 # - **The toy has the circuit.** One head of its first layer attends to the previous token with a score of {glue:text}`ind-previous-score`, one of its second layer to what followed an
 #   earlier occurrence with {glue:text}`ind-induction-score`; no untrained head exceeds {glue:text}`ind-untrained`.
 # - **The first layer works through the second layer's attention.** Without the heads of layer 0 that look one or two places back, the loss rises by {glue:text}`ind-set-shift` nats; with

@@ -1,8 +1,10 @@
 # %% [markdown]
 # # Induction in Polish models
 #
-# The toy of {doc}`induction` completes whatever it has seen once. Language models are said to learn the same from text {cite}`olsson2022`. Do this book's two Polish models do it a little,
+# **Question.** The toy of {doc}`induction` completes whatever it has seen once. Language models are said to learn the same from text {cite}`olsson2022`. Do this book's two Polish models do it a little,
 # when a pair of words, or a person's name, comes back?
+#
+# **What was found**
 #
 # - **The order of repeated words does not help the Polish models.** Where the same words come again in the same order, the loss of GPT-2 falls by {glue:text}`indpl-gpt2-order` nats a token more than where they come again shuffled.
 #   For the toy this is {glue:text}`indpl-toy-order` nats.

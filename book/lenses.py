@@ -1,11 +1,13 @@
 # %% [markdown]
 # # What a model would say early
 #
-# A language model passes its state through block after block, and only the last state is turned into a prediction. What would it say if it stopped after the first block, or the second? A **lens** answers that: it
+# **Question.** A language model passes its state through block after block, and only the last state is turned into a prediction. What would it say if it stopped after the first block, or the second? A **lens** answers that: it
 # turns the state of a layer into one that the model's own read-out understands. {numref}`fig-lens-layers` shows how near three lenses come to the model's final prediction.
 #
-# - **Training moves the prediction out of the embedding and into the blocks.** On GPT-2's embedding a lens tells {glue:text}`lens-gpt2-embed` of what the model will predict, on that of an untrained GPT-2, whose blocks add little, {glue:text}`lens-gpt2-embed-untrained` ({numref}`fig-lens-share`).
-# - **HerBERT does most of the work in its first block, GPT-2 block by block.** After one block the best lens names HerBERT's token in {glue:text}`lens-herbert-first` of cases and GPT-2's in {glue:text}`lens-polish-gpt2-first`.
+# **What was found**
+#
+# - **Training moves the prediction out of the embedding and into the blocks.** From GPT-2's embedding a lens names {glue:text}`lens-gpt2-embed` of the model's predictions. From that of an untrained GPT-2, whose blocks add little, it names {glue:text}`lens-gpt2-embed-untrained` ({numref}`fig-lens-share`).
+# - **HerBERT does most of the work in its first block, GPT-2 block by block.** After one block the best lens names {glue:text}`lens-herbert-first` of HerBERT's predictions and {glue:text}`lens-polish-gpt2-first` of GPT-2's.
 # - **Reading a layer as if it were the last misses much of what is there.** After GPT-2's last block but one the plain logit lens is {glue:text}`lens-gpt2-logit` nats off; a linear map brings that down to {glue:text}`lens-gpt2-affine`.
 #
 # Square brackets hold 95% intervals over documents.

@@ -6,10 +6,10 @@
 #
 # **What was found**
 #
-# - The lengths of contributions say which tokens matter, and attention weights say it less well: in GPT-2 their rank correlations with the effects of taking a token away are {glue:text}`mix-polish-gpt2-lengths` and
+# - **The lengths of contributions say which tokens matter, and attention weights say it less well.** In GPT-2 their rank correlations with the effects of taking a token away are {glue:text}`mix-polish-gpt2-lengths` and
 #   {glue:text}`mix-polish-gpt2-weights`.
-# - Weights mislead most where nothing was learned. In untrained GPT-2s their correlation is {glue:text}`mix-polish-gpt2-weights-untrained` on average; lengths do well there, too.
-# - Both models mix most in the first layer. There {glue:text}`mix-polish-gpt2-first` of what GPT-2's attention and residual connection make of a token comes from other tokens, in later layers {glue:text}`mix-polish-gpt2-later`.
+# - **Weights mislead most where nothing was learned.** In untrained GPT-2s their correlation is {glue:text}`mix-polish-gpt2-weights-untrained` on average; lengths do well there, too.
+# - **Both models mix most in the first layer.** There {glue:text}`mix-polish-gpt2-first` of what GPT-2's attention and residual connection make of a token comes from other tokens, in later layers {glue:text}`mix-polish-gpt2-later`.
 #
 # Square brackets hold 95% intervals over sentences. Layers count from 0.
 

@@ -1,10 +1,12 @@
 # %% [markdown]
 # # Model selection in context
 #
-# A transformer reads, point by point, what two ridge regressions predict and then what was measured. How noisy the measurements are differs between prompts, so that one or the other regression deserves more trust. Does
+# **Question.** A transformer reads, point by point, what two ridge regressions predict and then what was measured. How noisy the measurements are differs between prompts, so that one or the other regression deserves more trust. Does
 # the transformer select the one that the evidence speaks for?
 #
 # {numref}`fig-ctx-alike` compares its answers with those of every strategy that the evidence allows.
+#
+# **What was found**
 #
 # - **It does not select.** Its answers lie at {glue:text}`ctx-few-to-mean` from the posterior mean of y, which is the best possible answer, and at {glue:text}`ctx-few-to-hard` from those of a choice between the two regressions, where 1 is the squared distance between the two.
 # - **This pays off.** Its squared error is lower than that of the choice by {glue:text}`ctx-few-under-hard`.

@@ -6,10 +6,10 @@
 #
 # **What was found**
 #
-# - `polish-gpt2-mini` has learned more than how frequent words are. On documents it never saw its loss is {glue:text}`models-gpt2-loss` nats a token, where guessing by frequency costs
+# - **Both models have learned Polish, but not much of it.** On documents it never saw, the loss of `polish-gpt2-mini` is {glue:text}`models-gpt2-loss` nats a token, where guessing by frequency costs
 #   {glue:text}`models-gpt2-unigram`.
-# - `herbert-mini` has a hidden token among its first ten guesses {glue:text}`models-herbert-top10` of the time. The ten most frequent tokens would be right {glue:text}`models-herbert-unigram-top10`.
-# - The weights are extracted correctly: attention rebuilt from them differs from the models' own by at most {glue:text}`models-identity-error` of its size, which is rounding. When HerBERT's output
+# - **The encoder often has the hidden token among its guesses.** `herbert-mini` has a hidden token among its first ten guesses {glue:text}`models-herbert-top10` of the time. The ten most frequent tokens would be right {glue:text}`models-herbert-unigram-top10`.
+# - **The weights are extracted correctly.** Attention rebuilt from them differs from the models' own by at most {glue:text}`models-identity-error` of its size, which is rounding. When HerBERT's output
 #   matrix is split as an earlier notebook split it, the difference is {glue:text}`models-wrong-split-error` times that size.
 #
 # Square brackets hold 95% intervals over windows of held-out text.

@@ -122,3 +122,14 @@ def test_the_book_can_be_cited(root):
     entry = re.search(r"```bibtex\n(@\w+\{.+?\n\})\n```", (root / "book/references.md").read_text(encoding="utf-8"), re.S)[1]
     assert citation["title"] in entry
     assert f"{{{citation['version']}}}" in entry
+
+
+def test_each_study_opens_with_its_question_and_what_was_found(root, toc):
+    studies = [chapter["file"] for part in toc["parts"][:3] for chapter in part["chapters"] if (root / f"{chapter['file']}.ipynb").exists()]
+    assert len(studies) >= 10
+    for study in studies:
+        cells = nbformat.read(root / f"{study}.ipynb", as_version=4).cells
+        opening, _, rest = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown").partition("\n## ")
+        assert re.match(r"# [^\n]+\n\n\*\*Question\.\*\* ", opening), study
+        assert re.search(r"\*\*What was found\*\*\n\n- \*\*", opening), study
+        assert rest, study
