@@ -17,6 +17,9 @@ from analysis_lib.report.words import MINUS, NOT_DEFINED, is_interval, is_missin
 # What a cell must look like to be set to the right: a number, perhaps with a unit or an interval behind it.
 _NUMERIC = re.compile(rf"(p )?[<=>≤≥]? ?[-+±{MINUS}]?[\d.,]+([ %(\[×].*)?|{NOT_DEFINED}")
 
+_INNER_SPACE = re.compile(r" (?!\[)")  # all spaces but that before an interval
+NO_BREAK = "\u00a0"
+
 Format = int | str | Callable[[Any], str]
 
 
@@ -43,18 +46,23 @@ class Table:
 
     def _repr_html_(self) -> str:
         numeric = [place for place in range(self._shown.shape[1]) if _all_numeric(self._shown.iloc[:, place])]
+        # Where a table is wide, an interval may stand below its estimate; neither is broken itself.
+        intervals = [place for place in numeric if self._shown.iloc[:, place].str.contains("[", regex=False).any()]
+        shown = self._shown.copy()
+        for place in intervals:
+            shown.isetitem(place, [_INNER_SPACE.sub(NO_BREAK, text) for text in shown.iloc[:, place]])
         styles: list[Any] = [{"selector": "th, td", "props": "text-align: left"}]
         styles += [
             {
                 "selector": f"th.col{place}, td.col{place}",
-                "props": "text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap",
+                "props": "text-align: right; font-variant-numeric: tabular-nums",
             }
             for place in numeric
         ]
-        styles += [{"selector": f"td.col{place}", "props": "white-space: nowrap"} for place in numeric]
+        styles += [{"selector": f"td.col{place}", "props": "white-space: nowrap"} for place in numeric if place not in intervals]
         # The id is a function of the contents, so that building a book twice gives the same pages.
         identity = hashlib.sha256(f"{self.caption}{self.csv}".encode()).hexdigest()[:8]
-        styler = self._shown.style.set_table_styles(styles).set_caption(html.escape(self.caption, quote=False)).set_uuid(identity)
+        styler = shown.style.set_table_styles(styles).set_caption(html.escape(self.caption, quote=False)).set_uuid(identity)
         styler = styler.format(escape="html").format_index(escape="html").format_index(escape="html", axis="columns")
         styler.cell_ids = False
         if not self._index:

@@ -104,7 +104,7 @@ def test_a_table_shows_true_minus_signs_and_escapes_tokens():
     table = report.table(FRAME, "Gain & loss <here>", formats={"gain": 1, "share": ".0%"})
     tree = parsed(table)
     assert [[cell.text_content() for cell in row.iter("td")] for row in tree.iter("tr")][1:] == [
-        ["<s>", "1,000", "−0.5 [−0.8, 0.2]", "50%"],
+        ["<s>", "1,000", "−0.5 [−0.8,\u00a00.2]", "50%"],
         ["-a", "2", "", ""],
     ]
     assert tree.findtext(".//caption") == "Gain & loss <here>"
@@ -113,6 +113,14 @@ def test_a_table_shows_true_minus_signs_and_escapes_tokens():
     assert [f"td.col{place} {{" in " ".join(style.split()) for place in range(4)] == [False, True, True, True]
     assert "Gain & loss" in repr(table)
     assert "1,000" in repr(table)
+
+
+def test_a_wide_table_may_break_its_headers_and_put_intervals_below_their_estimates_and_breaks_no_number():
+    frame = pd.DataFrame({"gain": [INTERVAL], "p": ["< 0.001"], "share of the pairs": [0.5]})
+    tree = parsed(report.table(frame, "A"))
+    rules = dict(re.findall(r"#\w+ +([^{]+?) \{([^}]*)\}", tree.findtext(".//style")))
+    assert {name for name, rule in rules.items() if "nowrap" in rule} == {"td.col1", "td.col2"}
+    assert [cell.text_content() for cell in tree.iter("td")] == ["−0.50 [−0.75,\u00a00.25]", "< 0.001", "0.50"]
 
 
 def test_its_csv_has_numbers_at_full_precision():
@@ -134,7 +142,7 @@ def test_a_table_is_the_same_on_every_build_and_leaves_the_frame_alone():
 def test_columns_in_levels_repeated_labels_and_empty_frames():
     frame = pd.DataFrame([[1.5, INTERVAL]], columns=pd.MultiIndex.from_tuples([("a", "x"), ("b", "y")]), index=pd.Index([0], name="layer"))
     table = report.table(pd.concat([frame, frame]), "Levels", index=True, formats={("a", "x"): 0})
-    assert [cell.text_content() for cell in parsed(table).iter("td")] == ["2", "−0.50 [−0.75, 0.25]"] * 2
+    assert [cell.text_content() for cell in parsed(table).iter("td")] == ["2", "−0.50 [−0.75,\u00a00.25]"] * 2
     assert table.csv.splitlines()[0] == ",a,b,b,b"
     assert list(parsed(report.table(FRAME.iloc[:0], "None")).iter("td")) == []
 
