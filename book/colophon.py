@@ -42,7 +42,7 @@ report.table(pd.DataFrame(versions.items(), columns=["package", "version"]), "Ve
 # %% [markdown]
 # ## Run times
 #
-# This is how long the chapters took to execute. A chapter that did not change is not executed again, and keeps its time.
+# This is how long the chapters took to execute, several of them at the same time. A chapter that did not change is not executed again, and keeps its time.
 #
 # ```{nb-exec-table}
 # ```

@@ -47,7 +47,7 @@ def shares_by_layer(
                 place = (row.layer + shift, 100 * row.share)
                 axis.annotate(name, place, xytext=(6, 4), textcoords="offset points", color=colour)
     last = int(table["layer"].max())
-    places = [last + 2.6 + 3.4 * i for i in range(len(nulls))]
+    places = [last + 3.2 + 4 * i for i in range(len(nulls))]
     for middle, values in zip(places, nulls.values(), strict=True):
         spread = np.random.default_rng(0).uniform(-0.9, 0.9, len(values))
         axis.plot(middle + spread, 100 * np.asarray(values), "o", ms=3, mec="none", alpha=0.5, color=MODEL_COLOURS["permuted"])
