@@ -97,7 +97,8 @@ report.figure_data(pd.DataFrame(rows), "fig-mix-zeroing")
 # A token that is attended to may have little to give. Lengths know that, and weights do not. In the first layers of the trained GPT-2 the difference is largest. In an untrained model attention is nearly even, so that its small differences
 # rank tokens almost at random, while the lengths of what tokens would give differ as embeddings do.
 #
-# One sentence shows it. The table has what the last word reads in GPT-2's first layer, each column as shares of the other tokens that it sees.
+# One sentence shows it: *Nie było w tym domu ani jednego pokoju bez książek*, there was not a single room without books in this house. The table has what the last word reads in GPT-2's first layer, each column as
+# shares of the other tokens that it sees.
 
 # %%
 one = int(np.argmax([len(sentence.split()) for sentence in SENTENCES]))
@@ -110,6 +111,9 @@ read.insert(0, "token", loaded["polish-gpt2"].vocabulary.labels(ids[:asked]))
 report.table(read, f"{SENTENCES[one]} What the token {loaded['polish-gpt2'].vocabulary.labels(ids)[asked]} reads in GPT-2's first layer", digits=0)
 
 # %% [markdown]
+# By their weights, *w* (in) matters as little as *było* (was) or *pokoju* (room). By the length of what it contributes, *w* matters as much as *Nie* (not), and taking it away does change more than taking away any word but *Nie*.
+# Lengths do not tell everything: they put *Nie* and *w* side by side, while the effect of *Nie* is twice as large.
+#
 # ## How much comes from others at all
 #
 # Shares compare other tokens with each other. The **mixing ratio** {cite}`kobayashi2021` compares all of them with the token itself. With what others bring, $m_i = \sum_{j \ne i} \sum_h \alpha^h_{ij} f^h(x_j)$, and what the token keeps through the
