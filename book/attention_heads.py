@@ -154,8 +154,8 @@ strong = strong.groupby("model", sort=False).head(12).merge(
     family.assign(list=family["matrix"] + " L" + family["layer"].astype(str) + "H" + family["head"].astype(str))[["model", "list", "relation", *NULLS]]
 )
 strong["relation"] = strong["relation"].map(PAIRINGS)
-strong["pairs"] = strong["pairs"].str.replace(" → ", "\u00a0→\u00a0")  # a pair stays in one line
-report.table(strong[["model", "list", "relation", "share", "permuted", *NULLS, "pairs"]], "Lists that stand out: share of pairs, its mean in permuted lists, and the highest share of a list of random heads of both kinds")
+strong["list"] = strong["model"] + " " + strong["list"]
+report.table(strong[["list", "relation", "share", "permuted", *NULLS, "pairs"]], "Lists that stand out: share of pairs, its mean in permuted lists, and the highest share of a list of random heads of both kinds")
 
 # %% [markdown]
 # In e5 nearly all that stands out is one lemma. Random heads with equal singular values hardly ever pair forms of one word, so these heads have learned to compare. Have they learned *which* directions to compare? That has not been
