@@ -49,9 +49,8 @@ def layer_panels(
         axis.set_title(title)
     for axis, title in zip(axes[-1], titles, strict=True):
         shown = _labelled_layers(layers[title], width=4.6 / len(titles))
-        axis.set_xticks(shown, [layers[title][place] for place in shown])
-        if len(layers[title]) > 20 and len(layers[title][-1]) > 5:
-            axis.get_xticklabels()[-1].set_ha("right")  # "24+ln_f" would reach into the next panel
+        # "24+ln_f" in one line would reach into the next panel.
+        axis.set_xticks(shown, [layers[title][place].replace("+", "\n+") for place in shown])
         axis.set_xticks(range(len(layers[title])), minor=True)
         axis.set_xlabel("layer")
     entries = {label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}

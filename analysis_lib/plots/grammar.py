@@ -134,8 +134,10 @@ def foretold_effects(
         axis.plot(table["table"], table["effect"], "o", ms=4, mec="none", alpha=0.55, color=colours.get(model, MODEL_COLOURS["untrained"]))
         order = table.reindex(table["effect"].abs().sort_values(ascending=False).index).drop_duplicates("name")
         for row in order.head(named).itertuples():
-            axis.annotate(row.name, (row.table, row.effect), xytext=(5, -3), textcoords="offset points", fontsize=10)
-        axis.margins(x=0.15)
+            right = row.table >= 0  # names stand outside, where points are few
+            look = {"xytext": (5 if right else -5, -3), "ha": "left" if right else "right", "textcoords": "offset points"}
+            axis.annotate(row.name, (row.table, row.effect), fontsize=10, **look)
+        axis.margins(x=0.25)
         axis.set_title(model)
     axes[0, 0].set_ylabel(ylabel)
     figure.supxlabel(xlabel, fontsize=12)

@@ -56,7 +56,7 @@ def test_labels_of_layers_do_not_overlap(n_columns):
     for axis in figure.axes:
         boxes = [tick.get_window_extent() for tick in axis.get_xticklabels()]
         assert all(before.x1 < after.x0 for before, after in zip(boxes, boxes[1:], strict=False))
-        assert axis.get_xticklabels()[-1].get_text() == "4+ln_f"
+        assert axis.get_xticklabels()[-1].get_text() == "4\n+ln_f"
 
 
 def test_word_planes_say_what_they_keep_and_draw_every_occurrence():
