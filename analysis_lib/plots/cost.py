@@ -49,7 +49,7 @@ def search_growth(rows: pd.DataFrame, exponents: pd.DataFrame) -> plt.Figure:
     Figure
     """
     fitted = exponents.set_index(["varied", "subject", "part"])["exponent"]
-    figure, panels = plt.subplots(1, len(GROWTH), figsize=(10, 3.9))
+    figure, panels = plt.subplots(len(GROWTH), 1, figsize=(5.6, 7.4))
     for axes, (varied, label) in zip(panels, GROWTH.items(), strict=True):
         for subject, part in rows[rows["varied"] == varied].groupby("subject", sort=False):
             name = f"{subject}: {fitted[varied, subject, 'search']:.2f}"
@@ -62,6 +62,6 @@ def search_growth(rows: pd.DataFrame, exponents: pd.DataFrame) -> plt.Figure:
         ticks = sorted(part[varied].unique())
         axes.set_xticks(ticks, [f"{tick / 1000:.0f}k" if tick > 1000 else f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize="small", title="fitted exponents")
-    panels[0].set_ylabel("seconds of one core")
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title="fitted exponents", handlelength=1.5)
+    panels[1].set_ylabel("seconds of one core")
     return figure
