@@ -1,6 +1,7 @@
 """A book of two pages that is built with the project's own commands and settings."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -61,7 +62,7 @@ class ToyBook:
         """A make in a session of its own, so that it can be killed with all that it has started."""
         ours = ("MAKE", "PYTEST_")  # what the make and the pytest around this test tell their children
         environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        command = ["make", *arguments, f"PY={sys.executable}", "WORKERS=0"]
+        command = ["make", *arguments, f"PY={shlex.quote(sys.executable)}", "WORKERS=0"]  # its path may have spaces
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
         return subprocess.Popen(command, cwd=self.folder, env=environment, **options)
 
