@@ -14,7 +14,6 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -23,26 +22,15 @@ from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
+from sphinx_external_toc.parsing import parse_toc_yaml
 
 MOST = 4  # chapters at a time: each needs one to three gigabytes
 
 
 def chapters(root: Path) -> list[Path]:
     """The notebooks of the table of contents, the longest first, so that no long one is left for the end."""
-    contents = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
-    notebooks = {(root / name).with_suffix(".ipynb").resolve() for name in _pages(contents)}
+    notebooks = [(root / f"{name}.ipynb").resolve() for name in parse_toc_yaml(root / "_toc.yml")]
     return sorted((path for path in notebooks if path.exists()), key=lambda path: (-path.stat().st_size, path))
-
-
-def _pages(entry: object) -> Iterator[str]:
-    """Every file that an entry of the table of contents names."""
-    if isinstance(entry, list):
-        for part in entry:
-            yield from _pages(part)
-    elif isinstance(entry, dict):
-        yield from (entry[key] for key in ("root", "file") if key in entry)
-        for part in entry.values():
-            yield from _pages(part)
 
 
 async def execute(notebook: nbformat.NotebookNode, path: Path, timeout: int, gate: asyncio.Semaphore) -> tuple[Path, float, str]:
@@ -86,6 +74,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--jobs", type=int, default=min(cores, MOST), help="chapters at a time")
     parser.add_argument("--config", type=Path, default=Path("_config.yml"), help="where the seconds that a cell may take stand")
     chosen = parser.parse_args(arguments)
+    if chosen.jobs < 1:
+        parser.error(f"--jobs: expected 1 or more, got {chosen.jobs}")
     settings = yaml.safe_load(chosen.config.read_text(encoding="utf-8"))
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // chosen.jobs)))  # kernels inherit it
     asyncio.run(run(Path.cwd(), chosen.jobs, settings["execute"]["timeout"]))

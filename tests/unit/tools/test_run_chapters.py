@@ -69,3 +69,9 @@ def test_chapters_run_at_the_same_time_and_what_fails_is_not_kept(book, capsys):
     asyncio.run(run_chapters.run(book, jobs=2, timeout=90))
     assert "executing 1 chapters" in capsys.readouterr().out
     assert sorted(cached(book)) == ["first.ipynb", "index.ipynb", "second.ipynb"]
+
+
+def test_a_number_of_jobs_that_makes_no_sense_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        run_chapters.main(["--jobs", "-1"])
+    assert "--jobs: expected 1 or more, got -1" in capsys.readouterr().err
