@@ -2,7 +2,7 @@
 # # Attention heads in vocabulary space
 #
 # **Question.** A head has two matrices. $W_{VO}$ says which tokens become more likely when the head attends to a token, and $W_{QK}$ says which tokens look for which. Both can be
-# written as tables over the vocabulary {cite}`dar2022`. Do such tables relate words by grammar or meaning? Is that the work of the head? And does the head do on text what its table says?
+# written as tables over the vocabulary {cite}`dar2022`. Do such tables relate words by grammar or meaning? Is that the work of the head? And does a head with such a table look for such words when it reads a sentence?
 # The main witness is **e5**, the published encoder multilingual-e5-small {cite}`wang2024`; the book's own two small models stand beside it.
 
 # %% tags=["hide-input"]
@@ -13,13 +13,12 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from analysis_lib import activations, circuits, models, plots, projections, report, statistics
-from analysis_lib.circuits.copying import copying_on_text
+from analysis_lib import activations, models, plots, projections, report, statistics
 from analysis_lib.geometry import WordStates, word_senses
-from analysis_lib.projections import forms_in_text, head_lists, random_heads, recall
+from analysis_lib.projections import forms_in_text, head_lists, random_heads
 from analysis_lib.projections.readers import Reader
 from analysis_lib.projections.relations import correct_together, list_shares
-from analysis_lib.texts import paragraphs, senses, sentences, two_forms
+from analysis_lib.texts import senses, two_forms
 
 plots.use_style()
 TITLES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
@@ -333,114 +332,13 @@ if HAS_E5:
 # %% [markdown]
 # ## The two small models
 #
-# GPT-2 and HerBERT were trained for this book, with four layers of six heads each. Their lists are hard to tell from those of random heads between the same embeddings.
+# GPT-2 and HerBERT were trained for this book, with four layers of six heads each. Their lists are hard to tell from those of random heads between the same embeddings. {doc}`heads_at_work` asks what these heads do when the models read a text.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The small models: shares of pairs in the lists of all heads and of random heads. One point for each list, bars are medians. A row where the trained points do not lie to the right of those of random heads shows nothing that the heads have learned.", "name": "fig-heads-small"}, "image": {"alt": "Two panels, GPT-2 and HerBERT, with six rows each. In every row the points of trained heads lie over those of the two kinds of random heads."}}
 small = list(TITLES.values())
 sources = {t: pd.concat([family[family["model"] == t].assign(source="trained"), *(randoms[t, name].assign(source=name) for name in NULLS)]) for t in small}
 shades = {t: {"trained": COLOURS[t], "equal singular values": plots.MODEL_COLOURS["permuted"], "random likeness": plots.MODEL_COLOURS["untrained"]} for t in small}
 plots.share_strips(sources, PAIRINGS, shades);
-
-# %% [markdown]
-# ### Copying
-#
-# A head copies when attending to a token promotes that token. The copying score of {cite:t}`elhage2021`, $\sum_i \mathrm{Re}\,\lambda_i / \sum_i |\lambda_i|$ over the eigenvalues of VO, needs only a
-# $d_\mathrm{head} \times d_\mathrm{head}$ matrix. Positive eigenvalues do not prove copying, and an untrained model says how far they stray by chance. Trained embeddings share a mean, along which one eigenvalue can outweigh all
-# others; removing the mean over the vocabulary from the unembedding changes no probability, since softmax does not see a constant. {doc}`grammar` asks what becomes of
-# such scores when a later layer's table is read after the mean update of earlier layers.
-
-# %%
-def copying(matrices, title):
-    """Copying scores of every head, with the means over the vocabulary removed."""
-    scores = circuits.copying_scores(matrices, centre=True)
-    layer, head = np.indices(scores.shape)
-    return pd.DataFrame({"model": title, "layer": layer.ravel(), "head": head.ravel(), "score": scores.ravel()})
-
-
-copies = pd.concat([copying(readers[t].weights, t) for t in small])
-copies_fresh = pd.concat([copying(readers[t].untrained(seed=0), t) for t in small])
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Copying score by eigenvalues, means over the vocabulary removed: one point for each head above its layer; crosses are untrained models of the same shape. Most heads of the small models lie below every untrained one.", "name": "fig-heads-copying"}, "image": {"alt": "Points between minus one and one for each layer of GPT-2 and HerBERT, crosses of untrained models around zero."}}
-plots.points_by_layer(copies, copies_fresh, "score", "copying score", {t: COLOURS[t] for t in small});
-
-# %% [markdown]
-# By this score most heads *lower* the logit of what they attend to. Do they, on text? At every place of 24 paragraphs (in a larger model of 12, and for 24 heads drawn evenly from its layers), {numref}`fig-heads-copying-text` asks how much more a head raises the tokens that it attends to than the other tokens before that place:
-# the fall of their logits when the head's output is replaced by its mean, which is how {cite:t}`mcdougall2023` tested copy suppression. The direct effect of the head on the logits gives nearly the same (correlation {glue:text}`heads-copying-direct`).
-
-# %%
-gpt2 = readers["GPT-2"].loaded
-ids = [gpt2.vocabulary.tokenizer(text)["input_ids"] for text in paragraphs()["text"]]
-asked = statistics.drawn_heads(readers["GPT-2"].weights.n_layers, readers["GPT-2"].weights.n_heads, most=24)  # of a small model all
-ids = np.array([found[:96] for found in ids if len(found) >= 96][: 24 if len(asked) == len(copies.query("model == 'GPT-2'")) else 12])
-
-# %%
-on_text, fresh_on_text = (copying_on_text(model, ids, asked) for model in (gpt2, models.untrained_like(gpt2, seed=0)))
-scored = copies.query("model == 'GPT-2'").assign(trained=True, text=on_text["ablation"].mean(axis=0).ravel()).dropna(subset="text")
-scored_fresh = copies_fresh.query("model == 'GPT-2'").assign(trained=False, text=fresh_on_text["ablation"].mean(axis=0).ravel()).dropna(subset="text")
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "GPT-2's heads: copying score from weights against copying on text by ablation (mean over paragraphs); the four largest are named. If the score told what heads do, points would lie along a rising line.", "name": "fig-heads-copying-text"}, "image": {"alt": "Twenty-four points. Those at the left, with scores near minus one, lie on both sides of zero on text, some far above. Points with positive scores lie at zero, as the crosses of the untrained model do."}}
-plots.labelled_points(pd.concat([scored, scored_fresh]), "score", "text", "copying score, from weights", "copying on text [logits]");
-
-# %% tags=["hide-input"]
-by_head = {kind: np.stack([values[:, layer, head] for layer, head in asked]) for kind, values in on_text.items()}  # [head, paragraph]
-intervals = [statistics.bootstrap_interval(values, level=1 - 0.05 / len(asked)) for values in by_head["ablation"]]
-raising, lowering = sum(found.low > 0 for found in intervals), sum(found.high < 0 for found in intervals)
-ranks = [scipy.stats.rankdata(scored[name]) for name in ("score", "text")]
-agreement = scipy.stats.pearsonr(*ranks)
-shuffled = np.array([np.corrcoef(ranks[0], np.random.default_rng(seed).permutation(ranks[1]))[0, 1] for seed in range(400)])
-report.finding("heads-copying-text", "GPT-2's copying scores tell what its heads do on text", statistics.Interval(agreement.statistic, *agreement.confidence_interval()), {"permuted heads": shuffled},
-               unit="rank correlation", model="polish-gpt2", section="attention_heads.html#fig-heads-copying-text")
-report.glue("heads-copying-raise", raising)
-report.glue("heads-copying-lower", lowering)
-report.glue("heads-copying-agree", report.interval(agreement.statistic, *agreement.confidence_interval()))
-report.glue("heads-copying-direct", report.number(np.corrcoef(*(by_head[kind].mean(axis=1) for kind in ("direct", "ablation")))[0, 1]))
-
-# %% [markdown]
-# They do not. {glue:text}`heads-copying-raise` heads raise what they attend to and {glue:text}`heads-copying-lower` lower it (intervals that hold for all of them at once), and the score from weights does not tell which: the rank correlation over heads is {glue:text}`heads-copying-agree`.
-# The eigenvalues weigh all directions of the embedding alike, while a head on text meets the tokens that its own attention picks out.
-#
-# ### Do the tables predict what heads write?
-#
-# At every place of {glue:text}`heads-recall-sentences` sentences written for this book, take the token that a head attends to most; its row of VO predicts 50 tokens. How many of them are among the 50 tokens that the head's actual output
-# raises most? The controls give each place the prediction of another place, so lists that always hold the same tokens gain nothing: a place anywhere, or a place of the same sentence. Only the second also keeps the sentence's
-# topic, and the excess is taken over it. The unembedding is raw here, since that is what the output is projected with.
-
-# %%
-texts = sentences()
-layer_normed = partial(projections.vo_factors, embedding="layer_norm")
-some = {t: statistics.drawn_heads(readers[t].weights.n_layers, readers[t].weights.n_heads, most=96) for t in small}  # of a small model all
-recalled = pd.concat([recall.head_recall(readers[t].loaded, texts, layer_normed, heads=some[t]).assign(model=t) for t in small])
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Recall of a head's predicted tokens among those its output raises most, against two permuted controls: one point for each head, bars are 95% bootstrap intervals over sentences. On the line, the table says nothing about the place.", "name": "fig-heads-recall"}, "image": {"alt": "Two scatter plots of recall against control for the heads of GPT-2 and HerBERT, with the diagonal. Left: places permuted within sentences. Right: places permuted across all sentences."}}
-controls = {"control": "recall, places permuted\nwithin sentences", "control_anywhere": "recall, places permuted\nacross sentences"}
-plots.against_control(recalled, COLOURS, controls, "recall (share of 50)");
-
-# %%
-tests = recalled.dropna(subset="recall")
-best = tests.sort_values("excess", ascending=False).groupby("model", sort=False).head(2)
-best = best.assign(head="L" + best["layer"].astype(str) + "H" + best["head"].astype(str), recalls=[statistics.Interval(*row) for row in best[["recall", "low", "high"]].to_numpy()])
-best = best[["model", "head", "recalls", "control"]].rename(columns={"recalls": "recall", "control": "within sentences"})
-report.table(best, "The two heads of each model that exceed their control most; intervals over sentences")
-
-# %% tags=["remove-cell"]
-report.glue("heads-recall-sentences", len(texts))
-for name, title in TITLES.items():
-    own = tests.loc[tests["model"] == title, "excess"]
-    report.glue(f"heads-{name}-recall-excess", report.interval(*statistics.t_interval(own), digits=3))
-
-# %% [markdown]
-# Over all heads that can be tested (of a larger model 96 are asked, drawn evenly from its layers), recall exceeds the control by {glue:text}`heads-polish-gpt2-recall-excess` in GPT-2 and by {glue:text}`heads-herbert-recall-excess` in HerBERT; the table names the heads with the largest excess. A row of a table
-# knows the attended *token*, whereas a head reads the attended *state*, and the deeper the layer the more the two differ. Places whose most attended token is special are left out, which takes away heads of HerBERT that rest on `<s>`
-# or `</s>`. The same question for feed-forward values, as {cite:t}`dar2022` put it: the most active value of each place against the hidden state after its block.
-
-# %%
-values = pd.concat([recall.value_recall(readers[t].loaded, texts).assign(model=t) for t in small])
-values["recall, interval over sentences"] = [statistics.Interval(*row) for row in values[["recall", "low", "high"]].to_numpy()]
-shown = values.rename(columns={"control": "within sentences", "control_anywhere": "anywhere", "n_places": "places"})
-
-# %%
-columns = ["model", "layer", "recall, interval over sentences", "within sentences", "anywhere", "places"]
-report.table(shown[columns], "Recall of the most active value among the hidden state's top 50 tokens, beside permuted places", digits=3)
 
 # %% [markdown]
 # ## Limits

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from analysis_lib import activations, circuits, models, plots, report, statistics, weights
-from analysis_lib.circuits import induction, readings, term_contrasts
+from analysis_lib.circuits import induction, term_contrasts
 from analysis_lib.circuits import terms as attention_terms
 from analysis_lib.circuits.terms import TERMS, LeaveOut
 from analysis_lib.texts import paragraphs, sentences
@@ -370,60 +370,8 @@ choice = pd.DataFrame(choice, pd.MultiIndex.from_product([(0, 1), TERMS], names=
 report.table(choice, "Mean share of variance over heads, and rise of the loss, by where the tokens' mean is counted", index=True)
 
 # %% [markdown]
-# The choice moves a mean share by up to {glue:text}`terms-choice`. Statements about terms, here as in the notebook, hold for one such choice; this page uses the weights as they are unless it says otherwise.
-#
-# ## What the original notebook did
-#
-# Notebook 002 left out the scaling, masked by setting scores above the diagonal to *zero*, took variances over all entries with these zeros among them, and showed a crop of ten rows and columns cut after softmax. Each
-# is done here on purpose, to the same model and sequences (`circuits.readings`). A score of zero is not a forbidden one: softmax gives the keys after the query their share.
-
-# %%
-patterns = readings.notebook_patterns(torch.cat([terms["toy", 0], terms["toy", 1]], dim=2).sum(0), float(trained["toy"].attention_scale[0]))
-compared = pd.DataFrame({
-    measure: {key: statistics.bootstrap_interval(values.numpy()) for key, values in by_reading.items()}
-    for measure, by_reading in readings.compare_patterns(patterns).items()
-})
-report.table(compared.rename_axis("reading").reset_index(), "The toy's sixteen heads by reading: means with 95% intervals over sequences")
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The toy, mean over heads and sequences. Above: attention on keys that come after the query, by row. Below: sum of the ten by ten crop's rows, which is 1 where all attention of a row lies inside the crop.", "name": "fig-terms-readings"}, "image": {"alt": "Two panels of lines over query positions. Above, attention on the future is highest in the first row and falls for readings that mask with zeros, and is zero for the model; below, rows of the crop sum to less than one for these readings."}}
-lines = {k: plots.CYCLE[i] for i, k in enumerate(("model", "zeros for mask", "both (notebook)"))}
-future = {k: patterns[k].triu(1).sum(-1).mean((0, 1)).numpy() for k in lines}
-crop = {k: patterns[k][..., :10, :10].sum(-1).mean((0, 1)).numpy() for k in lines}
-plots.readings_by_row({"attention on the future": future, "sum of a row of the crop": crop}, lines);
-
-# %% [markdown]
-# In the notebook's reading the first row, which can only attend to itself, gives {glue:text}`terms-future-first` of its attention to later tokens. The notebook's variance runs over all entries of a term, the zeroed half included. Two things enter it that softmax never sees: the zeros, and what is constant along rows. The table takes the toy's
-# induction head apart. (In the third column all rows count alike, short ones too, so that it can exceed the second.)
-
-# %%
-sizes = pd.DataFrame(readings.term_variances(terms["toy", 1][:, :, strongest]), index=pd.Index(TERMS, name="term"))
-report.table(sizes.reset_index(), "The toy's induction head: variance of each term three ways, and the attention that moves without it")
-
-# %% [markdown]
-# The notebook calls a term important when its variance is large. The next table counts the heads for which this disagrees with the attention that moves.
-
-# %%
-def largest(given):
-    """The largest term of each head of both layers, by variance and by the attention that moves."""
-    both = [readings.largest_terms(given[layer]).values() for layer in (0, 1)]
-    return [torch.cat(found) for found in zip(*both, strict=True)]
-
-
-# %%
-columns = ["model", "weights", "largest term differs", "position-position, by variance", "position-position, by attention moved"]
-rows = []
-for state, given in (("trained", terms), ("untrained", untrained_terms)):
-    for name in ids:
-        by = largest({layer: given[name, layer] for layer in (0, 1)})
-        rows.append((name, state, int((by[0] != by[1]).sum()), *(int((x == 3).sum()) for x in by)))
-report.table(
-    pd.DataFrame(rows, columns=columns),
-    "Heads of 16 in which the term with the largest variance in the notebook's sense "
-    "is not the one without which most attention moves, and in which either is position-position",
-)
-
-# %% [markdown]
-# "Position-position terms have the largest magnitude" thus depends on the measure, and holds for all heads of untrained models by either.
+# The choice moves a mean share by up to {glue:text}`terms-choice`. Statements about terms hold for one such choice; this page uses the weights as they are unless it says otherwise. The original notebook measured terms by another
+# variance, under another mask: {ref}`what that does <replication-terms>` stands in {doc}`replication`.
 #
 # ## Limits
 #
@@ -449,7 +397,7 @@ findings = {
     "toy-L1-pp-share": report.percent(averages.loc[("toy", 1, TERMS[3]), "share of variance"].estimate),
     "error": report.scientific(max(errors.values()), 0),
     "pair-total": report.number(contrast.mean(0).sum(), 1), "pair-fresh": report.number(float(np.abs(contrast_before).max())),
-    "choice": report.number(gap), "future-first": report.percent(future["both (notebook)"][0]),
+    "choice": report.number(gap),
 }
 report.glue_frame(pd.Series(findings), "terms")
 

@@ -99,6 +99,15 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # Which words a head relates, by its weights and in sentences, and how much of that is the embedding's.
 # :::
 #
+# :::{grid-item-card} Heads at work
+# :link: heads_at_work
+# :link-type: doc
+# :img-bottom: _static/gallery/heads_at_work.png
+# :img-alt: A score from weights against what heads do on text, one point for each head; the points lie along no line.
+#
+# Whether heads copy on text when their weights say so, and write what their tables predict.
+# :::
+#
 # :::{grid-item-card} Grammar by head
 # :link: grammar
 # :link-type: doc
@@ -133,6 +142,15 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :img-alt: Heat maps of head scores of a trained and an untrained model.
 #
 # Two layers of attention together continue a pattern that they have seen once.
+# :::
+#
+# :::{grid-item-card} How induction forms
+# :link: induction_forming
+# :link-type: doc
+# :img-bottom: _static/gallery/induction_forming.png
+# :img-alt: Losses, head scores and composition along the training of the toy.
+#
+# Which of the two heads comes first, what one needs of the other, and whether every run gets there.
 # :::
 #
 # :::{grid-item-card} Induction in Polish models

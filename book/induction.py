@@ -3,14 +3,14 @@
 #
 # **Question.** A model that has seen *Jan Nowak* once can guess *Nowak* when *Jan* comes again, whatever the two words mean. Two attention heads in two layers are enough for that
 # {cite}`elhage2021`, and such heads have been held responsible for much of what language models learn from context {cite}`olsson2022`. Has a small model that was trained for
-# this book, the *toy*, learned such a circuit, and do two small Polish language models have one?
+# this book, the *toy*, learned such a circuit, and do two small Polish language models have one? ({doc}`induction_forming` asks how it comes about.)
 
 # %% tags=["hide-cell"]
 import numpy as np
 import pandas as pd
 import torch
 
-from analysis_lib import circuits, models, plots, recorded, report, statistics, weights
+from analysis_lib import circuits, models, plots, report, statistics, weights
 from analysis_lib.circuits import induction, placements, repeats, scoreboard, scrubbing
 from analysis_lib.circuits.standard_probe import standard_probe
 from analysis_lib.models import training_history
@@ -338,64 +338,6 @@ report.table(
 # The virtual head of the circuit's own pair adds nothing to the right symbol, and the mechanism says why. From the second occurrence the induction head goes to the place after the first, and the
 # previous-token head from there one place back, to the *same* token. Their virtual head is a head of duplicate tokens (score {glue:text}`ind-pair-duplicate`), which does not help to predict the next symbol: the circuit composes *patterns*, not values.
 #
-# ## How it forms
-#
-# The checkpoint's folder holds snapshots of the weights along the training (`models.training_history.snapshots`). Heads are those of the finished model; dotted lines are the best
-# heads of four other seeds, as measured while they were trained. The later stages begin at steps 4,000 and 4,600: the induction score rises once more, the pairs of the circuit part further from
-# the others, and the loss on the probe rises, since a head that goes by one symbol is a coarser predictor.
-
-# %%
-two_back = induction.best_two_back(scores["toy", "trained"][0])
-snapshots = training_history.snapshots()
-history = pd.DataFrame({step: induction.milestone(snapshots[step], probe, circuit, two_back) for step in snapshots if step % 100 == 0 or step < 400}).T
-course = training_history.course().set_index("step")
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The toy along training: loss on the probe, head scores (dotted: other seeds), and the mean K-composition of the circuit's pairs beside that of all other pairs and chance.", "name": "fig-induction-emergence"}, "image": {"alt": "Three panels over training steps on a logarithmic axis: losses of both occurrences part, the previous-token score and then the induction score rise, and the composition of the circuit's pairs leaves that of the other pairs."}}
-faint = {
-    f"_{key}{seed}": (run[key], colour + "66", ":")
-    for seed, run in course[course["seed"] != training_history.shipped_seed()].groupby("seed")
-    for key, colour in (("previous_token", ORANGE), ("induction", BLUE))
-}
-plots.emergence(
-    {
-        "loss [nats]": {"first occurrence": (history["first"], ORANGE, "-"), "second occurrence": (history["second"], BLUE, "-")},
-        "head score": {f"{report.head_name(*circuit.previous)}, previous": (history["previous token"], ORANGE, "-"),
-                       f"{report.head_name(*two_back)}, two back": (history["two back"], plots.CYCLE[4], "-"),
-                       f"{report.head_name(*circuit.strongest)}, induction": (history["induction"], BLUE, "-")} | faint,
-        "K-composition": {"circuit's pairs": (history["circuit's pairs"], BLUE, "-"), "other pairs": (history["other pairs"], GREY, "-"),
-                          "chance": (0 * history["first"] + toy.model.config.d_model**-0.5, plots.INK, "--")},
-    },
-    "training step",
-);
-
-# %% [markdown]
-# Which part waits for which? The first 400 steps were taken again with the attention of one layer **clamped** {cite}`singh2024`: from the first step on its heads attend as those of the finished model of the same seed do (final), or for ever as those of the untrained one (initial). All else is trained as before.
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Loss on repeated symbols (after two of them) along the beginning of the training, with the attention of one layer clamped or of none; a line for each of two seeds.", "name": "fig-induction-clamps"}, "image": {"alt": "Lines over 400 steps. Unclamped, the loss falls from 3.5 nats at about step 275; with the first layer final at about 200, with the second layer final within 50 steps. With either layer initial it stays above three."}}
-clamped = recorded.table("induction_clamps")
-plots.clamped_runs(clamped, "repeated_known_2", "loss [nats]");
-
-# %% [markdown]
-# The loss falls below two nats after {glue:text}`ind-clamp-none` steps. With the finished pattern of layer 0 it does so after {glue:text}`ind-clamp-previous`, with that of layer 1 after {glue:text}`ind-clamp-induction`: most of the time goes into the pattern of the induction head, which waits for the previous-token
-# head. Where that pattern is given, nothing needs the previous-token head, and after 400 steps its score is {glue:text}`ind-clamp-idle` only. Without either layer's pattern there is no circuit.
-#
-# One model proves little, so the recipe was run from five seeds. The shipped model is the median by induction score, a rule that was settled before the training. The table measures
-# all seeds and five untrained models with the same rules, each model with its own heads.
-
-# %%
-runs = {f"seed {seed}": model for seed, model in training_history.seed_models().items()}
-runs |= {f"untrained {seed}": models.untrained_like(toy, seed) for seed in range(5)}
-everything = pd.DataFrame({name: induction.portrait(model, *draws["toy"]) for name, model in runs.items()}).T
-report.table(
-    everything.rename_axis("model").reset_index(),
-    "All seeds on the probe: scores of the best heads, losses in the first and (from the fourth symbol on) in the second occurrence [nats], added loss"
-    " without the shift heads and without all other heads of layer 0 [nats], mean z of K-composition of the circuit's pairs and of the others",
-    formats={"circuit's z": 1, "other pairs' z": 1},
-)
-
-# %% [markdown]
-# Every seed has the circuit. In {glue:text}`ind-seeds-order` runs the best previous-token score passes one half before the best induction score does.
-#
 # ## Limits
 #
 # The toy's data reward this circuit and little else. That it forms there shows that it can form, not that it must elsewhere. Ablation puts a model in states that it never met in training, and zeros do so more than means. Composition and copying
@@ -413,12 +355,8 @@ def heads_by_rule(name):
     return int((scores[name, "trained"][0]["induction"].mean(axis=0) >= induction.LEAST_SCORE).sum())
 
 
-reached = {seed: [run.index[run[key] > 0.5].min() for key in ("previous_token", "induction")] for seed, run in course.groupby("seed")}
 changes = {name: statistics.difference_interval(*(x.mean(axis=1) for x in found), paired=True) for name, found in losses.items()}
-halved = clamped[clamped["repeated_known_2"] < 2].groupby(["clamp", "seed"])["step"].min()
 findings = {
-    **{f"clamp-{key}": report.span(halved[clamp], digits=0) for key, clamp in {"none": "none", "previous": "layer 0 final", "induction": "layer 1 final"}.items()},
-    "clamp-idle": report.span(clamped.query("clamp == 'layer 1 final' and step == step.max()")["previous_token"]),
     "previous-score": best["toy", "trained"]["previous token"].interval,
     "induction-score": statistics.bootstrap_interval(scores["toy", "trained"][1]["induction"][:, *circuit.strongest]),
     "untrained": report.number(max(float(means["untrained"][kind].max()) for kind in KINDS)),
@@ -439,7 +377,6 @@ words = {
     "induction-heads": report.listed(report.head_name(*head) for head in circuit.inductive),
     "shifting-heads": report.listed(report.head_name(*head) for head in circuit.shifting),
     "k-in-circuit": len(circuit.pairs), "k-in-top": int(compared.loc["K", "in top"]),
-    "seeds-order": f"{sum(early < late for early, late in reached.values())} of {len(reached)}",
     "pair-duplicate": statistics.bootstrap_interval(duplicate[:, 0, 0]),
 }
 report.glue_frame(pd.Series(words, dtype=object), "ind")

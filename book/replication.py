@@ -16,8 +16,11 @@
 # %% tags=["hide-cell"]
 import numpy as np
 import pandas as pd
+import torch
 
-from analysis_lib import activations, geometry, models, plots, projections, recorded, report, statistics, texts, weights
+from analysis_lib import activations, circuits, geometry, models, plots, projections, recorded, report, statistics, texts, weights
+from analysis_lib.circuits import induction, readings
+from analysis_lib.circuits import terms as attention_terms
 from analysis_lib.geometry.anisotropy import self_pair_bias
 from analysis_lib.geometry.contexts import similarity_of_averages
 from analysis_lib.projections import recorded_lists
@@ -258,6 +261,72 @@ report.table(pd.DataFrame(decoded), "The best pairs of W_QK in GPT-2's head L0H0
 # For HerBERT the output matrix was split along its outputs, while a head owns a part of its *inputs*. {numref}`fig-models-identity` shows that the parts then do not add up to the layer's output, so the HerBERT tables of $W_{VO}$ belong to
 # no head.
 #
+# (replication-terms)=
+# ## Token and position terms of attention
+#
+# The notebook split the scores of a two-layer model into the four terms of {doc}`attention_terms`, and called a term important when its variance is large. On the way it left out the scaling by $1/\sqrt{d_{head}}$, masked by setting
+# scores above the diagonal to *zero*, took variances over all entries with these zeros among them, and showed a crop of ten rows and columns cut after softmax. Each is done here on purpose (`circuits.readings`), to the models and sequences of {doc}`attention_terms`.
+
+# %% tags=["hide-cell"]
+two_layers = {"toy": models.load("minigpt"), "Polish": models.load("minigpt-polish")}
+tokenizer = two_layers["Polish"].tokenizer
+choosing, probe = (circuits.repeated_random_tokens(range(1, 32), 48, block=20, gap=(0, 10), start=0, length=64, distinct=False, seed=seed) for seed in (1, 2))
+openings = [p[:40] for p in (tokenizer(text)["input_ids"] for text in texts.paragraphs()["text"]) if len(p) >= 40]
+ids = {"toy": torch.as_tensor(probe.ids), "Polish": torch.tensor(openings[:16])}
+circuit = induction.find_circuit(induction.probe_scores(induction.probe_patterns(two_layers["toy"], choosing), choosing))
+print(*(model.label for model in two_layers.values()), sep="\n")
+
+
+def both_layers(name, model):
+    """Terms of both layers, heads one after another [term, sequence, head, query, key]."""
+    given = weights.extract(model)
+    return torch.cat([attention_terms.score_terms(given, ids[name], layer) for layer in (0, 1)], dim=2)
+
+
+terms = {("trained", name): both_layers(name, model) for name, model in two_layers.items()}
+terms |= {("untrained", name): both_layers(name, models.untrained_like(model, seed=0)) for name, model in two_layers.items()}
+
+# %% [markdown]
+# A score of zero is not a forbidden one: softmax gives the keys after the query their share.
+
+# %%
+scale = float(weights.extract(two_layers["toy"]).attention_scale[0])
+patterns = readings.notebook_patterns(terms["trained", "toy"].sum(0), scale)
+compared = {
+    measure: {key: statistics.bootstrap_interval(values.numpy()) for key, values in by_reading.items()}
+    for measure, by_reading in readings.compare_patterns(patterns).items()
+}
+report.table(pd.DataFrame(compared).rename_axis("reading").reset_index(), "The toy's sixteen heads by reading: means with 95% intervals over sequences")
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The toy, mean over heads and sequences. Above: attention on keys that come after the query, by row. Below: sum of the ten by ten crop's rows, which is 1 where all attention of a row lies inside the crop.", "name": "fig-rep-readings"}, "image": {"alt": "Two panels of lines over query positions. Above, attention on the future is highest in the first row and falls for readings that mask with zeros, and is zero for the model; below, rows of the crop sum to less than one for these readings."}}
+drawn = {key: plots.CYCLE[i] for i, key in enumerate(("model", "zeros for mask", "both (notebook)"))}
+future = {key: patterns[key].triu(1).sum(-1).mean((0, 1)).numpy() for key in drawn}
+crop = {key: patterns[key][..., :10, :10].sum(-1).mean((0, 1)).numpy() for key in drawn}
+plots.readings_by_row({"attention on the future": future, "sum of a row of the crop": crop}, drawn);
+
+# %% [markdown]
+# In the notebook's reading the first row, which can only attend to itself, gives {glue:text}`rep-future-first` of its attention to later tokens. Two things enter the notebook's variance that softmax never sees: the zeros of the
+# mask, and what is constant along rows. The table takes the toy's induction head apart. (In the third column all rows count alike, short ones too, so that it can exceed the second.)
+
+# %%
+strongest = terms["trained", "toy"][:, :, 8 + circuit.strongest[1]]  # the heads of layer 1 come after the eight of layer 0
+sizes = pd.DataFrame(readings.term_variances(strongest), index=pd.Index(attention_terms.TERMS, name="term"))
+report.table(sizes.reset_index(), "The toy's induction head: variance of each term three ways, and the attention that moves without it")
+
+# %% [markdown]
+# Is the term with the largest variance the one that matters most? The next table counts the heads for which it is not the one without which most attention moves.
+
+# %%
+rows = []
+for (state, name), given in terms.items():
+    by_variance, by_attention = readings.largest_terms(given).values()
+    rows.append((name, state, int((by_variance != by_attention).sum()), int((by_variance == 3).sum()), int((by_attention == 3).sum())))
+columns = ["model", "weights", "largest term differs", "position-position, by variance", "position-position, by attention moved"]
+report.table(pd.DataFrame(rows, columns=columns), "Heads of 16 whose largest term differs between the two measures, and heads in which either measure makes position-position the largest")
+
+# %% [markdown]
+# "Position-position terms have the largest magnitude" thus depends on the measure, and holds for all heads of untrained models by either.
+#
 # ## Norms regressed on their past
 #
 # Another notebook regressed the norms of attention updates on those before them {cite}`cohen_norms`. {doc}`attention_norms` runs its specification as it was, and then adds one control after another.
@@ -278,8 +347,6 @@ report.table(pd.DataFrame(decoded), "The best pairs of W_QK in GPT-2's head L0H0
 #
 # | what the notebook did | what follows | shown in |
 # |---|---|---|
-# | a mask of zeros in place of minus infinity before the softmax, and no scale $1/\sqrt{d_{head}}$ | tokens attend to the future, and patterns are too sharp | {doc}`attention_terms` |
-# | the variance of a term over the whole table, future included | a term that no softmax sees counts as large | {doc}`attention_terms` |
 # | a virtual head that holds the direct head as well | what is read as the virtual head is mostly the direct one | {doc}`induction` |
 # | clusters of attention rows without a null | a cut between early and late positions, which random attention shows too | {doc}`incontext_regression` |
 # | regressions fitted to all points of a prompt | the two predictors hardly differ, so there is nothing to choose | {doc}`model_selection` |
@@ -287,3 +354,4 @@ report.table(pd.DataFrame(decoded), "The best pairs of W_QK in GPT-2's head L0H0
 # %% tags=["remove-cell"]
 report.glue("rep-lists-survive", surviving["list"].nunique())
 report.glue("rep-lists", len(found))
+report.glue("rep-future-first", report.percent(future["both (notebook)"][0]))

@@ -227,6 +227,39 @@ for name, found in shares.items():
 # %% [markdown]
 # The embedding alone pairs forms of a word. A head has to be held against that.
 #
+# ## Heads at work
+#
+# (sol-copying-1)=
+# ### The mean of the vocabulary
+#
+# *Compute GPT-2's copying scores without removing the means. How many heads change their sign?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+from analysis_lib.circuits import copying_scores
+from analysis_lib.circuits.copying import copying_on_text
+
+centred, as_they_are = (copying_scores(w, centre=centre) for centre in (True, False))
+print(f"{(np.sign(centred) != np.sign(as_they_are)).sum()} of {centred.size} heads change their sign")
+print(f"above zero: {(centred > 0).sum()} with the means removed, {(as_they_are > 0).sum()} without")
+
+# %% [markdown]
+# One direction that all tokens share decides the sign of some scores. No probability depends on it, so it should not decide.
+#
+# (sol-copying-2)=
+# ### The best of twenty-four
+#
+# *Choose the head that raises most what it attends to on the first twelve paragraphs. How much does it raise it on the other twelve?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+ids = [gpt2.tokenizer(text)["input_ids"] for text in texts.paragraphs()["text"]]
+on_text = copying_on_text(gpt2, np.array([found[:96] for found in ids if len(found) >= 96][:24]))["ablation"]
+layer, head = np.unravel_index(on_text[:12].mean(axis=0).argmax(), on_text.shape[1:])
+for half, paragraphs in {"on the first twelve": on_text[:12], "on the others": on_text[12:]}.items():
+    print(f"L{layer}H{head} {half}: {report.interval(*statistics.bootstrap_interval(paragraphs[:, layer, head]))} logits")
+
+# %% [markdown]
+# The choice costs little here, because the head stands far above the others. Where heads lie close together, the best one on the half that it was chosen on looks better than it is.
+#
 # ## Grammar by head
 #
 # (sol-gram-1)=

@@ -16,6 +16,7 @@ from analysis_lib.circuits import repeated_names
 from analysis_lib.circuits.standard_probe import model_head_scores
 from analysis_lib.circuits.terms import LeaveOut, next_token_losses, score_terms
 from analysis_lib.incontext import algorithms, behaviour, estimators, heads, strategies
+from analysis_lib.models import training_history
 from analysis_lib.norms import contributions
 from analysis_lib.norms.bias import small_sample_bias
 
@@ -68,6 +69,43 @@ print(*(f"{name}: {value:.3f}" for name, value in scored.items()), sep=", ")
 
 # %% [markdown]
 # Hardly lower than the trained model's. The best of many heads is above zero without any training, so a score needs this comparison.
+#
+# ## How induction forms
+#
+# (sol-form-1)=
+# ### How long one waits for the other
+#
+# *In each seed, how many steps lie between the previous-token score's passing one half and the induction score's?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+course = training_history.course().set_index("step")
+rows = {
+    f"seed {seed}": {kind: run.index[run[kind] > 0.5].min() for kind in ("previous_token", "induction")} for seed, run in course.groupby("seed")
+}
+passed = pd.DataFrame(rows).T.rename(columns=lambda kind: kind.replace("_", " "))
+passed["steps between"] = passed["induction"] - passed["previous token"]
+report.table(passed.rename_axis("run").reset_index(), "The first measured step at which the best head's score exceeds one half", digits=0)
+
+# %% [markdown]
+# The order is the same in every seed, and the time between is nearly the same too. The measurements lie 50 to 100 steps apart, so finer differences cannot be seen.
+#
+# (sol-form-2)=
+# ### Heads that come and go
+#
+# *The figure follows the heads of the finished model. Does the best induction head of each snapshot, whichever it is, score higher early on?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+scores = model_head_scores(toy, "induction", n_sequences=24, seed=3)
+finished, rows = np.unravel_index(scores.argmax(), scores.shape), []
+for step, model in training_history.snapshots().items():
+    if step in (0, 100, 200, 250, 300, 400, 600, 2400):
+        chosen, again = (model_head_scores(model, "induction", n_sequences=24, seed=seed) for seed in (3, 4))
+        best = np.unravel_index(chosen.argmax(), chosen.shape)
+        rows.append((step, report.head_name(*best), again[best], again[finished]))
+report.table(pd.DataFrame(rows, columns=["step", "best head", "its score", "score of the finished model's head"]), "Induction scores on a draw other than the one that the best head was chosen on", digits=3)
+
+# %% [markdown]
+# From step 200 on one head leads, and it is not the one that is best in the end: the later stages of the training changed the order. Both rise at the same time, so the figure would tell the same story with either.
 #
 # ## Induction in Polish models
 #

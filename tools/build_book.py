@@ -27,7 +27,7 @@ from whole_files import write_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 SPARE = {"__pycache__", ".ipynb_checkpoints"}
-FINISHING = ("site_pages", "code_cells", "atlas", "atlas_rows", "previews")  # programs that work on pages after Sphinx
+FINISHING = ("site_pages", "code_cells", "figure_numbers", "atlas", "atlas_rows", "previews")  # programs that work on pages after Sphinx
 PATIENCE = 7200  # seconds a cell may take on models of a reader's choice; on the embedded ones _config.yml says it
 
 

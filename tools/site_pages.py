@@ -112,17 +112,19 @@ def finish_site(app, exception) -> None:
     icons = site / "_static" / "scripts" / "fontawesome.js"
     if icons.exists():
         write_whole(icons, used_icons(icons.read_text(encoding="utf-8"), icons_named(site)))
-    delete_old_images(site)
+    delete_unshown_images(site)
     for figure in (site / "_images").glob("*.png"):
         write_whole(figure, of_few_colours(figure.read_bytes()))
 
 
-def delete_old_images(site: Path) -> None:
-    """Delete figures of earlier builds, which no page shows any more: Sphinx leaves them where they are."""
+def delete_unshown_images(site: Path) -> None:
+    """Delete images that no page shows: figures of earlier builds, which Sphinx leaves, and pictures of which it has made copies."""
     pages = [*site.glob("*.html"), *(site / "book").rglob("*.html")]
-    shown = {name for page in pages for name in re.findall(r"_images/([^\"\s)?#]+)", page.read_text(encoding="utf-8"))}
-    for path in (site / "_images").glob("*"):
-        if path.name not in shown:
+    shown = {name for page in pages for name in re.findall(r"_(?:images|static)/([^\"\s)?#]+)", page.read_text(encoding="utf-8"))}
+    static = site / "_static"
+    for path in [*(site / "_images").glob("*"), *static.glob("gallery/*.png"), *static.glob("live/*.png")]:
+        name = path.relative_to(static if path.is_relative_to(static) else site / "_images").as_posix()
+        if name not in shown | {CARD}:
             path.unlink()
 
 

@@ -2,6 +2,7 @@
 
 from analysis_lib.plots.attention_terms import TERM_COLOURS, offset_profiles, part_maps, readings_by_row, term_maps, terms_by_head
 from analysis_lib.plots.cost import search_growth, search_ratios
+from analysis_lib.plots.drawn import drawn_numbers
 from analysis_lib.plots.feed_forward import counts_against_chance, overlaps_by_layer, percent_maps, survival
 from analysis_lib.plots.geometry import layer_panels, pair_bias, word_planes
 from analysis_lib.plots.grammar import effect_maps, foretold_effects, relation_rows
@@ -70,6 +71,7 @@ __all__ = [
     "curve_panels",
     "curves",
     "draw_induction",
+    "drawn_numbers",
     "effect_maps",
     "emergence",
     "error_strips",

@@ -191,11 +191,14 @@ def labelled_points(table: pd.DataFrame, x: str, y: str, xlabel: str, ylabel: st
     else:
         for layer, part in own.groupby("layer"):
             axis.plot(part[x], part[y], "o", color=LAYER_COLOURS[layer % 4], label=f"layer {layer}")
-    height, apart = np.inf, 0.07 * (axis.get_ylim()[1] - axis.get_ylim()[0])
-    aside = 0.025 * (axis.get_xlim()[1] - axis.get_xlim()[0])
-    for row in own.nlargest(named, y).itertuples():
-        height = min(getattr(row, y), height - apart)  # names of heads that lie close together stand below each other
-        axis.text(getattr(row, x) - aside, height, f"L{row.layer}H{row.head}", ha="right", va="center")
+    beside = own.nlargest(named, y)
+    aside = beside[x].max() + 0.06 * np.diff(axis.get_xlim())[0]  # names stand in a column to the right of all that are named
+    height, apart = np.inf, 0.08 * np.diff(axis.get_ylim())[0]
+    for row in beside.itertuples():
+        height = min(getattr(row, y), height - apart)
+        place = (getattr(row, x), getattr(row, y))
+        line = {"arrowstyle": "-", "color": FAINT, "lw": 0.9, "shrinkB": 3}
+        axis.annotate(f"L{row.layer}H{row.head}", place, (aside, height), va="center", arrowprops=line, annotation_clip=False)
     axis.axvline(0, color=INK, lw=0.8)
     axis.set(xlabel=xlabel, ylabel=ylabel)
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3)

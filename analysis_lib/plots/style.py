@@ -10,7 +10,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
+
+from analysis_lib.plots.drawn import drawn_numbers
 
 INK = "#757575"  # text and axes: contrast 4.6 on white; book.css brightens figures in the dark, which gives 4.9 there
 FAINT = "#7575754d"  # grid lines
@@ -77,9 +80,10 @@ def as_written(words: Iterable[str]) -> list[str]:
 
 
 def use_style() -> None:
-    """Set the book's style for all figures that follow; inside a notebook also ask for PNGs of twice the size.
+    """Set the book's style for all figures that follow; inside a notebook also ask for PNGs of twice the size and for their numbers.
 
-    The page shows a double-size image at its nominal size, so that letters stay sharp on phones.
+    The page shows a double-size image at its nominal size, so that letters stay sharp on phones. The numbers that a figure shows go
+    into the notebook beside its image, as CSV, and the page has a link to them.
     """
     mpl.rcParams.update(STYLE)
     try:
@@ -87,5 +91,12 @@ def use_style() -> None:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
     except ImportError:  # a script outside Jupyter needs no inline figures
         return
-    if get_ipython() is not None:
+    shell = get_ipython()
+    if shell is not None:
         set_matplotlib_formats("retina", facecolor="none", edgecolor="none", metadata={"Software": None})
+        shell.display_formatter.mimebundle_formatter.for_type(Figure, _numbers)
+
+
+def _numbers(figure: Figure) -> dict[str, str]:
+    table = drawn_numbers(figure)
+    return {} if table.empty else {"text/csv": table.to_csv(index=False, float_format="%.4g")}

@@ -92,7 +92,7 @@ class FigureData:
 
 
 def figure_data(frame: pd.DataFrame | Mapping[str, pd.DataFrame], name: str, label: str = "model") -> FigureData:
-    """The numbers behind a figure, as a link below it.
+    """The numbers behind a figure, as a link below it, where they say more than what is drawn (`plots.drawn_numbers`).
 
     Parameters
     ----------

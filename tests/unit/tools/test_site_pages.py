@@ -74,12 +74,14 @@ def test_a_figure_keeps_its_size_its_ground_and_its_colours():
     assert site_pages.of_few_colours(small) == small
 
 
-def test_only_figures_that_no_page_shows_are_deleted(tmp_path):
-    (tmp_path / "_images").mkdir()
+def test_only_images_that_no_page_shows_are_deleted(tmp_path):
+    kept = ["_images/card.png", "_images/now.png", f"_static/{site_pages.CARD}", "_static/live/still.png"]
+    for name in (*kept, "_images/old.png", "_static/gallery/models.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
     (tmp_path / "book").mkdir()
-    for name in ("now.png", "card.png", "old.png"):
-        (tmp_path / "_images" / name).write_bytes(b"")
     (tmp_path / "index.html").write_text('<meta content="_images/card.png"/>', encoding="utf-8")
-    (tmp_path / "book" / "page.html").write_text('<img src="../_images/now.png" alt="x"/>', encoding="utf-8")
-    site_pages.delete_old_images(tmp_path)
-    assert sorted(path.name for path in (tmp_path / "_images").iterdir()) == ["card.png", "now.png"]
+    page = '<img src="../_images/now.png" alt="x"/><img src="../_static/live/still.png" alt="x"/><img src="../_images/models.png" alt="x"/>'
+    (tmp_path / "book" / "page.html").write_text(page, encoding="utf-8")
+    site_pages.delete_unshown_images(tmp_path)
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png")) == sorted(kept)
