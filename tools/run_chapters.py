@@ -25,6 +25,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 MOST = 4  # chapters at a time: each needs one to three gigabytes
+QUIET = ["--log-level=ERROR"]  # each kernel would warn that what it says over the loopback interface is not encrypted
 
 
 def chapters(root: Path) -> list[Path]:
@@ -35,7 +36,8 @@ def chapters(root: Path) -> list[Path]:
 
 async def execute(notebook: nbformat.NotebookNode, path: Path, timeout: int, gate: asyncio.Semaphore) -> tuple[Path, float, str]:
     """Execute a notebook in place, in its own folder, as Jupyter Book does; its path, its seconds, and what it raised."""
-    client = NotebookClient(notebook, timeout=timeout, record_timing=False, resources={"metadata": {"path": str(path.parent)}})
+    resources = {"metadata": {"path": str(path.parent)}}
+    client = NotebookClient(notebook, timeout=timeout, record_timing=False, resources=resources, extra_arguments=QUIET)
     async with gate:
         begun, raised = time.monotonic(), ""
         try:
