@@ -38,7 +38,8 @@ def test_loss_by_position(n):
     figure = plots.loss_by_position(losses, 7.7, COLOURS["a"])
     figure.canvas.draw()
     (axis,) = figure.axes
-    assert (axis.get_xlabel(), axis.get_ylabel()) == ("first position of the group [tokens]", "loss [nats a token]")
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("position in the window [tokens]", "loss [nats a token]")
+    assert [text.get_text() for text in axis.texts] == ["guessing by frequency"]
     assert [label.get_text() for label in axis.get_xticklabels()] == [str(2**k) for k in range(n)]
     np.testing.assert_allclose(axis.lines[0].get_ydata(), losses["loss"])
 
