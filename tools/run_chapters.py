@@ -1,8 +1,8 @@
 """Execute the chapters that Jupyter Book's cache lacks, several at a time.
 
 Jupyter Book executes one chapter after another, and a chapter keeps one core busy most of the time. Here each has a kernel of its own
-and its share of the cores, and goes into the cache when it is done, where Jupyter Book finds it. A chapter that raises is left to
-Jupyter Book, which executes it again and says what went wrong.
+and its share of the cores, and goes into the cache when it is done, where Jupyter Book finds it. A chapter that raises, or whose kernel the
+system ends for want of memory, is left to Jupyter Book, which executes it again, alone, and says what went wrong.
 
 Usage: ``python tools/run_chapters.py [--jobs N] [--config FILE]``, in the folder of ``_toc.yml``.
 """
@@ -21,7 +21,7 @@ import yaml
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 MOST = 4  # chapters at a time: each needs one to three gigabytes
@@ -42,7 +42,7 @@ async def execute(notebook: nbformat.NotebookNode, path: Path, timeout: int, gat
         begun, raised = time.monotonic(), ""
         try:
             await client.async_execute()
-        except (CellExecutionError, CellTimeoutError) as error:
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             raised = type(error).__name__
         return path, time.monotonic() - begun, raised
 

@@ -71,6 +71,14 @@ def test_chapters_run_at_the_same_time_and_what_fails_is_not_kept(book, capsys):
     assert sorted(cached(book)) == ["first.ipynb", "index.ipynb", "second.ipynb"]
 
 
+def test_a_kernel_that_dies_ends_its_own_chapter_only(book, capsys):
+    write(book, "first", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    write(book, "second", "print('two')")
+    asyncio.run(run_chapters.run(book, jobs=2, timeout=90))
+    assert "first: raised DeadKernelError" in capsys.readouterr().out
+    assert sorted(cached(book)) == ["second.ipynb"]
+
+
 def test_a_number_of_jobs_that_makes_no_sense_is_refused(capsys):
     with pytest.raises(SystemExit):
         run_chapters.main(["--jobs", "-1"])
