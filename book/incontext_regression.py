@@ -326,8 +326,8 @@ report.table(by_seed, "By seed: slope of attention in products of x for each hea
 # ## Exercises
 #
 # 1. Which points does the model trained with noise use? Compute its `answer_influence` on prompts with noise, and compare it with `linear_influence` of the Bayes-optimal ridge. ({ref}`Solution <sol-ctx-1>`)
-# 2. In other seeds a head binds more points. Does their error go on falling with more examples? `training_history.seed_models` has them.
-# 3. Heads follow the products of x with either sign. Ablate each of them on x three times as long: does the error still depend on the same heads? ({ref}`Solution <sol-ctx-2>`)
+# 2. The recipe was run from three seeds (`training_history.seed_models`). Do their errors go on falling from six examples to nine? ({ref}`Solution <sol-ctx-2>`)
+# 3. Heads follow the products of x with either sign. Ablate each of them on x three times as long: does the error still depend on the same heads? ({ref}`Solution <sol-ctx-3>`)
 
 # %% tags=["remove-cell"]
 late = {name: values[:, LATE].mean(axis=1) for name, values in errors.items() if name != "lasso(0.01)"}

@@ -172,7 +172,8 @@ report.table(pd.DataFrame(rows, index=columns).T, "Squared error at the last poi
 # ## Exercises
 #
 # 1. Fit the regressions to 8 or 12 points (`strategies.learn`) and let the model that was trained with 6 answer. At which number does the hard choice become as good as the model? ({ref}`Solution for 12 <sol-sel-1>`)
-# 2. Draw {numref}`fig-ctx-switch` after one point and after twenty. Does the transformer stay close to stacking?
+# 2. By how much do the predictions of the two regressions differ when they were fitted to 6, 12 or 21 points? ({ref}`Solution <sol-sel-2>`)
+# 3. Compute the weights of {numref}`fig-ctx-switch` after one point and after twenty. Does the transformer stay close to stacking? ({ref}`Solution <sol-sel-3>`)
 # 3. By how much do the predictions of the two regressions differ when they were fitted to 6, 12 or 21 points? ({ref}`Solution <sol-sel-2>`)
 
 # %% tags=["remove-cell"]
