@@ -5,6 +5,8 @@ import copy
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
 from analysis_lib import activations, weights
@@ -21,6 +23,9 @@ def models():
     for block in gpt2.transformer.h:
         block.attn.c_attn.weight.data[:, :48] *= 5  # queries and keys: patterns that are far from uniform
     return {"gpt2": gpt2, "minigpt": build(layers=3)}
+
+
+SMALL = tiny_circuits.loaded(models()["minigpt"])
 
 
 @pytest.fixture(params=["gpt2", "minigpt"])
@@ -180,3 +185,15 @@ def test_other_bad_arguments_are_named():
     circuit.model.train()
     with pytest.raises(ValueError, match="training mode"):
         token_losses(circuit, IDS)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=5), st.sampled_from(["zero", "mean"]))
+def test_which_heads_are_ablated_matters_and_their_order_does_not(heads, kind):
+    loaded = SMALL
+    found = ablated_losses(loaded, IDS, heads, kind=kind)
+    np.testing.assert_allclose(ablated_losses(loaded, IDS, sorted(set(heads)), kind=kind), found, atol=1e-5)
+    np.testing.assert_allclose(ablated_losses(loaded, IDS, heads, kind=kind, batch_size=2), found, atol=1e-4)
+    last = [(2, head) for _, head in heads]  # no pattern lies above them
+    np.testing.assert_allclose(
+        ablated_losses(loaded, IDS, last, kind=kind, frozen=True), ablated_losses(loaded, IDS, last, kind=kind), atol=1e-4
+    )

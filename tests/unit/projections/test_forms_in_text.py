@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from analysis_lib import activations
 from analysis_lib.models import LoadedModel
@@ -86,3 +88,17 @@ def test_wrong_arguments_are_named(loaded, run, places):
         forms_in_text.word_attention(run, places[0], [0])
     with pytest.raises(ValueError, match=r"seconds\[1\]: expected a place where a word begins, found 1"):
         forms_in_text.word_cosines(run, places[0], [places[1][0], 1])
+
+
+@given(st.tuples(*[st.integers(0, 30)] * 4))
+def test_of_any_two_words(run, drawn):
+    """Attention is a share; cosines lie between -1 and 1, do not ask which word comes first, and are 1 for a word and itself."""
+    starts = [run.tokens.query("text == @text and word >= 0").drop_duplicates("word")["start"].to_numpy() for text in (0, 1)]
+    firsts, seconds = ([starts[text][drawn[2 * side + text] % len(starts[text])] for text in (0, 1)] for side in (0, 1))
+    attention = forms_in_text.word_attention(run, firsts, seconds)
+    assert (attention >= 0).all()
+    assert (attention <= 1 + 1e-6).all()
+    cosines = forms_in_text.word_cosines(run, firsts, seconds)
+    assert np.abs(cosines).max() <= 1 + 1e-9
+    np.testing.assert_allclose(forms_in_text.word_cosines(run, seconds, firsts), cosines, atol=1e-12)
+    np.testing.assert_allclose(forms_in_text.word_cosines(run, firsts, firsts), 1)
