@@ -25,7 +25,8 @@ def config(root):
 
 
 def pages(toc):
-    return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
+    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"]]
+    return [toc["root"], *(entry["file"] for chapter in chapters for entry in (chapter, *chapter.get("sections", [])))]
 
 
 def test_pairs_agree_and_hold_no_outputs(root):
