@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import os
+import re
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 import yaml
@@ -34,17 +37,44 @@ def chapters(root: Path) -> list[Path]:
     return sorted((path for path in notebooks if path.exists()), key=lambda path: (-path.stat().st_size, path))
 
 
-async def execute(notebook: nbformat.NotebookNode, path: Path, timeout: int, gate: asyncio.Semaphore) -> tuple[Path, float, str]:
-    """Execute a notebook in place, in its own folder, as Jupyter Book does; its path, its seconds, and what it raised."""
+def peak_memory(pid: int | None) -> float:
+    """The most memory that a process has had, in GiB; NaN where the system does not say."""
+    status = Path(f"/proc/{pid}/status")
+    found = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"), re.MULTILINE) if status.exists() else None
+    return int(found[1]) / 2**20 if found else math.nan
+
+
+class Done(NamedTuple):
+    """A chapter that was executed: its seconds, the most memory of its kernel in GiB, and the name of what it raised."""
+
+    path: Path
+    seconds: float
+    memory: float
+    raised: str
+
+    def __str__(self) -> str:
+        memory = "" if math.isnan(self.memory) else f", {self.memory:.1f} GiB at most"
+        return f"{self.path.stem}: {f'raised {self.raised}' if self.raised else 'executed'} after {self.seconds:.0f} s{memory}"
+
+
+async def execute(notebook: nbformat.NotebookNode, path: Path, timeout: int, gate: asyncio.Semaphore) -> Done:
+    """Execute a notebook in place, in its own folder, as Jupyter Book does."""
     resources = {"metadata": {"path": str(path.parent)}}
     client = NotebookClient(notebook, timeout=timeout, record_timing=False, resources=resources, extra_arguments=QUIET)
+    memory = math.nan
+
+    def look(**_: object) -> None:
+        nonlocal memory
+        memory = peak_memory(getattr(getattr(client.km, "provisioner", None), "pid", None))
+
+    client.on_cell_executed = look
     async with gate:
         begun, raised = time.monotonic(), ""
         try:
             await client.async_execute()
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             raised = type(error).__name__
-        return path, time.monotonic() - begun, raised
+        return Done(path, time.monotonic() - begun, memory, raised)
 
 
 async def run(root: Path, jobs: int, timeout: int) -> None:
@@ -62,12 +92,11 @@ async def run(root: Path, jobs: int, timeout: int) -> None:
     gate = asyncio.Semaphore(jobs)
     running = [execute(notebook, path, timeout, gate) for path, notebook in lacking.items()]
     for count, done in enumerate(asyncio.as_completed(running), start=1):
-        path, seconds, raised = await done
-        if not raised:
-            kept = CacheBundleIn(lacking[path], str(path), data={"execution_seconds": seconds})
+        chapter = await done
+        if not chapter.raised:
+            kept = CacheBundleIn(lacking[chapter.path], str(chapter.path), data={"execution_seconds": chapter.seconds})
             cache.cache_notebook_bundle(kept, check_validity=False, overwrite=True)
-        said = f"raised {raised}" if raised else "executed"
-        print(f"{path.stem}: {said} after {seconds:.0f} s, {count} of {len(lacking)}", flush=True)
+        print(f"{chapter}, {count} of {len(lacking)}", flush=True)
 
 
 def main(arguments: list[str]) -> None:

@@ -1,6 +1,10 @@
 """Chapters are executed beside one another, once, and kept where Jupyter Book looks."""
 
 import asyncio
+import math
+import os
+import re
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -62,7 +66,10 @@ def test_chapters_run_at_the_same_time_and_what_fails_is_not_kept(book, capsys):
     kept = cached(book)
     assert sorted(kept) == ["first.ipynb", "second.ipynb"]
     assert [kept[name][0]["text"] for name in sorted(kept)] == ["one\n", "two\n"]
-    assert "index: raised CellExecutionError" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "index: raised CellExecutionError" in said
+    if Path("/proc/self/status").exists():
+        assert re.search(r"^first: executed after \d+ s, 0\.\d GiB at most, \d of 3$", said, re.M)
 
     # A second time only the chapter that failed is tried.
     write(book, "index", "print('mended')")
@@ -77,6 +84,12 @@ def test_a_kernel_that_dies_ends_its_own_chapter_only(book, capsys):
     asyncio.run(run_chapters.run(book, jobs=2, timeout=90))
     assert "first: raised DeadKernelError" in capsys.readouterr().out
     assert sorted(cached(book)) == ["second.ipynb"]
+
+
+def test_memory_is_told_where_the_system_knows_it():
+    assert math.isnan(run_chapters.peak_memory(None))
+    if Path("/proc/self/status").exists():
+        assert 0.01 < run_chapters.peak_memory(os.getpid()) < 100
 
 
 def test_a_number_of_jobs_that_makes_no_sense_is_refused(capsys):
