@@ -90,7 +90,8 @@ async def run(root: Path, jobs: int, timeout: int) -> None:
     if lacking:
         print(f"executing {len(lacking)} chapters, {jobs} at a time", flush=True)
     gate = asyncio.Semaphore(jobs)
-    running = [execute(notebook, path, timeout, gate) for path, notebook in lacking.items()]
+    # Tasks wait at the gate in the order in which they are made; `as_completed` would make them in any.
+    running = [asyncio.create_task(execute(notebook, path, timeout, gate)) for path, notebook in lacking.items()]
     for count, done in enumerate(asyncio.as_completed(running), start=1):
         chapter = await done
         if not chapter.raised:

@@ -18,7 +18,7 @@ from analysis_lib.report.words import MINUS, NOT_DEFINED, is_interval, is_missin
 _NUMERIC = re.compile(rf"(p )?[<=>≤≥]? ?[-+±{MINUS}]?[\d.,]+([ %(\[×].*)?|{NOT_DEFINED}")
 
 _INNER_SPACE = re.compile(r" (?!\[)")  # all spaces but that before an interval
-NO_BREAK = "\u00a0"
+_NO_BREAK = "\u00a0"
 
 Format = int | str | Callable[[Any], str]
 
@@ -50,7 +50,7 @@ class Table:
         intervals = [place for place in numeric if self._shown.iloc[:, place].str.contains("[", regex=False).any()]
         shown = self._shown.copy()
         for place in intervals:
-            shown.isetitem(place, [_INNER_SPACE.sub(NO_BREAK, text) for text in shown.iloc[:, place]])
+            shown.isetitem(place, [_INNER_SPACE.sub(_NO_BREAK, text) for text in shown.iloc[:, place]])
         styles: list[Any] = [{"selector": "th, td", "props": "text-align: left"}]
         styles += [
             {

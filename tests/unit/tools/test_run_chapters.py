@@ -86,6 +86,13 @@ def test_a_kernel_that_dies_ends_its_own_chapter_only(book, capsys):
     assert sorted(cached(book)) == ["second.ipynb"]
 
 
+def test_the_longest_chapter_is_executed_first(book, capsys):
+    for name, length in (("index", 1), ("first", 300), ("second", 3000)):
+        write(book, name, f"# {'x' * length}")
+    asyncio.run(run_chapters.run(book, jobs=1, timeout=90))
+    assert re.findall(r"^(\w+): executed", capsys.readouterr().out, re.M) == ["second", "first", "index"]
+
+
 def test_memory_is_told_where_the_system_knows_it():
     assert math.isnan(run_chapters.peak_memory(None))
     if Path("/proc/self/status").exists():
