@@ -313,15 +313,12 @@ report.table(by_seed, "By seed: slope of attention in products of x for each hea
 # binds {glue:text}`ctx-seeds-bound` of the ten points to their questions, with more than half of an answer's attention. Positions are learned, so a token's neighbour is learned place by place, and training may end before the last place is reached.
 # The tenth answer is never needed. Models that were trained for as long with Adam and an even weight for every point bound six points and erred five times as much (`training/README.md`).
 #
-# ## What the original notebook did
-#
-# It stops at errors: names that were never defined, a hook tree that fails on the first module, a syntax error in the clustering function. None of its clusters was ever computed, and its prompts are not interleaved, so that its even and odd rows
-# are not x and y queries. It renamed the weights of an embedding table that no prompt reads; `weights.extract` has the read-in and the read-out that take the table's place. Its hooks stay on the model; `activations.named` gives the same names and removes them.
-#
 # ## Limits
 #
 # These are models of three layers, trained for half an hour on one kind of prompt, so the error of {glue:text}`ctx-late` where none is needed is theirs and not the architecture's. A slope describes the model at the x asked about and says nothing of its curvature. Ablating one head leaves later layers with a stream that they never saw, so its cost mixes what the head does with what its absence breaks. The slope in products of x is
 # observed, not intervened on. The untrained control is transformers' initialisation with one seed.
+#
+# The notebook that this chapter began with never got to its clusters: {doc}`replication` says where it stops.
 #
 # ## Exercises
 #
