@@ -18,7 +18,20 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analysis_lib import activations, circuits, geometry, incontext, models, plots, projections, recorded, report, statistics, texts, weights
+from analysis_lib import (
+    activations,
+    circuits,
+    geometry,
+    incontext,
+    models,
+    plots,
+    projections,
+    recorded,
+    report,
+    statistics,
+    texts,
+    weights,
+)
 from analysis_lib.circuits import induction, readings
 from analysis_lib.circuits import terms as attention_terms
 from analysis_lib.geometry.anisotropy import self_pair_bias
