@@ -1,7 +1,7 @@
 """A link to the numbers of a figure, below it: a Sphinx extension that `_config.yml` loads.
 
-In a chapter, the numbers that a figure shows stand beside its image, as CSV (`analysis_lib.plots.use_style`). When the builder has ended,
-they are written to files of the site. A figure whose chapter gives its numbers itself (`report.figure_data`) keeps that link.
+In an executed chapter, the metadata of a figure hold the numbers that it shows, as CSV (`analysis_lib.plots.use_style`). When the builder
+has ended, they are written to files of the site. A figure whose chapter gives its numbers itself (`report.figure_data`) keeps that link.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def numbers_of(notebook: Path) -> Iterator[tuple[str, str]]:
     for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
         name = cell["metadata"].get("mystnb", {}).get("figure", {}).get("name")
         for output in cell.get("outputs", []):
-            if name and "text/csv" in output.get("data", {}):
-                yield name, "".join(output["data"]["text/csv"])
+            if name and "numbers" in output.get("metadata", {}):
+                yield name, output["metadata"]["numbers"]
 
 
 def packed(name: str, csv: str) -> tuple[str, bytes]:

@@ -83,7 +83,7 @@ def use_style() -> None:
     """Set the book's style for all figures that follow; inside a notebook also ask for PNGs of twice the size and for their numbers.
 
     The page shows a double-size image at its nominal size, so that letters stay sharp on phones. The numbers that a figure shows go
-    into the notebook beside its image, as CSV, and the page has a link to them.
+    into the notebook with its image, as CSV in the output's metadata, and the page has a link to them.
     """
     mpl.rcParams.update(STYLE)
     try:
@@ -97,6 +97,7 @@ def use_style() -> None:
         shell.display_formatter.mimebundle_formatter.for_type(Figure, _numbers)
 
 
-def _numbers(figure: Figure) -> dict[str, str]:
+def _numbers(figure: Figure) -> tuple[dict[str, str], dict[str, str]]:
+    """No form of the figure, and its numbers as a note: MyST-NB warns of forms that it does not know."""
     table = drawn_numbers(figure)
-    return {} if table.empty else {"text/csv": table.to_csv(index=False, float_format="%.4g")}
+    return {}, {} if table.empty else {"numbers": table.to_csv(index=False, float_format="%.4g")}

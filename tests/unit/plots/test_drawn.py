@@ -96,6 +96,8 @@ def test_a_notebook_keeps_the_numbers_beside_the_image(monkeypatch):
     monkeypatch.setattr("matplotlib_inline.backend_inline.set_matplotlib_formats", lambda *names, **options: None)
     plots.use_style()
     figure, axes = plt.subplots()
-    assert "text/csv" not in Shell.display_formatter.format(figure)[0]
+    assert "numbers" not in Shell.display_formatter.format(figure)[1]
     axes.plot([0, 1], [0.25, 1e-7], label="loss")
-    assert Shell.display_formatter.format(figure)[0]["text/csv"] == "series,mark,x,y\nloss,line,0,0.25\nloss,line,1,1e-07\n"
+    forms, notes = Shell.display_formatter.format(figure)
+    assert notes["numbers"] == "series,mark,x,y\nloss,line,0,0.25\nloss,line,1,1e-07\n"
+    assert "numbers" not in forms

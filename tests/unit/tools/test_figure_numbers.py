@@ -9,14 +9,14 @@ import figure_numbers
 FIGURE = '<figure class="align-default" id="{}">\n<img alt="x" src="y.png"/>\n<figcaption><p>Words.</p></figcaption>\n</figure>'
 
 
-def cell(name, csv, kind="display_data"):
-    data = {"image/png": "", "text/csv": csv} if csv else {"image/png": ""}
+def cell(name, csv):
     figure = {"mystnb": {"figure": {"name": name}}} if name else {}
-    return {"metadata": figure, "outputs": [{"output_type": "stream", "text": "said"}, {"output_type": kind, "data": data}]}
+    drawn = {"output_type": "display_data", "data": {"image/png": ""}, "metadata": {"numbers": csv} if csv else {}}
+    return {"metadata": figure, "outputs": [{"output_type": "stream", "text": "said"}, drawn]}
 
 
 def test_numbers_come_with_the_name_of_their_figure(tmp_path):
-    cells = [cell("fig-one", ["x,y\n", "1,2\n"]), cell("fig-drawing", None), cell(None, "x\n3\n"), {"metadata": {}, "source": "words"}]
+    cells = [cell("fig-one", "x,y\n1,2\n"), cell("fig-drawing", None), cell(None, "x\n3\n"), {"metadata": {}, "source": "words"}]
     (tmp_path / "page.ipynb").write_text(json.dumps({"cells": cells}), encoding="utf-8")
     assert list(figure_numbers.numbers_of(tmp_path / "page.ipynb")) == [("fig-one", "x,y\n1,2\n")]
 
