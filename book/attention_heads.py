@@ -267,7 +267,7 @@ if HAS_E5:
 # %% [markdown]
 # Two nouns become more alike too, since all states of a sentence do. Removing the eight heads changes the cosine of two forms by a hundredth or two at most, and mostly upwards, so these heads do not make forms alike; they find what is alike already.
 #
-# Do they help to tell the **senses** of a word apart? The test uses every third of the thirty ambiguous words of {doc}`geometry`. It asks how often the nearest neighbour of an occurrence, among the other occurrences of its lemma, has the same sense.
+# Do they help to tell the **senses** of a word apart? The test uses every third of the thirty ambiguous words of {doc}`senses`. It asks how often the nearest neighbour of an occurrence, among the other occurrences of its lemma, has the same sense.
 
 # %%
 if HAS_E5:

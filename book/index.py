@@ -9,7 +9,7 @@
 # ## Three findings
 #
 # 1. **A published encoder tells the senses of a word apart, block by block.** After the last block of multilingual-e5-small the nearest neighbour of an ambiguous word such as *zamek* (castle, or lock) has
-#    the same sense in {glue:text}`geometry.ipynb::geo-e5-senses:s` of cases; spelling alone gives {glue:text}`geometry.ipynb::geo-e5-permuted:s`. ({doc}`geometry`)
+#    the same sense in {glue:text}`senses.ipynb::geo-e5-senses:s` of cases; spelling alone gives {glue:text}`senses.ipynb::geo-e5-permuted:s`. ({doc}`senses`)
 # 2. **Some heads look for another form of the same word, and their weights alone do not show it.** One head of the encoder gives {glue:text}`attention_heads.ipynb::heads-text-form:s` of its attention to another form of the word it
 #    reads, and {glue:text}`attention_heads.ipynb::heads-text-control:s` to another noun in the same place. Tables of weights point to other heads, and random subspaces have tables as good. ({doc}`attention_heads`)
 # 3. **Asked to choose between two predictors, a transformer averages them.** Its answers lie at {glue:text}`model_selection.ipynb::ctx-few-to-mean:s` from the best average, the posterior mean, and at
@@ -23,7 +23,7 @@
 # :gutter: 3
 #
 # :::{grid-item-card} Read
-# :link: geometry
+# :link: senses
 # :link-type: doc
 #
 # Begin with the senses of words, or with any picture below. Each chapter can be read by itself.
@@ -126,13 +126,22 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # Whether tables of heads lead to the form that grammar asks for, and whether the models need those heads.
 # :::
 #
+# :::{grid-item-card} Senses of a word
+# :link: senses
+# :link-type: doc
+# :img-bottom: _static/gallery/senses.png
+# :img-alt: Share of nearest neighbours in the same sense by layer, for three models.
+#
+# Whether the vector of an ambiguous word comes to say which sense is meant.
+# :::
+#
 # :::{grid-item-card} Geometry
 # :link: geometry
 # :link-type: doc
 # :img-bottom: _static/gallery/geometry.png
-# :img-alt: Share of nearest neighbours in the same sense by layer, for three models.
+# :img-alt: Mean cosine of unrelated words and evenness of variance by layer, for three models and untrained ones.
 #
-# How alike the states of words are, and whether the senses of one word stand apart.
+# What the states of all words have in common, and how much context changes one.
 # :::
 #
 # :::{grid-item-card} What a model would say early

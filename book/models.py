@@ -264,7 +264,7 @@ report.glue_frame(pd.Series({key: report.interval(*found, scale=100, unit="%", d
 #
 # ## A third model, trained by others
 #
-# {doc}`geometry` also reads a published encoder, multilingual-e5-small {cite}`wang2024`. It knows Polish among some hundred languages, and a Python package ships it in 4 bits. Others trained it
+# Some chapters, {doc}`senses` first of all, also read a published encoder, multilingual-e5-small {cite}`wang2024`. It knows Polish among some hundred languages, and a Python package ships it in 4 bits. Others trained it
 # *contrastively*, at first on about a billion pairs of texts: the mean of its last states for one text of a pair was to lie near that for the other, and far from those for the texts of other pairs.
 # It has no head that predicts tokens. This page therefore gives no loss for it, and its weights are read through its own embedding.
 

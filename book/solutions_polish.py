@@ -345,7 +345,7 @@ report.table(ends.reset_index(), "GPT-2, L0H3: excess of the rank score; the thr
 # %% [markdown]
 # Most relations profit, and little. Lengths of unembeddings are not what keeps a head's table from leading further.
 #
-# ## Geometry
+# ## Senses of a word
 #
 # (sol-geo-1)=
 # ### A pilot
@@ -368,6 +368,8 @@ print(f"{len(changed)} of {len(cases)} occurrences change to their own sense; sa
 
 # %% [markdown]
 # There is no one block where words change sense; each occurrence has its own.
+#
+# ## Geometry
 #
 # (sol-geo-2)=
 # ### Ten rogue dimensions

@@ -22,7 +22,7 @@ NUMBER = re.compile(r"[<>≤≥~+−-]?\s?\d[\d.,]*\s?(%|s|ms|MB|kB|GB|nats|[×x
 POLISH = """zamek zamkiem zamku zamki nie dom na matka twarzy swojej swoich stole sekunda sek rozum pseudonim przydomek przy po pilot panu
 pan nazwisko imiona nowak marek borowski jan seku- szczeg- naj- -ego -em -ej -ami -ach -ych -nie -li -iejsz- -go"""
 REPOSITORY_BUTTONS = ("use_repository_button", "use_edit_page_button", "use_issues_button")
-CARD = "gallery/geometry.png"
+CARD = "gallery/senses.png"
 
 # What the theme writes, and what a screen reader can use: (text, replacement).
 MENDED = [
