@@ -7,13 +7,13 @@ has ended, they are written to files of the site. A figure whose chapter gives i
 from __future__ import annotations
 
 import io
-import json
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+import results
 from whole_files import write_whole
 
 FOLDER = "_downloads/figures"
@@ -21,13 +21,12 @@ LARGE = 4_000  # characters; a longer file is zipped
 FIGURE = re.compile(r'<figure\b[^>]*\bid="([\w-]+)".*?</figure>', re.DOTALL)
 
 
-def numbers_of(notebook: Path) -> Iterator[tuple[str, str]]:
-    """(name, CSV) of each figure of an executed chapter that has numbers."""
-    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
-        name = cell["metadata"].get("mystnb", {}).get("figure", {}).get("name")
-        for output in cell.get("outputs", []):
-            if name and "numbers" in output.get("metadata", {}):
-                yield name, output["metadata"]["numbers"]
+def numbers_in(found: Iterable[tuple[dict, dict]]) -> Iterator[tuple[str, str]]:
+    """(name, CSV) of each figure that has numbers among the outputs of a chapter."""
+    for cell, output in found:
+        name = cell.get("mystnb", {}).get("figure", {}).get("name")
+        if name and "numbers" in output.get("metadata", {}):
+            yield name, output["metadata"]["numbers"]
 
 
 def packed(name: str, csv: str) -> tuple[str, bytes]:
@@ -60,10 +59,11 @@ def link_numbers(app, exception) -> None:
     site = Path(app.outdir)
     shutil.rmtree(site / FOLDER, ignore_errors=True)
     (site / FOLDER).mkdir(parents=True)
-    for notebook in sorted((site.parent / "jupyter_execute" / "book").glob("*.ipynb")):
-        page, files = site / "book" / f"{notebook.stem}.html", {}
+    cache = site.parent / ".jupyter_cache"
+    for chapter in results.chapters(cache):
+        page, files = site / "book" / f"{chapter}.html", {}
         text = page.read_text(encoding="utf-8") if page.exists() else ""
-        for name, csv in numbers_of(notebook):
+        for name, csv in numbers_in(results.outputs(chapter, cache)):
             if f'download="{name}.csv" href="data:' not in text:
                 files[name], content = packed(name, csv)
                 write_whole(site / FOLDER / files[name], content)

@@ -12,14 +12,18 @@ CACHE = Path("_build/.jupyter_cache")
 PREFIX = "application/papermill.record/"
 
 
-def outputs(chapter: str) -> list[tuple[dict, dict]]:
+def chapters(folder: Path = CACHE) -> dict[str, int]:
+    """Keys of the newest execution of each chapter that the cache holds; empty where there is no cache."""
+    records = get_cache(folder).list_cache_records() if folder.exists() else []
+    return {Path(record.uri).stem: record.pk for record in sorted(records, key=lambda record: record.created)}
+
+
+def outputs(chapter: str, folder: Path = CACHE) -> list[tuple[dict, dict]]:
     """(cell metadata, output) of the chapter as last executed."""
-    cache = get_cache(CACHE)
-    records = [record for record in cache.list_cache_records() if Path(record.uri).stem == chapter]
-    if not records:
-        raise SystemExit(f"{CACHE} holds no execution of {chapter}; run `make book` first")
-    newest = max(records, key=lambda record: record.created)
-    cells = cache.get_cache_bundle(newest.pk).nb["cells"]
+    key = chapters(folder).get(chapter)
+    if key is None:
+        raise SystemExit(f"{folder} holds no execution of {chapter}; run `make book` first")
+    cells = get_cache(folder).get_cache_bundle(key).nb["cells"]
     return [(cell["metadata"], output) for cell in cells for output in cell.get("outputs", [])]
 
 

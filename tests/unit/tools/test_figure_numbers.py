@@ -1,24 +1,29 @@
 """Figures get links to their numbers."""
 
 import io
-import json
 import zipfile
 
 import figure_numbers
+import nbformat
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
 
 FIGURE = '<figure class="align-default" id="{}">\n<img alt="x" src="y.png"/>\n<figcaption><p>Words.</p></figcaption>\n</figure>'
 
 
 def cell(name, csv):
     figure = {"mystnb": {"figure": {"name": name}}} if name else {}
-    drawn = {"output_type": "display_data", "data": {"image/png": ""}, "metadata": {"numbers": csv} if csv else {}}
-    return {"metadata": figure, "outputs": [{"output_type": "stream", "text": "said"}, drawn]}
+    return figure, {"output_type": "display_data", "data": {"image/png": ""}, "metadata": {"numbers": csv} if csv else {}}
 
 
-def test_numbers_come_with_the_name_of_their_figure(tmp_path):
-    cells = [cell("fig-one", "x,y\n1,2\n"), cell("fig-drawing", None), cell(None, "x\n3\n"), {"metadata": {}, "source": "words"}]
-    (tmp_path / "page.ipynb").write_text(json.dumps({"cells": cells}), encoding="utf-8")
-    assert list(figure_numbers.numbers_of(tmp_path / "page.ipynb")) == [("fig-one", "x,y\n1,2\n")]
+def test_numbers_come_with_the_name_of_their_figure():
+    found = [
+        cell("fig-one", "x,y\n1,2\n"),
+        cell("fig-drawing", None),
+        cell(None, "x\n3\n"),
+        ({}, {"output_type": "stream", "text": "said"}),
+    ]
+    assert list(figure_numbers.numbers_in(found)) == [("fig-one", "x,y\n1,2\n")]
 
 
 def test_a_link_stands_below_its_figure_and_once():
@@ -39,21 +44,37 @@ def test_long_numbers_are_zipped_to_the_same_bytes():
     assert figure_numbers.packed("fig-one", "x\n1\n") == ("fig-one.csv", b"x\n1\n")
 
 
-def test_a_chapter_that_gives_its_numbers_keeps_its_own_link(tmp_path):
+def test_the_numbers_of_the_newest_execution_are_linked_but_for_figures_that_have_a_link(tmp_path):
     own = FIGURE.format("fig-own") + '<p class="table-csv"><a download="fig-own.csv" href="data:text/csv;base64,eA==">Data</a></p>'
-    site, executed = tmp_path / "html", tmp_path / "jupyter_execute" / "book"
-    (site / "book").mkdir(parents=True)
-    executed.mkdir(parents=True)
-    (site / "book" / "page.html").write_text(own + FIGURE.format("fig-one"), encoding="utf-8")
-    (executed / "page.ipynb").write_text(json.dumps({"cells": [cell("fig-own", "x\n1\n"), cell("fig-one", "x\n2\n")]}), encoding="utf-8")
+    page = tmp_path / "html" / "book" / "page.html"
+    page.parent.mkdir(parents=True)
+    page.write_text(own + FIGURE.format("fig-one"), encoding="utf-8")
+    cache = get_cache(tmp_path / ".jupyter_cache")
+    for value in (1, 2):
+        cells = [
+            nbformat.v4.new_code_cell(f"draw({value})", metadata=figure, outputs=[nbformat.from_dict(drawn)])
+            for figure, drawn in (cell("fig-own", "x\n0\n"), cell("fig-one", f"x\n{value}\n"))
+        ]
+        bundle = CacheBundleIn(nbformat.v4.new_notebook(cells=cells), str(tmp_path / "book" / "page.ipynb"))
+        cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
     class App:
-        outdir = site
+        outdir = tmp_path / "html"
         builder = type("Builder", (), {"name": "html"})
 
     figure_numbers.link_numbers(App, None)
-    text = (site / "book" / "page.html").read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
     assert text.count('class="table-csv"') == 2
-    assert [path.name for path in (site / figure_numbers.FOLDER).iterdir()] == ["fig-one.csv"]
+    written = tmp_path / "html" / figure_numbers.FOLDER
+    assert {path.name: path.read_text(encoding="utf-8") for path in written.iterdir()} == {"fig-one.csv": "x\n2\n"}
     figure_numbers.link_numbers(App, None)
-    assert (site / "book" / "page.html").read_text(encoding="utf-8") == text
+    assert page.read_text(encoding="utf-8") == text
+
+
+def test_without_a_cache_there_is_nothing_to_link(tmp_path):
+    class App:
+        outdir = tmp_path / "html"
+        builder = type("Builder", (), {"name": "html"})
+
+    figure_numbers.link_numbers(App, None)
+    assert list((tmp_path / "html" / figure_numbers.FOLDER).iterdir()) == []
