@@ -8,6 +8,7 @@ faults in the theme's HTML are mended, and what no page uses is taken out of the
 from __future__ import annotations
 
 import io
+import json
 import re
 import shutil
 from html import escape, unescape
@@ -45,6 +46,11 @@ UNUSED += [f"mathjax/{name}*.js" for name in ("mml-", "tex-svg", "tex-mml-", "te
 # The formulas here use what tex-chtml.js holds itself. One that needs more asks for a file that is not there, which a test sees.
 UNUSED += ["mathjax/input/tex/extensions", *(f"mathjax/output/chtml/fonts/*/*_{font}*" for font in ("Fraktur", "SansSerif", "Script"))]
 
+
+# A rule of the theme's style sheet that draws an icon as a letter of a font.
+ICON_RULE = re.compile(r'(?:\.fa-[\w-]+:before,?)+\{content:"[^"]*"\}')
+# What keeps its blanks and line ends.
+VERBATIM = re.compile(r"(<(?:pre|textarea|script|style)\b.*?</(?:pre|textarea|script|style)>)", re.DOTALL)
 
 # An icon in the theme's script: name, size, other names, code, one path or two.
 ICON = re.compile(r'"?([\w-]+)"?:\[\d+,\d+,\[([^\]]*)\],"[0-9a-f]+",(?:"[^"]*"|\[(?:"[^"]*",?)+\])\],?')
@@ -103,15 +109,19 @@ def finish_site(app, exception) -> None:
         if mended != text:
             write_whole(page, mended)
     for source in (site / "_sources" / "book").glob("*.ipynb"):
+        notebook = json.loads(source.read_text(encoding="utf-8"))
+        write_whole(source, json.dumps(notebook, ensure_ascii=False, separators=(",", ":")))
         script = Path(app.srcdir) / "book" / f"{source.stem}.py"
         if script.exists():
             shutil.copy(script, source.with_suffix(".py"))
     for pattern in UNUSED:
         for path in list((site / "_static").glob(pattern)):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    icons = site / "_static" / "scripts" / "fontawesome.js"
-    if icons.exists():
-        write_whole(icons, used_icons(icons.read_text(encoding="utf-8"), icons_named(site)))
+    names = icons_named(site)
+    for icons, used in (("scripts/fontawesome.js", used_icons), ("styles/pydata-sphinx-theme.css", used_rules)):
+        file = site / "_static" / icons
+        if file.exists():
+            write_whole(file, used(file.read_text(encoding="utf-8"), names))
     delete_unshown_images(site)
     for figure in (site / "_images").glob("*.png"):
         write_whole(figure, of_few_colours(figure.read_bytes()))
@@ -140,6 +150,11 @@ def used_icons(script: str, names: set[str]) -> str:
     return ICON.sub(lambda icon: icon[0] if names & {icon[1], *re.findall(r"[a-z][\w-]*", icon[2])} else "", script)
 
 
+def used_rules(style: str, names: set[str]) -> str:
+    """The style sheet with the rules of those icons alone that are named."""
+    return ICON_RULE.sub(lambda rule: rule[0] if names & set(re.findall(r"\.fa-([\w-]+):before", rule[0])) else "", style)
+
+
 def of_few_colours(png: bytes, colours: int = 256) -> bytes:
     """A figure with a palette, a third of the bytes and to the eye the same; as it was where that is no smaller."""
     picture = Image.open(io.BytesIO(png))
@@ -160,6 +175,8 @@ def mend(text: str) -> str:
     text = re.sub(r"<table\b[^>]*>.*?</table>", lambda table: align_numbers(table[0]), text, flags=re.S)
     text = re.sub(r'<span class="pre">([^<]*)</span>', r"\1", text)  # twelve thousand marks without effect here
     text = mark_polish(text)
+    # Templates leave many blank lines and indents behind.
+    text = "".join(part if place % 2 else re.sub(r"\s*\n\s*", "\n", part) for place, part in enumerate(VERBATIM.split(text)))
     return re.sub(r"<title>(.+?) &#8212; \1</title>", r"<title>\1</title>", text)
 
 

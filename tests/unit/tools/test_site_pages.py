@@ -26,6 +26,7 @@ from PIL import Image
             '<div class="sidebar-primary-item" role="banner">\n<a class="navbar-brand logo">',
         ),
         ('<div class="sidebar-primary-item">\n<nav>', '<div class="sidebar-primary-item">\n<nav>'),
+        ("<p>a\n  \n   b</p>\n\n<pre>x\n\n  y</pre>\n\n", "<p>a\nb</p>\n<pre>x\n\n  y</pre>\n"),
     ],
 )
 def test_mending(found, mended):
@@ -56,6 +57,12 @@ def test_icons_that_nothing_shows_are_left_out():
     script = "var p={" + "".join(icons) + "};f(p)"
     assert site_pages.used_icons(script, {"search", "solid"}) == "var p={" + icons[1] + "};f(p)"
     assert site_pages.used_icons(script, {"monero", "x", "magnifying-glass"}) == script
+
+
+def test_rules_of_icons_that_nothing_shows_are_left_out():
+    kept = '.fa-book-quran:before,.fa-quran:before{content:"\\f687"}'
+    style = f'.fa-fw{{width:1em}}.fa-anchor:before{{content:"\\f13d"}}{kept}.btn:before{{content:"x"}}'
+    assert site_pages.used_rules(style, {"quran"}) == f'.fa-fw{{width:1em}}{kept}.btn:before{{content:"x"}}'
 
 
 def test_a_figure_keeps_its_size_its_ground_and_its_colours():
