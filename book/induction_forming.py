@@ -62,8 +62,8 @@ plots.emergence({"loss [nats]": losses, "head score": heads | faint, "K-composit
 # {numref}`fig-induction-emergence` are the best heads of four other seeds, as measured while they were trained.
 
 # %%
-early = snapshots[300]
-pd.Series(induction.milestone(early, probe, circuit, two_back)).round(3)
+columns = ["previous token", "induction", "first", "second"]
+report.table(history.loc[[0, 100, 200, 300, 400], columns].rename_axis("step").reset_index(), "Scores of the two heads, and losses in the first and the second occurrence of the block [nats]", formats={"step": 0})
 
 # %% [markdown]
 # After three hundred steps most of the task is learned: the second occurrence of a block is far less surprising than the first. The later stages of the training begin at steps 4,000 and 4,600. The induction score rises once more, the
