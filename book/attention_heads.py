@@ -63,9 +63,6 @@ if HAS_E5:
     named = {(row.matrix, row.layer, row.head): f"L{row.layer}H{row.head}" for row in lemma.nlargest(3, "share").itertuples()}
     plots.shares_by_layer(lemma, nulls, ("bare embedding", bare), named, COLOURS["e5"]);
 
-# %% tags=["remove-input"]
-report.figure_data(lemma, "fig-heads-forms") if HAS_E5 else None
-
 # %% [markdown]
 # **What was found**
 #

@@ -47,9 +47,6 @@ effects = {name: interventions.elasticity(table, level=1 - 0.05 / n_effects) for
 beside = {name: examined[name].beside_effects(effects[name]) for name in NAMES}
 plots.regression_beside_effect(pd.concat([table.assign(model=name) for name, table in beside.items()]), NAMES);
 
-# %% tags=["key-figure", "remove-input"]
-report.figure_data(beside, "fig-norms-key")
-
 # %% [markdown]
 # ## What is measured
 #

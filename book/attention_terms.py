@@ -62,9 +62,6 @@ without |= {
 rises = statistics.interval_table(without, ["label", "series"])
 plots.intervals(rises, "rise of the loss [nats]", plots.TERM_COLOURS);
 
-# %% tags=["remove-input"]
-report.figure_data(rises, "fig-terms-key")
-
 # %% [markdown]
 # **What was found**
 #

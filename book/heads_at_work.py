@@ -49,9 +49,6 @@ scored, scored_fresh = (
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "GPT-2's heads: copying score from weights against copying on text (mean over paragraphs); the four largest are named. If the score told what heads do, points would lie along a rising line.", "name": "fig-heads-copying-text"}, "image": {"alt": "Twenty-four points. Those at the left, with scores near minus one, lie on both sides of zero on text, some far above. Points with positive scores lie at zero, as the crosses of the untrained model do."}}
 plots.labelled_points(pd.concat([scored, scored_fresh]), "score", "text", "copying score, from weights", "copying on text [logits]");
 
-# %% tags=["remove-input"]
-report.figure_data(scored[["layer", "head", "score", "text"]], "fig-heads-copying-text")
-
 # %% [markdown]
 # **What was found**
 #

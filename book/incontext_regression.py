@@ -74,9 +74,6 @@ errors["lasso(0.01)"] = incontext.query_errors(partial(estimators.lasso, penalty
 # %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "Squared error divided by d against the number of examples (lower is better), with 95% bootstrap bands over prompts. Least squares is exact from three examples on and leaves the figure.", "name": "fig-ctx-errors"}, "image": {"alt": "Lines falling from one: least squares drops out at three examples; the transformer follows it until two examples and goes down to some thousandths, where ridge continues below; three neighbours, averaging and the untrained model stay high."}}
 plots.curves(incontext.error_curves(errors), "squared error / d", floor=1e-3, ceiling=8);
 
-# %% tags=["key-figure", "remove-input"]
-report.figure_data(incontext.error_curves(errors), "fig-ctx-errors", label="method")
-
 # %% [markdown]
 # With fewer examples than dimensions the model errs about as little as least squares of least norm, which is the best one can do there. The distance is largest with three examples, where least squares
 # becomes exact and the model does not: it errs by {glue:text}`ctx-gap-3` more. From six examples on, where least squares is exact, the model's error is {glue:text}`ctx-late`.

@@ -53,9 +53,6 @@ rows = [
 best_scores = pd.DataFrame(rows, columns=["label", "series", *statistics.Interval._fields])
 plots.intervals(best_scores, "score of the best head, 0 to 1", KINDS);
 
-# %% tags=["remove-input"]
-report.figure_data(best_scores, "fig-induction-key")
-
 # %% [markdown]
 # **What was found**
 #

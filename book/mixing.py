@@ -84,13 +84,6 @@ for name, title in NAMES.items():
 looks = {"lengths": (plots.CYCLE[0], "-"), "weights": (plots.CYCLE[1], "-"), "lengths, untrained": (plots.CYCLE[0], ":"), "weights, untrained": (plots.CYCLE[1], ":")}
 plots.layer_panels({"rank correlation": lines}, LAYERS, looks, zero=True);
 
-# %% tags=["key-figure", "remove-input"]
-rows = [
-    {"model": title, "share": label, "layer": layer, "rank correlation": line.at(layer)}
-    for title, of_model in lines.items() for label, line in of_model.items() for layer in range(len(LAYERS[title]))
-]
-report.figure_data(pd.DataFrame(rows), "fig-mix-zeroing")
-
 # %% [markdown]
 # ## Why weights mislead
 #
@@ -134,11 +127,6 @@ mixed = {name: {"trained": mixing(model), "untrained": mixing(fresh[name][0])} f
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Mixing ratio by layer: the share of other tokens in what attention and the residual connection make of a token, in trained and untrained models; 95% intervals over sentences.", "name": "fig-mix-ratio"}, "image": {"alt": "Two panels by layer. The trained GPT-2 falls from 0.56 in the first layer to 0.2 and rises again to 0.3; the untrained one falls slowly from 0.26 to 0.2. HerBERT's first layer mixes most, too."}}
 of_layers = {title: {kind: profile(values) for kind, values in mixed[name].items()} for name, title in NAMES.items()}
 plots.layer_panels({"mixing ratio": of_layers}, LAYERS, {"trained": (plots.CYCLE[0], "-"), "untrained": (plots.MODEL_COLOURS["untrained"], ":")}, zero=True);
-
-# %% tags=["remove-input"]
-rows = [{"model": NAMES[name], "weights": kind, "layer": layer, "mixing ratio": statistics.t_interval(column)}
-        for name, kinds in mixed.items() for kind, values in kinds.items() for layer, column in enumerate(values.T)]
-report.figure_data(pd.DataFrame(rows), "fig-mix-ratio")
 
 # %% [markdown]
 # ## What could be wrong

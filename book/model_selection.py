@@ -64,9 +64,6 @@ comparisons = {
 alike = {title: comparison.likeness() for title, comparison in comparisons.items()}
 plots.forest(pd.concat([table.assign(group=title) for title, table in alike.items()]), "squared distance, relative to that between the ridges", log=True);
 
-# %% tags=["key-figure", "remove-input"]
-report.figure_data(alike, "fig-ctx-alike", label="regressions")
-
 # %% [markdown]
 # With 6 points fitted the model imitates the posterior mean. An untrained model of the same shape lies at {glue:text}`ctx-few-untrained` from it. What the model learned is the task of {doc}`incontext_regression` again: a regression in context, on two predictions instead of three numbers.
 #

@@ -56,9 +56,6 @@ for title, found in keys.items():
 by_layer = pd.DataFrame(rows, columns=["model", "layer", "own", "low", "high", "others"])
 plots.firing_by_layer(by_layer, COLOURS);
 
-# %% tags=["remove-input"]
-report.figure_data(by_layer, "fig-work-key")
-
 # %% [markdown]
 # **What was found**
 #

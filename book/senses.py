@@ -58,13 +58,6 @@ shares = {title: {key: nearest[key][name].profile for key in words} | {"permuted
 above = {title: {key: nearest_p[key][name] < 0.05 for key in words} | {"permuted": np.zeros(len(LAYERS[title]), bool)} for name, title in ALL.items()}
 plots.layer_panels({"same sense, share": shares}, LAYERS, drawn, above);
 
-# %% tags=["remove-input"]
-rows = [
-    {"model": title, "states": key, "layer": layer, "share": profile.at(i)}
-    for title, lines in shares.items() for key, profile in lines.items() for i, layer in enumerate(LAYERS[title])
-]
-report.figure_data(pd.DataFrame(rows), "fig-geo-senses")
-
 # %% [markdown]
 # **What was found**
 #

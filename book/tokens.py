@@ -59,7 +59,7 @@ diagrams.draw_pieces([(english, pieces(polish)) for english, polish in SENTENCES
 # %%
 vocabulary = vocabularies["herbert"]
 some = vocabulary.tokenizer(SENTENCES["Demand rises when the price falls."], add_special_tokens=False).input_ids
-columns = {"token": vocabulary.raw, "text": vocabulary.text, "starts a word": vocabulary.starts_word, "ends a word": vocabulary.ends_word}
+columns = {"token": vocabulary.raw, "text": vocabulary.text, "can start a word": vocabulary.starts_word, "can end a word": vocabulary.ends_word}
 report.table(pd.DataFrame({name: np.asarray(values)[some] for name, values in columns.items()}), "HerBERT's tokens of one sentence")
 
 # %% [markdown]
