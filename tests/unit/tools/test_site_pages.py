@@ -26,6 +26,7 @@ from PIL import Image
             '<div class="sidebar-primary-item" role="banner">\n<a class="navbar-brand logo">',
         ),
         ('<div class="sidebar-primary-item">\n<nav>', '<div class="sidebar-primary-item">\n<nav>'),
+        ('<summary><span class="toctree-toggle">', '<summary aria-label="Show the pages below"><span class="toctree-toggle">'),
         ("<p>a\n  \n   b</p>\n\n<pre>x\n\n  y</pre>\n\n", "<p>a\nb</p>\n<pre>x\n\n  y</pre>\n"),
     ],
 )
