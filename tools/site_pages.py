@@ -30,7 +30,7 @@ MENDED = [
     ('<summary aria-label="Toggle hidden content">', "<summary>"),  # hides the words that the line shows
     (' aria-label="Search" data-bs-placement', " data-bs-placement"),  # the button says "Search Ctrl+K"
     (' aria-label="Color mode" data-bs-title', " data-bs-title"),  # as does the name of the colour mode
-    ('<summary><span class="toctree-toggle"', '<summary aria-label="Show the pages below"><span class="toctree-toggle"')
+    ('<summary><span class="toctree-toggle"', '<summary aria-label="Show the pages below"><span class="toctree-toggle"'),
     ('<div role="list" class="citation-list">', '<div class="citation-list">'),  # its entries are no list items
     (' role="doc-biblioentry"', ""),
     ('<section id="po-polsku">', '<section id="po-polsku" lang="pl">'),
