@@ -17,7 +17,7 @@ import results
 from whole_files import write_whole
 
 FOLDER = "_downloads/figures"
-LARGE = 3_000  # characters; a longer file is zipped
+LARGE = 4_000  # characters; a longer file is zipped
 FIGURE = re.compile(r'<figure\b[^>]*\bid="([\w-]+)".*?</figure>', re.DOTALL)
 
 

@@ -123,9 +123,18 @@ def finish_site(app, exception) -> None:
         file = site / "_static" / icons
         if file.exists():
             write_whole(file, used(file.read_text(encoding="utf-8"), names))
+    index = site / "searchindex.js"
+    if index.exists():
+        write_whole(index, without_entries(index.read_text(encoding="utf-8")))
     delete_unshown_images(site)
     for figure in (site / "_images").glob("*.png"):
         write_whole(figure, of_few_colours(figure.read_bytes()))
+
+
+def without_entries(script: str) -> str:
+    """The search data without the entries of a general index: the book has none, and the library's names are found as objects."""
+    before, data = re.fullmatch(r"(Search\.setIndex\()(.*)\)", script.strip(), re.DOTALL).groups()  # type: ignore[union-attr]
+    return f"{before}{json.dumps(json.loads(data) | {'indexentries': {}}, ensure_ascii=False, separators=(',', ':'))})"
 
 
 def delete_unshown_images(site: Path) -> None:

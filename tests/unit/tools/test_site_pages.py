@@ -66,6 +66,13 @@ def test_rules_of_icons_that_nothing_shows_are_left_out():
     assert site_pages.used_rules(style, {"quran"}) == f'.fa-fw{{width:1em}}{kept}.btn:before{{content:"x"}}'
 
 
+def test_the_search_keeps_all_but_entries_of_an_index():
+    script = 'Search.setIndex({"alltitles": {"A (b)": [[0, null]]}, "indexentries": {"x": [[0, "y", false]]}, "terms": {"zamków": 1}})'
+    assert (
+        site_pages.without_entries(script) == 'Search.setIndex({"alltitles":{"A (b)":[[0,null]]},"indexentries":{},"terms":{"zamków":1}})'
+    )
+
+
 def test_a_figure_keeps_its_size_its_ground_and_its_colours():
     ramp = Image.new("RGBA", (300, 40), (0, 0, 0, 0))
     for x in range(256):
