@@ -110,8 +110,6 @@ def finish_site(app, exception) -> None:
         if mended != text:
             write_whole(page, mended)
     for source in (site / "_sources" / "book").glob("*.ipynb"):
-        notebook = json.loads(source.read_text(encoding="utf-8"))
-        write_whole(source, json.dumps(notebook, ensure_ascii=False, separators=(",", ":")))
         script = Path(app.srcdir) / "book" / f"{source.stem}.py"
         if script.exists():
             shutil.copy(script, source.with_suffix(".py"))

@@ -31,9 +31,9 @@ def drawn_numbers(figure: plt.Figure) -> pd.DataFrame:
         them from the others. `series`: the name in the legend, if any. `mark`: line, points, interval, band, bar or cell. `x` and `y`:
         its place, in words where the axis is labelled with words; `x (low)` to `y (high)`: the ends of intervals, bands and bars. Where
         all panels share the label of an axis, it stands for `x` or `y`. `value`: what a cell's or a point's colour stands for. Columns
-        that would be empty are left out. Guides such as a line at zero have no row.
+        that would be empty are left out. Guides such as a line at zero have no row, nor has a drawing, whose axes are off.
     """
-    panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+    panels = [axes for axes in figure.axes if axes.axison and axes.get_label() != "<colorbar>"]
     rows = [{"panel": name} | row for name, axes in zip(_panel_names(panels), panels, strict=True) for row in _in_axes(axes)]
     table = pd.DataFrame(rows, columns=list(COLUMNS)).replace("", np.nan).infer_objects().dropna(axis="columns", how="all")
     shared = {side: {_words(getattr(axes, f"get_{side}label")()) for axes in panels} for side in "xy"}

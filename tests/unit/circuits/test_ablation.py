@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
@@ -187,6 +187,7 @@ def test_other_bad_arguments_are_named():
         token_losses(circuit, IDS)
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=5), st.sampled_from(["zero", "mean"]))
 def test_which_heads_are_ablated_matters_and_their_order_does_not(heads, kind):
     loaded = SMALL

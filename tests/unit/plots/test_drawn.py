@@ -30,6 +30,10 @@ def test_guides_have_no_row():
     assert drawn(lambda axes: (axes.axhline(0), axes.axvline(1), axes.axvspan(0, 1))).empty
 
 
+def test_a_drawing_has_no_row():
+    assert drawn(lambda axes: (axes.plot([0, 1], [1, 2]), axes.axis("off"))).empty
+
+
 def test_intervals_of_error_bars():
     found = drawn(lambda axes: axes.errorbar([1, 2], [3, 4], yerr=[[0.5, 1], [1, 2]], fmt="o", label="heads"))
     expected = {"series": "heads", "mark": "interval", "x": [1.0, 2.0], "y": [3.0, 4.0], "y (low)": [2.5, 3.0], "y (high)": [4.0, 6.0]}

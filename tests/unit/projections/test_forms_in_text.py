@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis_lib import activations
@@ -90,6 +90,7 @@ def test_wrong_arguments_are_named(loaded, run, places):
         forms_in_text.word_cosines(run, places[0], [places[1][0], 1])
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.tuples(*[st.integers(0, 30)] * 4))
 def test_of_any_two_words(run, drawn):
     """Attention is a share; cosines lie between -1 and 1, do not ask which word comes first, and are 1 for a word and itself."""
