@@ -36,10 +36,10 @@ LABELS, N_UNTRAINED = np.array(labels), len(running) // 2  # half of the paragra
 
 # %% tags=["hide-input"]
 loaded = {name: models.load(name) for name in TITLES}
-fresh = {name: models.untrained_like(model, seed=0) for name, model in loaded.items()}
 readout = {name: weights.extract(model) for name, model in loaded.items()}
 places = {name: Places.of(model, TEXTS, most=MOST) for name, model in loaded.items()}
-untrained = {name: Places.of(model, TEXTS[:N_UNTRAINED], most=MOST) for name, model in fresh.items()}
+# One untrained model at a time, since large ones take much memory.
+untrained = {name: Places.of(models.untrained_like(model, seed=0), TEXTS[:N_UNTRAINED], most=MOST) for name, model in loaded.items()}
 print(*(model.label for model in loaded.values()), sep="\n")
 LAYERS = {TITLES[name]: found.layers for name, found in places.items()}
 documents = {name: LABELS[found.table["text"]] for name, found in places.items()}
@@ -210,7 +210,7 @@ def with_own_lens(name, model, found, layers=slice(None)):
 share, drawn = {}, {}
 for name, title in TITLES.items():
     of_model = share_told(scores["affine lens"][name].kl, readout[name], places[name].states[-1], held[name], fit[name], documents[name])
-    drawn[name] = [with_own_lens(name, fresh[name], untrained[name])]
+    drawn[name] = [with_own_lens(name, models.untrained_like(loaded[name], seed=0), untrained[name])]
     share[title] = {title: of_model, "untrained": drawn[name][0][0]}
     for seed in range(1, 4):  # more untrained models, to see how much they differ: embedding and first block are enough
         model = models.untrained_like(loaded[name], seed=seed)

@@ -76,7 +76,7 @@ report.table(pd.DataFrame(rows, columns=["neuron", "tokens that it promotes"]), 
 # - **What it replaces.** The chapters on the two Polish models, on norms and on where updates come from read your pair. The small transformers, which were trained for one task each, and e5 stay as they are.
 # - **What it needs.** A GPT-2 in the place of `polish-gpt2` and a BERT with a masked-language head in that of `herbert`, each with its tokenizer. They should read Polish: texts, word lists and the dictionary are Polish, and with another language few tokens are kept
 #   as words. Other architectures can be added to the registry; the beginning of `analysis_lib/models/architectures.py` says how.
-# - **How long it takes.** On the embedded models, about a quarter of an hour. At the size of the published ones, {doc}`cost` has estimates for each chapter; a few hours on two cores are to be expected, and up to ten gigabytes of memory. Of large
+# - **How long it takes.** On the embedded models, about a quarter of an hour. At the size of the published ones, {doc}`cost` has estimates for each chapter and measurements for some; two to three hours on two cores are to be expected, and eleven gigabytes of memory. Of large
 #   models the chapters look at stated samples of heads and neurons.
 # - **If it is stopped.** Start it again. Chapters that were done are kept, and so is what was computed head by head in the others. `make clean` throws everything away.
 # - **What the sentences say.** Numbers in the text are those of your models. Sentences around them were written about the embedded models and may not hold for yours; the {doc}`null_board` is drawn from recorded claims, and `make findings` records yours.

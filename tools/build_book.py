@@ -215,7 +215,7 @@ def main(arguments: list[str]) -> int:
             print(line)
         if chosen.chapter:
             forget_chapter(root, chosen.chapter)
-        # Chapters on the models of a reader's choice may need ten gigabytes each.
+        # Chapters on the models of a reader's choice may need eleven gigabytes each.
         return build(root, models, chosen.jobs or int(models != "embedded"))
 
 
