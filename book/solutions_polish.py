@@ -2,7 +2,7 @@
 # # Solutions: two Polish language models
 #
 # Each exercise stands in its chapter and once more here, with a solution: a few lines of code that this page runs, folded away with their result, and what follows from it. Other solutions are as good.
-# The exercises of the other chapters are solved in {doc}`solutions_small`.
+# The models are always those of this book, since the answers are about them. The exercises of the other chapters are solved in {doc}`solutions_small`.
 
 # %% tags=["hide-input"]
 import re
@@ -14,7 +14,7 @@ import torch
 from analysis_lib import activations, geometry, models, report, statistics, texts, weights
 from analysis_lib.projections.readers import Reader
 
-gpt2, herbert = (models.load(name) for name in ("polish-gpt2", "herbert"))
+gpt2, herbert = (models.load(name, source="embedded") for name in ("polish-gpt2", "herbert"))
 untrained = models.untrained_like(gpt2, seed=0)
 print(gpt2.label, herbert.label, sep="\n")
 

@@ -2,7 +2,7 @@
 # # Solutions: small transformers and the residual stream
 #
 # Each exercise stands in its chapter and once more here, with a solution: a few lines of code that this page runs, folded away with their result, and what follows from it. Other solutions are as good.
-# The exercises of the other chapters are solved in {doc}`solutions_polish`.
+# The models are always those of this book, since the answers are about them. The exercises of the other chapters are solved in {doc}`solutions_polish`.
 
 # %% tags=["hide-input"]
 from functools import partial
@@ -20,7 +20,7 @@ from analysis_lib.models import training_history
 from analysis_lib.norms import contributions
 from analysis_lib.norms.bias import small_sample_bias
 
-gpt2, toy, regressor, noisy = (models.load(name) for name in ("polish-gpt2", "minigpt", "regressor", "regressor-noisy"))
+gpt2, toy, regressor, noisy = (models.load(name, source="embedded") for name in ("polish-gpt2", "minigpt", "regressor", "regressor-noisy"))
 untrained = models.untrained_like(gpt2, seed=0)
 print(*(loaded.label for loaded in (gpt2, toy, regressor, noisy)), sep="\n")
 
