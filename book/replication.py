@@ -16,24 +16,8 @@
 # %% tags=["hide-cell"]
 import numpy as np
 import pandas as pd
-import torch
 
-from analysis_lib import (
-    activations,
-    circuits,
-    geometry,
-    incontext,
-    models,
-    plots,
-    projections,
-    recorded,
-    report,
-    statistics,
-    texts,
-    weights,
-)
-from analysis_lib.circuits import induction, readings
-from analysis_lib.circuits import terms as attention_terms
+from analysis_lib import activations, geometry, models, plots, projections, recorded, report, statistics, texts, weights
 from analysis_lib.geometry.anisotropy import self_pair_bias
 from analysis_lib.geometry.contexts import similarity_of_averages
 from analysis_lib.projections import recorded_lists
@@ -281,6 +265,12 @@ report.table(pd.DataFrame(decoded), "The best pairs of W_QK in GPT-2's head L0H0
 # scores above the diagonal to *zero*, took variances over all entries with these zeros among them, and showed a crop of ten rows and columns cut after softmax. Each is done here on purpose (`circuits.readings`), to the models and sequences of {doc}`attention_terms`.
 
 # %% tags=["hide-cell"]
+import torch
+
+from analysis_lib import circuits
+from analysis_lib.circuits import induction, readings
+from analysis_lib.circuits import terms as attention_terms
+
 two_layers = {"toy": models.load("minigpt"), "Polish": models.load("minigpt-polish")}
 tokenizer = two_layers["Polish"].tokenizer
 choosing, probe = (circuits.repeated_random_tokens(range(1, 32), 48, block=20, gap=(0, 10), start=0, length=64, distinct=False, seed=seed) for seed in (1, 2))
@@ -368,6 +358,8 @@ report.table(pd.DataFrame(rows, columns=columns), "Heads of 16 whose largest ter
 # The project that it belongs to recorded errors at the last of 21 points on 10,000 prompts {cite}`berkott2023`. Can they be compared with those of {doc}`model_selection`?
 
 # %%
+from analysis_lib import incontext
+
 stored = recorded.figures("003")["value"]
 rows = {"recorded": [None, *(float(stored[key]) for key in ("ridge-0.1", "ridge-0.8", "oracle"))]}
 for title, alphas in (("alphas 0.1 and 0.8, as configured", (0.1, 0.8)), ("alphas 0.1 and 0.5", (0.1, 0.5))):
