@@ -117,6 +117,7 @@ def test_search_sort_and_filters(tab):
     tab.locator("select").nth(3).select_option("2")  # the layer
     assert names(tab)[0] == "L2N0"
     tab.locator("#atlas-rows thead th").last.click()
+    tab.wait_for_selector("#atlas-rows thead th:last-child[aria-sort=ascending]")  # the table sorts after the click returns
     shown = [float(text.replace("−", "-")) for text in tab.locator("#atlas-rows tbody tr td:last-child").all_inner_texts()]
     assert shown == sorted(shown)
 
