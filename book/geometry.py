@@ -25,11 +25,7 @@ HALF = len(texts.sentences()) + 16 * 18  # the untrained e5 reads the sentences 
 
 # %% tags=["hide-input"]
 loaded = {name: models.load(name, source="embedded" if name == "e5" else None) for name in ALL}
-words = {"trained": {name: geometry.WordStates.of(activations.run(model, TEXTS)) for name, model in loaded.items()}}
-words["untrained"] = {  # one model at a time, since large ones take much memory
-    name: geometry.WordStates.of(activations.run(models.untrained_like(model, seed=0), TEXTS[:HALF] if name == "e5" else TEXTS))
-    for name, model in loaded.items()
-}
+words = geometry.read_by_each(loaded, TEXTS, for_untrained={"e5": HALF} if "e5" in ALL else None)
 trained = words["trained"]
 LAYERS = {ALL[name]: found.layers for name, found in trained.items()}
 print(*(model.label for model in loaded.values()), "" if "e5" in ALL else "e5 is not installed", sep="\n")

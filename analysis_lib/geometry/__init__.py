@@ -15,7 +15,7 @@ from analysis_lib.geometry.contexts import (
 )
 from analysis_lib.geometry.intrinsic_dimension import intrinsic_dimension
 from analysis_lib.geometry.isotropy import iso_score, isotropy
-from analysis_lib.geometry.word_states import WordStates
+from analysis_lib.geometry.word_states import WordStates, read_by_each
 
 __all__ = [
     "WordStates",
@@ -27,6 +27,7 @@ __all__ = [
     "isotropy",
     "max_explainable_variance",
     "mean_cosine",
+    "read_by_each",
     "rogue_dimensions",
     "self_similarity",
     "within_texts",

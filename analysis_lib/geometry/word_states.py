@@ -1,11 +1,14 @@
 """Words and their states, as the measures of geometry take them: without the first word of each text."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from analysis_lib.activations import Activations
+from analysis_lib import models
+from analysis_lib.activations import Activations, run
+from analysis_lib.models import LoadedModel
 
 
 @dataclass(frozen=True)
@@ -61,3 +64,38 @@ class WordStates:
         states = self.states.copy()
         np.put_along_axis(states, np.asarray(dimensions)[:, None, :], 0, axis=2)
         return states
+
+
+def read_by_each(
+    loaded: Mapping[str, LoadedModel], texts: Sequence[str], for_untrained: Mapping[str, int] | None = None, seed: int = 0
+) -> dict[str, dict[str, WordStates]]:
+    """The words of texts as models read them, and as untrained models of the same configurations do.
+
+    One untrained model is held at a time, since large ones take much memory.
+
+    Parameters
+    ----------
+    loaded : mapping of name to LoadedModel
+    texts : sequence of str
+    for_untrained : mapping of name to int, optional
+        How many of the texts the untrained model of that name reads; all where it is not named.
+    seed : int
+        Of the fresh weights.
+
+    Returns
+    -------
+    dict
+        ``"trained"`` and ``"untrained"``: the words by the model's name.
+
+    Raises
+    ------
+    ValueError
+        When ``for_untrained`` names a model that is not in ``loaded``.
+    """
+    limits = dict(for_untrained or {})
+    if unknown := sorted(set(limits) - set(loaded)):
+        raise ValueError(f"for_untrained names {unknown}, expected names of loaded models: {sorted(loaded)}")
+    fresh = {}
+    for name, model in loaded.items():
+        fresh[name] = WordStates.of(run(models.untrained_like(model, seed), texts[: limits.get(name)]))
+    return {"trained": {name: WordStates.of(run(model, texts)) for name, model in loaded.items()}, "untrained": fresh}

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis_lib.activations import Activations
-from analysis_lib.geometry import WordStates, word_senses
+from analysis_lib import models
+from analysis_lib.activations import Activations, run
+from analysis_lib.geometry import WordStates, read_by_each, word_senses
 
 
 @pytest.fixture
@@ -54,3 +55,17 @@ def test_the_rest_of_a_text_leaves_the_marked_word_out(words):
     alone = WordStates(words.layers, words.states[:, :1], words.table[:1], words.firsts)
     with pytest.raises(ValueError, match="single word in text 0"):
         word_senses.rest_of_text(alone, [0])
+
+
+def test_trained_and_untrained_models_read_the_same_words():
+    loaded = {"small": models.load("polish-gpt2", source="embedded")}
+    sentences = ["Dziewczynka widzi dom.", "Kot nie śpi."]
+    words = read_by_each(loaded, sentences, seed=3)
+    np.testing.assert_array_equal(words["trained"]["small"].states, WordStates.of(run(loaded["small"], sentences)).states)
+    fresh = WordStates.of(run(models.untrained_like(loaded["small"], 3), sentences))
+    np.testing.assert_array_equal(words["untrained"]["small"].states, fresh.states)
+    assert words["untrained"]["small"].forms.tolist() == words["trained"]["small"].forms.tolist()
+    fewer = read_by_each(loaded, sentences, for_untrained={"small": 1})
+    assert set(fewer["untrained"]["small"].texts) == {0}
+    with pytest.raises(ValueError, match=r"for_untrained names \['big'\], expected names of loaded models: \['small'\]"):
+        read_by_each(loaded, sentences, for_untrained={"big": 1})
