@@ -15,11 +15,10 @@
 # %% tags=["hide-cell"]
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from analysis_lib import models, norms, plots, report, statistics, texts
-from analysis_lib.norms import bias, calibration, inputs, interventions, measure, regression, sensitivity, wild
+from analysis_lib.norms import inputs, interventions, measure
 
 plots.use_style()
 NAMES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
@@ -149,102 +148,16 @@ report.table(
 # %% [markdown]
 # Across a layer little is left to predict. In GPT-2 no coefficient from the layer below is clearly different from zero, where those within the layer are about a half. HerBERT's first step has a negative one, and doubling an
 # update moves nothing there. What the regression within a layer sees is therefore what neighbours share in that layer, and not something that one token passes on to the next.
-#
-# ## The original regression, and its controls one by one
-#
-# With $y_{it}$ the log norm at position $t$ of text $i$,
-#
-# $$y_{it} = \alpha_i + \gamma_t + \sum_{k} \beta_k\, y_{i,t-k} + \delta^\top x_{it} + e_{it} .$$
-#
-# The original notebook {cite}`cohen_norms` took one text, an intercept, two lags and ordinary standard errors, and marked what was below 0.05.
-# `norms.ORIGINAL` is that specification, and with it one call is the original's analysis. On the same rows `numpy` gives the same coefficients:
-
-# %%
-first = measured["polish-gpt2"].tokens["text"] == 0
-table = norms.lagged_regression(measured["polish-gpt2"].attention[:, first], measured["polish-gpt2"].tokens[first], norms.ORIGINAL)
-
-logs = np.log(measured["polish-gpt2"].attention[:, first])
-plain = [np.linalg.lstsq(np.c_[np.ones(len(y) - 3), y[2:-1], y[1:-2]], y[3:])[0][1:] for y in logs]
-print(f"largest difference of {len(table)} coefficients: {np.abs(table['estimate'] - np.ravel(plain)).max():.0e}")
-
-# %% tags=["hide-input"]
-columns = {"layer": "layer", "lag": "tokens back", "estimate": "coefficient", "se": "standard error", "p": "p"}
-report.table(
-    table[list(columns)].rename(columns=columns),
-    "GPT-2, the first text, the original's specification",
-    formats={"coefficient": 3, "standard error": 3, "p": lambda p: report.p_value(p, bare=True)},
-)
-
-# %% [markdown]
-# The controls are added in turn:
-#
-# 1. all texts, errors clustered by text with the jackknife {cite}`mackinnon2023`, Holm's correction {cite}`holm1979` over layers and lags;
-# 2. log position as a covariate;
-# 3. a level $\alpha_i$ for each text and $\gamma_t$ for each position, which take out a trend of any shape; the bias that the levels bring is subtracted;
-# 4. what the tokens are: only outcomes that begin a word (the pieces of one word share its level), and as covariates log frequency in these texts, log rank in the
-#    tokenizer's merges and punctuation, of the outcome's token *and* of the tokens at the lags, for which it also counts whether they continue a word.
-#
-# The jackknife estimates the levels of positions again in each of the fits that leave one text out. Projecting them out once, as is usual, would make the errors 3% too small in these texts.
-
-# %%
-no_levels = replace(norms.ORIGINAL, errors="cluster")
-STEPS = {
-    "all texts, clustered, Holm": no_levels,
-    "with log position": replace(no_levels, covariates=("log_position",)),
-    "levels of texts, positions": norms.Specification(),
-    "what the tokens are": norms.FULL,
-}
-by_text = {name: sensitivity.each_text(m) for name, m in measured.items()}
-steps = {"original: one text": {name: t[t["text"] == 0] for name, t in by_text.items()}}
-for title, specification in STEPS.items():
-    steps[title] = {n: regression.marked(norms.lagged_regression(m.attention, m.tokens, specification)) for n, m in measured.items()}
-steps["the same, untrained model"] = {
-    n: regression.marked(norms.lagged_regression(m.attention, m.tokens, norms.FULL)) for n, m in untrained.items()
-}
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients of the two tokens before, as controls enter from top to bottom. Filled: p below 0.05 with the controls of its row (top row: uncorrected, 95% intervals; other rows: corrected by Holm, simultaneous intervals). Bottom row: all controls, a model that learned nothing.", "name": "fig-norms-steps"}, "image": {"alt": "Six rows of two panels with points for each of four layers. In GPT-2 most points are filled and positive in all rows, and highest in the untrained model; in HerBERT coefficients are smaller and close to zero in the untrained model."}}
-plots.coefficient_steps(steps, NAMES);
-
-# %% [markdown]
-# Run on each text by itself, the original specification marks {glue:text}`norms-polish-gpt2-original-share` of GPT-2's coefficients one token back, and the controls change these coefficients
-# little. But a filled point has not yet been compared with a null, and in the bottom row an untrained GPT-2 has the largest coefficients of all.
-#
-# ## What each specification reports where there is nothing
-#
-# In simulated log norms the truth is known (`norms.simulation.simulate`): independent tokens; independent tokens with a trend; words whose pieces share a level; errors whose size
-# drifts along the text. None of them depends on its past in any other way. The original specification gets one text of 95 tokens and 12 layers, as it had in GPT-2; the full one 45 texts of 95.
-
-# %%
-rates = calibration.false_positives()
-report.table(
-    rates.rename_axis("no past, but").reset_index(),
-    "False positives [%] at a level of 5%, with 95% intervals over draws. "
-    "Original and full: the coefficient one token back by either specification; any of 24: at least"
-    " one of the original's 24; any, Holm: the same, corrected",
-    formats={test: lambda share: report.interval(*share, digits=0, scale=100) for test in rates},
-)
-
-# %% [markdown]
-# The original specification reports a past in {glue:text}`norms-false-trend` of simulated texts that have a trend and no past. The full specification stays near its level.
-#
-# Levels of texts have a price: a text's mean contains the errors that follow, so coefficients of lags come out too small, by $-(1+\rho)/T$ with many texts {cite}`nickell1981` and
-# $-(1+3\rho)/T$ in a single series {cite}`kendall1954`, for one lag $\rho$ and $T$ tokens. The table has it for simulated texts with two lags of 0.3 and 0.1, and what is left after the correction:
-
-# %%
-for n_texts in (1, 45):
-    print(f"one lag of 0.3, {n_texts} x 95 tokens: {bias.small_sample_bias(0.3, 95, n_texts):+.3f}")
-report.table(
-    calibration.remaining_bias().rename_axis("design").reset_index(),
-    "Mean estimate less the truth, 95 tokens a text; 95% intervals over draws",
-    digits=3,
-)
 
 # %% [markdown]
 # ## Beyond what any transformer would show
 #
-# Now all controls, and for HerBERT, whose tokens see what follows, leads as well as lags. Two nulls are made with the *same texts and the same specification*: models of the same shape with
-# fresh weights, and the trained model on texts whose tokens were shuffled (each token keeps its description). Eight draws of each (five for a model wider than 512, whose grey bars are a fifth longer for it) say where
-# another would lie with a probability of 0.95.
+# The regression holds constant what else could make neighbours alike: the level of each text, the level of each position, and what the tokens are (only tokens that begin a word count, and their frequency, their rank in the
+# tokenizer's merges and punctuation are covariates, as are those of the tokens at the lags). {doc}`norms_controls` gives the formula and adds these controls one by one. HerBERT's tokens see what follows, so its regression has
+# leads as well as lags.
+#
+# Two nulls are made with the *same texts and the same specification*: models of the same shape with fresh weights, and the trained model on texts whose tokens were shuffled (each token keeps its description). Eight draws
+# of each (five for a model wider than 512, whose grey bars are a fifth longer for it) say where another would lie with a probability of 0.95.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients with all controls, with intervals that hold for all layers and neighbours at once. Filled, a star: significant after Holm's correction by clustered and by HAC errors, and farther from zero than in untrained models. Bars: where 95% of draws of a null are expected. Each model has a scale of its own.", "name": "fig-norms-nulls"}, "image": {"alt": "Panels for one and two tokens back and, in HerBERT, ahead; points of the trained model beside grey bars for untrained models and violet bars for shuffled tokens. In GPT-2 one token back the grey bars stand above the points; in HerBERT they lie around zero."}}
 plots.coefficients_against_nulls(pd.concat([examined[name].beside_nulls().assign(model=name) for name in NAMES]), NAMES);
@@ -276,37 +189,6 @@ report.table(
     " shuffled tokens are exceeded; the coefficient with expected sizes held. Tokens back: −1 is the token after",
     formats={"p, Holm": lambda p: report.p_value(p, bare=True)},
 )
-
-# %% [markdown]
-# The lags are a description, not a mechanism. The test of Breusch and Godfrey {cite}`godfrey1978`, which unlike Durbin and Watson's statistic allows for lagged outcomes, rejects independent
-# residuals (p below 0.05, uncorrected) in {glue:text}`norms-bg` layers of the two models. Clustered errors stay right, since they allow for any dependence within a text.
-#
-# They do so where there are many texts. For some dozens the **wild cluster bootstrap** {cite}`cameron2008,mackinnon2023` is a second opinion that needs no t distribution: it takes a value for the true coefficient, turns the signs of the residuals around, those of a whole text at
-# a time, computes t again in each of 999 such samples, and keeps the value if the t of the data is not among the largest twentieth.
-
-# %%
-second = []
-for name, title in NAMES.items():
-    redrawn = wild.wild_intervals(measured[name].attention, measured[name].tokens, SPECIFICATION[name])
-    second.append(examined[name].verdicts.merge(redrawn, on=["term", "layer", "lag"], suffixes=("", "_wild")).assign(model=title))
-second = pd.concat(second, ignore_index=True)
-wider = (second["high_wild"] - second["low_wild"]) / (second["high"] - second["low"])
-
-# %%
-shown = second[second["lag"] == 1]
-columns = {"jackknife": ["estimate", "low", "high"], "wild cluster bootstrap": ["estimate_wild", "low_wild", "high_wild"]}
-shown = shown[["model", "layer"]].assign(**{title: [statistics.Interval(*row) for row in shown[ends].to_numpy()] for title, ends in columns.items()})
-report.table(shown, "The coefficient one token back with all controls: 95% intervals by the jackknife over texts and by the wild cluster bootstrap, each interval by itself")
-
-# %% [markdown]
-# The two agree. Over all {glue:text}`norms-wild-tested` lags and leads of both models the intervals of the bootstrap are {glue:text}`norms-wild-width` times as wide as those of the jackknife, and {glue:text}`norms-wild-differ` coefficients are below 0.05 by one of the two alone.
-#
-# {numref}`fig-norms-choices` shows how much the coefficient one token back depends on other choices: other lags, a later first position, all tokens and not only those that begin a word, covariates for the
-# position in place of levels, the feed-forward updates, and random tokens, which are drawn evenly from the vocabulary and have no words.
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The coefficient one token back under other choices, with 95% intervals (not corrected for the number of choices). Random tokens compare with the row of all tokens, since they have no words.", "name": "fig-norms-choices"}, "image": {"alt": "Two panels with a row for each of eight choices and a point for each layer. In GPT-2 the points of most rows lie between 0.3 and 0.7, those of the feed-forward updates between 0 and 0.25; in HerBERT most lie between 0 and 0.15."}}
-choices = [sensitivity.other_choices(loaded[n], measured[n], SPECIFICATION[n]).assign(model=n) for n in NAMES]
-plots.coefficients_by_choice(pd.concat(choices), NAMES);
 
 # %% [markdown]
 # ## How much neighbours explain
@@ -353,7 +235,7 @@ plots.sources_and_coefficients(pd.concat(shared), NAMES);
 # ## Limits
 #
 # - The nulls rest on eight draws of fresh weights and eight orders of the tokens. They show large differences, not small ones, and on these texts, not on others.
-# - {glue:text}`norms-texts` texts are enough clusters for such errors, but not for many more covariates. What a token is in context, its part of speech for instance, is not controlled.
+# - {glue:text}`norms-texts` texts are enough for errors that are clustered by text, but not for many more covariates. What a token is in context, its part of speech for instance, is not controlled.
 # - Frequency is counted in these texts, which are short; the rank in the tokenizer's merges stands in for frequency in its training text.
 # - The effect of doubling is measured one layer on and for the next token only. Smaller changes, and changes of several tokens at once, may act otherwise.
 # - The untrained models have the initialisation of their architecture in transformers. Two small models are described, one training run each; `ANALYSIS_MODELS=hub make book` puts the same questions to the published ones.
@@ -361,8 +243,7 @@ plots.sources_and_coefficients(pd.concat(shared), NAMES);
 # ## Exercises
 #
 # 1. How strongly do the log norms of neighbouring tokens correlate in each layer of GPT-2, and how strongly in an untrained one? ({ref}`Solution <sol-norms-1>`)
-# 2. How large is the bias of a true coefficient of 0.5 in texts of 20, 50 and 200 tokens, in a regression with a level for each text? ({ref}`Solution <sol-norms-2>`)
-# 3. Shuffle the tokens of each text. How much of the correlation between neighbours is left in GPT-2? ({ref}`Solution <sol-norms-3>`)
+# 2. Shuffle the tokens of each text. How much of the correlation between neighbours is left in GPT-2? ({ref}`Solution <sol-norms-2>`)
 #
 # The notebook that this chapter began with put its first question to one text: {doc}`replication` has its steps beside these.
 
@@ -376,19 +257,12 @@ for name in NAMES:
         "acts": report.span(effects[name]["estimate"]),
         "causal-trained": f"{(after['low'] > 0).sum()} of {len(after)}",
         "heldout-most": report.percent(heldout.max(), 1),
-        "original-share": report.percent(norms.neighbours(by_text[name], 1)["filled"].mean()),
         **{f"mean-{kind}": report.number(value) for kind, value in back.items()},
         **own.counts(),
     }
     report.glue_frame(pd.Series(glued, dtype=object), f"norms-{name}")
 report.glue("norms-texts", len(paragraphs))
 report.glue("norms-slope-untrained", report.span(measure.position_slopes(trends["polish-gpt2"]["untrained"])))
-report.glue("norms-false-trend", report.percent(rates.loc["trend", "original"].estimate))
-residuals = pd.concat(own.verdicts.groupby("layer")["p_breusch_godfrey"].first() for own in examined.values())
-report.glue("norms-wild-tested", len(second))
-report.glue("norms-wild-differ", int(((second["p"] < 0.05) != (second["p_wild"] < 0.05)).sum()))
-report.glue("norms-wild-width", report.span(wider))
-report.glue("norms-bg", f"{(residuals < 0.05).sum()} of {len(residuals)}")
 
 # %% tags=["remove-cell"]
 def over_layers(table, *ends):

@@ -5,12 +5,11 @@
 # answers the question exactly. How large is each term in each head, and what is lost without it?
 
 # %% tags=["hide-cell"]
-import numpy as np
 import pandas as pd
 import torch
 
 from analysis_lib import activations, circuits, models, plots, report, statistics, weights
-from analysis_lib.circuits import induction, term_contrasts
+from analysis_lib.circuits import induction
 from analysis_lib.circuits import terms as attention_terms
 from analysis_lib.circuits.terms import TERMS, LeaveOut
 from analysis_lib.texts import paragraphs, sentences
@@ -58,7 +57,7 @@ without |= {
     for name in ids for layer in (0, 1) for term in TERMS
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Rise of the loss when a term is left out of all heads of a layer, with 95% intervals over sequences: at repeated tokens in the toy, at all tokens in the Polish model, and in both models before training.", "name": "fig-terms-key"}, "image": {"alt": "Eight rows of four points. Position-position in the toy's layer 0 and token-token in its layer 1 cost about four nats, position-position in the Polish model's layer 0 about one; all other points lie near zero, and so do those of untrained models."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Rise of the loss when a term is left out of all heads of a layer, with 95% intervals over sequences: at repeated tokens in the toy, at all tokens in the Polish model, and in both models before training.", "name": "fig-terms-key"}, "image": {"alt": "Eight rows of four points. Position-position in the toy's layer 0 and token-token in its layer 1 cost about three nats, position-position in the Polish model's layer 0 about one; all other points lie near zero, and so do those of untrained models."}}
 rises = statistics.interval_table(without, ["label", "series"])
 plots.intervals(rises, "rise of the loss [nats]", plots.TERM_COLOURS);
 
@@ -194,7 +193,7 @@ report.table(averages.reset_index(), "Means over the eight heads of a layer, wit
 # the toy at the repeated tokens of each sequence, where context helps, in the Polish model at every token. {numref}`fig-terms-key` leaves a term out of all heads of a layer, {numref}`fig-terms-losses` out of one head at a time.
 # Setting a term to zero also removes its mean (see [below](terms-centring)), so a rise in loss shows that the model relies on the term but does not measure how much of its skill the term makes up; rises do not add up.
 
-# %% mystnb={"figure": {"caption": "Rise of the loss when a term is left out of one head, with 95% intervals over sequences: at repeated tokens in the toy, at all tokens in the Polish model. The axis is linear up to 0.01 nats and logarithmic beyond.", "name": "fig-terms-losses"}, "image": {"alt": "Four panels of points, two layers by two models, eight heads each with one point for each of the four terms."}}
+# %% mystnb={"figure": {"caption": "Rise of the loss when a term is left out of one head, with 95% intervals over sequences: at repeated tokens in the toy, at all tokens in the Polish model. The axis is linear up to 0.01 nats and logarithmic beyond.", "name": "fig-terms-losses"}, "image": {"alt": "Four panels of points, two layers by two models, eight heads each with one point for each of the four terms. Most points lie at zero. Position-position of three heads of the toy's layer 0 and token-token of four heads of its layer 1 stand high, and so does position-position of one head of the Polish model's layer 0."}}
 alone = {
     (name, layer, head, term): changes[name][at, layer, head]
     for name in ids for layer in (0, 1) for head in range(8) for at, term in enumerate(TERMS)
@@ -203,142 +202,9 @@ losses = statistics.interval_table(alone, COLUMNS)
 plots.terms_by_head(losses, null["share"][:0], "rise of the loss [nats]", logarithmic=0.01);
 
 # %% [markdown]
-# ## The previous position, in position-position
+# Few heads carry the rise. In the toy they are three heads of layer 0, by position-position, and four of layer 1, by token-token; in the Polish model most of it is position-position in a single head of layer 0.
 #
-# "A position pays attention to keys from the previous index", notebook 002 says of a diagonal in a picture. {numref}`fig-terms-profiles` averages the position-position term of every layer-0 head
-# over rows by distance from query to key, row means removed. The term depends on positions alone, so no sampling is involved.
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The position-position term of the layer-0 heads by distance from query to key (0: the query itself), each row's mean removed. The head with the highest previous-token score of each model is drawn thick and named.", "name": "fig-terms-profiles"}, "image": {"alt": "Two panels of lines from distance 0 to 12; the thick line of each panel is the model's previous-token head."}}
-by_distance = {name: term_contrasts.mean_by_distance(attention_terms.row_centred(terms[name, 0][3, 0])).numpy() for name in ids}
-profiles = {name: {report.head_name(0, head): line for head, line in enumerate(lines)} for name, lines in by_distance.items()}
-marked = {name: report.head_name(0, previous[name]) for name in ids}
-plots.offset_profiles(profiles, marked, dict.fromkeys(ids, plots.CYCLE[1]), "position-position [nats]");
-
-# %% [markdown]
-# The contrast is the term at the previous position less its mean at the other positions of the row (a difference of log odds), averaged over rows. The null keeps the head and all position embeddings
-# and puts the positions in random order, 999 times. P-values are corrected by Holm over all heads of both models {cite}`holm1979`.
-
-# %%
-def shifts(given):
-    """The test for every head of both models, with p-values corrected over all of them: a table of heads."""
-    found = {name: term_contrasts.previous_position_test(w, ids[name].shape[1]) for name, w in given.items()}
-    table = pd.concat([
-        pd.DataFrame({"model": name, "layer": np.repeat((0, 1), 8), "contrast": x.contrast.ravel(), "p": x.p.ravel(), "peak": x.peak.ravel()})
-        for name, x in found.items()
-    ])
-    passed = statistics.holm(table["p"]) < 0.05
-    return table.assign(passed=passed, peak=passed & table["peak"])
-
-
-# %%
-counts = [shifts(given).groupby(["model", "layer"], sort=False) for given in (trained, untrained)]
-summary = pd.DataFrame({
-    "favour it": counts[0]["passed"].sum(), "favour it most": counts[0]["peak"].sum(), "favour it, untrained": counts[1]["passed"].sum(),
-    "largest contrast [nats]": counts[0]["contrast"].max(), "largest, untrained": counts[1]["contrast"].max(),
-})
-report.table(summary.reset_index(), "Heads of 8 whose position-position term favours the previous position (p < 0.05, Holm), and favours it most of all distances up to 12", digits=1)
-
-# %% [markdown]
-# A head that favours near positions of any kind passes this test too, and in the Polish model half of the heads that pass favour another distance most. So the notebook's diagonal exists in some heads and is no property of "the" position-position term.
-#
-# ## The same token, in token-token
-#
-# "A token pays quite a bit of attention to itself": in search of copying, the notebook saw a diagonal here too. A token-token term may favour the query's *own place*, or it may
-# favour the *same token*, and then earlier occurrences must stand out as well. In layer 0 the two cannot be told apart, since a token reads the same
-# everywhere; in layer 1 they can. (Whether a head *copies* is a matter of values, not of scores: see {doc}`induction <induction>`.)
-#
-# In layer 0 the term is a table over the vocabulary, and the unit is the token type: the mean of the table's diagonal, each row's mean removed, against 999 tables with columns in random order (two-sided p, Holm over the heads of both models).
-# For both layers, {numref}`fig-terms-same` has the contrast in running sequences. Frequent tokens might be favoured whatever the query is, so what other tokens of the sequence get if a query looks for them is subtracted for earlier occurrences.
-# Intervals are t intervals at a level at which all 64 of the figure together miss a true value with a probability of at most 5%.
-
-# %%
-LEVEL = 1 - 0.05 / 64
-
-
-def sameness(given):
-    """Contrasts of the token-token term of every head with simultaneous intervals."""
-    samples = {
-        (*where, head, key): values[~values.isnan().any(1)][:, head].numpy()
-        for where, t in given.items()
-        for key, values in term_contrasts.same_token_contrasts(t[0], ids[where[0]]).items()
-        for head in range(8)
-    }
-    return statistics.interval_table(samples, COLUMNS, lambda values: statistics.t_interval(values, LEVEL))
-
-
-same, same_before = sameness(terms), sameness(untrained_terms)
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Token-token scores of the query's own place and of earlier places of the same token, less those of the row's other keys; for earlier places, also less a null in which queries look for other tokens. Bars: t intervals over sequences that hold for all points together with 95%. Dotted: mean over the heads of an untrained model.", "name": "fig-terms-same"}, "image": {"alt": "Four panels of points, two layers by two models, eight heads each with one point for the own place and one for earlier places of the same token."}}
-null_same = same_before.groupby(["model", "layer", "term"], as_index=False)["estimate"].mean()
-plots.terms_by_head(same, null_same, "score above other keys [nats]", colours=dict(zip(same["term"].unique(), plots.CYCLE[2:4], strict=True)));
-
-# %% tags=["hide-input"]
-tests = {state: {name: term_contrasts.same_token_test(w, ids[name].cpu()) for name, w in given.items()} for state, given in (("trained", trained), ("untrained", untrained))}
-passed = {state: statistics.holm(np.stack([x.p for x in found.values()])) < 0.05 for state, found in tests.items()}
-rows = [
-    (name, "layer 0, over token types", int((passed["trained"][at] & (x.contrast.numpy() > 0)).sum()), int((passed["trained"][at] & (x.contrast.numpy() < 0)).sum()), int(passed["untrained"][at].sum()))
-    for at, (name, x) in enumerate(tests["trained"].items())
-]
-for (name, key), here in same[same["layer"] == 1].groupby(["model", "term"], sort=False):
-    past = same_before.query("model == @name and layer == 1 and term == @key")
-    bar = past["estimate"].abs().max()  # an untrained head has accidental preferences of its own, which more sequences would not average away
-    rows.append((name, f"layer 1, {key}", int((here["low"] > bar).sum()), int((here["high"] < -bar).sum()), int(((past["low"] > bar) | (past["high"] < -bar)).sum())))
-report.table(
-    pd.DataFrame(rows, columns=["model", "contrast", "favour", "avoid", "untrained"]).sort_values("model", ascending=False, kind="stable"),
-    "Heads of 8 that favour or avoid the same token: in layer 0 beyond tables in random order; in layer 1 beyond the largest contrast of any untrained head",
-)
-
-# %% [markdown]
-# The notebook's diagonal is a matter of single heads too. A mean over heads would hide that some avoid what others seek.
-#
-# ## Layer 1: which head wrote what is read
-#
-# In layer 1 the token side is itself a sum: the embedding, and what each of eight layer-0 heads wrote. `circuits.terms.part_scores` splits the scores of a head by both
-# sides, ten parts by ten. {numref}`fig-terms-parts` sums the shares of variance over what the query reads, and shows which part of the *key* makes a head's scores vary.
-
-# %%
-def part_shares(name, head):
-    """Shares of one layer-1 head's variance by what wrote the key's part [part]."""
-    labels, scores = attention_terms.part_scores(trained[name], ids[name][:16], 1, head)
-    shares = attention_terms.row_variances(scores.flatten(0, 1)).share.mean(1)
-    return pd.Series(shares.unflatten(0, scores.shape[:2]).sum(0).numpy(), labels, name=report.head_name(1, head))
-
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Layer 1: share of each head's variance within rows by what the key reads (embedding, output of a layer-0 head, position), summed over what the query reads; 16 sequences. Shares of a row add up to 1; those under a twentieth of the largest are not written.", "name": "fig-terms-parts"}, "image": {"alt": "Two heat maps of eight layer-1 heads by ten parts, one for each model."}}
-plots.part_maps({f"{name} model": pd.DataFrame([part_shares(name, head) for head in range(8)]) for name in ids}, "share of variance within rows");
-
-# %% [markdown]
-# Variance does not say what a part is good for. An induction head attends to the key after an earlier occurrence of the query's token. What raises these keys? The contrast of scores between
-# induction targets and the row's other keys is linear in the scores, so it splits exactly over pairs of parts ({numref}`fig-terms-contrast`).
-
-# %%
-def induction_contrast(w, draw):
-    """How much each pair of parts raises induction targets in the toy's strongest induction head: labels, [sequence, query part, key part]."""
-    targets = np.stack([circuits.induction_targets(tokens) for tokens in draw.ids]) & draw.predictable[:, :, None]
-    labels, scores = attention_terms.part_scores(w, torch.as_tensor(draw.ids), 1, strongest)
-    return labels, attention_terms.row_contrasts(scores, torch.as_tensor(targets)).movedim(-1, 0).numpy()
-
-
-labels, contrast = induction_contrast(trained["toy"], probe)
-largest = statistics.choose_several(induction_contrast(trained["toy"], choosing)[1], contrast, 3)
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The toy's induction head: how much each pair of parts raises the scores of induction targets above the row's other keys, mean over sequences. The cells add up to the contrast of the whole score.", "name": "fig-terms-contrast"}, "image": {"alt": "Heat map of ten query parts by ten key parts; a few dark cells stand out, the darkest where the query reads the embedding and the key what a layer-0 head wrote."}}
-plots.part_maps({"what the query reads": pd.DataFrame(contrast.mean(0), labels, labels)}, "score above other keys [nats]");
-
-# %%
-profile = term_contrasts.mean_by_distance(terms["toy", 0].sum(0).softmax(-1)).mean(0)  # attention [head, distance]
-carries = {report.head_name(0, head): f"{report.head_name(0, head)} ({report.percent(line.max())} of its attention {int(line.argmax())} back)" for head, line in enumerate(profile)}
-rows = [(carries.get(labels[q], labels[q]), carries.get(labels[k], labels[k]), interval) for (q, k), interval in largest]
-report.table(
-    pd.DataFrame(rows, columns=["the query reads", "the key reads", "contrast [nats]"]),
-    "The three pairs of parts that raise induction targets most, chosen on other sequences, with 95% intervals",
-    digits=1,
-)
-
-# %% [markdown]
-# All pairs together raise the targets by {glue:text}`terms-pair-total` nats; no pair of the untrained model's head exceeds {glue:text}`terms-pair-fresh`. What stood $d$ places before an induction target is
-# what stands $d - 1$ places before the query, so two parts that carry these tokens can be matched: the query's own token with what a key's previous-token head wrote, and the token before the query with what a head that looks two places back
-# wrote. That a key is found by what an earlier head wrote into it is K-composition {cite}`elhage2021`, seen in the scores themselves.
+# {doc}`term_targets` asks what the terms that matter look for: which positions, which tokens, and what an earlier head wrote.
 #
 # (terms-centring)=
 # ## A choice in the split
@@ -384,7 +250,6 @@ report.table(choice, "Mean share of variance over heads, and rise of the loss, b
 
 # %% tags=["remove-cell"]
 interval_of = rises.set_index(["label", "series"])[["estimate", "low", "high"]]
-contrast_before = induction_contrast(untrained["toy"], probe)[1].mean(0)
 gap = max(float((choice[f"{name}, share", "centred"] - choice[f"{name}, share", "as it is"]).abs().max()) for name in ids)
 findings = {
     "toy-L0-pp-rise": report.interval(*interval_of.loc[("toy, layer 0", TERMS[3])]),
@@ -393,7 +258,6 @@ findings = {
     "Polish-L0-pp-rise": report.interval(*interval_of.loc[("Polish, layer 0", TERMS[3])]),
     "toy-L1-pp-share": report.percent(averages.loc[("toy", 1, TERMS[3]), "share of variance"].estimate),
     "error": report.scientific(max(errors.values()), 0),
-    "pair-total": report.number(contrast.mean(0).sum(), 1), "pair-fresh": report.number(float(np.abs(contrast_before).max())),
     "choice": report.number(gap),
 }
 report.glue_frame(pd.Series(findings), "terms")

@@ -189,6 +189,15 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # A head attends by what a token is or by where it stands; the score is an exact sum of both.
 # :::
 #
+# :::{grid-item-card} What terms look for
+# :link: term_targets
+# :link-type: doc
+# :img-bottom: _static/gallery/term_targets.png
+# :img-alt: A term of attention by distance: some heads peak one place back, untrained heads do not.
+#
+# Which positions, which tokens and which earlier head a head's scores depend on.
+# :::
+#
 # :::{grid-item-card} Regression in context
 # :link: incontext_regression
 # :link-type: doc
@@ -232,6 +241,15 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :img-alt: Coefficients of the regression beside the effects of interventions.
 #
 # Sizes of attention updates predict one another and do not act on one another.
+# :::
+#
+# :::{grid-item-card} Controls for a regression
+# :link: norms_controls
+# :link-type: doc
+# :img-bottom: _static/gallery/norms_controls.png
+# :img-alt: Coefficients of two models as controls enter one by one, and of an untrained model.
+#
+# How often a regression on the past reports one that is not there, and what its controls change.
 # :::
 #
 # :::{grid-item-card} Where an update comes from

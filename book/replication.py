@@ -332,7 +332,7 @@ report.table(pd.DataFrame(rows, columns=columns), "Heads of 16 whose largest ter
 #
 # ## Norms regressed on their past
 #
-# Another notebook regressed the norms of attention updates on those before them {cite}`cohen_norms`. {doc}`attention_norms` runs its specification as it was, and then adds one control after another.
+# Another notebook regressed the norms of attention updates on those before them {cite}`cohen_norms`. {doc}`norms_controls` runs its specification as it was, and then adds one control after another.
 #
 # | the original notebook | {doc}`attention_norms` |
 # |---|---|

@@ -5,6 +5,7 @@
 # The models are always those of this book, since the answers are about them. The exercises of the other chapters are solved in {doc}`solutions_polish`.
 
 # %% tags=["hide-input"]
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -14,11 +15,12 @@ import torch
 from analysis_lib import activations, circuits, incontext, models, norms, report, statistics, texts, weights
 from analysis_lib.circuits import repeated_names
 from analysis_lib.circuits.standard_probe import model_head_scores
-from analysis_lib.circuits.terms import LeaveOut, next_token_losses, score_terms
+from analysis_lib.circuits.terms import LeaveOut, next_token_losses, part_scores, row_variances, score_terms
 from analysis_lib.incontext import algorithms, behaviour, estimators, heads, strategies
 from analysis_lib.models import training_history
 from analysis_lib.norms import contributions
 from analysis_lib.norms.bias import small_sample_bias
+from analysis_lib.norms.nulls import null_distribution
 
 gpt2, toy, regressor, noisy = (models.load(name, source="embedded") for name in ("polish-gpt2", "minigpt", "regressor", "regressor-noisy"))
 untrained = models.untrained_like(gpt2, seed=0)
@@ -166,6 +168,39 @@ print(f"where the block comes again {float(rise[again].mean()):+.2f} nats, elsew
 
 # %% [markdown]
 # Layer 1 can continue a block only if layer 0 has said which symbol stood before, and layer 0 finds that one by its position.
+#
+# ## What attention terms look for
+#
+# (sol-targets-1)=
+# ### Row by row
+#
+# *Which place does the position-position term of each of the toy's layer-0 heads favour most? Count the rows in which it is the place before.*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+by_position = score_terms(taken, ids[:1], layer=0)[3, 0]  # [head, query, key]; the same for all sequences
+best = by_position[:, 1:].argmax(dim=-1)  # of each row but the first, which has one key
+distance = torch.arange(1, 64) - best
+before = (distance == 1).sum(dim=-1)
+print(*(f"{report.head_name(0, head)}: the place before in {int(n)} of 63 rows" for head, n in enumerate(before)), sep="\n")
+
+# %% [markdown]
+# Where a head looks for the place before, it does so in nearly every row that the toy was trained on.
+#
+# (sol-targets-2)=
+# ### Other sequences
+#
+# *Split the scores of the toy's layer-1 heads into parts on two other draws of sequences. Do the shares of the parts that the key reads agree?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+shares = []
+for seed in (8, 9):
+    other = circuits.repeated_random_tokens(range(1, 32), 16, block=20, gap=(0, 10), start=0, length=64, distinct=False, seed=seed)
+    parts = [part_scores(taken, torch.as_tensor(other.ids), 1, head)[1] for head in range(8)]
+    shares.append([row_variances(x.flatten(0, 1)).share.mean(1).unflatten(0, x.shape[:2]).sum(0).numpy() for x in parts])
+print(f"correlation of {np.size(shares[0])} shares: {np.corrcoef(np.ravel(shares[0]), np.ravel(shares[1]))[0, 1]:.3f}")
+
+# %% [markdown]
+# The shares are a property of the weights, far more than of the sequences that they are measured on.
 #
 # ## Regression in context
 #
@@ -338,16 +373,6 @@ report.table(pd.DataFrame(rows).rename_axis("layer").reset_index(), "GPT-2: corr
 # Correlation is there before any training, so it cannot be read as something that the model learned.
 #
 # (sol-norms-2)=
-# ### Short texts
-#
-# *A regression with a level for each text is biased in short texts. How large is the bias of a true coefficient of 0.5 in texts of 20, 50 and 200 tokens?*
-
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
-for n in (20, 50, 200):
-    print(f"{n} tokens: {report.number(small_sample_bias(0.5, n, n_texts=40), 3, signed=True)}")
-
-# %% [markdown]
-# (sol-norms-3)=
 # ### Another order
 #
 # *Shuffle the tokens of each text. How much of the correlation between neighbours is left in GPT-2?*
@@ -363,6 +388,34 @@ report.table(pd.DataFrame(rows).rename_axis("layer").reset_index(), "GPT-2: corr
 
 # %% [markdown]
 # What is left is due to texts that differ. Most of the correlation needs the order of the tokens; whether one update acts on the next is another question, which interventions answer.
+#
+# ## Controls for a regression on the past
+#
+# (sol-controls-1)=
+# ### Short texts
+#
+# *A regression with a level for each text is biased in short texts. How large is the bias of a true coefficient of 0.5 in texts of 20, 50 and 200 tokens?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+for n in (20, 50, 200):
+    print(f"{n} tokens: {report.number(small_sample_bias(0.5, n, n_texts=40), 3, signed=True)}")
+
+# %% [markdown]
+# The bias falls about as one over the number of tokens. A lag of 0.5 looks markedly smaller in texts of 20 tokens.
+#
+# (sol-controls-2)=
+# ### One control
+#
+# *Add nothing but log position to the original specification. How often does it still report a past in simulated texts that have a trend and no past?*
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+for covariates in ((), ("log_position",)):
+    draws = null_distribution("trend", specification=replace(norms.ORIGINAL, covariates=covariates), n_draws=100, n_texts=1, n_layers=1)
+    reported = int((norms.neighbours(draws, 1)["p"] < 0.05).sum())
+    print(covariates or "as it was", report.interval(*statistics.wilson_interval(reported, 100)))
+
+# %% [markdown]
+# Where the trend is a straight line in the logarithm of the position, one covariate takes it out. Levels of positions take out a trend of any shape, but need several texts.
 #
 # ## Where an update comes from
 #

@@ -35,10 +35,12 @@ FIGURES = {
     "induction_forming": "fig-induction-emergence",
     "induction_polish": "fig-induction-names",
     "attention_terms": "fig-terms-key",
+    "term_targets": "fig-terms-profiles",
     "incontext_regression": "fig-ctx-errors",
     "incontext_algorithms": "fig-alg-steps",
     "model_selection": "fig-ctx-alike",
     "attention_norms": "fig-norms-key",
+    "norms_controls": "fig-norms-steps",
     "mixing": "fig-mix-zeroing",
 }
 N_FINDINGS = 3

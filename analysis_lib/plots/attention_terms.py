@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from analysis_lib.plots.style import CYCLE, FAINT, INK, as_written
+from analysis_lib.plots.style import CYCLE, FAINT, INK, MODEL_COLOURS, as_written
 
 TERM_COLOURS = {
     "token-token": CYCLE[0],
@@ -97,7 +97,13 @@ def terms_by_head(
     return figure
 
 
-def offset_profiles(profiles: dict[str, dict[str, np.ndarray]], marked: dict[str, str], colours: dict[str, str], ylabel: str) -> plt.Figure:
+def offset_profiles(
+    profiles: dict[str, dict[str, np.ndarray]],
+    marked: dict[str, str],
+    colours: dict[str, str],
+    ylabel: str,
+    untrained: dict[str, dict[str, np.ndarray]] | None = None,
+) -> plt.Figure:
     """A measure by distance from the query: one panel for each model, one line for each head, one head of each model marked.
 
     Parameters
@@ -108,19 +114,27 @@ def offset_profiles(profiles: dict[str, dict[str, np.ndarray]], marked: dict[str
         The head to mark, by model.
     colours : dict of str to str
         By model.
+    untrained : dict, optional
+        As ``profiles``, of untrained models: dashed lines.
     """
     figure, axes = plt.subplots(1, len(profiles), figsize=(5.8, 3.2), sharex=True, squeeze=False)
     for axis, (model, lines) in zip(axes[0], profiles.items(), strict=True):
+        for values in (untrained or {}).get(model, {}).values():
+            axis.plot(np.arange(len(values)), values, color=MODEL_COLOURS["untrained"], ls="--", lw=1, label="untrained")
         for label, values in lines.items():
-            style = {"color": INK, "lw": 1, "alpha": 0.6}
+            style = {"color": INK, "lw": 1, "alpha": 0.6, "label": "other heads"}
             if label == marked[model]:
-                style = {"color": colours[model], "lw": 2.4, "marker": "o", "ms": 4, "zorder": 3}
+                style = {"color": colours[model], "lw": 2.4, "marker": "o", "ms": 4, "zorder": 3, "label": label}
             axis.plot(np.arange(len(values)), values, **style)
         axis.axhline(0, color=INK, lw=0.8)
         axis.set_title(f"{model}: {marked[model]}", fontsize=11)
         axis.set_xlabel("distance [tokens]")
         axis.yaxis.grid(True)
     axes[0, 0].set_ylabel(ylabel)
+    if untrained:
+        named = dict(zip(*reversed(axes[0, -1].get_legend_handles_labels()), strict=True))
+        shown = [label for label in ("other heads", "untrained") if label in named]
+        axes[0, -1].legend([named[label] for label in shown], shown)
     return figure
 
 

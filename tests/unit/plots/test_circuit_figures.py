@@ -104,6 +104,10 @@ def test_profiles_parts_and_readings(heads):
     lines = {f"L0H{head}": np.arange(13.0) for head in range(heads)}
     words = drawn(plots.offset_profiles({"toy": lines}, {"toy": "L0H0"}, {"toy": plots.CYCLE[0]}, "score [nats]"))
     assert all(word in words for word in ("toy: L0H0", "distance [tokens]", "score [nats]"))
+    assert "untrained" not in words
+    words = drawn(plots.offset_profiles({"toy": lines}, {"toy": "L0H0"}, {"toy": plots.CYCLE[0]}, "score [nats]", untrained={"toy": lines}))
+    assert "untrained" in words
+    assert ("other heads" in words) == (heads > 1)
     parts = pd.DataFrame(np.full((heads, 3), 0.7), [f"L1H{head}" for head in range(heads)], ["embedding", "L0H0", "position"])
     words = drawn(plots.part_maps({"toy model": parts}, "share"))
     assert all(word in words for word in ("toy model", "share", "embedding", ".70", f"L1H{heads - 1}"))
