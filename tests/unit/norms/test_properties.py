@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis_lib import activations, norms, weights
+from analysis_lib.norms import calibration
 from analysis_lib.norms.bias import autocovariance, small_sample_bias
 from analysis_lib.norms.contributions import rank_agreement
 from analysis_lib.norms.measure import mean_by_position, position_slopes
@@ -126,3 +127,14 @@ def test_bias_shrinks_with_tokens_and_is_kendalls_in_one_series(rho, n_tokens, n
     assert small_sample_bias(rho, n_tokens) == pytest.approx(-(1 + 3 * rho) / n_tokens)
     assert found * n_tokens == pytest.approx(small_sample_bias(rho, 1, n_texts))
     assert small_sample_bias(rho, n_tokens, 10**9) == pytest.approx(-(1 + rho) / n_tokens, abs=1e-8)
+
+
+@examples(3)
+@given(kind=st.sampled_from(calibration.WITHOUT_PAST), level=st.sampled_from([0.01, 0.05, 0.2]), seed=SEEDS)
+def test_false_positives_are_shares_that_correction_and_a_stricter_level_lower(kind, level, seed):
+    """A corrected p is never below the uncorrected one, and what is rejected at a level is rejected at a laxer one."""
+    rates, laxer = (calibration.false_positives((kind,), n_models=2, n_draws=2, level=at, seed=seed).loc[kind] for at in (level, 2 * level))
+    for share in rates:
+        assert 0 <= share.low <= share.estimate <= share.high <= 1
+    assert rates["any, Holm"].estimate <= rates["any of 24"].estimate
+    assert all(few.estimate <= many.estimate for few, many in zip(rates, laxer, strict=True))
