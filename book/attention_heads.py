@@ -15,7 +15,7 @@ import scipy.stats
 
 from analysis_lib import activations, models, plots, projections, report, statistics
 from analysis_lib.geometry import WordStates, word_senses
-from analysis_lib.projections import forms_in_text, head_lists, random_heads
+from analysis_lib.projections import forms_in_text, head_lists, random_heads, relations
 from analysis_lib.projections.readers import Reader
 from analysis_lib.projections.relations import correct_together, list_shares
 from analysis_lib.texts import senses, two_forms
@@ -33,22 +33,14 @@ if HAS_E5:
     e5 = Reader.of(models.load("e5", source="embedded"))
     readers = {"e5": replace(e5, keep=e5.keep & e5.vocabulary.keep(min_length=3))} | readers
 e5 = readers.get("e5")
-PAIRINGS = {
-    "same_lemma": "one lemma",
-    "same_pos": "part of speech",
-    "same_case": "case",
-    "same_number": "number",
-    "same_person": "person",
-    "preposition_noun": "preposition, noun",
-}
 NULLS = {"equal singular values": random_heads.rotated, "random likeness": random_heads.symmetric}
 lists = {t: {m: head_lists.head_pairs(reader, m, how, k=LENGTH[t]) for m, how in TESTED.items()} for t, reader in readers.items()}
-family = correct_together({t: head_lists.describe_lists(readers[t], lists[t], names=list(PAIRINGS), max_draws=2000) for t in readers})
+family = correct_together({t: head_lists.describe_lists(readers[t], lists[t], names=list(relations.TITLES), max_draws=2000) for t in readers})
 
 # %% tags=["hide-input"]
 def random_lists(title, make, per_draw):
     """Shares in the lists of twenty sets of random heads, both matrices."""
-    options = {"n_draws": 20, "per_draw": per_draw, "k": LENGTH[title], "names": list(PAIRINGS)}
+    options = {"n_draws": 20, "per_draw": per_draw, "k": LENGTH[title], "names": list(relations.TITLES)}
     return pd.concat([random_heads.random_shares(readers[title], make, m, how, **options).assign(matrix=m) for m, how in TESTED.items()])
 
 
@@ -136,7 +128,7 @@ for name in NULLS:
     family = family.merge(highest(name), how="left")
 family["stands out"] = family["passes"] & (family["share"] > family["equal singular values"])
 parts = {"pass": family, "stand out": family.assign(passes=family["stands out"])}
-counts = pd.concat({name: head_lists.passing_lists(table, PAIRINGS) for name, table in parts.items()}, axis=1).swaplevel(axis=1)
+counts = pd.concat({name: head_lists.passing_lists(table, relations.TITLES) for name, table in parts.items()}, axis=1).swaplevel(axis=1)
 counts = counts[[(t, name) for t in readers for name in parts]]
 counts.columns = [", ".join(label) for label in counts.columns]
 report.table(counts.fillna(0).astype(int), "Number of lists, by relation and model", index=True)
@@ -149,7 +141,7 @@ strong = head_lists.passing_table(family.assign(passes=family["stands out"]), re
 strong = strong.groupby("model", sort=False).head(12).merge(
     family.assign(list=family["matrix"] + " L" + family["layer"].astype(str) + "H" + family["head"].astype(str))[["model", "list", "relation", *NULLS]]
 )
-strong["relation"] = strong["relation"].map(PAIRINGS)
+strong["relation"] = strong["relation"].map(relations.TITLES)
 strong["list"] = strong["model"] + " " + strong["list"]
 report.table(strong[["list", "relation", "share", "permuted", *NULLS, "pairs"]], "Lists that stand out: share of pairs, its mean in permuted lists, and the highest share of a list of random heads of both kinds")
 
@@ -335,7 +327,7 @@ if HAS_E5:
 small = list(TITLES.values())
 sources = {t: pd.concat([family[family["model"] == t].assign(source="trained"), *(randoms[t, name].assign(source=name) for name in NULLS)]) for t in small}
 shades = {t: {"trained": COLOURS[t], "equal singular values": plots.MODEL_COLOURS["permuted"], "random likeness": plots.MODEL_COLOURS["untrained"]} for t in small}
-plots.share_strips(sources, PAIRINGS, shades);
+plots.share_strips(sources, relations.TITLES, shades);
 
 # %% [markdown]
 # ## Limits

@@ -21,7 +21,7 @@ from analysis_lib.circuits.induction import SCORES, probe_patterns, probe_scores
 from analysis_lib.incontext import heads as regressor_heads
 from analysis_lib.incontext.answers import without_head
 from analysis_lib.models import LoadedModel
-from analysis_lib.projections import head_lists, neurons, qk_factors, shared_features, top_pairs, top_tokens, vo_factors
+from analysis_lib.projections import head_lists, neurons, qk_factors, relations, shared_features, top_pairs, top_tokens, vo_factors
 from analysis_lib.projections.readers import Reader
 from analysis_lib.projections.relations import correct_together
 from analysis_lib.weights import TransformerWeights, extract
@@ -31,14 +31,6 @@ TOKENS, SHOWN_TOKENS = 20, 8  # of a neuron's list
 MOST_NEURONS = 20_000  # of a model; of larger ones as many of each layer, drawn by lot
 SEQUENCES = 24  # of the probe of head scores
 PROMPTS = 640  # of a regressor
-RELATIONS = {
-    "same_lemma": "one lemma",
-    "same_pos": "part of speech",
-    "same_case": "case",
-    "same_number": "number",
-    "same_person": "person",
-    "preposition_noun": "preposition, noun",
-}
 ATTENTION = {
     "previous token": "share of attention that goes to the token before",
     "two back": "share of attention that goes two places back",
@@ -67,7 +59,7 @@ def language_heads(reader: Reader, study: str) -> tuple[dict, dict[str, head_lis
     normed = reader.weights.layer_norms is not None
     how = {"VO": "unit" if normed else "raw", "QK": "layer-normed" if normed else "raw"}
     lists = {matrix: head_lists.head_pairs(reader, matrix, reading, k=PAIRS.get(study, 200)) for matrix, reading in how.items()}
-    related = head_lists.describe_lists(reader, lists, names=list(RELATIONS), max_draws=2000)
+    related = head_lists.describe_lists(reader, lists, names=list(relations.TITLES), max_draws=2000)
     large = len(reader.vocabulary) > 100_000  # a fresh copy of such a vocabulary, and its copying scores, would take a minute
     found = head_part(reader.loaded, copying=not large, against_untrained=not large)
     return found, lists, related
@@ -94,8 +86,8 @@ def head_rows(reader: Reader, lists: Mapping[str, head_lists.HeadPairs], family:
     for layer, head in lists["VO"]:
         row = []
         for matrix, pairs in lists.items():
-            places = [(matrix, layer, head, name) for name in RELATIONS]
-            tests = [[RELATIONS[place[-1]], *test_words(*tested[place])] for place in places if place in tested]
+            places = [(matrix, layer, head, name) for name in relations.TITLES]
+            tests = [[relations.TITLES[place[-1]], *test_words(*tested[place])] for place in places if place in tested]
             row.append({"words": head_lists.shown_pairs(pairs[layer, head], reader.vocabulary, SHOWN_PAIRS), "tests": tests})
         rows.append(row)
     return rows

@@ -45,6 +45,15 @@ RELATIONS = (
     "governed_case",
 )
 SIMILARITIES = ("left_similarity", "right_similarity")
+# What chapters and the atlas test in lists of heads, and what they call it.
+TITLES = {
+    "same_lemma": "one lemma",
+    "same_pos": "part of speech",
+    "same_case": "case",
+    "same_number": "number",
+    "same_person": "person",
+    "preposition_noun": "preposition, noun",
+}
 
 
 def permuted_null(
