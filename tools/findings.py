@@ -4,8 +4,9 @@ The file holds every claim that a chapter recorded with `report.finding`, from w
 chapter glued into the text of a page.
 
 Two builds on one machine give the same file. Another processor rounds otherwise, and what that may change is tolerated: two units in the
-last place of a number that is shown; of a claim a tenth of its 95% interval, and a quarter of its p-value. What comes or goes is never
-tolerated, and neither is a claim that survives in one build and not in the other.
+last place of a number that is shown, and a factor of two in one below 10⁻⁵, which is itself a rounding error; of a claim a tenth of its 95%
+interval, and of its p-value a quarter or a twentieth of its logarithm. What comes or goes is never tolerated, and neither is a claim that
+survives in one build and not in the other.
 
 Usage, after ``make book``: ``python tools/findings.py write``, or ``python tools/findings.py compare``, which fails where a change is
 beyond what is tolerated.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 import sys
@@ -33,6 +35,10 @@ PREFIX = "finding-"
 UNITS_IN_LAST_PLACE = 2  # how far a shown number may move from one processor to another
 SHARE_OF_INTERVAL, SHARE_OF_P = 0.1, 0.25  # how far a claim may: by this share of its 95% interval, and of its p-value
 ENDS = ("estimate", "low", "high")
+SHARE_OF_LOG_P = 0.05  # a p-value far below any level moves by a factor where the estimate moves in its last place
+SMALL = 1e-5
+SCIENTIFIC = re.compile(r"(\d+(?:\.\d+)?) × 10⁻([⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
+PLAIN = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 NUMBER = re.compile(r"(?<![A-Za-z\d])[-+\N{MINUS SIGN}]?\d[\d,]*(?:\.\d+)?")
 
 
@@ -73,8 +79,17 @@ def flat(found: Mapping) -> dict[str, str]:
     return {f"{chapter} {key}": text for chapter, numbers in found["numbers"].items() for key, text in numbers.items()}
 
 
+def rounding_errors(text: str) -> tuple[list[float], str]:
+    """Numbers such as 7 × 10⁻⁷ that are too small to be anything but rounding, and the text without them."""
+    found = [float(f"{digits}e-{power.translate(PLAIN)}") for digits, power in SCIENTIFIC.findall(text)]
+    return (found, SCIENTIFIC.sub("", text)) if found and max(found) < SMALL else ([], text)
+
+
 def alike(before: str, now: str) -> bool:
     """Whether two texts differ in nothing but the last places of their numbers."""
+    (errors, before), (new_errors, now) = rounding_errors(before), rounding_errors(now)
+    if len(errors) != len(new_errors) or any(max(pair) > 2 * min(pair) for pair in zip(errors, new_errors, strict=True)):
+        return False
     if NUMBER.sub("", before) != NUMBER.sub("", now):
         return False
     for old, new in zip(NUMBER.findall(before), NUMBER.findall(now), strict=True):
@@ -96,7 +111,14 @@ def claims_alike(before: Mapping, now: Mapping) -> bool:
         return False
     width = SHARE_OF_INTERVAL * max(before["high"] - before["low"], now["high"] - now["low"])
     moved = max(abs(before[end] - now[end]) for end in ENDS)
-    return moved <= width and abs(before["p"] - now["p"]) <= SHARE_OF_P * max(before["p"], now["p"])
+    return moved <= width and p_alike(*sorted((before["p"], now["p"])))
+
+
+def p_alike(smaller: float, larger: float) -> bool:
+    """Whether rounding may be all that two p-values differ by."""
+    if larger - smaller <= SHARE_OF_P * larger:
+        return True
+    return smaller > 0 and math.log(larger / smaller) <= SHARE_OF_LOG_P * -math.log(larger)
 
 
 def shown(claim: Mapping) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("jupyter_cache")
 import findings
-from findings import alike, changes, collect
+from findings import alike, changes, collect, p_alike
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,10 @@ from findings import alike, changes, collect
         ("6 of 8", "5 of 8", True),
         ("L2H7, 75%", "L3H7, 75%", False),
         ("rises", "falls", False),
+        ("7.4 × 10⁻⁷", "6.7 × 10⁻⁷", True),
+        ("9 × 10⁻⁷", "1.1 × 10⁻⁶", True),
+        ("9 × 10⁻⁷", "3 × 10⁻⁶", False),
+        ("4 × 10⁻⁴", "4 × 10⁻⁵", False),
     ],
 )
 def test_only_last_places_are_tolerated(before, now, same):
@@ -82,3 +86,11 @@ def test_comparing_fails_where_a_change_is_beyond_rounding(tmp_path, monkeypatch
     assert (tmp_path / "summary.md").exists() == (p != 0.001)
     assert findings.main(["write"]) == 0
     assert findings.main(["compare"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "same"),
+    [(0.04, 0.045, True), (0.04, 0.06, False), (5.8e-63, 3.4e-63, True), (1e-63, 1e-50, False), (0.0, 0.0, True), (0.0, 1e-9, False)],
+)
+def test_tiny_p_values_are_compared_by_their_logarithm(before, now, same):
+    assert p_alike(*sorted((before, now))) == same
