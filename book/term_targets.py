@@ -57,8 +57,8 @@ plots.offset_profiles(profiles, marked, dict.fromkeys(ids, plots.CYCLE[1]), "pos
 # %% [markdown]
 # **What was found**
 #
-# - **Looking one place back is learned.** {glue:text}`terms-toy-favour` of the toy's eight layer-0 heads and {glue:text}`terms-Polish-favour` of the Polish model's eight have a position-position term that favours the previous position;
-#   of the untrained models' sixteen {glue:text}`terms-untrained-favour` do.
+# - **Looking one place back is learned.** {glue:text}`terms-toy-favour` of the toy's eight layer-0 heads and {glue:text}`terms-Polish-favour` of the Polish model's eight have a position-position term that favours the previous position,
+#   against {glue:text}`terms-untrained-favour` of the untrained models' sixteen.
 # - **Some heads avoid what others seek.** In layer 1 of the toy {glue:text}`terms-same-favour` heads score earlier places of the same token above the other keys, and {glue:text}`terms-same-avoid` score them below.
 # - **The induction head reads what a first-layer head wrote.** The pair of parts that raises its targets most is {glue:text}`terms-first-pair`.
 #

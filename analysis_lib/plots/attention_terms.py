@@ -192,6 +192,6 @@ def readings_by_row(panels: dict[str, dict[str, np.ndarray]], colours: dict[str,
 
 def _short(value: float) -> str:
     """At most four characters: .07, 1.2, 12."""
-    if abs(value) >= 9.95:
-        return f"{value:.0f}"
-    return f"{value:.1f}" if abs(value) >= 0.995 else f"{value:.2f}".replace("0.", ".")
+    digits = 0 if abs(value) >= 9.95 else 1 if abs(value) >= 0.995 else 2
+    written = f"{value:.{digits}f}" if digits < 2 else f"{value:.2f}".replace("0.", ".")
+    return written.replace("-", "\N{MINUS SIGN}")
