@@ -11,7 +11,7 @@ import torch
 from IPython.display import display
 
 from analysis_lib import models, plots, report, statistics
-from analysis_lib.projections import neurons, shared_features, shuffled_overlap, top_overlap, top_tokens
+from analysis_lib.projections import neuron_lists, neurons, shared_features, shuffled_overlap, top_overlap
 from analysis_lib.projections.readers import Reader
 
 plots.use_style()
@@ -36,14 +36,12 @@ for title, reader in readers.items():
 
 def best(title, queries, k=100, weights=None):
     """Top tokens of vectors under a model's unembedding, trained unless other weights are given."""
-    reader = readers[title]
-    return top_tokens(queries, (weights or reader.weights).W_U, k, reader.keep).ids
+    return neuron_lists.best_tokens(readers[title], queries, k, weights)
 
 
 def judge(title, ids):
     """What the lists of keys and then of values have in common, beside chance."""
-    reader = readers[title]
-    return shared_features.alike_lists(ids, kinds[title], reader.keep, reader.vocabulary.form_groups)
+    return neuron_lists.alike(readers[title], ids, kinds[title])
 
 
 # %% tags=["hide-input"]
@@ -51,8 +49,7 @@ top = {}
 for title, (keys, values) in vectors.items():
     k, reader = (100 if title in small else 20), readers[title]
     top[title, "K"] = best(title, keys, k)
-    both = top_tokens(values, reader.weights.W_U, k, reader.keep, both_ends=True)  # what values point at, and what −values do
-    top[title, "V"], top[title, "-V"] = (end.ids for end in both)
+    top[title, "V"], top[title, "-V"] = neuron_lists.best_tokens(reader, values, k, both_ends=True)  # what values point at, and what −values do
 judged = {(title, "trained"): judge(title, np.concatenate([top[title, side][:, :20] for side in "KV"])) for title in readers}
 similar = {}  # lists of random vectors, drawn like the keys and the values of each layer
 for title, pair in pairs.items():
