@@ -60,7 +60,7 @@ if HAS_E5:
 #
 # - **e5 has heads that look for another form of the same word.** In sentences that hold one, head L5H5 gives it {glue:text}`heads-text-form` of its attention, and {glue:text}`heads-text-control` to
 #   another noun in the same place. ({ref}`In real sentences <heads-in-sentences>`)
-# - **Tables of weights show such heads in the early layers only, and prove little.** The best list, of L2H7, pairs forms of one word in {glue:text}`heads-best-share` of cases. Random subspaces that know nothing but
+# - **Tables of QK show such heads in the early layers only, and prove little.** The best list, of L2H7, pairs forms of one word in {glue:text}`heads-best-share` of cases. Random subspaces that know nothing but
 #   likeness reach {glue:text}`heads-likeness-range`, and the bare embedding, without any head, {glue:text}`heads-bare`.
 # - **The heads are not needed for what they seem to do.** Without the eight that attend most to the other form, two forms of a word stay as alike as they were: no layer's cosine falls by more than
 #   {glue:text}`heads-ablation-fall`.
@@ -143,11 +143,10 @@ strong = strong.groupby("model", sort=False).head(12).merge(
 )
 strong["relation"] = strong["relation"].map(relations.TITLES)
 strong["list"] = strong["model"] + " " + strong["list"]
-report.table(strong[["list", "relation", "share", "permuted", *NULLS, "pairs"]], "Lists that stand out: share of pairs, its mean in permuted lists, and the highest share of a list of random heads of both kinds")
+report.table(strong[["list", "relation", "share", "permuted", *NULLS, "pairs"]], "Lists that stand out: share of pairs, its mean in permuted lists, and the highest share of a list of random heads of both kinds; pairs: the first of the list, whether or not they have the relation")
 
 # %% [markdown]
-# In e5 nearly all that stands out is one lemma. Random heads with equal singular values hardly ever pair forms of one word, so these heads have learned to compare. Have they learned *which* directions to compare? That has not been
-# shown: {glue:text}`heads-likeness-reach` random subspaces have a list with as many forms, and the best list was chosen among {glue:text}`heads-e5-lists`. L2H7 and its like are heads of likeness, and what is alike in e5's embedding is, before
+# In e5 nearly all that stands out is one lemma. Random heads with equal singular values hardly ever pair forms of one word, so these heads have learned to compare. Have they learned *which* directions to compare? That has not been shown. {glue:text}`heads-likeness-reach` random subspaces have a list with as many forms as L2H7, but its list is the best of {glue:text}`heads-e5-lists`, and for a choice among so many these draws are too few to decide. Every other list lies within the range of the random subspaces. L2H7 and its like are heads of likeness, and what is alike in e5's embedding is, before
 # all else, the forms of a word. In the small models next to nothing stands out.
 #
 # (heads-in-sentences)=
@@ -155,7 +154,7 @@ report.table(strong[["list", "relation", "share", "permuted", *NULLS, "pairs"]],
 #
 # Do these heads attend from one form of a word to the other when they meet both? The book has {glue:text}`heads-n-sentences` sentences for this, such as *Stał tam obcy człowiek, ale twarzy tego człowieka nie pamiętam* ("there stood a strange
 # man, but I do not remember that man's face"). Each has a control in which another noun of the same case and number stands in the place of the second form: *twarzy tego chłopca* ("that boy's"). The word that is attended to and both
-# places are the same, so the difference is due to the word's being a form of the other. Attention is averaged over both directions. Where the tokenizer cuts both forms so that they share a piece, a head could just look for the same token again; such
+# places are the same, so the difference is due to what the two words have in common as forms of one lemma. Attention is averaged over both directions. Where the tokenizer cuts both forms so that they share a piece, a head could just look for the same token again; such
 # sentences are left out, which leaves {glue:text}`heads-n-apart`.
 
 # %%
@@ -193,15 +192,15 @@ if HAS_E5:
 table if HAS_E5 else None
 
 # %% [markdown]
-# (For p, signs of whole sentences are flipped at random; it comes from the largest t of all heads.) The two heads that the weights single out pass, so their tables say something true about them. But the strongest heads stand in the middle layers, where
+# (For p, the differences of randomly chosen sentences change their sign, and each head's t is compared with the largest t of any head in every such draw.) The two heads that the weights single out pass, so their tables say something true about them. But the strongest heads stand in the middle layers, where
 # the tables show little: a table reads embeddings, whereas a head of layer 5 reads what five blocks have made of them. Over all heads the two measures have a rank correlation of {glue:text}`heads-text-rank`; in
 # layer 2 alone it is {glue:text}`heads-text-rank-2`.
 #
 # ### One sentence
 #
-# What the two heads of the weights and the strongest head attend to in one sentence. *Człowiek* and its genitive *człowieka* look at each other; other rows of L5H5 mostly attend to signs that are no words.
+# What the two heads of the weights and the strongest head attend to in one sentence. *Człowiek* and its genitive *człowieka* look at each other; other words in L5H5 mostly attend to punctuation and special tokens.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Attention between the words of one sentence in three heads of e5: rows attend to columns. The two forms of człowiek, man, are in bold. What is missing from a row goes to punctuation and special tokens.", "name": "fig-heads-sentence"}, "image": {"alt": "Three square maps of attention between nine words. In each the brightest cells join człowiek and człowieka; in L5H5 they are by far the brightest."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Attention between the words of one sentence in three heads of e5: rows attend to columns. The two forms of człowiek, man, are in bold. What is missing from a row goes to punctuation and special tokens.", "name": "fig-heads-sentence"}, "image": {"alt": "Three square maps of attention between ten words. In each człowiek and człowieka attend to each other; in L3H8 and L5H5 these two cells are the brightest, in L2H7 they are about as bright as the diagonal."}}
 if HAS_E5:
     place = forms.index[forms["first"] == "człowiek"][0]
     patterns, words = forms_in_text.word_patterns(runs["sentence"], place)
@@ -241,7 +240,7 @@ if HAS_E5:
 
     alike = {version: cosines(version) for version in runs}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "e5: cosine between the states of the two words by layer (top; in the control the second is another noun), and its change when heads are removed (bottom), with 95% intervals over sentences. Two forms become more alike from layer to layer, and no less so without the heads that attend from one to the other.", "name": "fig-heads-ablation"}, "image": {"alt": "Top: the cosine rises from 0.5 to 0.9 for two forms and from 0.05 to 0.6 for two nouns. Bottom: changes within 0.03 of zero for L2H7, for the eight heads and for eight other heads."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "e5: cosine between the states of the two words by layer (top; in the control the second is another noun), and its change when heads are removed (bottom), with 95% intervals over sentences. Two forms become more alike from layer to layer, and hardly less so without the heads that attend from one to the other.", "name": "fig-heads-ablation"}, "image": {"alt": "Top: the cosine rises from 0.5 to 0.9 for two forms and from 0.05 to 0.6 for two nouns. Bottom: changes within 0.02 of zero for L2H7, for the eight heads and for eight other heads."}}
 if HAS_E5:
     def profile(values):
         """Mean over sentences by layer."""
@@ -254,7 +253,7 @@ if HAS_E5:
     plots.layer_panels({"cosine": top, "change without": change}, dict.fromkeys(top, runs["sentence"].layers), styles, zero=True);
 
 # %% [markdown]
-# Two nouns become more alike too, since all states of a sentence do. Removing the eight heads changes the cosine of two forms by a hundredth or two at most, and mostly upwards, so these heads do not make forms alike; they find what is alike already.
+# Two nouns become more alike too, since all states of a sentence do. Removing the eight heads changes the cosine of two forms by a hundredth or two at most, and mostly upwards, as removing eight others does. Nothing here shows that these heads make forms alike; they seem to find what is alike already.
 #
 # Do they help to tell the **senses** of a word apart? The test uses every third of the thirty ambiguous words of {doc}`senses`. It asks how often the nearest neighbour of an occurrence, among the other occurrences of its lemma, has the same sense.
 
@@ -275,7 +274,7 @@ if HAS_E5:
             right[name] = accuracy()
 
 # %% [markdown]
-# Removing the eight heads changes this accuracy as follows.
+# Removing the eight heads leaves this accuracy as it was, as far as ten words can tell.
 
 # %%
 if HAS_E5:
@@ -321,9 +320,9 @@ if HAS_E5:
 # %% [markdown]
 # ## The two small models
 #
-# GPT-2 and HerBERT were trained for this book, with four layers of six heads each. Their lists are hard to tell from those of random heads between the same embeddings. {doc}`heads_at_work` asks what these heads do when the models read a text.
+# GPT-2 and HerBERT were trained for this book, with four layers of six heads each. Most of their lists are hard to tell from those of random heads between the same embeddings. The exception is a few lists that pair prepositions with nouns more often than any list of a random head; the tests above let one of them pass. {doc}`heads_at_work` asks what these heads do when the models read a text.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The small models: shares of pairs in the lists of all heads and of random heads. One point for each list, bars are medians. A row where the trained points do not lie to the right of those of random heads shows nothing that the heads have learned.", "name": "fig-heads-small"}, "image": {"alt": "Two panels, GPT-2 and HerBERT, with six rows each. In every row the points of trained heads lie over those of the two kinds of random heads."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The small models: shares of pairs in the lists of all heads and of random heads. One point for each list, bars are medians. A row where the trained points do not lie to the right of those of random heads shows nothing that the heads have learned.", "name": "fig-heads-small"}, "image": {"alt": "Two panels, GPT-2 and HerBERT, with six rows each. The points of trained heads mostly overlap with those of random heads; in the row of prepositions with nouns a few lie far to the right of both kinds."}}
 small = list(TITLES.values())
 sources = {t: pd.concat([family[family["model"] == t].assign(source="trained"), *(randoms[t, name].assign(source=name) for name in NULLS)]) for t in small}
 shades = {t: {"trained": COLOURS[t], "equal singular values": plots.MODEL_COLOURS["permuted"], "random likeness": plots.MODEL_COLOURS["untrained"]} for t in small}
@@ -334,6 +333,7 @@ plots.share_strips(sources, relations.TITLES, shades);
 #
 # - e5 is one model, in 4 bits. Its attention and the ablations rest on sentences written for this book, all of one pattern. Its lists hold only words that are single tokens, which are frequent ones.
 # - The heads of the text analysis were ranked on the sentences they are reported on. With differences of this size, and p-values over all heads, that changes little, but the eight largest are biased upwards.
+# - Two forms of a word share their meaning as well as their lemma, and the controls have nouns of other meanings. A head that looks for any word of like meaning would do the same; no synonyms were tried.
 # - Readings of Morfeusz are out of context, so agreement is an upper bound. Permuting within a list cannot see that a list is all nouns. Biases and positions are left out of all tables.
 # - Removing heads one set at a time cannot show what other heads would do in their place.
 # - `ANALYSIS_MODELS=hub make book` asks the same of the published models in place of the two small ones.

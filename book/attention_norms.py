@@ -6,10 +6,9 @@
 #
 # **What was found**
 #
-# - **A large update predicts a large next one, but does not make it large.** Where GPT-2's coefficients are {glue:text}`norms-polish-gpt2-beside`, enlarging an update changes the next one
-#   by {glue:text}`norms-polish-gpt2-acts` in the same unit.
+# - **A large update predicts a large next one, but does not make it large.** In a regression on the tokens before, within one layer, GPT-2's coefficients above the first layer are {glue:text}`norms-polish-gpt2-beside`; doubling an update changes the next token's, one layer on, by {glue:text}`norms-polish-gpt2-acts` in the same unit.
 # - **Prediction needs no learning.** Untrained GPT-2s have *larger* coefficients than the trained one, {glue:text}`norms-polish-gpt2-mean-untrained` on average, because their updates are running means of what came before.
-# - **Neighbours explain little.** In HerBERT, {glue:text}`norms-herbert-starred` of {glue:text}`norms-herbert-tested` coefficients are significant and larger than in untrained models, but together the neighbours explain at most
+# - **In HerBERT neighbours explain little.** There {glue:text}`norms-herbert-starred` of {glue:text}`norms-herbert-tested` coefficients are significant and farther from zero than in untrained models, but together the neighbours explain at most
 #   {glue:text}`norms-herbert-heldout-most` of the variance in texts held out.
 
 # %% tags=["hide-cell"]
@@ -67,6 +66,9 @@ report.table(
 plots.norm_distributions({NAMES[name]: m.attention[:, ~m.tokens["special"].to_numpy()] for name, m in measured.items()});
 
 # %% [markdown]
+# The regression of this page explains the log norm of a token's update by those of the two tokens before it in the same layer. Its *coefficient one token back* says by how much the one goes up when the other is larger by one,
+# other things equal. What is held equal, the controls, follows in *Beyond what any transformer would show*.
+#
 # Any regression on the past meets an obstacle: norms have a trend ({numref}`fig-norms-position`). A GPT-2 token averages over all that came before it, and an average of many
 # vectors is short. The trend is clearest in the untrained model, where the slopes on the log of position are {glue:text}`norms-slope-untrained`; an average of independent vectors would have −0.5.
 # In HerBERT every token sees the whole text, and there is no trend.
@@ -81,7 +83,7 @@ plots.position_trends({NAMES[name]: lines for name, lines in trends.items()});
 #
 # Within a layer no update can depend on another, since a layer computes all tokens at once. A cause can only run from one layer to a later one. So the update of one token in one
 # layer is replaced by the layer's mean update, and the norms of its neighbours' updates are measured in the *next* layer. If the token before mattered as such, the next token would be
-# moved, and more than tokens further on. Those are the first control; untrained models are the second. One place is drawn in each text.
+# moved, and more than tokens further on. Tokens further on are the first control; untrained models are the second. One place is drawn in each text.
 
 # %%
 REACH = 12
@@ -110,8 +112,8 @@ report.table(
 
 # %% [markdown]
 # The next token is moved more than those further on, by an interval above zero, in {glue:text}`norms-polish-gpt2-causal-trained` layers of GPT-2 and
-# {glue:text}`norms-herbert-causal-trained` of HerBERT. There later layers attend to the token before more than to others. That is a fact about attention and not about norms, since
-# the replaced update changed in direction as well as in size. In an untrained GPT-2 attention is nearly even, and the next token averages over fewer tokens than those further on.
+# {glue:text}`norms-herbert-causal-trained` of HerBERT. A next layer that attends to near tokens more than to distant ones is enough for that; in HerBERT the token after the next moves even more. That is a fact about attention and not about norms, since
+# the replaced update changed in direction as well as in size. In the untrained GPT-2 the difference lies above zero in every layer too, although attention is nearly even there: the next token averages over fewer tokens than those further on, so that each weighs more.
 #
 # To ask about *size* alone, the opening figure ({numref}`fig-norms-key`) doubles the update and keeps its direction. Its log norm grows by $\log 2$; the change of the next token's log
 # norm in the next layer, divided by that, is in the unit of a coefficient. The two need not agree, in size or in sign: the regression describes what neighbours in one layer
@@ -146,8 +148,7 @@ report.table(
 )
 
 # %% [markdown]
-# Across a layer little is left to predict. In GPT-2 no coefficient from the layer below is clearly different from zero, where those within the layer are about a half. HerBERT's first step has a negative one, and doubling an
-# update moves nothing there. What the regression within a layer sees is therefore what neighbours share in that layer, and not something that one token passes on to the next.
+# Across a layer a large update of the token before hardly predicts a large next one. In GPT-2 no coefficient from the layer below is clearly different from zero, where those within the layer are about a half (the first is measured only roughly). HerBERT has negative ones, from layer 0 to layer 1 and from layer 2 to layer 3, and doubling an update moves next to nothing there. What the regression within a layer sees is therefore what neighbours share in that layer, and not something that one token passes on to the next.
 
 # %% [markdown]
 # ## Beyond what any transformer would show
@@ -159,7 +160,7 @@ report.table(
 # Two nulls are made with the *same texts and the same specification*: models of the same shape with fresh weights, and the trained model on texts whose tokens were shuffled (each token keeps its description). Eight draws
 # of each (five for a model wider than 512, whose grey bars are a fifth longer for it) say where another would lie with a probability of 0.95.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients with all controls, with intervals that hold for all layers and neighbours at once. Filled, a star: significant after Holm's correction by clustered and by HAC errors, and farther from zero than in untrained models. Bars: where 95% of draws of a null are expected. Each model has a scale of its own.", "name": "fig-norms-nulls"}, "image": {"alt": "Panels for one and two tokens back and, in HerBERT, ahead; points of the trained model beside grey bars for untrained models and violet bars for shuffled tokens. In GPT-2 one token back the grey bars stand above the points; in HerBERT they lie around zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients with all controls, with intervals that hold for all layers and neighbours at once. Filled, a star: significant after Holm's correction by errors clustered by text and by HAC errors (which allow for dependence between near tokens), and farther from zero than in untrained models. Bars: where 95% of draws of a null are expected. Each model has a scale of its own.", "name": "fig-norms-nulls"}, "image": {"alt": "Panels for one and two tokens back and, in HerBERT, ahead; points of the trained model beside grey bars for untrained models and violet bars for shuffled tokens. In GPT-2 one token back the grey bars stand above the points; in HerBERT they lie around zero."}}
 plots.coefficients_against_nulls(pd.concat([examined[name].beside_nulls().assign(model=name) for name in NAMES]), NAMES);
 
 # %%
@@ -174,9 +175,8 @@ report.table(
 # attention selective: one token back the coefficient is {glue:text}`norms-polish-gpt2-mean-trained` on average over layers, where untrained models have {glue:text}`norms-polish-gpt2-mean-untrained`.
 # HerBERT's untrained layers average over the whole text at every token and have no slow movement to show.
 #
-# The starred coefficients are listed below. Shuffled texts show what they are about: where a coefficient needs words in their order, shuffling takes it away; where it stays, any
-# tokens in any order would do. Frequency, rank and punctuation do not say all that a token is, either. A token that has large updates anywhere, beside another such token, would look like a dependence.
-# The shuffled texts also hold the answer to that: each token stands in other places of its own text, and the mean of its log norms there is its *expected size*. The last two columns hold it
+# The starred coefficients are listed below. Shuffled texts show whether they are about words in their order: a coefficient needs the order if it is clearly farther from zero than with shuffled tokens. Only those of HerBERT's layer 2 are. Of the others this cannot be said, and for most of them tokens in any order do as well. Frequency, rank and punctuation do not say all that a token is, either. A token that has large updates anywhere, beside another such token, would look like a dependence.
+# The shuffled texts also hold the answer to that: each token stands in other places of its own text, and the mean of its log norms there is its *expected size*. The last two columns hold it constant
 # for the outcome's token and for its neighbours, beside all other controls.
 
 # %% tags=["hide-input"]
@@ -194,7 +194,7 @@ report.table(
 # ## How much neighbours explain
 #
 # The partial $R^2$ is the share of the variance left by levels and token identity that lags (and leads) explain. Held out, coefficients come from other texts, and only the level of the
-# predicted text is its own.
+# predicted text is its own. In GPT-2 the neighbours explain a good part of the variance, and in the untrained model nearly all of it; in HerBERT they explain next to nothing ({numref}`fig-norms-explained`).
 
 # %%
 explained = pd.concat(
@@ -229,7 +229,7 @@ for name, model in loaded.items():
 plots.sources_and_coefficients(pd.concat(shared), NAMES);
 
 # %% [markdown]
-# Sources in common make updates alike. They do not make their *sizes vary together* from place to place unless what is shared changes slowly along the text, as a running mean does. That is
+# Sources in common make updates alike. They do not make their *sizes vary together* from place to place unless what is shared changes slowly along the text, as a running mean does. That would explain
 # why an untrained HerBERT, which shares nearly everything everywhere, has a coefficient near zero. Eight layers are too few for more than this remark.
 #
 # ## Limits

@@ -1,8 +1,7 @@
 # %% [markdown]
 # # Token and position terms of attention
 #
-# **Question.** Does an attention head attend by *what* a token is or by *where* it stands? In a transformer whose positions only queries and keys read, the score of a query for a key is a sum of four terms, which
-# answers the question exactly. How large is each term in each head, and what is lost without it?
+# **Question.** Does an attention head attend by *what* a token is or by *where* it stands? In a transformer whose positions only queries and keys read, the score of a query for a key is exactly a sum of four terms: token-token, token-position, position-token and position-position, the query's side first. How large is each term in each head, and what is lost without it?
 
 # %% tags=["hide-cell"]
 import pandas as pd
@@ -66,9 +65,9 @@ plots.intervals(rises, "rise of the loss [nats]", plots.TERM_COLOURS);
 #
 # - **The first layer needs positions.** Without position-position in layer 0 the loss of the *toy*, a model trained on repeated blocks, rises by {glue:text}`terms-toy-L0-pp-rise` nats at repeated tokens. In a model trained on
 #   Polish text it rises by {glue:text}`terms-Polish-L0-pp-rise`.
-# - **The toy's second layer needs tokens.** Without token-token in layer 1 its loss rises by {glue:text}`terms-toy-L1-tt-rise`: there its heads find earlier occurrences.
+# - **The toy's second layer needs tokens.** Without token-token in layer 1 its loss rises by {glue:text}`terms-toy-L1-tt-rise`: there its heads find what came after earlier occurrences of a token.
 # - **Size is not importance.** In the toy's layer 1, position-position makes up {glue:text}`terms-toy-L1-pp-share` of the variance of scores, and leaving it out
-#   changes the loss by {glue:text}`terms-toy-L1-pp-rise` nats.
+#   raises the loss by only {glue:text}`terms-toy-L1-pp-rise` nats.
 #
 # Square brackets hold 95% intervals over sequences. L0H3 is head 3 of the first layer; layers and heads count from 0.
 #
@@ -185,7 +184,7 @@ report.table(averages.reset_index(), "Means over the eight heads of a layer, wit
 
 # %% [markdown]
 # The untrained models matter here. Before training, a term's size is what the author of the recipe chose: embeddings and positions are drawn with chosen standard deviations, and each side of a term that
-# reads a position instead of a token scales the term by their ratio. A large share of position-position is a finding only where it exceeds that of the untrained model, which it does in no layer here; the attention that it moves exceeds the untrained model's in the toy's two layers, in the first of them about twofold.
+# reads a position instead of a token scales the term by their ratio. A large share of position-position is a finding only where it exceeds that of the untrained model, which it does in no layer here; the attention that it moves clearly exceeds the untrained model's in one layer only, the toy's first, about twofold.
 #
 # ## What leaving a term out does to the loss
 #
@@ -202,7 +201,7 @@ losses = statistics.interval_table(alone, COLUMNS)
 plots.terms_by_head(losses, null["share"][:0], "rise of the loss [nats]", logarithmic=0.01);
 
 # %% [markdown]
-# Few heads carry the rise. In the toy they are three heads of layer 0, by position-position, and four of layer 1, by token-token; in the Polish model most of it is position-position in a single head of layer 0.
+# Few heads carry the rise. In the toy they are three heads of layer 0, by position-position, and four of layer 1, by token-token; in the Polish model most of it is position-position in a single head of layer 0. Not every term helps on these sequences: without token-position in its layer 1 the toy's loss falls a little.
 #
 # {doc}`term_targets` asks what the terms that matter look for: which positions, which tokens, and what an earlier head wrote.
 #
@@ -210,7 +209,7 @@ plots.terms_by_head(losses, null["share"][:0], "rise of the loss [nats]", logari
 # ## A choice in the split
 #
 # Scores do not say what is token and what is position. A vector moved from every token to every position, $(x - c) + (p + c)$, changes no score, no pattern and no loss, but all four terms. In particular the *mean* of the
-# tokens can be counted on either side, and what it does in a score depends on position alone. The table gives the mean share over heads with the weights as they are, and with the tokens' mean counted as position
+# tokens can be counted on either side, since it is the same whichever token stands there. The table gives the mean share over heads with the weights as they are, and with the tokens' mean counted as position
 # (`centre=True`); the last columns repeat the rise of the loss for the toy.
 
 # %%

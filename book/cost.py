@@ -1,7 +1,7 @@
 # %% [markdown]
 # # What the exact lists cost
 #
-# On the weights of every model below, the exact search for a head's best pairs is several times faster than computing the whole table.
+# On the weights of every model below, the exact search for a head's best pairs is several times faster than a search that computes the whole table block by block.
 #
 # The lists of pairs in this book are exact, and yet most of each table is never computed. This page says how, and how much is saved. Its numbers are those of recorded runs of
 # the programs in `benchmarks/`; `make bench` measures again on any machine. It also says how the cost grows, and what it would be for a model of 405 billion parameters.
@@ -20,14 +20,14 @@
 #
 #   $$a \cdot b \le a_1 \cdot b_1 + \lVert a_2 \rVert\, \lVert b_2 \rVert .$$
 #
-#   This is an inner product in $r + 1$ dimensions. Its maximum over a small box of right-hand tokens costs one more small product, so that all left-hand tokens are held against all boxes first.
+#   This is an inner product in $r + 1$ dimensions. Its maximum over a small box of right-hand tokens costs one more small product, so that every left-hand token is compared with whole boxes before any single pair is computed.
 #
-# The search looks at a sample of pairs and then takes the cheaper of three ways: blocks of tokens ordered by norm, or boxes with $r = 1$ or $r = 2$. Rounding is part of every bound. What rounding could
+# The search looks at a sample of pairs and then takes the cheapest of three ways: blocks of tokens ordered by norm, or boxes with $r = 1$ or $r = 2$. Rounding is part of every bound. What rounding could
 # have moved is scored again in double precision, so that the list is that of the exact product.
 #
 # ## What is saved
 #
-# The picture has one point for each head and reading. Plain blocks compute everything in blocks and keep a running threshold; the search and the plain blocks took
+# The picture has one point for each head and reading (VO or QK, from weights as they are or normalised). Plain blocks compute everything in blocks and keep a running threshold; the search and the plain blocks took
 # turns head by head. For `untrained`, plain blocks were timed on a part of the rows and scaled up.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "How many times faster the search is than plain blocks, against the share of the product that it computes. One point for each head and reading; both axes are logarithmic. Where little is computed, preparation takes most of the time and the ratio levels off.", "name": "fig-cost-ratios"}, "image": {"alt": "Scatter plot. Horizontal axis: per cent of the product computed. Vertical axis: how many times faster than plain blocks. One colour for each model. The smaller the share, the higher the ratio, until it levels off."}}
@@ -67,7 +67,7 @@ report.table(table, "The search beside plain blocks", formats={"times faster": 1
 # - Norm-explicit quantisation {cite}`dai2020` stores norms and directions apart. It answers approximately, and our lists are exact.
 # - Abuzaid and others {cite}`abuzaid2019` show that plain blocked products often beat indexes. This is why everything that survives a bound is computed here in dense blocks.
 #
-# These methods answer one query after another with its own best items. Here the best pairs of all queries together are wanted, so that one score rules out pairs everywhere.
+# LEMP can also list all entries above a given threshold. Otherwise these methods find the best items of each query. Here the best pairs of all queries together are wanted and no threshold is given, so that each good pair that is found rules out pairs everywhere.
 #
 # ## How the cost grows
 #
@@ -75,7 +75,7 @@ report.table(table, "The search beside plain blocks", formats={"times faster": 1
 # of a head, random factors with lognormal norms were drawn for 32,768 tokens, and for the number of layers both lists of all heads of e5's first layers were made over its Polish words, so few that preparing the search takes longer than the product would. The dashed line is what arithmetic alone allows
 # to a method that computes everything: the operations of the whole product, at the rate that the same processor reached in one block. An exponent is the slope of a line in this picture, fitted by least squares.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Seconds of one core for the fifty best pairs, against the vocabulary, the width of a head and the number of layers (all heads of these layers), with fitted exponents. Dotted: forming the two factors from weights. Dashed: all products of the row at the processor's own rate, without looking at their entries. On real heads the search grows more slowly with the vocabulary than forming the factors, and much more slowly than the product.", "name": "fig-cost-growth"}, "image": {"alt": "Three panels with logarithmic axes. Top: seconds against tokens from 8 thousand to 250 thousand; the dashed line of the whole product rises fastest and ends more than a hundred times above the others. Middle: seconds against d_head from 16 to 128. Bottom: seconds against layers from 1 to 12, a straight line."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Seconds of one core for the fifty best pairs, against the vocabulary, the width of a head and the number of layers (all heads of these layers), with fitted exponents. Dotted: forming the two factors from weights. Dashed: all products of the row at the processor's own rate, without looking at their entries. On real heads the search grows more slowly with the vocabulary than forming the factors, and much more slowly than the product.", "name": "fig-cost-growth"}, "image": {"alt": "Three panels with logarithmic axes. Top: seconds against tokens from 8 thousand to 250 thousand; the dashed line of the whole product rises fastest and ends about a hundred times or more above the others. Middle: seconds against d_head from 16 to 128. Bottom: seconds against layers from 1 to 12, a straight line."}}
 from analysis_lib.projections import growth
 
 rows = pd.read_csv(Path("../benchmarks/growth.csv"))
@@ -85,7 +85,7 @@ plots.search_growth(rows, growth.fitted_exponents(rows));
 # ## From one head to a model of 405 billion parameters
 #
 # With these rates one can say what the lists of all heads would cost on a model that nobody here can load. The table counts three things for both matrices of every head. *Factors* are products such as $W_E W_V$, whose cost is exact arithmetic.
-# *Search* takes the share of the whole product's time that it took on e5's whole vocabulary or, as the hard case, the share of all pairs that had to be computed on random weights. *Shipping* sends every machine the embeddings and each head's own weights once, in two bytes a number, from one
+# *Search* takes the share of the whole product's time that it took on e5's whole vocabulary or, as the hard case, the share of all pairs that had to be computed on random weights. The first share is optimistic: {numref}`fig-cost-growth` shows that it is larger for smaller vocabularies, and the models of the table have smaller ones. *Shipping* sends the embeddings to every machine and each head's own weights to one of them, in two bytes a number, from one
 # machine with a link of 10 gigabits a second. A machine has 16 cores, each as fast as the one that measured.
 
 # %%
@@ -111,15 +111,15 @@ caption = (
 report.table(table, caption, formats=dict.fromkeys([*times, "together"], report.duration))
 
 # %% [markdown]
-# On one machine arithmetic takes the time. With a hundred, each still has to receive the embeddings, and the link of the machine that sends them becomes the bottleneck; machines that pass copies on to each other
+# For the largest model on one machine, arithmetic takes nearly all the time. With a hundred, each still has to receive the embeddings, and the link of the machine that sends them becomes the bottleneck; machines that pass copies on to each other
 # would remove it. The extrapolation assumes that heads of such a model can be pruned as those that were measured, which nobody has shown.
 #
 # ## The book at the size of the published models
 #
 # `tools/real_size_hub.py` makes random models with the layers, heads and vocabularies of the published pair. The table has what the parts of six chapters take on the GPT-2 of that size, measured on a sample of heads, neurons or texts and
-# multiplied by how many the chapter has. Some parts of these chapters, such as steering and the regressions themselves, were not measured, so the minutes are a lower bound.
-# The Jacobian lens and the neurons at work were measured while other programs kept the cores busy, which made other parts half as slow again.
-# Of large models the chapters look at a stated sample of neurons, of heads that are removed or asked on text, of layers that are read or replaced, and of null models; of the embedded models at all.
+# multiplied by how many the chapter has. Some parts of these chapters, such as steering and the regressions themselves, were not measured, so that the sums leave something out.
+# The Jacobian lens and the neurons at work were measured while other programs kept the cores busy, which made other parts take half as long again. Their minutes may therefore be too high: the whole chapter on neurons at work took less when it was built (second table).
+# In large models the chapters look at a sample, whose size they state, of the neurons, of the heads that are removed or tested on text, of the layers that are read or replaced, and of the null models; in the embedded models they look at all of them.
 
 # %% tags=["hide-input"]
 parts = pd.read_csv(Path("../benchmarks/real_size.csv"))
@@ -130,7 +130,7 @@ table = table.assign(**{"longest part": longest["part"], "its minutes": longest[
 report.table(table, f"Minutes of one core for a GPT-2 of 24 layers, extrapolated; at most {parts['peak_mib'].max() / 1024:.1f} GiB were in use while measuring", digits=1)
 
 # %% [markdown]
-# The book itself was built on the random pair, served from a hub on the same machine with two cores. No such build has come to its end yet. The second table has the chapters that did, both models together. Two chapters at a time
+# We also began to build the book on the random pair, served from a hub on the same machine with two cores. No such build has finished yet; the second table has the chapters that have, for both models together. Two chapters at a time
 # were too much for 23 gigabytes of memory: the system ended one of them, and the next build went on from what its sweeps had kept.
 
 # %% tags=["hide-input"]

@@ -94,7 +94,7 @@ report.figure_data(shown, "fig-ff-key") if shown else None
 # **What was found**
 #
 # - **Some neurons collect words of one kind:** an ending, a case, a person, the forms of one verb ({numref}`fig-ff-key`).
-# - **Random vectors have such lists too, but fewer.** They are drawn like a layer's own. In GPT-2 keys exceed them by {glue:text}`ff-polish-gpt2-K-gain` percentage points, nearly all of it in the first layer.
+# - **Random vectors have such lists too, but fewer.** They are drawn to vary as a layer's own keys or values do. Lists of GPT-2's keys hold words of one kind more often than theirs, by {glue:text}`ff-polish-gpt2-K-gain` percentage points, nearly all of it in the first layer; for values the difference is in the later layers.
 #   (Square brackets hold 95% intervals.)
 # - **A neuron's key and value rarely point at the same words,** yet more often than the key of one neuron and the value of another. In GPT-2 they share {glue:text}`ff-shared` of their hundred best tokens
 #   on average.
@@ -144,7 +144,7 @@ report.table(pd.DataFrame(rows, dtype=object), "The models, their neurons and th
 #
 # Every list is judged by a rule. For the twenty top tokens of a key or value we count how many share a lemma (the form under which a dictionary lists a word), an ending of two or three letters, a part of
 # speech, a case, a person; how many are numbers, names (words whose every lemma is capitalised), or capitalised. Two spellings of one form (*Dom*, *dom*) count once. Common features must count for less,
-# since most words are nouns. So chance is a list in which each token is replaced by a random one of similar frequency (within 200 ranks of its id, since byte-pair ids are in the order of merging). With
+# since most words are nouns. So chance is a list in which each token is replaced by a random one of similar frequency (within 200 ranks of its id, since byte-pair ids are in the order of merging, and e5's ids go from likely to unlikely pieces). With
 # $p_j$ the share of tokens around token $j$ that have the feature, the chance of a count of $c$ or more is the tail of a sum of independent draws,
 #
 # $$P\Bigl(\sum_{j=1}^{20} B_j \ge c\Bigr), \qquad B_j \sim \mathrm{Bernoulli}(p_j),$$
@@ -167,8 +167,7 @@ passed = {key: shared_features.passing(table) for key, table in judged.items()}
 
 
 # %% [markdown]
-# The rule does not find things in noise: no list of an untrained model passes. Random vectors are the harder control. A trained embedding already groups words, so that alike words come out together in
-# whatever direction one looks, and more so in the directions that a layer prefers.
+# The rule does not find things in noise: no list of an untrained model passes. Random vectors are the harder control. A trained embedding already groups words, so that alike words come out together in whatever direction one looks, and in HerBERT more so in the directions that a layer prefers.
 
 # %% tags=["hide-input"]
 SIDES = {"K": "keys", "V": "values"}
@@ -212,7 +211,7 @@ for title, reader in readers.items():
 plots.percent_maps(maps);
 
 # %% [markdown]
-# Layers differ. The table has the percentage points by which the lists of each layer pass more often than random vectors like the layer's own.
+# Layers differ: in both small models mainly the keys of the first layer and the values of the later layers exceed random vectors. The table has the percentage points by which the lists of each layer pass more often than random vectors like the layer's own.
 
 # %%
 columns = {}
@@ -273,8 +272,8 @@ report.table(
 )
 
 # %% [markdown]
-# The sign can be seen without any tokens, in the cosine of a neuron's key and value; the table has its mean over neurons. Is the overlap due to a few neurons or to all of them? {numref}`fig-ff-survival`
-# has the whole distribution: a Jaccard index of 0.1 is 18 of 100 tokens in common. The means are small, and the tail is where the neurons are that can be read.
+# In HerBERT keys overlap more with the value, in GPT-2 at least as much with the negated value. The cosine of a neuron's key and value asks for the sign without any tokens. Its mean over neurons (next table) is above zero in both models, so in GPT-2 the longest entries say something else than the vectors as a whole. Is the overlap due to a few neurons or to all of them? {numref}`fig-ff-survival`
+# has the whole distribution: a Jaccard index of 0.1 is 18 of 100 tokens in common. For key and value, many neurons share a few tokens more than shuffled pairs do, and a few neurons share many.
 
 # %% tags=["hide-input"]
 rows = {
@@ -286,7 +285,7 @@ rows = {
 }
 report.table(pd.DataFrame(rows).T.rename_axis("model").reset_index(), "Mean cosine of a neuron's key and value")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of neurons whose overlap reaches x, on a logarithmic axis. Full lines: a neuron's own pair; dashed: shuffled pairs (ten for every neuron). Where a full line leaves its dashed one, neurons overlap as no shuffled pair does.", "name": "fig-ff-survival"}, "image": {"alt": "Two panels, GPT-2 and HerBERT. Horizontal axis: Jaccard index of top 100 tokens. Vertical axis, logarithmic: share of neurons that reach it. Falling full lines for key with value and key with negated value, and falling dashed lines for their shuffled pairs."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of neurons whose overlap reaches x, on a logarithmic axis. Full lines: a neuron's own pair; dashed: shuffled pairs (ten for every neuron). Where a full line lies above its dashed one, more neurons than shuffled pairs have such an overlap; beyond the end of the dashed line no shuffled pair has it.", "name": "fig-ff-survival"}, "image": {"alt": "Two panels, GPT-2 and HerBERT. Horizontal axis: Jaccard index of top 100 tokens. Vertical axis, logarithmic: share of neurons that reach it. Falling full lines for key with value and key with negated value, and falling dashed lines for their shuffled pairs."}}
 falling = {title: {} for title in small}
 for (title, pair), overlap in overlaps.items():
     if pair != "untrained":
@@ -297,7 +296,7 @@ plots.survival(falling, "Jaccard index", "share of neurons that reach it");
 # ### One neuron at a time
 #
 # Three rules decide which neurons to show, the same for both models: the neuron whose **key and value** overlap most, the one whose **key and negated value** overlap most, and one drawn **at random**
-# (seed 0), which shows what most neurons look like. The columns are those of the original notebook.
+# (seed 0), as a sample of the rest. The columns are those of the original notebook.
 
 # %%
 for title, reader in small.items():
@@ -324,7 +323,7 @@ report.glue("ff-shared", report.number(float((200 * real / (1 + real)).mean()), 
 # ## Norms and layer norms
 #
 # **Do a few tokens own all lists?** Embeddings of large norm have large inner products with everything. The table says how many different tokens the lists of all neurons hold, twenty in each, and what
-# share of the places the hundred most frequent of them fill.
+# share of the places the hundred most frequent of them fill. They do not own the lists, but fill several times as many places as in an untrained model.
 
 # %%
 sources = {"keys": ["K"], "values": ["V"], "random vectors": ["random"], "untrained": ["untrained K", "untrained V"]}

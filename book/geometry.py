@@ -52,9 +52,9 @@ plots.layer_panels({"mean cosine": beside(anisotropy), "IsoScore": beside(isotro
 # %% [markdown]
 # **What was found**
 #
-# - **A few coordinates make unrelated words look alike.** Three carry {glue:text}`geo-polish-gpt2-rogue` of the mean cosine after GPT-2's last block; without them, the model loses most of its skill, and the senses of words stay as far apart as they were.
-# - **Context changes words most in the published encoder.** After e5's last block the cosine of two occurrences of a content word exceeds that of two different words by only {glue:text}`geo-e5-self`; in GPT-2 it is {glue:text}`geo-polish-gpt2-self`.
-# - **In GPT-2, training makes states simpler.** Around a word they vary in about {glue:text}`geo-polish-gpt2-dimension` directions after the last block, far fewer than without training. The encoders show no such clear difference.
+# - **After GPT-2's last block three coordinates make unrelated words look alike.** They carry {glue:text}`geo-polish-gpt2-rogue` of the mean cosine there. Set to zero they cost the model most of its skill, and the nearest neighbours of a word are in the same sense as often as before.
+# - **Two occurrences of a word stand out least in the published encoder.** After e5's last block the cosine of two occurrences of a content word exceeds that of two different words by only {glue:text}`geo-e5-self`, in GPT-2 by {glue:text}`geo-polish-gpt2-self`. Part of the difference is that after e5's last block all words are alike.
+# - **In GPT-2, training makes states simpler.** Around a word they vary in about {glue:text}`geo-polish-gpt2-dimension` directions after the last block, far fewer than without training. In the encoders the two estimators disagree, so no difference is established.
 #
 # Square brackets hold 95% intervals over words, texts or lemmas, as each section says.
 #
@@ -112,7 +112,7 @@ cosines, separations = three_lines(anisotropy, less_alike), three_lines(accuracy
 plots.layer_panels({"mean cosine": cosines, "same sense, share": separations}, LAYERS, styles);
 
 # %% [markdown]
-# The three coordinates hold up the cosine and say nothing of senses. The high cosine of e5's last block is of another kind: no few coordinates carry it. Does the small GPT-2 need its three? They are replaced after its last
+# In GPT-2's last layers, in HerBERT and in e5 up to the last block but one, the three coordinates carry a good part of the cosine and say nothing of senses. (e5 shows the latter best, since the small models have hardly any senses to lose.) The high cosines after GPT-2's first blocks and after e5's last are of another kind: no few coordinates carry them. Does the small GPT-2 need its three? They are replaced after its last
 # block, before the final layer norm, and the loss is measured on the book's paragraphs.
 
 # %%
@@ -174,13 +174,13 @@ lines = {
     for label, columns in (("by position", position), ("by frequency", frequency))
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the variance of single coordinates that a word's position (above) or frequency (below) explains in other texts: the three rogue dimensions of each layer, the mean over all dimensions, and the three rogue dimensions of an untrained model; 95% intervals over texts.", "name": "fig-geo-causes"}, "image": {"alt": "Two rows of panels, one column a model. Position explains less than a tenth of the rogue coordinates in every trained layer. Frequency explains half of them in GPT-2's embedding, and a tenth to a third in e5; the means over all dimensions and the untrained models stay lower."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the variance of single coordinates that a word's position (above) or frequency (below) explains in other texts: the three rogue dimensions of each layer, the mean over all dimensions, and the three rogue dimensions of an untrained model; 95% intervals over texts.", "name": "fig-geo-causes"}, "image": {"alt": "Two rows of panels, one column a model. Position explains less than a tenth of the rogue coordinates in every trained layer. Frequency explains half of them in GPT-2's embedding, and a tenth to a third in e5, and there the means over all dimensions and the untrained models stay lower."}}
 styles = {"three rogue": (ORANGE, "-"), "mean over all": (BLUE, "-"), "three rogue, untrained": STYLES["untrained"]}
 plots.layer_panels(lines, LAYERS, styles, zero=True);
 
 # %% [markdown]
 # Frequency has a share in e5's rogue dimensions and in GPT-2's embedding; position explains next to nothing in sentences of some ten words. Neither explains the dimensions that matter most here: what varies in the three coordinates
-# after GPT-2's last block, where they carry most of the cosine, is mostly something else. The loss says that the model uses it.
+# after GPT-2's last block, where they carry most of the cosine, is mostly something else. The model uses it: the loss also rises where only this variation is taken away, in the row with the mean.
 #
 # ## How many directions a word can move in
 #
@@ -195,12 +195,11 @@ by_method = {
     for method in ("TwoNN", "maximum likelihood")
 }
 
-# %% mystnb={"figure": {"caption": "Intrinsic dimension of the states of 1,200 words by layer, with two estimators; 95% intervals over texts.", "name": "fig-geo-dimension"}, "image": {"alt": "Two rows of panels, one column a model. Trained GPT-2 lies between 6 and 10, untrained GPT-2 near 20 after the embedding. HerBERT lies near 15, like its untrained twin by TwoNN and above it by maximum likelihood. e5 rises from 5 to 11, untrained e5 lies near 12. All untrained models start far higher in the embedding."}}
+# %% mystnb={"figure": {"caption": "Intrinsic dimension of the states of 1,200 words by layer, with two estimators; 95% intervals over texts.", "name": "fig-geo-dimension"}, "image": {"alt": "Two rows of panels, one column a model. Trained GPT-2 lies between 6 and 10, untrained GPT-2 near 20 after the embedding. HerBERT lies near 15, a little below its untrained twin by TwoNN and above it by maximum likelihood. e5 rises from 4 to 11 and falls to 8 by TwoNN, and rises from 8 to 15 by maximum likelihood; untrained e5 lies near 13. All untrained models start far higher in the embedding."}}
 plots.layer_panels(by_method, LAYERS, STYLES);
 
 # %% [markdown]
-# In GPT-2 both estimators agree: after the last block an untrained model has {glue:text}`geo-polish-gpt2-dimension-untrained` directions by TwoNN, about twice as many as the trained one. In HerBERT the estimators disagree about the sign of the difference, so none is established,
-# and e5 ends close to its untrained twin. What all three share is the embedding: trained embeddings are much simpler than random ones. In GPT-2 and e5 the dimension then rises with depth, as context adds to the spelling.
+# In GPT-2 both estimators agree: after the last block an untrained model has {glue:text}`geo-polish-gpt2-dimension-untrained` directions by TwoNN, about twice as many as the trained one. In HerBERT the estimators disagree about the sign of the difference, so none is established. After e5's last block TwoNN finds far fewer directions than in the untrained twin and maximum likelihood as many, so none is established there either. What all three share is the embedding: trained embeddings are much simpler than random ones. In GPT-2 after its first block, and in e5 over most of its blocks, the dimension then rises, perhaps because context adds to the spelling.
 #
 # ## One word, one sentence
 #
@@ -238,9 +237,8 @@ caption = "After the last block: self-similarity minus anisotropy for three kind
 report.table(pd.DataFrame(kinds).T, caption, index=True)
 
 # %% [markdown]
-# GPT-2's first block brings unrelated words so close together that two occurrences of one word stand out less, and later blocks undo this. In e5 context takes over block by block: after the last, two occurrences of a word are little more alike than
-# two words. The table shows that frequent function words and content words behave alike. Function words are the twenty most widespread that Morfeusz {cite}`kieras2017` knows as preposition, conjunction, particle or
-# pronoun; content words are nouns, verbs, adjectives or adverbs only. **MEV**, the maximum explainable variance, is the share of a word's occurrences that one direction carries, minus that of as many random words.
+# GPT-2's first block brings unrelated words so close together that two occurrences of one word stand out less, and later blocks undo this. In e5 context takes over block by block, and after the last, two occurrences of a word are little more alike than two words. Part of that last step is the baseline: the cosine of unrelated words jumps there and leaves less room. By the table, frequent function words and content words differ little, and not in the same direction in every model. Function words are the twenty most widespread that Morfeusz {cite}`kieras2017` knows as preposition, conjunction, particle or
+# pronoun; content words are nouns, verbs, adjectives or adverbs only. **MEV**, the maximum explainable variance, is the share of a word's occurrences that one direction carries, minus that of as many random words: it is larger than without training in the two models of this book, and smaller in e5. Words of one sentence are hardly more alike than words dealt at random, except in GPT-2's last layers, trained or not, and in e5's last blocks.
 
 # %% tags=["remove-cell"]
 last = trained["polish-gpt2"].last_block
@@ -254,7 +252,8 @@ for name in ("polish-gpt2", "e5"):
 # ## Limits
 #
 # - The two models of this book are small and read little text, so their anisotropy says nothing of larger ones. e5 is one model, in 4 bits.
-# - A word is the mean over its tokens, so a rare word is also an average of pieces. *Nie* at the head of a sentence is not *nie*.
+# - A word is the mean over its tokens, so a rare word is also an average of pieces. Capitals count: *Nie* at the beginning of a sentence is taken for another word than *nie*.
+# - The three other dimensions in the table of losses are drawn at random, so they are also smaller than the rogue ones. Part of the loss at zero comes from taking away a large mean, as the row with the mean shows.
 # - The texts are single sentences. What position does in long texts is not seen here.
 # - Intervals over texts, words or lemmas do not cover the choice of texts, nor the one seed of each untrained model. An interval of the intrinsic dimension takes each word's neighbours as given.
 #

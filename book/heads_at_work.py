@@ -52,11 +52,10 @@ plots.labelled_points(pd.concat([scored, scored_fresh]), "score", "text", "copyi
 # %% [markdown]
 # **What was found**
 #
-# - **The copying score does not tell which heads copy.** By their scores most heads of GPT-2 lower what they attend to. On text {glue:text}`heads-copying-raise` of them raise it, and over heads the two measures
+# - **The copying score does not tell which heads copy.** By their scores most heads of GPT-2 lower what they attend to. On text {glue:text}`heads-copying-raise` of all heads raise it. With so few heads moderate agreement cannot be excluded: the two measures
 #   have a rank correlation of {glue:text}`heads-copying-agree`.
-# - **A head's table hardly says what the head writes at a place.** Of the 50 tokens that a row of the table predicts, only a few more are among those that the head raises most than when places
-#   are exchanged.
-# - **Neurons keep their word better.** In nearly every layer, the list of the most active neuron holds clearly more of the tokens that the model leans to than the list of the neuron of another place.
+# - **A head's table hardly says what the head writes at a place.** A row of the table predicts 50 tokens. On average hardly more of them are among the tokens that the head raises most than of the tokens predicted for another place of the sentence.
+# - **Lists of neurons tell more.** In nearly every layer, the list of the most active neuron holds clearly more of the tokens that the model leans to at that place than the list of the neuron that is most active at another place.
 #
 # Square brackets hold 95% intervals. Layers and heads count from 0.
 #
@@ -80,7 +79,7 @@ report.table(pd.DataFrame(scores).rename_axis("layer").rename(columns="head {}".
 plots.points_by_layer(copies, copies_fresh, "score", "copying score", COLOURS);
 
 # %% [markdown]
-# By this score most heads *lower* the logit of what they attend to. Do they, on text? {numref}`fig-heads-copying-text` asks at every place of 24 paragraphs (in a larger model of 12, and for 24 heads drawn evenly from its layers)
+# By this score most heads *lower* the logit of what they attend to. Do they, on text? {numref}`fig-heads-copying-text` asks at every place of 24 paragraphs (a larger model reads 12, and 24 of its heads are asked, drawn evenly from its layers)
 # how much more a head raises the tokens that it attends to than the other tokens before that place. The raise is the fall of their logits when the head's output is replaced by its mean, which is how {cite:t}`mcdougall2023` tested copy
 # suppression. The direct effect of the head on the logits gives nearly the same (correlation {glue:text}`heads-copying-direct`).
 
@@ -154,7 +153,7 @@ columns = ["model", "layer", "recall", "within sentences", "anywhere", "places"]
 report.table(shown[columns], "Recall of the most active value among the hidden state's top 50 tokens, with intervals over sentences, beside permuted places", digits=3)
 
 # %% [markdown]
-# It does so in every layer, and most clearly in the deep ones. In GPT-2's layer 0 nearly all of the recall is also reached by another place's list, so the same tokens stand in most lists there. {doc}`neurons_at_work` asks single neurons, and not just the
+# It does so in every layer but GPT-2's first, and in GPT-2 most clearly in the last. In GPT-2's layer 0 nearly all of the recall is also reached by another place's list, so the same tokens stand in most lists there. {doc}`neurons_at_work` asks single neurons, and not just the
 # most active one.
 #
 # ## Limits
@@ -162,6 +161,7 @@ report.table(shown[columns], "Recall of the most active value among the hidden s
 # - Copying on text needs a model that predicts the next token, so only GPT-2 was asked. Its paragraphs were written for this book.
 # - A head may write what a later layer takes back. Ablation counts that in, and cannot tell it from what the head does by itself.
 # - The most attended token is one of many that a head mixes, and the most active value is one of many that a layer adds. Recall is low also where the prediction is right for its own part.
+# - Heads are compared with their own output, neurons with the whole state after their block, which contains the value that is asked. Some agreement is therefore built in, and the two recalls are not on one scale.
 # - Biases and positions are left out of the tables.
 #
 # ## Exercises

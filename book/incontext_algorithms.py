@@ -2,7 +2,7 @@
 # # Layers and algorithms
 #
 # **Question.** The regressor of {doc}`incontext_regression` predicts almost as least squares does. How does it get there? It might improve its answer from layer to layer, as an iterative algorithm does from step to step {cite}`akyurek2023,vonoswald2023,fu2024`;
-# or it might do nothing of use until its last layer.
+# or it might do nothing of use until its last layer. {numref}`fig-alg-steps` compares what can be read after each layer with the steps of two algorithms that end at least squares.
 
 # %% tags=["hide-cell"]
 import numpy as np
@@ -57,14 +57,14 @@ steps = pd.DataFrame(
 samples = {(reader, str(layer or "embed")): late_errors(found) for reader, by_layer in read.items() for layer, found in enumerate(by_layer)}
 layers = statistics.interval_table(samples, ["reader", "layer"])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error / d after six examples or more: of both algorithms, by step, and of what is read after each layer of the trained and of an untrained model, as levels with 95% bands over prompts. Newton's iteration leaves the figure.", "name": "fig-alg-steps"}, "image": {"alt": "Two falling lines on a logarithmic axis; Newton's iteration is far below gradient descent from seven steps on. Horizontal levels: embed, layer 1 and the untrained model near one, layer 2 at a fifth, layer 3 near a two-hundredth."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error / d after six examples or more: of gradient descent and Newton's iteration, by step, and of what is read after each layer of the trained and of an untrained model, as levels with 95% bands over prompts. Newton's iteration leaves the figure.", "name": "fig-alg-steps"}, "image": {"alt": "Two falling lines on a logarithmic axis; Newton's iteration is far below gradient descent from seven steps on. Horizontal levels: embed, layer 1 and the untrained model near one, layer 2 at a fifth, layer 3 near a two-hundredth."}}
 plots.steps_and_layers(steps, layers, "squared error / d");
 
 # %% [markdown]
 # **What was found**
 #
 # - **The answer is made in two layers.** The first layer only prepares it. After the second a linear probe reads a fair answer, after the third the model gives a good one; from an untrained model nothing can be read.
-# - **The last layer gains more than gradient descent could.** The model errs less than gradient descent after {glue:text}`alg-gd-steps` steps, and as little as Newton's iteration after {glue:text}`alg-newton-steps`.
+# - **The last layer gains more than many steps of gradient descent.** The model errs less than gradient descent does even after {glue:text}`alg-gd-steps` steps, the most that were run, and as little as Newton's iteration after {glue:text}`alg-newton-steps`.
 # - **Its errors do not say which algorithm it runs.** They resemble those of Newton's iteration more than those of gradient descent, by {glue:text}`alg-lead` in similarity. But they resemble those of a ridge regression as much, and that takes no steps at all. Where the examples determine the
 #   answer, the similarity to any of them is {glue:text}`alg-determined` at most.
 #
@@ -95,7 +95,7 @@ for name, algorithm in (("gradient descent", algorithms.gradient_descent), ("New
 print(f"least squares {incontext.least_squares(few.xs, few.ys)[0, 5]:.2f}")
 
 # %% [markdown]
-# A level crosses a line where the algorithm is as good as the layer. The first layer knows nothing of the answer at a question: it brings each $y$ together with its $x$, at the answer tokens ({doc}`incontext_regression`). The second layer is worth one or two steps of gradient
+# In {numref}`fig-alg-steps` a layer's level crosses an algorithm's line at the step at which both err equally. The first layer knows nothing of the answer at a question: it brings each $y$ together with its $x$, at the answer tokens ({doc}`incontext_regression`). The second layer is worth one or two steps of gradient
 # descent. The third divides the error by more than thirty, for which gradient descent, slowed down by directions in which the points hardly vary, would need dozens of steps.
 #
 # ## Are they the same errors?
@@ -116,7 +116,7 @@ plots.similarity_maps(tables, best);
 #
 # ## Is it Newton's iteration, then?
 #
-# Two controls speak against it. First, *ridge regression* makes one step: if its errors are as similar, then similarity to an iteration is similarity to anything near least squares. Second, before three examples have been shown the answer is not determined, and every method of
+# Two controls speak against it. First, *ridge regression* takes no steps: if its errors are as similar, then similarity to an iteration is similarity to anything near least squares. Second, before three examples have been shown the answer is not determined, and every method of
 # least norm errs in the same way; these errors are the largest. So the similarity is also taken over the points after three examples or more alone. Step and penalty are chosen on one half of the prompts and measured on the other. Models of other seeds, which were trained in the
 # same way, say how similar two answerers can be.
 
@@ -137,7 +137,7 @@ similar = {"all points": likest(slice(1, None)), "after three examples or more":
 report.table(pd.DataFrame(similar), "Similarity of the trained model's errors to those of the most similar step, penalty or seed", index=True)
 
 # %% [markdown]
-# Over all points ridge regression is as similar as Newton's iteration. After three examples or more, no algorithm is much like the model, and another seed of the same model is more similar than all of them. What the models share there is something that none of these algorithms has.
+# Over all points ridge regression is as similar as Newton's iteration. (The lead in the summary is taken over all prompts, at the steps outlined in {numref}`fig-alg-similarity`.) After three examples or more, no algorithm is much like the model, and another seed of the same model is more similar than all of them. What the models share there is something that none of these algorithms has.
 # Similar errors over all points mostly say that both answerers know what can be known from one or two examples.
 #
 # ## Where the answer and the weights can be read
@@ -175,8 +175,8 @@ skill = np.stack(skill, axis=1)  # [prompt, site and layer]
 best_probe = statistics.choose_and_measure(skill[::2], skill[1::2])
 
 # %% [markdown]
-# Lens and probe agree: the answer grows in the code of the read-out. The weights can hardly be read at the question. At the answer token before it, where all nine points are known, a probe of the
-# best layer explains {glue:text}`alg-weights-best` of their variance (the layer was chosen on half of the prompts and measured on the others). {cite:t}`akyurek2023` could read weights from larger models. A model need not have
+# Lens and probe agree: the answer grows in the code of the read-out. The weights can hardly be read. Of the probes at all layers, at the question and at the answer token before it, where all nine points are known, the
+# best explains {glue:text}`alg-weights-best` of their variance (it was chosen on half of the prompts and measured on the others). {cite:t}`akyurek2023` could read weights from larger models. A model need not have
 # them: $\hat y = \sum_i \alpha_i (x_i \cdot x)\, y_i$ is a regression too, and attention can weigh answers by products of x without ever forming $w$.
 #
 # ## Other seeds
@@ -215,20 +215,20 @@ plots.task_diversity(diversity);
 
 # %% [markdown]
 # With four tasks the model recognises them: on their prompts it is {glue:text}`alg-tasks-few` from the posterior mean and {glue:text}`alg-tasks-few-ridge` from ridge regression, and on a new function it goes on as if it were one of the four (loss {glue:text}`alg-tasks-few-new`, where ridge regression has
-# {glue:text}`alg-tasks-ridge-new`). From {glue:text}`alg-tasks-leave` to 256 tasks it is nearer to ridge regression, on its own training tasks too, although there the posterior mean would err less: it regresses where it could have recognised. Its loss on new functions falls to {glue:text}`alg-tasks-best-new`. {cite:t}`raventos2023` found this
+# {glue:text}`alg-tasks-ridge-new`). From {glue:text}`alg-tasks-leave` to 256 tasks it is nearer to ridge regression, on its own training tasks too, although there the posterior mean would err less. The change is gradual: with the fewest of these tasks the model still errs less on them than ridge regression, so it makes some use of knowing them; with more it no longer does. Its loss on new functions falls to {glue:text}`alg-tasks-best-new`. {cite:t}`raventos2023` found this
 # change in larger models, at more tasks. With {glue:text}`alg-tasks-most` tasks the model stands far from both, at a loss of {glue:text}`alg-tasks-many-new`: it had hardly left the plateau on which every run begins, and on which the runs with more tasks stay longer.
 #
-# What this does not show: one seed was trained for each number, so where exactly the lines cross is not known. None of these models has become a ridge regression, since 4,000 steps do not teach that. Longer training, or more room in the model, would also let it learn more tasks by heart and
+# What this does not show: one seed was trained for each number, so where exactly the lines cross is not known. None of these models has become a ridge regression within 4,000 steps. Longer training, or more room in the model, might let it learn more tasks by heart and
 # move the crossing to the right. And where tasks are many, the two estimators give nearly the same answers (dashed), so that no model can be much nearer to one of them.
 #
 # ## What could be wrong
 #
 # A probe is fitted to the targets and may compute a little itself; that is why the untrained model stands beside it, from which the same probe reads next to nothing. Similar errors do not mean the same mechanism. Newton's iteration is one of several methods that converge faster than gradient descent, and gradient descent with a preconditioner, which
-# {cite:t}`vonoswald2023` propose for trained models, would lie between the two.
+# {cite:t}`vonoswald2023` propose for trained models, was not tried here.
 #
 # ## Limits
 #
-# Three layers give three points on a curve, while {cite:t}`fu2024` had twelve. The functions have three dimensions, where a handful of steps of either algorithm is enough. Nothing here is causal: {doc}`incontext_regression` removes heads.
+# Three layers give three points on a curve, while {cite:t}`fu2024` had twelve. The functions have only three dimensions. Nothing here is causal: {doc}`incontext_regression` removes heads.
 #
 # The original notebook asked nothing of this kind; it drew attention maps ({doc}`replication`).
 #

@@ -9,8 +9,8 @@
 # **What was found**
 #
 # - **The model does regression.** After nine examples, always answering zero errs {glue:text}`ctx-ratio` times as much. It does not quite reach least squares, which makes no error at all.
-# - **It uses eight of nine points.** The last point that it sees has no influence on its answer, because no head brings that point's question and answer together.
-# - **Clusters of its attention rows recover the positions of the rows and nothing else.** Knowing the inputs helps to predict the cluster in {glue:text}`ctx-cluster-gains` of {glue:text}`ctx-cluster-tests` sets of rows.
+# - **It uses eight of the nine points that it sees.** The last one has no influence on its answer: no head of the first layer brings that point's question and answer together. Where this stops differs from seed to seed.
+# - **Which cluster an attention row falls into depends on its position, and on nothing else that was tested.** Knowing the inputs helps to predict the cluster in {glue:text}`ctx-cluster-gains` of {glue:text}`ctx-cluster-tests` sets of rows.
 #
 # A second model reads what two regressions predict instead of points; it is the subject of {doc}`model_selection`. Square brackets hold 95% intervals, over prompts unless
 # the text says otherwise. Layers and heads are counted from 0, so that L0H1 is the second head of the first layer. On the page {doc}`live` the model runs in your browser: move points,
@@ -120,7 +120,7 @@ for setting, drawn in SETTINGS.items():
     found = {name: incontext.query_errors(estimator, drawn) for name, estimator in answerers.items()}
     outside[setting] = {name: values / found["zero"].mean() for name, values in found.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error relative to that of answering zero, out of distribution; 95% bootstrap bands over prompts. Where least squares is exact its line leaves the panel; with noise it explodes at three examples.", "name": "fig-ctx-ood"}, "image": {"alt": "Four panels of error against examples. The transformer falls as in distribution for skewed covariance and opposite quadrants and stays higher for longer x; with noise it levels off early, while the model trained with noise stays close to the Bayes-optimal ridge."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error relative to that of answering zero, out of distribution; 95% bootstrap bands over prompts. Where least squares is exact its line leaves the panel; with noise it explodes at three examples.", "name": "fig-ctx-ood"}, "image": {"alt": "Four panels of error against examples. The transformer falls as in distribution for skewed covariance and opposite quadrants and stays higher for longer x; with noise it levels off early, while the model trained with noise ends between the other model and the Bayes-optimal ridge."}}
 PANELS = ("x three times as long", "skewed covariance", "opposite quadrant", "noise 0.5")
 curves = {setting: incontext.error_curves(outside[setting]) for setting in PANELS}
 plots.curve_panels(curves, "squared error relative to zero", floor=5e-3, ceiling=5);
@@ -133,10 +133,10 @@ last = {
 report.table(pd.DataFrame(last).T, "Error after the most examples, relative to that of answering zero", digits=3, index=True)
 
 # %% [markdown]
-# Nothing in the geometry of a prompt is hard for least squares, so its column shows what a model that had *learned least squares* would do. This model learned it for x of the lengths that it saw: longer x hurt,
-# other directions hardly do. Orthogonal questions are rightly answered by zero, and both stay near it.
+# Nothing in the geometry of a prompt is hard for least squares, so its column shows what a model that had *learned least squares* would do. This model learned it for x of the lengths that it saw: longer x hurt most,
+# and other directions raise the error too, though far less. Orthogonal questions are rightly answered by zero, and both stay near it.
 #
-# With noise least squares is not the best estimator, and the model that was trained with noise follows the one that is: from six examples on its error is {glue:text}`ctx-noise-late-bayes` above that of the
+# With noise least squares explodes at three examples. The model that was trained with noise does not, but it does not reach the best estimator either: at the last point even least squares errs less, and from six examples on the model's error is {glue:text}`ctx-noise-late-bayes` above that of the
 # Bayes-optimal ridge.
 #
 # ## The weights it behaves as if it had
@@ -255,9 +255,9 @@ summary = {
 report.table(pd.DataFrame(summary).T, f"Clusters of attention rows, means over sets of rows; inputs add where the interval of the gain, at level 1 - 0.05/{N_SETS}, lies above 0", index=True)
 
 # %% [markdown]
-# Position alone says the cluster of {glue:text}`ctx-trained-position` of rows (mean over sets), and so it does for random attention ({glue:text}`ctx-random-position`). The inputs add something in {glue:text}`ctx-cluster-gains` of
-# {glue:text}`ctx-cluster-tests` sets. The original notebook looked at one prompt at a time. There, two clusters of random rows are a cut between early and late queries with an accuracy of {glue:text}`ctx-random-cut`, and two
-# clusters of rows of the trained layers 1 and 2 with {glue:text}`ctx-trained-cut`. Clusters that are not compared with position show the causal mask.
+# Position alone says the cluster of {glue:text}`ctx-trained-position` of rows (mean over sets), and so it does for random attention ({glue:text}`ctx-random-position`), though there one cluster is so large that always guessing it is nearly as good. The inputs add something in {glue:text}`ctx-cluster-gains` of
+# {glue:text}`ctx-cluster-tests` sets. The original notebook looked at one prompt at a time. There, where rows are split into two clusters, a cut between early and late queries tells them apart with an accuracy of {glue:text}`ctx-random-cut` for random rows, and for
+# rows of the trained layers 1 and 2 of {glue:text}`ctx-trained-cut`. Clusters that are not compared with position may show no more than the causal mask.
 #
 # ## What rows follow
 #
@@ -312,7 +312,7 @@ report.table(by_seed, "By seed: slope of attention in products of x for each hea
 #
 # ## Limits
 #
-# These are models of three layers, trained for half an hour on one kind of prompt, so the error of {glue:text}`ctx-late` where none is needed is theirs and not the architecture's. A slope describes the model at the x asked about and says nothing of its curvature. Ablating one head leaves later layers with a stream that they never saw, so its cost mixes what the head does with what its absence breaks. The slope in products of x is
+# These are models of three layers, trained for half an hour on one kind of prompt, so their error of {glue:text}`ctx-late` where least squares makes none may be due to size and training, not to the architecture. A slope describes the model at the x asked about and says nothing of its curvature. Ablating one head leaves later layers with a stream that they never saw, so its cost mixes what the head does with what its absence breaks. The slope in products of x is
 # observed, not intervened on. The untrained control is transformers' initialisation with one seed.
 #
 # The notebook that this chapter began with never got to its clusters: {doc}`replication` says where it stops.

@@ -11,8 +11,8 @@
 # 1. **A published encoder tells the senses of a word apart, block by block.** After the last block of multilingual-e5-small the nearest neighbour of an ambiguous word such as *zamek* (castle, or lock) has
 #    the same sense in {glue:text}`senses.ipynb::geo-e5-senses:s` of cases; spelling alone gives {glue:text}`senses.ipynb::geo-e5-permuted:s`. ({doc}`senses`)
 # 2. **Some heads look for another form of the same word, and their weights alone do not show it.** One head of the encoder gives {glue:text}`attention_heads.ipynb::heads-text-form:s` of its attention to another form of the word it
-#    reads, and {glue:text}`attention_heads.ipynb::heads-text-control:s` to another noun in the same place. Tables of weights point to other heads, and random subspaces have tables as good. ({doc}`attention_heads`)
-# 3. **Asked to choose between two predictors, a transformer averages them.** Its answers lie at {glue:text}`model_selection.ipynb::ctx-few-to-mean:s` from the best average, the posterior mean, and at
+#    reads, and {glue:text}`attention_heads.ipynb::heads-text-control:s` to another noun in the same place. Tables of weights point to other heads, which do so less, and some random subspaces have tables nearly as good. ({doc}`attention_heads`)
+# 3. **Given two predictors, a transformer combines them and chooses neither.** Its answers lie at {glue:text}`model_selection.ipynb::ctx-few-to-mean:s` from the best possible answer, the posterior mean, and at
 #    {glue:text}`model_selection.ipynb::ctx-few-to-hard:s` from those of a choice, where 1 is the squared distance between the predictors. ({doc}`model_selection`)
 #
 # Square brackets hold 95% intervals throughout the book. Of {glue:text}`null_board.ipynb::board-rows:d` claims, {glue:text}`null_board.ipynb::board-survive:d` survive their null models ({numref}`fig-index-board`).
@@ -85,7 +85,7 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :link: feed_forward
 # :link-type: doc
 # :img-bottom: _static/gallery/feed_forward.png
-# :img-alt: Shares of neurons whose lists hold words of one kind, beside random vectors.
+# :img-alt: How many words of a list share a case, an ending, a lemma or a person, beside chance and random vectors, for three models.
 #
 # Some neurons of a feed-forward layer collect words of one kind: an ending, a case, a participle.
 # :::
@@ -222,7 +222,7 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :img-bottom: _static/gallery/model_selection.png
 # :img-alt: Distance of the transformer's answers from those of each strategy.
 #
-# A transformer that could choose between two predictors averages them instead.
+# A transformer that could choose between two predictors combines them instead.
 # :::
 #
 # :::{grid-item-card} Two models to play with
@@ -263,7 +263,7 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # ::::
 #
 # The {doc}`atlas` holds every head and every neuron of every model, to search, sort and download. The book began with notebooks that asked the same questions of larger published models. {doc}`colophon` lists versions and checkpoints, and {doc}`references` the literature.
-# The numbers of the library agree with {doc}`those of other programs <oracles>`, and {doc}`mistakes in its input <bad_input>` end in a sentence.
+# The numbers of the library agree with {doc}`those of other programs <oracles>`, and {doc}`mistakes in its input <bad_input>` end in an error message that says what is wrong.
 #
 # ## Po polsku
 #

@@ -59,7 +59,7 @@ plots.intervals(best_scores, "score of the best head, 0 to 1", KINDS);
 # - **The toy has the circuit.** One head of its first layer attends to the previous token with a score of {glue:text}`ind-previous-score`, one of its second layer to what followed an
 #   earlier occurrence with {glue:text}`ind-induction-score`; no untrained head exceeds {glue:text}`ind-untrained`.
 # - **The first layer works through the second layer's attention.** Without the heads of layer 0 that look one or two places back, the loss rises by {glue:text}`ind-set-shift` nats; with
-#   attention patterns held fixed, their removal costs {glue:text}`ind-set-shift-frozen`. The circuit by itself keeps {glue:text}`ind-scrubbed` of the loss gap in five seeds.
+#   attention patterns held fixed, their removal costs {glue:text}`ind-set-shift-frozen`. If everything is taken from other sequences but the circuit and what it copies, {glue:text}`ind-scrubbed` of what the heads save in loss is kept, in five seeds.
 # - **The Polish models have no induction head.** By the toy's rule GPT-2 has {glue:text}`ind-gpt2-count` and minigpt-polish {glue:text}`ind-mini-count`. {doc}`induction_polish` looks for weaker traces of one.
 #
 # Square brackets hold 95% intervals over sequences. L0H3 is head 3 of the first layer; layers and heads count from 0. On the page {doc}`live` the toy runs in your browser: type symbols, watch
@@ -80,7 +80,7 @@ plots.draw_induction(["wczoraj", "Jan", "Nowak", "spał,", "a dziś", "Jan"], ea
 #
 # The toy has two layers of eight heads, no feed-forward layers, no layer norm, and positions that only queries and keys see. It was trained on sequences of
 # 63 symbols out of 31. In a first stage these came from a Markov chain, and over every second sequence a block of random symbols was written again and again. In a second stage most
-# sequences walked through a hidden cycle of 3 to 30 symbols that the model had to find out, and blocks of 4 to 30 symbols came with noise and at any place ({numref}`fig-induction-placements`).
+# sequences walked through a hidden cycle of 3 to 30 symbols that the model had to find out, and blocks of 4 to 30 symbols came with noise and at any place ({numref}`fig-induction-placements`). In a short third stage repetition was nearly certain, and weight decay kept the heads' values small.
 # *minigpt-polish* is built in the same way and was trained on Polish text; *GPT-2* is the book's Polish GPT-2 of four layers ({doc}`models <models>`). Untrained models have the same
 # shape and fresh weights.
 #
@@ -134,8 +134,7 @@ report.table(pd.DataFrame(example), "The second occurrence of the block, symbol 
 # A score on one probe says nothing of other probes. {numref}`fig-induction-placements` puts blocks of 4 to 30 symbols at many places and at many distances. After the first stage the head scored well on
 # long blocks that stand apart and badly on short ones; now the means lie near 0.85 or above it. The least score of a placement, which the model's card has for every seed, is {glue:text}`ind-least-placed` here.
 #
-# The same rules were tried on forty hand-built models with and without such heads: a test asks for at least 39 right verdicts (`circuits.verdicts`). TransformerLens's `detect_head` tells induction,
-# duplicate-token and previous-token heads on them, and has no pattern for a fixed offset and none for the side that composes.
+# The same rules were tried on forty hand-built models with and without such heads: a test asks for at least 39 right verdicts (`circuits.verdicts`). TransformerLens's `detect_head` recognises the induction, duplicate-token and previous-token heads among them; it has no pattern for heads of a fixed offset, and does not ask through which side (queries, keys or values) two heads compose.
 
 # %%
 PLACES = {"block": (4, 6, 10, 15, 20, 30), "gap": (0, 6, 24), "begin": (1, 8, 24)}
@@ -199,8 +198,7 @@ plots.losses_by_place(curves, SERIES, (float(np.log(len(SYMBOLS))), "ln 31"), "p
 # %% [markdown]
 # The toy's loss falls by {glue:text}`ind-toy-gain` nats from the first occurrence to the second, the untrained model's by {glue:text}`ind-untrained-gain`. In the first occurrence the toy's loss
 # exceeds $\ln 31$ because the toy expects repetitions and its Markov chain, and neither holds there. In the second occurrence the first symbol is harder to follow than the others: over 31 symbols a single match is weak evidence,
-# since every symbol recurs by chance. A head that looks two places back is useful for that reason: a key that holds the two symbols before it can be matched with the query's own two. The loss does not fall further because the
-# last stage of the training kept the heads' values small.
+# since every symbol recurs by chance. A head that looks two places back is useful for that reason: a key that holds the two symbols before it can be matched with the query's own two. The loss was lower before the later stages of the training, which taught the heads to go by a single symbol and kept their values small ({doc}`induction_forming`).
 #
 # ## The circuit in the weights
 #
@@ -259,7 +257,7 @@ plots.labelled_points(copies, "copying", "induction", "copying score, −1 to 1"
 # react in two ways: its patterns are computed anew, or they are frozen to those of the whole model, so that only its values change. A head that works *through another head's pattern*, as
 # the previous-token head should, does damage in the first way and none in the second.
 
-# %% mystnb={"figure": {"caption": "What ablating each head adds to the loss where the block comes again, with 95% intervals over sequences. Above 0 the head helps.", "name": "fig-induction-ablation"}, "image": {"alt": "Sixteen rows of points, one row a head, in two colours. The previous-token head adds much when patterns are recomputed and nothing when they are frozen; most other heads lie around zero."}}
+# %% mystnb={"figure": {"caption": "What ablating each head adds to the loss where the block comes again, with 95% intervals over sequences. Above 0 the head helps.", "name": "fig-induction-ablation"}, "image": {"alt": "Sixteen rows of points, one row a head, in two colours. The previous-token head adds much when patterns are recomputed and nothing when they are frozen; two other heads of layer 0 do so to a lesser degree, one of layer 0 and the four induction heads add the same both ways, and the rest lie near zero."}}
 WAYS = {"patterns recomputed": BLUE, "patterns frozen": ORANGE}
 effects = {way: induction.loss_without_each(toy, probe, frozen=way == "patterns frozen") for way in WAYS}
 by_head = {(report.head_name(*head), way): effect[head] for way, effect in effects.items() for head in np.ndindex(effect.shape[:2])}
@@ -280,6 +278,8 @@ removed.insert(0, "heads", [len(heads) for heads in sets.values()])
 report.table(removed.rename_axis("without").reset_index(), "Added loss [nats a token] where the block comes again, with 95% intervals over sequences")
 
 # %% [markdown]
+# Without the shift heads the loss rises about as much as without the induction heads, but only if the patterns of layer 1 may react: the shift heads decide where layer 1 looks. The other heads of layer 0 matter much less, and those of layer 1 not at all.
+#
 # ## Scrubbing the hypothesis
 #
 # Removing a head shows that it matters, not what it does. *Causal scrubbing* tests a hypothesis as a whole: everything that it does not name is replaced by what the model computes on *another* sequence, path by path, and the share of the
@@ -287,7 +287,7 @@ report.table(removed.rename_axis("without").reset_index(), "Added loss [nats a t
 #
 # $$\mathrm{kept} = \frac{L_\mathrm{nothing} - L_\mathrm{hypothesis}}{L_\mathrm{nothing} - L_\mathrm{model}},$$
 #
-# where under "nothing" all heads are resampled. The induction hypothesis says that the shift heads alone reach the queries and keys of the induction heads, that these copy what stands at the place they attend to, and that no other head is needed. Three
+# where under "nothing" all heads are resampled. The induction hypothesis says that the shift heads alone reach the queries and keys of the induction heads, that these copy what stands at the place they attend to, and that other heads count for nothing but the values that are copied. Three
 # wrong hypotheses leave that composition out, allow it in the queries alone, or name all the other heads instead. In a first version values could read the embedding alone, and induction kept less than nine tenths of the gap in most seeds. The hypothesis was
 # widened after that had been seen: values read all that layer 0 writes, in the wrong hypotheses too.
 
@@ -304,11 +304,11 @@ kept = pd.DataFrame([(*key, *found) for key, found in claims.items()], columns=[
 plots.intervals(kept, "share of the loss gap kept", dict(zip(kept["series"].unique(), (BLUE, ORANGE, GREY, "#b07aa8"), strict=True)));
 
 # %% [markdown]
-# Without the shift heads the loss rises about as much as without the induction heads, but only if the patterns of layer 1 may react: the shift heads decide where layer 1 looks. The other heads of either layer matter little.
+# The induction hypothesis keeps nearly the whole gap in every seed, and the wrong ones keep little of it. What the shift heads write is needed, and it is needed through the keys.
 #
 # ## Virtual heads
 #
-# Between its patterns the toy is linear, so its logits are a sum over paths: directly from the embedding; through one head; and through a head of either layer, $h_2 \circ h_1$, with pattern
+# Once its patterns are given the toy is linear, so its logits are a sum over paths: directly from the embedding; through one head; and through a head of each layer, $h_2 \circ h_1$, with pattern
 # $A^{h_2} A^{h_1}$ and output circuit $W_{OV}^{h_1} W_{OV}^{h_2}$, which is called a *virtual head*. For every path `circuits.virtual_heads` gives its share of the logits' variance over the vocabulary (shares sum to one) and what it
 # adds to the logit of the right symbol, where the block comes again.
 

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # How induction forms
 #
-# **Question.** The toy of {doc}`induction` ends its training with a circuit of two heads. When does each of them appear, what does one need of the other, and does every run get there?
+# **Question.** The toy of {doc}`induction` ends its training with a circuit of two kinds of head. When does each of them appear, what does one need of the other, and does every run get there?
 
 # %% tags=["hide-cell"]
 import pandas as pd
@@ -50,8 +50,7 @@ plots.emergence({"loss [nats]": losses, "head score": heads | faint, "K-composit
 # **What was found**
 #
 # - **The previous-token head comes first.** In {glue:text}`ind-seeds-order` runs its score passes one half before that of the best induction head does.
-# - **Most of the time goes into the pattern of the induction head.** Given that pattern from the start, a model learns the task within {glue:text}`ind-clamp-induction` steps instead of
-#   {glue:text}`ind-clamp-none`.
+# - **Most of the time goes into the pattern of the induction head.** With the finished attention of the first layer, previous-token head and all, the loss on repeated symbols still takes {glue:text}`ind-clamp-previous` steps to fall below two nats, instead of {glue:text}`ind-clamp-none`; with that of the second layer it takes {glue:text}`ind-clamp-induction`.
 # - **Every run gets there.** The training was run from five seeds, and all five models have the circuit.
 #
 # L0H3 is head 3 of the first layer; layers and heads count from 0.
@@ -67,11 +66,11 @@ report.table(history.loc[[0, 100, 200, 300, 400], columns].rename_axis("step").r
 
 # %% [markdown]
 # After three hundred steps most of the task is learned: the second occurrence of a block is far less surprising than the first. The later stages of the training begin at steps 4,000 and 4,600. The induction score rises once more, the
-# pairs of the circuit part further from the others, and the loss on the probe rises, since a head that goes by one symbol is a coarser predictor.
+# pairs of the circuit part further from the others, and the loss on the probe rises: the heads learn to go by a single symbol instead of two, which works for shorter blocks and is weaker evidence.
 #
 # ## Which part waits for which?
 #
-# The first 400 steps were taken again with the attention of one layer **clamped** {cite}`singh2024`: from the first step on its heads attend as those of the finished model of the same seed do (final), or for ever as those of the untrained
+# The first 400 steps were taken again with the attention of one layer **clamped** {cite}`singh2024`: from the first step on its heads attend as those of the finished model of the same seed do (final), or throughout as those of the untrained
 # one (initial). All else is trained as before.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Loss on repeated symbols (after two of them) along the beginning of the training, with the attention of one layer clamped or of none; a line for each of two seeds.", "name": "fig-induction-clamps"}, "image": {"alt": "Lines over 400 steps. Unclamped, the loss falls from 3.5 nats at about step 275; with the first layer final at about 200, with the second layer final within 50 steps. With either layer initial it stays above three."}}
@@ -84,7 +83,7 @@ report.table(halved.unstack("seed").rename(columns="seed {}".format).reset_index
 
 # %% [markdown]
 # With the finished pattern of layer 0 the loss falls below two nats after {glue:text}`ind-clamp-previous` steps, with that of layer 1 after {glue:text}`ind-clamp-induction`: the pattern of the induction head takes most of the time, and
-# waits for the previous-token head. Where that pattern is given, nothing needs the previous-token head, and after 400 steps its score is {glue:text}`ind-clamp-idle` only. Without either layer's pattern there is no circuit.
+# waits for the previous-token head. Where that pattern is given, nothing needs the previous-token head, and after 400 steps its score is {glue:text}`ind-clamp-idle` only. If the attention of either layer is kept as it was before training, no circuit forms.
 #
 # ## Five seeds
 #
@@ -106,7 +105,7 @@ report.table(
 # ## Limits
 #
 # The toy's data reward this circuit and little else, and one recipe was tried. The clamps were run from two seeds. A clamped model never meets the half-formed patterns that it would have learned from, so the clamps show what is
-# enough for the circuit to form, not the way on which it forms without them.
+# enough for the circuit to form, not how it forms without them.
 #
 # ## Exercises
 #

@@ -60,7 +60,7 @@ plots.intervals(statistics.interval_table(samples, ["label", "series"]), "fall o
 #
 # ## Do they recall a name?
 #
-# Random words are far from what a language model reads. In ordinary text the same question is asked by names {cite}`olsson2022`. A sentence names two people, and a second one ends with one of their first names. Which surname does the model expect?
+# Random words are far from what a language model reads. In ordinary text names pose the same question {cite}`olsson2022`. A sentence names two people, and a second one ends with one of their first names. Which surname does the model expect?
 # Every sentence is asked twice, once about each person. With $a$ and $b$ for the surnames and $A$ and $B$ for the first names, the *preference* is
 #
 # $$\tfrac12\left[\log\frac{p(a \mid A)}{p(b \mid A)} - \log\frac{p(a \mid B)}{p(b \mid B)}\right],$$
@@ -122,13 +122,12 @@ report.table(
 )
 
 # %% [markdown]
-# Some heads of GPT-2 do look at the right place more than beside it, but weakly: the best head of the toy has an excess of {glue:text}`indpl-toy-excess` on its own probe. GPT-2's loss does not
-# notice. A neighbour of a target may also differ from it in kind (what follows a preposition is often a noun), so on text an excess need not be induction. The best heads of minigpt-polish have no excess in the half that they were not
+# Some heads of GPT-2 do look at the right place more than beside it, but weakly: the best head of the toy has an excess of {glue:text}`indpl-toy-excess` on its own probe. GPT-2's loss on random words does not show it. A neighbour of a target may also differ from it in kind (what follows a preposition is often a noun), so on text an excess need not be induction. The best heads of minigpt-polish have no clear excess in the half that they were not
 # chosen on. The correction for many tests is Holm's {cite}`holm1979`.
 #
 # ## What could be wrong
 #
-# A null is worth as much as the test's power. The toy's excess and its gain from order show that two of the tests find induction where it is. For names there is no trained model to show it, so a unit test puts a rule in the model's place that copies what followed
+# Finding nothing means little if the test could not have found anything. The toy's excess and its gain from order show that two of the tests find induction where it is. For names there is no trained model to show it, so a unit test puts a rule in the model's place that copies what followed
 # the last occurrence: it gets the full preference in every sentence, and a model that only knows how frequent surnames are gets exactly zero. The surnames are single tokens of this vocabulary; most come from the novels that the models were trained on,
 # where some belong to other first names.
 #

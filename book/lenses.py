@@ -6,9 +6,9 @@
 #
 # **What was found**
 #
-# - **Training moves the prediction out of the embedding and into the blocks.** From GPT-2's embedding a lens names {glue:text}`lens-gpt2-embed` of the model's predictions. From that of an untrained GPT-2, whose blocks add little, it names {glue:text}`lens-gpt2-embed-untrained` ({numref}`fig-lens-share`).
+# - **Training moves the prediction out of the embedding and into the blocks.** A lens on GPT-2's embedding covers {glue:text}`lens-gpt2-embed` of the distance from one fixed guess to the model's own prediction. On that of an untrained GPT-2, whose blocks add little, it covers {glue:text}`lens-gpt2-embed-untrained` ({numref}`fig-lens-share`).
 # - **HerBERT does most of the work in its first block, GPT-2 block by block.** After one block the best lens names {glue:text}`lens-herbert-first` of HerBERT's predictions and {glue:text}`lens-polish-gpt2-first` of GPT-2's.
-# - **Reading a layer as if it were the last misses much of what is there.** After GPT-2's last block but one the plain logit lens is {glue:text}`lens-gpt2-logit` nats off; a linear map brings that down to {glue:text}`lens-gpt2-affine`.
+# - **In GPT-2, reading a layer as if it were the last misses much of what is there.** After the last block but one the plain logit lens is {glue:text}`lens-gpt2-logit` nats off; a linear map brings that down to {glue:text}`lens-gpt2-affine`.
 #
 # Square brackets hold 95% intervals over documents.
 
@@ -111,7 +111,7 @@ def borrowed(name):
 
 guessed, random_states = ({name: function(name) for name in TITLES} for function in (frequencies, borrowed))
 
-# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "What a lens says after each layer, at held-out places: divergence from the model's own prediction (above, lower is nearer) and how often its first guess is the model's own (below), with 95% intervals over documents. Frequencies: one guess for every place. Untrained states: an affine lens on the states of an untrained model. In GPT-2 the logit lens of the embedding lies above the picture.", "name": "fig-lens-layers"}, "image": {"alt": "Two rows of panels, GPT-2 and HerBERT. The affine lens comes nearest to the last layer's prediction in both: GPT-2 approaches it block by block, HerBERT with its first block. The logit lens stays far off in GPT-2 until the last block and follows the affine lens in HerBERT. Untrained states and frequencies stay flat."}}
+# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "What a lens says after each layer, at held-out places: divergence from the model's own prediction (above, lower is nearer) and how often its first guess is the model's own (below), with 95% intervals over documents. Frequencies: one guess for every place. Untrained states: an affine lens on the states of an untrained model. In GPT-2 the logit lens of the embedding lies above the picture.", "name": "fig-lens-layers"}, "image": {"alt": "Two rows of panels, GPT-2 and HerBERT. From the first block on, the affine lens comes nearest to the last layer's prediction in both: GPT-2 approaches it block by block, HerBERT with its first block. The logit lens stays far off in GPT-2 until the last block and follows the affine lens in HerBERT. Untrained states and frequencies stay flat."}}
 STYLES = {"affine lens": (BLUE, "-"), "logit lens": (ORANGE, "-"), "Jacobian lens": (GREEN, "-"), "untrained states": (GREY, "--"), "frequencies": (PINK, ":")}
 
 
@@ -163,8 +163,7 @@ print({layer: report.number(value) for layer, value in zip(found.layers, seen.kl
 # %% [markdown]
 # ## What is there, and in which basis
 #
-# {numref}`fig-lens-layers` has both answers. In GPT-2 the logit lens and the affine lens read the same states and are far apart: what the state says is there early, but not in the coordinates that the read-out expects. HerBERT's layer norms stand
-# on the residual stream itself, and its states need less translation. Before the first block a hidden place of HerBERT holds nothing but the mask and its position, so that there every lens is a guess; one block of attention then brings in most of
+# {numref}`fig-lens-layers` has both answers. In GPT-2 the logit lens and the affine lens read the same states and are far apart: what the state says is there early, but not in the coordinates that the read-out expects. HerBERT's layer norms rescale the residual stream itself after every layer, and its states need less translation. Before the first block a hidden place of HerBERT holds nothing but the mask and its position, so that there every lens is a guess; one block of attention then brings in most of
 # what the sentence says. GPT-2's embedding knows the last token, and a lens makes of it what often follows this token.
 #
 # Nulls stand in the same axes. The pink line is a guess by frequency. The grey line asks whether a lens could do the work by itself: given states of an untrained model, which mix the same words, the same regression
@@ -220,11 +219,11 @@ for name, title in TITLES.items():
 same_places = {name: found.at(np.arange(len(found)) < len(untrained[name])) for name, found in places.items()}
 alike = {name: with_own_lens(name, loaded[name], found, slice(2))[0] for name, found in same_places.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the model's own prediction that the affine lens tells after each layer, in the trained models and in untrained ones of the same shape, each with a lens of its own; 95% intervals over documents. Below zero a lens is further off than one fixed prediction.", "name": "fig-lens-share"}, "image": {"alt": "Two panels. The trained GPT-2 rises from about a third at the embedding to one, the trained HerBERT from below zero at the embedding to nine tenths after one block. The untrained GPT-2 starts at about eight tenths, the untrained HerBERT at one."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the model's own prediction that the affine lens tells after each layer, in the trained models and in untrained ones of the same shape, each with a lens of its own; 95% intervals over documents. Below zero a lens is further off than one fixed prediction.", "name": "fig-lens-share"}, "image": {"alt": "Two panels. The trained GPT-2 rises from about a quarter at the embedding to one, the trained HerBERT from below zero at the embedding to nine tenths after one block. The untrained GPT-2 starts at about eight tenths, the untrained HerBERT at one."}}
 plots.layer_panels({"share told": share}, LAYERS, {title: (plots.MODEL_COLOURS[name], "-") for name, title in TITLES.items()} | {"untrained": (GREY, "--")}, zero=True);
 
 # %% [markdown]
-# In an untrained model nearly everything is said by the embedding, since its blocks add little. Training takes the prediction out of the embedding: in GPT-2 the lens tells {glue:text}`lens-gpt2-embed` there, against {glue:text}`lens-gpt2-embed-untrained`
+# In an untrained model most of the prediction is there in the embedding, in HerBERT nearly all of it, since its blocks add little. Training takes the prediction out of the embedding: in GPT-2 the lens tells {glue:text}`lens-gpt2-embed` there, against {glue:text}`lens-gpt2-embed-untrained`
 # without training. The rest is the work of the blocks. So it takes no training to have most of an answer after one block: lenses of four untrained models name the token that the model will name in {glue:text}`lens-polish-gpt2-first-untrained` (GPT-2) and
 # {glue:text}`lens-herbert-first-untrained` (HerBERT) of cases there, and those of the trained ones in fewer.
 #
@@ -250,12 +249,12 @@ said = grid("polish-gpt2")
 hidden = grid("herbert")
 
 # %% [markdown]
-# After *na* (on) the embedding of GPT-2 would go on with *{glue:text}`lens-said-early`*; the last layer says *{glue:text}`lens-said-late`*. What it says there takes the whole sentence: a hand is put on something. Where the first word *Po* (after) is hidden,
-# HerBERT says *{glue:text}`lens-hidden-early`* after one block and *{glue:text}`lens-hidden-late`* after the last. Most rows show neither: a frequent word or a mark is the best guess from the beginning to the end.
+# After *na* (on) the embedding of GPT-2 would go on with *{glue:text}`lens-said-early`*; the last layer says *{glue:text}`lens-said-late`*. For that it needs words further back: a hand is put on something. Where the first word *Po* (after) is hidden,
+# HerBERT says *{glue:text}`lens-hidden-early`* after one block and *{glue:text}`lens-hidden-late`* after the last. Most rows show no such change: from the first column to the last the best guess is a frequent word or a mark.
 #
 # ## What could be wrong
 #
-# **Too few places for the regression.** A map of 192 coordinates is fitted on some four thousand places. The penalty is chosen by five-fold cross-validation over whole documents of the fitting half, for each layer:
+# **Too few places for the regression.** A map of 192 coordinates is fitted on some four and a half thousand places. The penalty is chosen by five-fold cross-validation over whole documents of the fitting half, for each layer:
 
 # %%
 penalties = [by_state(name, lens.penalties.item) for name, lens in affine.items()]
@@ -319,7 +318,7 @@ report.glue("lens-jacobian-places", report.listed(f"{len(samples[name])} in {tit
 # - A lens says what can be read from a state, not what later blocks do read from it.
 # - The affine lens minimises squared error of states, which is not what is measured. A lens that is trained on predictions, as the tuned lens is, would come nearer.
 # - Hidden places are places of an encoder as its training made them. What HerBERT computes at words that it sees is not read here.
-# - Agreement with the last layer is no skill. Both models are small, and the table of losses says how often the last layer itself is surprised.
+# - Agreement with the last layer is no skill. Both models are small, and the table of losses says how much the text still surprises the last layer itself.
 # - The texts are short. What long contexts add late in a model is not seen here. Intervals over documents do not cover the choice of texts, nor the seed of the untrained models in the figures; on the null board four of them stand beside each trained one, on the same places.
 #
 # ## Exercises

@@ -80,7 +80,7 @@ for name, title in NAMES.items():
     sources = {"": trained[name], ", untrained": untrained[name][0]}
     lines[title] = {kind + source: profile(agreement(found, kind)) for source, found in sources.items() for kind in ("lengths", "weights")}
 
-# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "How well two computed shares rank the tokens that a token reads: their rank correlation with the effect of taking a token's value away, by layer, in trained models and in untrained ones of the same shape; 95% intervals over sentences. Shares that say nothing would lie at zero.", "name": "fig-mix-zeroing"}, "image": {"alt": "Two panels by layer. Lengths of contributions lie between 0.8 and one in both models. Attention weights rise from 0.6 to 0.9 in GPT-2; in untrained models they lie far lower."}}
+# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "How well two computed shares rank the tokens that a token reads: their rank correlation with the effect of taking a token's value away, by layer, in trained models and in untrained ones of the same shape; 95% intervals over sentences. Shares that say nothing would lie at zero.", "name": "fig-mix-zeroing"}, "image": {"alt": "Two panels by layer. Lengths of contributions lie between 0.7 and one in both models, trained and untrained. Attention weights rise from 0.6 to 0.9 in GPT-2; in untrained models they lie far lower."}}
 looks = {"lengths": (plots.CYCLE[0], "-"), "weights": (plots.CYCLE[1], "-"), "lengths, untrained": (plots.CYCLE[0], ":"), "weights, untrained": (plots.CYCLE[1], ":")}
 plots.layer_panels({"rank correlation": lines}, LAYERS, looks, zero=True);
 
@@ -88,7 +88,7 @@ plots.layer_panels({"rank correlation": lines}, LAYERS, looks, zero=True);
 # ## Why weights mislead
 #
 # A token that is attended to may have little to give. Lengths know that, and weights do not. In the first layers of the trained GPT-2 the difference is largest. In an untrained model attention is nearly even, so that its small differences
-# rank tokens almost at random, while the lengths of what tokens would give differ as embeddings do.
+# rank tokens only somewhat better than chance, while the lengths of what tokens would give differ as embeddings do.
 #
 # One sentence shows it: *Nie było w tym domu ani jednego pokoju bez książek*, there was not a single room without books in this house. The table has what the last word reads in GPT-2's first layer, each column as
 # shares of the other tokens that it sees.
@@ -132,7 +132,8 @@ plots.layer_panels({"mixing ratio": of_layers}, LAYERS, {"trained": (plots.CYCLE
 # ## What could be wrong
 #
 # **Special tokens and first tokens are read in a way of their own.** Heads often rest on them, with large weights and short values, which would favour lengths. The table leaves them out, of HerBERT's sentences the first and the last token and of
-# GPT-2's the first.
+# GPT-2's the first; lengths stay ahead without them.
+# **Lengths have a head start.** Value zeroing takes away the very vector whose length is measured, so the two should agree in any model, and in untrained ones they do. The comparison shows what attention weights leave out, not that a long contribution matters for the model's predictions.
 #
 # **One untrained model is one draw.** The table has several of each.
 

@@ -8,7 +8,7 @@
 #
 # - **Both models have learned Polish, but not much of it.** On documents it never saw, the loss of `polish-gpt2-mini` is {glue:text}`models-gpt2-loss` nats a token, where guessing by frequency costs
 #   {glue:text}`models-gpt2-unigram`.
-# - **The encoder often has the hidden token among its guesses.** `herbert-mini` has a hidden token among its first ten guesses {glue:text}`models-herbert-top10` of the time. The ten most frequent tokens would be right {glue:text}`models-herbert-unigram-top10`.
+# - **HerBERT finds hidden tokens more often than guessing by frequency does.** `herbert-mini` has a hidden token among its first ten guesses {glue:text}`models-herbert-top10` of the time. The ten most frequent tokens would be right {glue:text}`models-herbert-unigram-top10`.
 # - **The weights are extracted correctly.** Attention rebuilt from them differs from the models' own by at most {glue:text}`models-identity-error` of its size, which is rounding. When HerBERT's output
 #   matrix is split as an earlier notebook split it, the difference is {glue:text}`models-wrong-split-error` times that size.
 #
@@ -98,7 +98,7 @@ plots.training_curves({name: cards.training_log(name) for name in COLOURS}, unig
 # ### Held-out loss
 #
 # With $p$ the probability that the model gives to the token that is there, the loss is $-\ln p$, averaged over held-out tokens. Tokens of one window depend on one another, so that all
-# intervals are bootstraps over windows {cite}`efron1993`. A loss a token depends on how the tokenizer cuts; the same sum divided by words
+# intervals are bootstraps over windows {cite}`efron1993`. The loss per token depends on how the tokenizer cuts; the same sum divided by words
 # or by characters does not, and can be compared with models of another vocabulary.
 
 # %% tags=["hide-input"]
@@ -124,7 +124,7 @@ report.table(losses, "Held-out losses with 95% intervals over windows, and the r
 # The two columns answer different questions: GPT-2 guesses the next token from what stands before it, the HerBERT-like model guesses a
 # hidden token from both sides. *Whole words* are hidden, so that no piece of a word
 # gives the rest away, and its loss is an average over hidden tokens; its "nats a word" is that average times tokens a word, not the loss
-# of a text. The mark of a model worth looking into had been set at 2.9 nats below the entropy of the tokens. The GPT-2 {glue:text}`models-gpt2-aim` it.
+# of a text. The mark of a model worth looking into had been set at 2.9 nats below the entropy of the tokens. The GPT-2 {glue:text}`models-gpt2-aim` it. A model below the mark is read all the same, and what is missing from it may be missing for want of training.
 #
 # ### Does context help?
 #
@@ -135,7 +135,7 @@ report.table(losses, "Held-out losses with 95% intervals over windows, and the r
 plots.loss_by_position(cards.loss_by_position("polish-gpt2"), unigram["polish-gpt2"], COLOURS["polish-gpt2"]);
 
 # %% [markdown]
-# In the second half of a window the loss differs from that of its first eight tokens by {glue:text}`models-gpt2-context-gain` nats. Below zero, context helps. How much of it is grammar from
+# From the first eight tokens of a window to its second half the loss changes by {glue:text}`models-gpt2-context-gain` nats; a change below zero means that more context helps. How much of it is grammar from
 # nearby and how much are names from far off, this figure does not say.
 #
 # ### Guessing hidden words
@@ -226,7 +226,7 @@ report.table(pd.DataFrame(shapes, index=names), "Shapes of the extracted weights
 # $$\mathrm{output} = \sum_h A_h\,(x W_V^h + b_V^h)\, W_O^h + b_O$$
 #
 # must be the pattern and the output that the model itself computes {cite}`elhage2021`. `attention_errors` compares them, for every layer
-# and head, on five Polish sentences. One of the original notebooks split HerBERT's output matrix into heads along its *output* axis, while attention lays its heads side by
+# and head, on five Polish sentences. One of the notebooks that this book began with ({doc}`replication`) split HerBERT's output matrix into heads along its *output* axis, while attention lays its heads side by
 # side on the *input* axis. Its tables of $W_{VO}$ for HerBERT therefore show mixtures of all heads. {numref}`fig-models-identity` holds
 # that split against the same check.
 

@@ -59,9 +59,9 @@ plots.firing_by_layer(by_layer, COLOURS);
 # %% [markdown]
 # **What was found**
 #
-# - **HerBERT's keys fire at words like those of their lists,** in every layer ({numref}`fig-work-key`).
-# - **GPT-2's keys do so in the first layer only,** at {glue:text}`work-polish-gpt2-first` of their strongest places. What makes its later neurons fire cannot be read from their lists.
-# - **Values write what their lists say.** In {glue:text}`work-steered` cases, adding a value raises its list more than any random direction and any other value of the layer that was tried.
+# - **HerBERT's neurons fire at words like those of their key's list,** in every layer, where that list holds words of one kind ({numref}`fig-work-key`). Few lists do.
+# - **GPT-2's neurons do so in the first layer only,** at {glue:text}`work-polish-gpt2-first` of their strongest places. In later layers such lists do not show what makes a neuron fire.
+# - **Values write what their lists say.** In {glue:text}`work-steered` cases, adding a value raises its list more than any random direction and any other value of the layer that was tried, though in GPT-2 often by little.
 #
 # ## Setting
 #
@@ -120,7 +120,7 @@ firing_table = pd.DataFrame(rows)
 report.table(firing_table, "Share of places where the word, or the next word, is of the kind of the key's list; means over keys that pass")
 
 # %% [markdown]
-# In GPT-2's last layer the next word fits the list more often than the word itself does, though still seldom. A key there seems to point at words that the neuron is about to write, not at words that make it fire.
+# In GPT-2's last layer the next word fits the list more often than the word itself does, though still seldom. Some keys there seem to point at the word that comes next, not at the word that makes the neuron fire.
 #
 # ## Do values write what their lists say?
 #
@@ -153,7 +153,7 @@ for title, found in lists.items():
 # %%
 steered = pd.DataFrame(rows, columns=["model", "value of", "list", "own value", "random directions", "other values"])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How far adding a value raises the tokens of its list beyond all words (points), and the range of what four random directions and four other values of the layer do to the same list (bars). The three values of each layer whose lists are most alike, with what their words share.", "name": "fig-work-values"}, "image": {"alt": "Two panels with twelve rows each. Points lie to the right of two short bars around zero, most of them far; a few lists rise hardly at all."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How far adding a value raises the tokens of its list beyond all words (points), and the range of what four random directions and four other values of the layer do to the same list (bars). The three values of each layer whose lists are most alike, with what their words share.", "name": "fig-work-values"}, "image": {"alt": "Two panels with twelve rows each. In all rows but one the point lies to the right of two bars around zero: in HerBERT mostly far, in GPT-2 often by little."}}
 ends = {null: [(draws.min(), draws.max()) for draws in steered[null]] for null in ("random directions", "other values")}
 plots.rises_by_value(steered.assign(**ends), COLOURS);
 
@@ -169,7 +169,7 @@ report.glue("work-steered", f"{sum(beyond)} of {len(beyond)}")
 # %% [markdown]
 # ## Worked examples
 #
-# Three neurons of each model, chosen by rule: the key and the value whose lists are most alike in an ending, a case, a person or a lemma, and one neuron drawn at random, which shows what most neurons look like.
+# Three neurons of each model, chosen by rule: the key and the value whose lists are most alike in an ending, a case, a person or a lemma, and one neuron drawn at random, as a sample of the rest.
 # Each card has both lists, the twelve places, and what adding the value does. A card opens at a click.
 
 
@@ -205,8 +205,7 @@ for title, found in lists.items():
 plots.NeuronCards(cards)
 
 # %% [markdown]
-# Compare the two kinds of neuron. A key of the first layer fires *at* the words of its list. The neuron whose value lists instrumentals in GPT-2 fires *before* them, at prepositions and adjectives that call for that
-# case, and its value then raises them. The {doc}`atlas` has the lists of all neurons.
+# Compare the two kinds of neuron. A neuron of the first layer fires *at* words of the kind that its key lists. GPT-2's neuron whose value lists instrumentals fires mostly one word *before* a noun, at prepositions and adjectives that often go with that case, and its value raises instrumentals. The {doc}`atlas` has the lists of all neurons.
 #
 # ## What could be wrong
 #
@@ -236,7 +235,7 @@ for name, title in TITLES.items():
 
 # %% [markdown]
 # **In the last layer the second question nearly answers itself.** After it only a layer norm and the unembedding follow in GPT-2, and the list was made with that unembedding, so that its values can hardly fail.
-# HerBERT has a dense layer in between, and values of earlier layers pass through all later blocks. These test the reading, which is why {numref}`fig-work-values` has values of every layer.
+# HerBERT has a dense layer in between, and values of earlier layers pass through all later blocks; these are the real test. That is why {numref}`fig-work-values` has values of every layer. The cards of neurons drawn at random show that a value raises its list even where the words have nothing in common. The test confirms that values are read correctly, not that words of one kind are special.
 #
 # **The lists were chosen on weights and measured on text,** so the choice cannot have favoured the result. An untrained model cannot be a null here, because none of its lists passes.
 #

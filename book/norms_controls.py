@@ -38,14 +38,14 @@ steps["the same, untrained model"] = {
     n: regression.marked(norms.lagged_regression(m.attention, m.tokens, norms.FULL)) for n, m in untrained.items()
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients of the two tokens before, as controls enter from top to bottom. Filled: p below 0.05 with the controls of its row (top row: uncorrected, 95% intervals; other rows: corrected by Holm, simultaneous intervals). Bottom row: all controls, a model that learned nothing.", "name": "fig-norms-steps"}, "image": {"alt": "Six rows of two panels with points for each of four layers. In GPT-2 most points are filled and positive in all rows, and highest in the untrained model. In HerBERT coefficients are smaller; that of the last layer is negative until the row with what the tokens are, and all are close to zero in the untrained model."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients of the two tokens before, as controls enter from top to bottom. Filled: p below 0.05 with the controls of its row (top row: uncorrected, 95% intervals; other rows: corrected by Holm, simultaneous intervals). Bottom row: all controls, a model that learned nothing. The tokens that follow are not controlled here; for HerBERT they are in the table and figure below, so its coefficients differ there.", "name": "fig-norms-steps"}, "image": {"alt": "Six rows of two panels with points for each of four layers. In GPT-2 most points are filled and positive in all rows, and highest in the untrained model. In HerBERT coefficients are smaller; that of the last layer is negative until the row with what the tokens are, and all are close to zero in the untrained model."}}
 plots.coefficient_steps(steps, NAMES);
 
 # %% [markdown]
 # **What was found**
 #
-# - **A trend alone looks like a past.** The original specification reports a dependence on earlier tokens in {glue:text}`norms-false-trend` of simulated texts that have a trend and no such dependence.
-#   The full specification stays near its level.
+# - **A trend alone looks like a past.** The *original* specification, that of the notebook with which this study began, reports a dependence on earlier tokens in {glue:text}`norms-false-trend` of simulated texts that have a trend and no such dependence.
+#   The *full* one, with all controls of this page, errs about as often as it should.
 # - **Controls decide where coefficients are small.** GPT-2's coefficients one token back, of which the original specification marks {glue:text}`norms-polish-gpt2-original-share` in single texts, stay about where they are as controls enter.
 #   In HerBERT's last layer the sign changes once the regression knows what the tokens are.
 # - **No control replaces an untrained model.** With every control, an untrained GPT-2 has the largest coefficients of all.
@@ -89,8 +89,7 @@ report.table(
 #
 # The jackknife estimates the levels of positions again in each of the fits that leave one text out. Projecting them out once, as is usual, would make the errors 3% too small in these texts.
 #
-# {numref}`fig-norms-steps` has a row for each step. A filled point is significant by the test of its row, and has not yet been compared with a null: the bottom row is a model that has read nothing, and its
-# points are filled as well. {doc}`attention_norms` therefore counts a coefficient only where it is farther from zero than those of untrained models.
+# {numref}`fig-norms-steps` has a row for each step. A filled point is significant by the test of its row, and has not yet been compared with a null: the bottom row is a model that has read nothing, and in GPT-2 its points are filled as well. {doc}`attention_norms` therefore counts a coefficient only where it is farther from zero than those of untrained models.
 #
 # ## What each specification reports where there is nothing
 #
@@ -108,7 +107,7 @@ report.table(
 )
 
 # %% [markdown]
-# The original specification takes a trend for a past nearly every time, and the pieces of words for one in about a fifth of the draws. Among its 24 tests at least one errs nearly always. The full specification stays near its level.
+# The original specification takes a trend for a past nearly every time, and the pieces of words for one in about a fifth of the draws. Of its 24 tests at least one errs in most draws even where tokens are independent, and in all draws otherwise; Holm's correction repairs this only where tokens are independent. The full specification errs about as often as it should.
 #
 # ## The price of levels
 #
@@ -161,7 +160,7 @@ choices = [sensitivity.other_choices(loaded[n], measured[n], FULL[n]).assign(mod
 plots.coefficients_by_choice(pd.concat(choices), NAMES);
 
 # %% [markdown]
-# In GPT-2 the attention updates of every layer keep a clear coefficient whatever is chosen, and random tokens have one too: the coefficient comes from how the model averages and not from Polish sentences. HerBERT's coefficients
+# In GPT-2 the attention updates of every layer keep a clear coefficient whatever is chosen, and random tokens have one too: much of the coefficient comes from how the model averages and not from Polish sentences, though in the last layer random tokens have a smaller one. HerBERT's coefficients
 # are small under every choice.
 #
 # ## Limits

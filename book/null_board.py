@@ -1,12 +1,11 @@
 # %% [markdown]
 # # The null board
 #
-# Which claims of this book survive comparison with a model that has not learned, a table that was shuffled, or a head drawn at random? This page puts all of them in one picture. A claim that lies inside the grey band says
-# nothing that chance does not say as well.
+# Which claims of this book survive comparison with a model that has not learned, a table that was shuffled, or a head drawn at random? This page puts all of them in one picture. A claim inside the grey band is no stronger than chance alone would make it.
 #
 # - **{glue:text}`board-survive` of {glue:text}`board-rows` claims survive** the correction over the whole board.
-# - **What falls belongs mostly to the two small Polish models.** In them no test finds induction, names that are recalled, senses that stand apart, or tables of heads that know the form of a word.
-# - **The tests hold where nothing was learned.** With untrained models in the place of the Polish ones, the p-value of {glue:text}`board-placebo` claims is below 0.05, {glue:text}`board-placebo-share`, where 5% at most are expected. Left after the correction: {glue:text}`board-placebo-survive`.
+# - **What falls belongs mostly to the two small Polish models.** In them no claim survives of induction, of names that are recalled, of senses that stand apart, or of tables of heads that know the form of a word.
+# - **Where nothing was learned, the tests now find hardly anything.** With untrained models in the place of the Polish ones, the p-value of {glue:text}`board-placebo` claims is below 0.05, {glue:text}`board-placebo-share`, where 5% at most are expected. Two tests that had failed were mended before. Claims left after the correction: {glue:text}`board-placebo-survive`; the table near the end of the page says why.
 
 # %% tags=["hide-cell"]
 from html import escape

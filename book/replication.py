@@ -6,7 +6,7 @@
 #
 # - **Some of the recorded lists of heads hold up.** {glue:text}`rep-lists-survive` of {glue:text}`rep-lists` pair words by grammar or form more often than the same lists shuffled.
 # - **Two sets of tables are not what they say.** One was decoded with another model's tokenizer, and one was cut into heads along the wrong axis. Neither shows an error when it runs.
-# - **Most steps push in one direction.** Pairs of a token with itself, averages over texts and a trend along the text all make things look more alike or more dependent than they are.
+# - **Several steps make things look more alike or more dependent than they are:** pairs of a token with itself, averages over texts, and a trend along the text ({doc}`norms_controls`). Others work against them: HerBERT's anisotropy comes out lower by the notebook's procedure than by this book's.
 #
 # ## Anisotropy and context-specificity
 #
@@ -128,7 +128,7 @@ report.table(steps, "The notebook's steps on this page's texts; interval over te
 # ### What was recorded
 #
 # The notebook printed four values. They stand beside the same procedure on this book's models and texts, and beside the measure of {doc}`geometry` at the same layer. Models and texts differ, so a row is no
-# replication. The two models were moreover compared on different texts: HerBERT's context holds 512 tokens, a longer text raised an error, and the loop swallowed the error, so that only GPT-2 read the long texts.
+# replication. The two models were moreover compared on different texts: HerBERT's context holds 512 tokens, a longer text raised an error, and the loop swallowed the error, so that only GPT-2 read the long texts. In HerBERT's last layer the notebook's procedure gives the lower anisotropy in spite of its pairs of a token with itself: all tokens of one text, punctuation and special tokens included, are less alike there than words of different texts.
 
 # %%
 printed = recorded.figures("001")
@@ -191,8 +191,8 @@ report.table(
 )
 
 # %% [markdown]
-# {glue:text}`rep-lists-survive` of {glue:text}`rep-lists` recorded lists survive in one relation or more, nearly all of them by pairing forms of one lemma. The published GPT-2 thus shows more of this than the small one of this book. Two cautions remain. The notebooks
-# show heads that somebody found worth showing, so the share says nothing of the other heads. And a head that asks for likeness as such would pass too: the null of random symmetric heads, which {doc}`attention_heads` uses, needs the weights.
+# {glue:text}`rep-lists-survive` of {glue:text}`rep-lists` recorded lists survive in one relation or more, nearly all of them by pairing forms of one lemma. The published GPT-2 thus has heads whose lists pair forms of one lemma, of which {doc}`attention_heads` finds next to none in the small GPT-2 of this book. Two cautions remain. The notebooks
+# show heads that somebody found worth showing, so the share says nothing of the other heads. And a head that merely pairs similar tokens would pass too: the null of random symmetric heads, which {doc}`attention_heads` uses, needs the weights.
 #
 # ### The same lists, made again
 #
@@ -328,7 +328,7 @@ columns = ["model", "weights", "largest term differs", "position-position, by va
 report.table(pd.DataFrame(rows, columns=columns), "Heads of 16 whose largest term differs between the two measures, and heads in which either measure makes position-position the largest")
 
 # %% [markdown]
-# "Position-position terms have the largest magnitude" thus depends on the measure, and holds for all heads of untrained models by either.
+# "Position-position terms have the largest magnitude" thus holds, by either measure, for most heads of the trained toy and for fewer than half of those of the Polish model. It holds for all heads of untrained models, so it is no sign of what was learned. In some heads the two measures do not agree on the largest term.
 #
 # ## Norms regressed on their past
 #
@@ -374,9 +374,9 @@ report.table(pd.DataFrame(rows, index=columns).T, "Squared error at the last poi
 
 # %% [markdown]
 # They cannot. With the alphas of the printed configuration the noise in y alone has a variance of {glue:text}`rep-noise-floor`, and no predictor errs by less. With alphas 0.1 and 0.5 the same procedure gives errors of the recorded size, so the figures
-# were probably made with those. The recorded "oracle" is no rule, since it looks at the answer. And with 21 points fitted, its "model selection" had no strategy to be told apart from.
+# were probably made with those. The recorded "oracle" is no rule, since it looks at the answer. And with 21 points fitted all strategies answer nearly alike, so that these errors could not show whether a model was selected.
 #
-# ## In short
+# ## Further steps, shown in other chapters
 #
 # | what the notebook did | what follows | shown in |
 # |---|---|---|

@@ -48,7 +48,7 @@ def marked(states, **labels):
 nearest = each(lambda found: word_senses.neighbour_accuracy(**marked(found.states)))
 nearest_p = {key: word_senses.holm_over_all(tests) for key, tests in nearest.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How often the nearest neighbour of an ambiguous word, among the other occurrences of this word, is in the same sense, by layer, with 95% intervals over the thirty words. Permuted: senses exchanged among occurrences that are spelled alike (the middle 95% of permutations). Untrained: the same architecture with fresh weights. Filled points are above permuted senses at 0.05, after Holm's correction.", "name": "fig-geo-senses"}, "image": {"alt": "One panel a model, lines over layers. In e5 the trained line starts at the permuted senses and rises, from the third block on, to 0.6. In GPT-2 it lies a little above them in the last layers, in HerBERT nowhere. The untrained lines stay with the permuted ones."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How often the nearest neighbour of an ambiguous word, among the other occurrences of this word, is in the same sense, by layer, with 95% intervals over the thirty words. Permuted: senses exchanged among occurrences that are spelled alike (the middle 95% of permutations). Untrained: the same architecture with fresh weights. Filled points are above permuted senses at 0.05, after Holm's correction.", "name": "fig-geo-senses"}, "image": {"alt": "One panel a model, lines over layers. In e5 the trained line starts a little below the permuted senses and rises, from the third block on, to 0.6. In GPT-2 and HerBERT it lies a little above them in the last layers, with hollow points. The untrained lines stay near the permuted ones, in e5 mostly a little above them."}}
 drawn = {"trained": (BLUE, "-"), "permuted": (plots.MODEL_COLOURS["permuted"], "--"), "untrained": (plots.MODEL_COLOURS["untrained"], ":")}
 shares = {title: {key: nearest[key][name].profile for key in words} | {"permuted": nearest["trained"][name].chance} for name, title in ALL.items()}
 above = {title: {key: nearest_p[key][name] < 0.05 for key in words} | {"permuted": np.zeros(len(LAYERS[title]), bool)} for name, title in ALL.items()}
@@ -60,7 +60,7 @@ plots.layer_panels({"same sense, share": shares}, LAYERS, drawn, above);
 # - **A published encoder tells senses apart, and two small models hardly do.** After e5's last block the nearest neighbour of an ambiguous word is in the same sense in {glue:text}`geo-e5-senses` of cases,
 #   and in {glue:text}`geo-e5-permuted` if only the spelling counted.
 # - **Spelling brings words closer than sense does.** In e5 the same spelling raises the mean cosine of two occurrences by {glue:text}`geo-e5-gap-form`, and the same sense by {glue:text}`geo-e5-gap`.
-# - **The evidence is in the sentence.** In every model the mean state of the other words of the sentence tells the sense at least as well as the state of the word itself.
+# - **The evidence is in the sentence.** In the two small models the mean state of the other words of the sentence tells the sense better than the state of the word itself, in e5 about as well.
 #
 # Square brackets hold 95% intervals over words. {doc}`geometry` asks what the states of all words have in common.
 #
@@ -129,7 +129,7 @@ plots.word_planes(rows, pokoj["sense"], {"room": (BLUE, "o"), "peace": (ORANGE, 
 #
 # Two occurrences of *zamkiem* are close because they are spelled alike, and a sense may prefer some endings. The null must keep whatever endings tell, so senses are **permuted among occurrences of one lemma that are spelled
 # alike**. P-values are corrected by Holm {cite}`holm1979` over all layers of the trained models, and over those of the untrained ones. The call behind {numref}`fig-geo-senses` is
-# `word_senses.neighbour_accuracy(states, lemmas, senses, strata=forms)`. The untrained e5 has the sentences of sixteen of the thirty words.
+# `word_senses.neighbour_accuracy(states, lemmas, senses, strata=forms)`. The untrained e5 reads the sentences of only sixteen of the thirty words.
 
 # %% tags=["hide-output"]
 by_lemma = pd.DataFrame({title: pd.Series(nearest["trained"][name].measure.raw[-1], nearest["trained"][name].measure.units) for name, title in ALL.items()})
@@ -138,7 +138,7 @@ by_lemma = by_lemma.sort_values(list(ALL.values())[-1], ascending=False).rename_
 report.table(by_lemma, "The thirty words, their senses, and the share of nearest neighbours in the same sense, last layer")
 
 # %% [markdown]
-# A word has some eighteen sentences, so single words show little by themselves. The next table asks in four other ways, after the last block: with neighbours of **another spelling** only, which spelling cannot help; with the mean of all
+# A word has some eighteen sentences, so single words show little by themselves. The next table asks in three other ways, after the last block: with neighbours of **another spelling** only, which spelling cannot help; with the mean of all
 # words subtracted, since a shared direction can hide what differs; and with the sentence alone. A reader finds the sense in the **rest of the sentence**, so the mean state of its *other* words is asked too. An untrained model's mean of words is
 # its null, because sentences that share words are similar whatever was learned.
 
@@ -162,7 +162,7 @@ variants = pd.DataFrame(rows, columns=["model", "neighbours by", "same sense", "
 report.table(variants, "Nearest neighbours after the last block; intervals over lemmas, p-values corrected over the rows")
 
 # %% [markdown]
-# In every model the rest of the sentence tells the sense at least as well as the word's own state does. Training adds to that in e5 and somewhat in GPT-2, but not in HerBERT. The evidence is in the sentence; the words of the small
+# In the small models the rest of the sentence tells the sense better than the word's own state does, in e5 about as well. Training adds to that in e5 and somewhat in GPT-2, but not in HerBERT. The evidence is in the sentence; the words of the small
 # models have hardly taken it up.
 #
 # Nearest neighbours look at one pair each. The **gap** looks at all: the mean cosine of two occurrences in one sense minus that of two in different senses. Spelling makes a larger one.

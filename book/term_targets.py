@@ -1,7 +1,7 @@
 # %% [markdown]
 # # What attention terms look for
 #
-# **Question.** The scores of a head are a sum of four terms, and {doc}`attention_terms` shows which of them two small models need: position-position in the first layer, token-token in the second. What does each of them look for?
+# **Question.** The scores of a head are a sum of four terms, and {doc}`attention_terms` shows which of them two small models need: both need position-position in the first layer, and the toy needs token-token in the second. What does each of them look for?
 # Does position-position favour the previous position, does token-token favour the same token, and who wrote what a head of the second layer reads?
 
 # %% tags=["hide-cell"]
@@ -57,10 +57,10 @@ plots.offset_profiles(profiles, marked, dict.fromkeys(ids, plots.CYCLE[1]), "pos
 # %% [markdown]
 # **What was found**
 #
-# - **Looking one place back is learned.** {glue:text}`terms-toy-favour` of the toy's eight layer-0 heads and {glue:text}`terms-Polish-favour` of the Polish model's eight have a position-position term that favours the previous position,
-#   against {glue:text}`terms-untrained-favour` of the untrained models' sixteen.
-# - **Some heads avoid what others seek.** In layer 1 of the toy {glue:text}`terms-same-favour` heads score earlier places of the same token above the other keys, and {glue:text}`terms-same-avoid` score them below.
-# - **The induction head reads what a first-layer head wrote.** The pair of parts that raises its targets most is {glue:text}`terms-first-pair`.
+# - **Favouring near places is learned, and looking one place back in some heads.** {glue:text}`terms-toy-favour` of the toy's eight layer-0 heads and {glue:text}`terms-Polish-favour` of the Polish model's eight have a position-position term that favours the previous position,
+#   against {glue:text}`terms-untrained-favour` of the untrained models' sixteen. In the Polish model half of them favour another distance more.
+# - **Some heads avoid what others seek.** In layer 1 of the toy {glue:text}`terms-same-favour` heads score earlier places of the same token above the other keys, and {glue:text}`terms-same-avoid` score them below, among them the induction heads, which look for the place after.
+# - **The induction head reads what a first-layer head wrote.** The keys that it looks for, those after an earlier occurrence, are raised most by the match of {glue:text}`terms-first-pair`.
 #
 # Square brackets hold 95% intervals over sequences. L0H3 is head 3 of the first layer; layers and heads count from 0. The models, the sequences and the four terms are those of {doc}`attention_terms`:
 # a *toy* trained on repeated blocks of symbols, and a model of the same build trained on Polish text. *Untrained* models have the same configurations and fresh weights.
@@ -94,7 +94,7 @@ summary = pd.DataFrame({
 report.table(summary.reset_index(), "Heads of 8 whose position-position term favours the previous position (p < 0.05, Holm), and favours it most of all distances up to 12", digits=1)
 
 # %% [markdown]
-# A head that favours near positions of any kind passes this test too, and in the Polish model half of the heads that pass favour another distance most. The diagonal exists in some heads, then, and is no property of "the" position-position term.
+# A head that favours near positions of any kind passes this test too, and in the Polish model half of the heads that pass favour another distance most. The one on which its loss depends ({numref}`fig-terms-losses`) is among these: it favours its own place. The diagonal exists in some heads, then, and is no property of "the" position-position term.
 #
 # ## The same token, in token-token
 #
@@ -103,7 +103,7 @@ report.table(summary.reset_index(), "Heads of 8 whose position-position term fav
 # everywhere; in layer 1 they can. (Whether a head *copies* is a matter of values, not of scores: see {doc}`induction <induction>`.)
 #
 # In layer 0 the term is a table over the vocabulary, and the unit is the token type: the mean of the table's diagonal, each row's mean removed, against 999 tables with columns in random order (two-sided p, Holm over the heads of both models).
-# For both layers, {numref}`fig-terms-same` has the contrast in running sequences. Frequent tokens might be favoured whatever the query is, so what other tokens of the sequence get if a query looks for them is subtracted for earlier occurrences.
+# For both layers, {numref}`fig-terms-same` has the contrast in running sequences. Frequent tokens might be favoured whatever the query is. For earlier occurrences the contrast is therefore reduced by what it is on average if each query looks for some other token of the sequence instead of its own.
 # Intervals are t intervals at a level at which all 64 of the figure together miss a true value with a probability of at most 5%.
 
 # %%
@@ -151,7 +151,7 @@ report.table(
 # ## Layer 1: which head wrote what is read
 #
 # In layer 1 the token side is itself a sum: the embedding, and what each of eight layer-0 heads wrote. `circuits.terms.part_scores` splits the scores of a head by both
-# sides, ten parts by ten. {numref}`fig-terms-parts` sums the shares of variance over what the query reads, and shows which part of the *key* makes a head's scores vary.
+# sides, ten parts by ten. {numref}`fig-terms-parts` sums the shares of variance over what the query reads, and shows which part of the *key* makes a head's scores vary. In the toy's induction heads this is above all what previous-token heads wrote, and position; in most heads of the Polish model it is what a single layer-0 head wrote.
 
 # %%
 def part_shares(name, head):
@@ -197,7 +197,7 @@ report.table(
 #
 # What stood $d$ places before an induction target is
 # what stands $d - 1$ places before the query, so two parts that carry these tokens can be matched: the query's own token with what a key's previous-token head wrote, and the token before the query with what a head that looks two places back
-# wrote. That a key is found by what an earlier head wrote into it is K-composition {cite}`elhage2021`, seen in the scores themselves.
+# wrote. Matches of the first kind make up most of the contrast. That a key is found by what an earlier head wrote into it is K-composition {cite}`elhage2021`, seen in the scores themselves.
 #
 # ## Limits
 #

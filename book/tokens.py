@@ -30,7 +30,7 @@ SENTENCES = {
     "Demand rises when the price falls.": "Popyt rośnie, gdy cena spada.",
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Three sentences cut by the tokenizers: byte-level BPE of polish-gpt2 (blue), character BPE of HerBERT (orange), and the Unigram model of e5 (green). A hyphen stands where the tokenizer's marker says that the word goes on: before a piece for GPT-2 and e5, after it for HerBERT. The English line is the translation.", "name": "fig-tokens-pieces"}, "image": {"alt": "Three Polish sentences, each as a row of boxes for every tokenizer, which hold its pieces. Frequent words are one box, rare words two or three; e5 cuts frequent words too."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Three sentences cut by the tokenizers: byte-level BPE of polish-gpt2 (blue), character BPE of HerBERT (orange), and the Unigram model of e5 (green). A hyphen stands where the tokenizer's marker says that the word goes on: before a piece for GPT-2 and e5, after it for HerBERT. A box with ␣ alone is e5's marker as a piece of its own. The English line is the translation.", "name": "fig-tokens-pieces"}, "image": {"alt": "Three Polish sentences, each as a row of boxes for every tokenizer, which hold its pieces. Frequent words are mostly one box, rare words two to four; e5 cuts some frequent words too."}}
 def pieces(text):
     """The labels of a sentence's tokens, by model."""
     return [one.labels(one.tokenizer(text, add_special_tokens=False).input_ids) for one in vocabularies.values()]
@@ -145,8 +145,7 @@ quantiles.loc["within 1% of the longest"] = [report.percent(np.mean(values > 0.9
 report.table(quantiles, "Quantiles of the norms of embedding rows, and the share of rows at the bound", index=True)
 
 # %% [markdown]
-# The GPT-2 uses the range below the bound, while nearly all rows of the HerBERT-like model stand at it. A bound limits what norms can do and does not remove it. {doc}`attention_heads` therefore shows
-# readings with and without norms.
+# The GPT-2 uses the range below the bound, while nearly all rows of the HerBERT-like model stand at it. A bound limits what norms can do and does not remove it. {doc}`attention_heads` therefore reads VO with unembeddings of length one, and an exercise there compares that with the raw weights.
 #
 # ## Limits
 #

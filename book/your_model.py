@@ -79,11 +79,11 @@ report.table(pd.DataFrame(rows, columns=["neuron", "tokens that it promotes"]), 
 # - **How long it takes.** On the embedded models, about a quarter of an hour. At the size of the published ones, {doc}`cost` has estimates for each chapter and measurements for some; two to three hours on two cores are to be expected, and eleven gigabytes of memory. Of large
 #   models the chapters look at stated samples of heads and neurons.
 # - **If it is stopped.** Start it again. Chapters that were done are kept, and so is what was computed head by head in the others. `make clean` throws everything away.
-# - **What the sentences say.** Numbers in the text are those of your models. Sentences around them were written about the embedded models and may not hold for yours; the {doc}`null_board` is drawn from recorded claims, and `make findings` records yours.
+# - **What the sentences say.** Numbers in the text are those of your models. Sentences around them were written about the embedded models and may not hold for yours; {doc}`null_board` is drawn from recorded claims, and `make findings` records yours.
 #
 # ## When something is refused
 #
-# The library ends with one sentence that names what it was given and what it expected. {doc}`bad_input` lists these sentences. The usual ones:
+# Where the library refuses something, it stops with one sentence that names what it was given and what it expected. {doc}`bad_input` lists these sentences. The usual ones:
 #
 # - *A repository that asks for permission* needs a token of the hub in `HF_TOKEN`.
 # - *Pickled weights* are converted once, tensors only. A file that holds anything else is refused by the name of what it holds.
