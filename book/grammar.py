@@ -186,7 +186,8 @@ report.table(pd.DataFrame(rows, columns=["model", "head", "right form", "other f
 # A minimal pair is a beginning of a sentence and two forms of one word, of which one is right. Pairs are drawn in blocks of two cues and two forms, such that each form is right after one cue. After *do* (to) stands the genitive *domu*, after *przed* (before) the
 # instrumental *domem*. Nobody who ignores the cue can do better than half: knowing which form is more frequent helps in one pair and harms in the other. {numref}`fig-grammar-accuracy` has the shares of right choices.
 #
-# All forms are single tokens, so one pass over a beginning scores both. HerBERT sees a mask and a full stop after the beginning. Intervals resample cues and lemmas.
+# What is right is looked up in the dictionary. A right form fits as a form of the word that it is likeliest to be, which is the lemma with the most forms in the vocabulary; a wrong form fits in none of its readings. All forms are single
+# tokens, so one pass over a beginning scores both. HerBERT sees a mask and a full stop after the beginning. Intervals resample cues and lemmas.
 
 # %%
 examples = minimal.groupby("phenomenon", sort=False).head(2)[["phenomenon", "prefix", "right", "wrong"]]
@@ -314,7 +315,7 @@ report.glue("grammar-form-difference", report.interval(*statistics.t_interval(di
 # - **It is no sign of learning.** An untrained GPT-2 passes this test too ({doc}`null_board`): where blocks add little, removing a head does what its table says.
 # - **Relations overlap.** A pair belongs to one relation, but forms of one word stand in several, so counts of relations are not counts of independent facts.
 # - **The means that replace a head** come from forty sentences, and removing one head at a time does not show what another would do in its place.
-# - **The dictionary is generous.** Some wrong forms could go on: *przed domu* may continue, in a solemn style, with another noun. Some right forms are right only by a rare word: *słaby badanie*, in the table above, is a vocative of the noun *badan*, and to a reader a mistake for *słabe badanie*; *sztuk → sztuka* and *ryzyka → ryzyko* among the relations are of this kind. Such pairs should lower shares rather than raise them.
+# - **Some wrong forms could go on.** *Przed domu* may continue, in a solemn style, with another noun. That lowers shares and cannot raise them.
 #
 # ## Limits
 #

@@ -15,7 +15,7 @@ import pandas as pd
 
 from analysis_lib import texts
 from analysis_lib.vocabulary.lexicon import CASES, GENDERS, NUMBERS
-from analysis_lib.vocabulary.paradigms import cell_pairs, paradigm_cells
+from analysis_lib.vocabulary.paradigms import cell_pairs, of_fullest_lemma, paradigm_cells
 
 Pairs = dict[str, list[tuple[str, str]]]
 
@@ -90,7 +90,8 @@ def relation_pairs(words: Iterable[str], min_pairs: int = 20, max_pairs: int = 6
         raise TypeError(f"words: expected an iterable of words, found the string {words[:40]!r}")
     rng, words = np.random.default_rng(seed), sorted(set(words))
     cells = paradigm_cells([word for word in words if word.islower()])
-    found = {name: [pair for rule in rules for pair in cell_pairs(cells, *rule)] for name, rules in RULES.items()}
+    likely = of_fullest_lemma(cells)  # sztuka is an art, and hardly ever the genitive of sztuk
+    found = {name: [pair for rule in rules for pair in cell_pairs(likely, *rule)] for name, rules in RULES.items()}
     listed = texts.word_pairs()
     listed = listed[listed["source"].isin(words) & listed["target"].isin(words)]
     found |= {name: list(zip(part["source"], part["target"], strict=True)) for name, part in listed.groupby("relation")}

@@ -6,21 +6,23 @@ and knows only which form is more frequent, is right in exactly half of the case
 average. Both forms are single tokens, so one pass over the beginning scores both.
 
 What fits is decided by Morfeusz's cells (`paradigms`): a form fits a cue when they share a value, such as a case, or a number with a
-person. A wrong form shares none in any of its readings. That makes most wrong sentences wrong, not all: *przed domu* could go on, in a
-solemn style, with another noun.
+person. A right form shares one as a form of the lemma that it is likeliest to be of (`of_fullest_lemma`): that a rare noun *badan* has a
+form *badanie* (a study) makes *słaby badanie* no right phrase. A wrong form shares none in any of its readings. That makes most wrong
+sentences wrong, not all: *przed domu* could go on, in a solemn style, with another noun.
 
 Sources: the agreement tests of Linzen et al. 2016 (arXiv 1611.01368) and BLiMP (Warstadt et al. 2020, arXiv 1912.00582).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from analysis_lib import texts
 from analysis_lib.projections.grammar import noun_cases, prepositions
-from analysis_lib.vocabulary.paradigms import paradigm_cells
+from analysis_lib.vocabulary.paradigms import of_fullest_lemma, paradigm_cells
 
 CARRIERS = ("Wtedy", "Potem", "Tego dnia")
 
@@ -43,12 +45,33 @@ class Phenomenon:
     cues : mapping of str to set
         What each cue asks for.
     forms : mapping of str to mapping of str to set
-        By lemma, what each of its forms offers.
+        By lemma, what each of its forms offers as a form of this lemma. A form that stands under several lemmas fits where all of
+        them do.
+    readings : mapping of str to set, optional
+        What each form offers as a form of any lemma; by default what `forms` says of it.
     """
 
     name: str
     cues: Features
     forms: Mapping[str, Features]
+    readings: Features | None = None
+
+    @cached_property
+    def offers(self) -> dict[str, list[set]]:
+        """What each form offers, lemma by lemma."""
+        found: dict[str, list[set]] = {}
+        for forms in self.forms.values():
+            for form, values in forms.items():
+                found.setdefault(form, []).append(values)
+        return found
+
+    def fits(self, cue: str, form: str) -> bool:
+        """Whether a form can follow a cue, whichever of its lemmas it is taken for."""
+        return all(self.cues[cue] & values for values in self.offers[form])
+
+    def may_fit(self, cue: str, form: str) -> bool:
+        """Whether it can follow the cue by any reading."""
+        return any(self.cues[cue] & values for values in (self.offers[form] if self.readings is None else [self.readings[form]]))
 
 
 def phenomena(words: Iterable[str]) -> list[Phenomenon]:
@@ -68,25 +91,40 @@ def phenomena(words: Iterable[str]) -> list[Phenomenon]:
     words = set(words)
     cells = paradigm_cells(sorted(word for word in words if word.islower()))
     cells = cells.assign(parts=cells["cell"].str.split(":"))
-    nouns, verbs, past, adjectives = (cells[cells["cell"].str.startswith(f"{name}:")] for name in ("subst", "fin", "praet", "adj"))
+    likely = of_fullest_lemma(cells)
+    adjectives = _of_class(cells, "adj")
     adjectives = adjectives[adjectives["cell"].str.endswith(":pos")]
     own = adjectives["lemma"].str.startswith("swój")
-    past = past[past["cell"].str.contains(":sg:.*:ter:")]
-    cases, agreeing, subjects = noun_cases(cells), _offers(nouns, (1, 2, 3)), _one_number(nouns)
-    by_case = {lemma: {form: cases[form] for form in part["form"].unique()} for lemma, part in nouns.groupby("lemma")}
+    subjects = _one_number(_of_class(cells, "subst"))
+    nouns = _of_class(likely, "subst")
+    by_case = {lemma: noun_cases(part) for lemma, part in nouns.groupby("lemma")}
     personal = set(nouns.loc[nouns["cell"].str.endswith(":m1"), "lemma"])  # numerals agree with these in another way
-    counted = {lemma: forms for lemma, forms in _offers(nouns, (1, 2)).items() if lemma not in personal}
+    counted = {lemma: forms for lemma, forms in _by_lemma(nouns, (1, 2)).items() if lemma not in personal}
+    spoken = nouns[~nouns["cell"].str.contains(":voc:")]  # after an adjective a vocative is possible, and nobody would expect one
+    verbs, agreeing, past = (
+        (_by_lemma(right, fields), _features(_of_class(cells, name), fields))
+        for right, name, fields in (
+            (_of_class(likely, "fin"), "fin", (1, 2)),
+            (spoken, "subst", (1, 2, 3)),
+            (_third_person(_of_class(likely, "praet")), "praet", (1, 2)),
+        )
+    )
     people = texts.word_pairs().query("relation == 'man to woman'")
     single = {form for form, values in subjects.items() if values == {"sg:ter"}} | {"on", "ona"} & words
     gendered = {word: {gender} for side, gender in (("source", "sg:m1"), ("target", "sg:f")) for word in people[side] if word in single}
     return [
-        Phenomenon("number of the verb", subjects, _offers(verbs, (1, 2))),
-        Phenomenon("person of the verb", _among(_PERSONS, words), _offers(verbs, (1, 2))),
-        Phenomenon("gender of the past", gendered, _offers(past, (1, 2))),
-        Phenomenon("case after a preposition", prepositions(cells), by_case),
-        Phenomenon("case after an adjective", _features(adjectives[~own & adjectives["alone"]], (1, 2, 3)), agreeing),
-        Phenomenon("case after swój", _features(adjectives[own], (1, 2, 3)), agreeing),
-        Phenomenon("case after a numeral", _among({word: f"pl:{case}" for word, case in _NUMERALS.items()}, words), counted),
+        Phenomenon("number of the verb", subjects, *verbs),
+        Phenomenon("person of the verb", _among(_PERSONS, words), *verbs),
+        Phenomenon("gender of the past", gendered, *past),
+        Phenomenon("case after a preposition", prepositions(cells), by_case, noun_cases(cells)),
+        Phenomenon("case after an adjective", _features(adjectives[~own & adjectives["alone"]], (1, 2, 3)), *agreeing),
+        Phenomenon("case after swój", _features(adjectives[own], (1, 2, 3)), *agreeing),
+        Phenomenon(
+            "case after a numeral",
+            _among({word: f"pl:{case}" for word, case in _NUMERALS.items()}, words),
+            counted,
+            _features(_of_class(cells, "subst"), (1, 2)),
+        ),
     ]
 
 
@@ -158,10 +196,9 @@ def _blocks(phenomenon: Phenomenon, carriers: Sequence[str], n_blocks: int, max_
         if len(found) == n_blocks or not lemmas:
             break
         lemma, carrier = lemmas[int(rng.integers(len(lemmas)))], carriers[int(rng.integers(len(carriers)))]
-        offers = phenomenon.forms[lemma]
-        forms = tuple(rng.permutation(sorted(offers))[:2].tolist())
+        forms = tuple(rng.permutation(sorted(phenomenon.forms[lemma]))[:2].tolist())
         sides = [
-            [cue for cue in cues if phenomenon.cues[cue] & offers[form] and not phenomenon.cues[cue] & offers[other]]
+            [cue for cue in cues if phenomenon.fits(cue, form) and not phenomenon.may_fit(cue, other)]
             for form, other in (forms, forms[::-1])
         ]
         if all(sides):
@@ -179,10 +216,19 @@ def _features(cells: pd.DataFrame, fields: Sequence[int]) -> dict[str, set]:
     return {form: set(own) for form, own in values.groupby(cells["form"])}
 
 
-def _offers(cells: pd.DataFrame, fields: Sequence[int]) -> dict[str, dict[str, set]]:
-    """The same by lemma, over all readings of a form."""
-    everything = _features(cells, fields)
-    return {lemma: {form: everything[form] for form in part["form"].unique()} for lemma, part in cells.groupby("lemma")}
+def _by_lemma(cells: pd.DataFrame, fields: Sequence[int]) -> dict[str, dict[str, set]]:
+    """The same by lemma, over the readings of a form as one of this lemma."""
+    return {lemma: _features(part, fields) for lemma, part in cells.groupby("lemma")}
+
+
+def _of_class(cells: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Cells of one class of Morfeusz, `subst` for instance."""
+    return cells[cells["cell"].str.startswith(f"{name}:")]
+
+
+def _third_person(past: pd.DataFrame) -> pd.DataFrame:
+    """Past forms of the third person singular."""
+    return past[past["cell"].str.contains(":sg:.*:ter:")]
 
 
 def _one_number(nouns: pd.DataFrame) -> dict[str, set]:

@@ -95,5 +95,31 @@ def cell_pairs(cells: pd.DataFrame, source: str, target: str) -> list[tuple[str,
     return list(dict.fromkeys(zip(both["form_x"], both["form_y"], strict=True)))
 
 
+def of_fullest_lemma(cells: pd.DataFrame) -> pd.DataFrame:
+    """Leave to each form the lemma that has the most forms among those given; where several have as many, all of them.
+
+    *Las* (a wood) is also the genitive plural of *lasa*, a noun that hardly anybody knows. The dictionary lists both; that *lasu*, *lasem*
+    and *lesie* are among the words of a model tells which of the two it has read.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        As `paradigm_cells` gives it. Nouns, past forms and so on are counted apart.
+
+    Returns
+    -------
+    DataFrame
+
+    Examples
+    --------
+    >>> cells = paradigm_cells(["las", "lasu", "lasy"])
+    >>> sorted(set(cells["lemma"])), sorted(set(of_fullest_lemma(cells)["lemma"]))
+    (['las', 'lasa'], ['las'])
+    """
+    kind = cells["cell"].str.split(":").str[0]
+    sizes = cells.groupby([kind, cells["lemma"]])["form"].transform("nunique")
+    return cells[sizes == sizes.groupby([kind, cells["form"]]).transform("max")].reset_index(drop=True)
+
+
 def _part_of_speech(tag: str) -> str:
     return POS_OF_CLASS.get(tag.split(":", 1)[0], "other")

@@ -141,6 +141,15 @@ def minimal(words):
     return minimal_pairs.minimal_pairs(minimal_pairs.phenomena(words))
 
 
+def test_a_right_form_is_right_by_the_word_that_a_reader_takes_it_for():
+    words = ["słaby", "słabe", "słabego", "badanie", "badania", "badaniu", "dom", "domu", "domem", "lesie", "las", "lasu", "lasy"]
+    rule = next(rule for rule in minimal_pairs.phenomena(words) if rule.name == "case after an adjective")
+    fitting = {form for forms in rule.forms.values() for form in forms if rule.cues["słaby"] & forms[form]}
+    assert fitting == {"dom", "las"}  # not badanie, a vocative of badan, nor domie, lesie and the other vocatives
+    assert rule.may_fit("słaby", "badanie")  # so that it is no wrong form either
+    assert not rule.may_fit("słaby", "domem")
+
+
 def test_there_are_three_thousand_minimal_pairs_of_all_rules(minimal):
     assert len(minimal) >= 3000
     assert minimal["phenomenon"].nunique() == 7
@@ -192,6 +201,11 @@ def test_frequency_alone_is_right_in_exactly_half(minimal):
 
 def test_a_rule_without_blocks_and_bad_numbers_are_named():
     rule = Phenomenon("toy", {"a": {"x"}, "b": {"y"}}, {"l": {"f": {"x"}, "g": {"y"}}})
+    assert rule.fits("a", "f")
+    assert not rule.may_fit("b", "f")
+    alike = Phenomenon("alike", rule.cues, {"l": {"f": {"x"}}, "m": {"f": {"y"}}}, {"f": {"x", "y", "z"}})
+    assert not alike.fits("a", "f")  # right by one of two words only
+    assert alike.may_fit("a", "f")
     found = minimal_pairs.minimal_pairs([rule], carriers=["C"], n_blocks=5)
     assert sorted(found[["prefix", "right", "wrong"]].to_numpy().tolist()) == [["C a", "f", "g"], ["C b", "g", "f"]]
     empty = Phenomenon("empty", {"a": {"x"}}, {"l": {"f": {"x"}, "g": {"x"}}})

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("morfeusz2")
 
-from analysis_lib.vocabulary.paradigms import cell_pairs, cells_of, paradigm_cells
+from analysis_lib.vocabulary.paradigms import cell_pairs, cells_of, of_fullest_lemma, paradigm_cells
 
 WORDS = ["dom", "domu", "domem", "matka", "matki", "matce", "robić", "robi", "robił", "robiła", "miał", "dobry", "dobra", "ode", "od"]
 
@@ -40,6 +40,17 @@ def test_rules_lead_from_form_to_form():
     assert cell_pairs(cells, "inf:*", "praet:sg:f:ter:*") == [("robić", "robiła")]
     assert cell_pairs(cells, "subst:sg:nom:*", "subst:sg:nom:*") == []  # a form is not its own pair
     assert cell_pairs(cells, "subst:pl:gen:*", "inf:*") == []
+
+
+def test_a_form_belongs_to_the_lemma_of_which_most_is_there():
+    cells = paradigm_cells(["sztuk", "sztuka", "sztukę", "dom", "domu", "robi", "robią"])
+    likely = of_fullest_lemma(cells)
+    assert {"sztuk", "sztuka"} <= set(cells["lemma"])
+    assert set(likely.loc[likely["form"].str.startswith("sztuk"), "lemma"]) == {"sztuka"}
+    assert ("sztuk", "sztuka") not in cell_pairs(likely, "subst:sg:nom:*", "subst:sg:gen:*")
+    assert set(likely["form"]) == set(cells["form"])  # every form keeps a lemma
+    tied = paradigm_cells(["sztuk", "sztuka"])
+    assert len(of_fullest_lemma(tied)) == len(tied)
 
 
 def test_results_can_be_changed_without_harm():
