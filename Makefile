@@ -66,9 +66,9 @@ test: $(READY)
 	  $(PY) -m pytest -q -n $(WORKERS) --dist worksteal -m "not slow" tests; \
 	else $(PY) -m pytest -q -n $(WORKERS) --dist worksteal --nbmake --nbmake-timeout=300 -m "not slow" tests book; fi
 
-# The few tests that take minutes each: the wheel in an empty environment, models of real size, a longer run of a recipe.
+# The few tests that take minutes each: the wheel in an empty environment, models of real size, work that is killed, a longer run of a recipe.
 test-slow: $(READY)
-	$(PY) -m pytest -q -m slow tests
+	$(PY) -m pytest -q -n $(WORKERS) --dist loadfile -m slow tests
 
 # The tests that run the library in this process; chapters and built pages would add little. HYPOTHESIS=thorough tries ten times as many examples.
 coverage: $(READY)

@@ -55,12 +55,14 @@ def test_chapters_are_executed_once_by_the_book_or_by_the_tests_and_a_failing_ce
     toy.fails("test", saying="planted")
 
 
+@pytest.mark.slow
 def test_a_failing_cell_fails_the_book_every_time(toy):
     toy.write("book/chapter.py", CHAPTER + '\n# %%\nraise ValueError("planted")\n')
     toy.fails("book", saying="planted")
     toy.fails("book", saying="planted")
 
 
+@pytest.mark.slow
 def test_a_warning_fails_the_book_every_time_until_it_is_mended(toy):
     toy.write("book/index.py", INDEX + "\n# %% [markdown]\n# See {numref}`fig-that-is-not-there`.\n")
     toy.fails("book", saying="fig-that-is-not-there")
