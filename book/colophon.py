@@ -1,13 +1,11 @@
 # %% [markdown]
 # # Colophon
-#
-# Every number and figure of this book was computed by the cells of its chapters when it was built. Two builds from
+# The numbers and figures of the chapters were computed by their cells, except those that are said to be recorded. Two builds from
 # the same checkout on one machine give the same numbers. On another machine the last digits may differ, because sums of floating-point numbers
 # depend on the order in which a processor adds them.
 #
 # ## Models
-#
-# These are the checkpoints behind the study names, with the beginning of the SHA-256 of their weights. Their cards say what they were trained on.
+# These are the embedded checkpoints, with the beginning of the SHA-256 of their weights. The variants `regressor-noisy` and `model-selector-few` lie in folders inside two of them, and e5 comes from a package. Their cards say what they were trained on.
 
 # %% tags=["hide-input"]
 import hashlib

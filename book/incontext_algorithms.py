@@ -235,7 +235,7 @@ plots.task_diversity(diversity);
 # ## Exercises
 #
 # 1. Do the same with the model that was trained with noise (`regressor-noisy`): which step of gradient descent are its errors most like, and are they still more like those of the best ridge regression? ({ref}`Solution <sol-alg-1>`)
-# 2. Give gradient descent its best constant step size, $2 / (\lambda_{\min} + \lambda_{\max})$ for each prompt. Is it still less similar? ({ref}`Solution <sol-alg-2>`)
+# 2. Give gradient descent its best constant step size, $2 / (\lambda_{\min} + \lambda_{\max})$ for each prompt. Are its errors still less like the model's than those of Newton's iteration? ({ref}`Solution <sol-alg-2>`)
 
 # %% tags=["remove-cell"]
 last = best["probe"].query("layer == '3'").set_index("algorithm")["step"]

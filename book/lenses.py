@@ -323,7 +323,7 @@ report.glue("lens-jacobian-places", report.listed(f"{len(samples[name])} in {tit
 #
 # ## Exercises
 #
-# 1. Read the sentence of {numref}`fig-lens-gpt2` with the logit lens (`logit` in the place of `affine`). In which column do the guesses become words that go on? ({ref}`Solution <sol-lens-1>`)
+# 1. Read the sentence of {numref}`fig-lens-gpt2` with the logit lens (`logit` in the place of `affine`). In which column do the guesses begin to continue the sentence? ({ref}`Solution <sol-lens-1>`)
 # 2. Hide every second word instead of every fifth (`Places.of(model, TEXTS, every=2)`). How much of HerBERT's prediction is there after the first block then? ({ref}`Solution <sol-lens-2>`)
 # 3. Compute the entropy of each lens's prediction. Are early predictions unsure, or sure and wrong? ({ref}`Solution <sol-lens-3>`)
 #

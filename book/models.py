@@ -305,8 +305,7 @@ if installed:
 # text of the same kind, one training run and one seed.
 #
 # ## Exercises
-#
-# 1. Multiply $W_Q$ of a head by 2 and divide its $W_K$ by 2. What changes in the head's attention? ({ref}`Solution <sol-models-1>`)
+# 1. Multiply $W_Q$ and $b_Q$ of a head by 2 and divide its $W_K$ and $b_K$ by 2. What changes in the head's attention? ({ref}`Solution <sol-models-1>`)
 # 2. By how much does GPT-2's loss on a sentence rise when its words stand in another order? ({ref}`Solution <sol-models-2>`)
 #
 # ## Cards

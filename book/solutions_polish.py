@@ -1,7 +1,6 @@
 # %% [markdown]
 # # Solutions: two Polish language models
-#
-# Each exercise stands in its chapter and once more here, with a solution: a few lines of code that this page runs, folded away with their result, and what follows from it. Other solutions are as good.
+# Each exercise stands in its chapter and once more here, sometimes shortened. Its solution is a few lines of code, which this page runs and folds away with their result, and a remark on what follows. Other solutions may be as good.
 # The models are always those of this book, since the answers are about them. The exercises of the other chapters are solved in {doc}`solutions_small`.
 
 # %% tags=["hide-input"]
@@ -23,17 +22,18 @@ print(gpt2.label, herbert.label, sep="\n")
 #
 # (sol-models-1)=
 # ### Twice the queries, half the keys
-#
-# *Multiply $W_Q$ of a head by 2 and divide its $W_K$ by 2. What changes in the head's attention?*
+# *Multiply* $W_Q$ *and* $b_Q$ *of a head by 2 and divide its* $W_K$ *and* $b_K$ *by 2. What changes in the head's attention?*
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 w = weights.extract(gpt2)
-before = w.W_Q[0, 3] @ w.W_K[0, 3].T
-after = (2 * w.W_Q[0, 3]) @ (w.W_K[0, 3] / 2).T
-print(f"largest change of W_Q W_K^T: {float((after - before).abs().max()):.1e}")
+read = torch.randn(8, w.d_model, generator=torch.Generator().manual_seed(0))  # what a layer might read, at eight places
+scores = {
+    factor: ((read @ w.W_Q[0, 3] + w.b_Q[0, 3]) * factor) @ ((read @ w.W_K[0, 3] + w.b_K[0, 3]) / factor).T for factor in (1, 2)
+}
+print(f"largest change of a score: {float((scores[2] - scores[1]).abs().max()):.1e}")
 
 # %% [markdown]
-# Nothing changes, since scores depend on the product alone. That is why this book reads heads as products, and never $W_Q$ or $W_K$ by itself.
+# Nothing changes, since every query is doubled and every key halved. (With the biases left as they are, the product of the matrices would stay the same but GPT-2's attention would not, since the bias of the queries would meet smaller keys.) That is why this book reads heads as products, and never $W_Q$ or $W_K$ by itself.
 #
 # (sol-models-2)=
 # ### Words in another order
@@ -71,7 +71,7 @@ for loaded in (gpt2, herbert, *e5):
 report.table(pd.DataFrame(rows).T.rename_axis("model").reset_index(), "Pieces of najpiękniejszego")
 
 # %% [markdown]
-# All cut the word, and none cuts it where a grammar would: *naj-* (most), *piękn-* (beautiful), *-iejsz-* (more), *-ego* (of the one).
+# Each cuts it into two pieces, and only one of the pieces is a word, e5's *najpiękniej* (most beautifully). None cuts where a grammar would: *naj-* (most), *piękn-* (beautiful), *-iejsz-* (more), *-ego* (of the one).
 #
 # (sol-tokens-2)=
 # ### An ending by itself
@@ -105,7 +105,7 @@ ids = top_tokens(values[[best]], w.W_U, 10, gpt2.vocabulary.keep(whole_words=Tru
 print(neurons.neuron_name(best, w.d_mlp), *gpt2.vocabulary.text[ids])
 
 # %% [markdown]
-# Compare the neuron's row in the {doc}`atlas`: a value that points most at one word need not point at others like it.
+# *matka* itself is not among these ten words. No other value points more at it, and yet this one points more at many other words. See the neuron's row in the {doc}`atlas`.
 #
 # (sol-ff-2)=
 # ### Keys against values
@@ -164,14 +164,14 @@ report.table(pd.DataFrame(rows).T.rename_axis("value of").reset_index(), "GPT-2:
 # (sol-work-2)=
 # ### Words in *-go*
 #
-# *Read the places where GPT-2's L0N57 fires, whose key lists words in* -go*. What do the words have in common that the rule does not count?*
+# *Read the places where GPT-2's L0N57 fires, a neuron whose key lists words in* -go. *What do the words there have in common besides this ending?*
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 firing = neuron_activity.Firing.of(gpt2, texts.sentences(), n=12)
 report.table(firing.contexts(0, 57), "GPT-2, L0N57: where it fires most in the sentences")
 
 # %% [markdown]
-# Most of them announce a noun in the genitive: adjectives and pronouns do, and so do the prepositions *bez* (without) and *do* (to), which end otherwise. The ending is only what most of them share in a list.
+# The genitive. Most of the twelve are the prepositions *bez* (without) and *do* (to), which end otherwise and ask for it; of the others nearly all have its form themselves. The ending is what most words of the list share, and few of these places have it.
 #
 # (sol-work-3)=
 # ### The strongest place
@@ -301,12 +301,11 @@ rows = [(name, len(own), ", ".join(f"{a} → {b}" for a, b in own[:3])) for name
 report.table(pd.DataFrame(rows, columns=["relation", "pairs", "the first three"]), "GPT-2: relations that a lower limit adds")
 
 # %% [markdown]
-# Forms of address are rare in the texts that this model read: the new relation has just enough pairs. With so few, a head has to lead to nearly all of them before it stands out.
+# The second person is rare in the texts that this model read: the new relation has fewer pairs than the usual limit of twenty. With so few, only a strong head can stand out.
 #
 # (sol-gram-2)=
 # ### The genitive of negation
-#
-# *Put* nie *(not) before the verb: its object is then in the genitive. Does GPT-2 know?*
+# *Put* nie *(not) before a verb: its object is then in the genitive. Does GPT-2 know?*
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 verbs = [word for word in ("widział", "znał", "kochał", "pamiętał", "rozumiał", "czytał", "widziała", "znała", "kochała") if word in words]
@@ -319,7 +318,7 @@ for name, values in {"with nie": margins[:, 0], "with już": margins[:, 1], "bot
     print(f"{name}: right form preferred in {report.percent((values > 0).mean())} of {len(values)} cases")
 
 # %% [markdown]
-# It does: after *nie* it always prefers the genitive. After *już* it prefers the accusative only about as often as not, so it likes these genitives anyhow; the mean of both margins, in which that cancels out, is above zero in most cases.
+# It does: after *nie* it always prefers the genitive. After *już* it prefers the accusative in little more than half of the cases, so it likes some of these genitives anyhow; the mean of both margins, in which that cancels out, is above zero in most cases.
 #
 # (sol-gram-3)=
 # ### Unembeddings of length one
@@ -367,7 +366,7 @@ for place in changed[:3]:
 print(f"{len(changed)} of {len(cases)} occurrences change to their own sense; same sense by layer:", right.mean(axis=1).round(2))
 
 # %% [markdown]
-# There is no one block where words change sense; each occurrence has its own.
+# The three shown change in three different blocks. That says little, since *pilot* is one of the words on which e5 does badly: after the last block the nearest neighbour is in the same sense less often than by chance.
 #
 # ## Geometry
 #
@@ -392,8 +391,7 @@ report.table(pd.Series(cosine, name="mean cosine").rename_axis("dimensions").res
 #
 # (sol-lens-1)=
 # ### The logit lens on a sentence
-#
-# *Read one sentence of GPT-2 with the logit lens. In which column do the guesses become words that go on?*
+# *Read the sentence of the chapter's figure with the logit lens. In which column do GPT-2's guesses begin to continue the sentence?*
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 from analysis_lib.projections import lens_scores, lenses
@@ -407,7 +405,7 @@ said.insert(0, "after", gpt2.vocabulary.text[found.table["token_id"]])
 report.table(said, "What the logit lens says after each layer")
 
 # %% [markdown]
-# After the embedding the lens mostly names the token that was read, since reading and writing share one matrix. Then it says commas and the commonest words; words that go on come after the last block but one.
+# After the embedding the lens names the token that was read in half of the rows, since reading and writing share one matrix. Then it says commas and the commonest words. Few words that continue the sentence come before the last column.
 #
 # (sol-lens-2)=
 # ### More hidden words
@@ -427,7 +425,7 @@ for every in (5, 2):
 report.table(pd.DataFrame(rows).T.rename_axis("hidden").reset_index(), "HerBERT after one block: the affine lens beside the whole model")
 
 # %% [markdown]
-# No less than before. With fewer words to read the whole model knows less, too, and one block finds what there is to find.
+# No less than before. With fewer words to read the whole model probably knows less, too; about two thirds of its first guesses are there after one block in either case.
 #
 # (sol-lens-3)=
 # ### Unsure, or sure and wrong?
@@ -447,4 +445,4 @@ for name, lens in read_by.items():
 report.table(pd.DataFrame(entropy, index=found.layers).rename_axis("layer").reset_index(), "GPT-2: entropy of what a lens predicts [nats]")
 
 # %% [markdown]
-# The logit lens is sure and wrong: before the last block it is surer than the model itself. The affine lens is about as unsure as the model from the first block on.
+# The logit lens is sure and wrong: at every layer before the last it is surer than the model itself, and the chapter's first figure shows how far off it is. The affine lens is about as unsure as the model from the first block on.

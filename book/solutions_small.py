@@ -1,7 +1,6 @@
 # %% [markdown]
 # # Solutions: small transformers and the residual stream
-#
-# Each exercise stands in its chapter and once more here, with a solution: a few lines of code that this page runs, folded away with their result, and what follows from it. Other solutions are as good.
+# Each exercise stands in its chapter and once more here, sometimes shortened. Its solution is a few lines of code, which this page runs and folds away with their result, and a remark on what follows. Other solutions may be as good.
 # The models are always those of this book, since the answers are about them. The exercises of the other chapters are solved in {doc}`solutions_polish`.
 
 # %% tags=["hide-input"]
@@ -43,7 +42,7 @@ for loaded in (gpt2, toy):
 report.table(pd.DataFrame(rows).T.rename_axis("head").reset_index(), "Induction score of the best head", digits=3)
 
 # %% [markdown]
-# The largest of many small scores is partly luck. A head that does something keeps its score.
+# The largest of many small scores is partly luck. GPT-2's head loses about a fifth of its score, the toy's about a hundredth: a head that does something keeps nearly all of its score.
 #
 # (sol-ind-2)=
 # ### Who writes for whom?
@@ -107,7 +106,7 @@ for step, model in training_history.snapshots().items():
 report.table(pd.DataFrame(rows, columns=["step", "best head", "its score", "score of the finished model's head"]), "Induction scores on a draw other than the one that the best head was chosen on", digits=3)
 
 # %% [markdown]
-# From step 200 on one head leads, and it is not the one that is best in the end: the later stages of the training changed the order. Both rise at the same time, so the figure would tell the same story with either.
+# It does. From step 200 on one head leads in this table. It is not the best of the finished model, since later stages of the training, which the table does not show, changed the order. Both rise at the same time, so the figure would tell the same story with either.
 #
 # ## Induction in Polish models
 #
@@ -123,7 +122,7 @@ scenes = {scene.format(*["…"] * 4): statistics.bootstrap_interval(preferences[
 report.table(pd.DataFrame({"preference": scenes}).rename_axis("scene").reset_index(), "Preference for the right surname by scene, nats")
 
 # %% [markdown]
-# None of the three intervals lies clear of zero.
+# No: the three intervals overlap almost entirely, and none lies clear of zero.
 #
 # ## Terms of attention
 #
@@ -145,7 +144,7 @@ print(f"largest difference of an attention weight: {error:.1e}")
 # (sol-terms-2)=
 # ### Where nothing repeats
 #
-# *Leave token-token out of the toy's layer 1. How much does its loss rise where a block comes again, and how much at its first occurrence?*
+# *Leave token-token out of the toy's layer 1. How much does its loss rise where a block comes again, and how much elsewhere?*
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 probe = circuits.repeated_random_tokens(range(1, 32), 24, block=20, gap=(0, 10), start=0, length=64, distinct=False, seed=5)
@@ -184,7 +183,7 @@ before = (distance == 1).sum(dim=-1)
 print(*(f"{report.head_name(0, head)}: the place before in {int(n)} of 63 rows" for head, n in enumerate(before)), sep="\n")
 
 # %% [markdown]
-# Where a head looks for the place before, it does so in nearly every row that the toy was trained on.
+# L0H2 and L0H5 favour the place before in every row but one, and the six others in one row at most. A head that looks for the place before does so nearly everywhere.
 #
 # (sol-targets-2)=
 # ### Other sequences
@@ -219,7 +218,7 @@ sizes = {
 report.table(pd.DataFrame(sizes, index=range(1, 10)).rename_axis("shown point").reset_index(), "How much each shown answer moves the last prediction: mean size of the gradient")
 
 # %% [markdown]
-# Ridge regression uses all points alike. The model hardly looks at its last points.
+# Ridge regression uses all points alike. The model uses the first seven about evenly and hardly looks at the last two.
 #
 # (sol-ctx-2)=
 # ### Other seeds
@@ -235,7 +234,7 @@ for seed, loaded in training_history.seed_models("regressor").items():
 report.table(pd.DataFrame(errors).T.rename_axis("model").reset_index(), "Squared error / d by the number of examples, with 95% intervals over prompts", digits=4)
 
 # %% [markdown]
-# They fall in all three, and in none of them to zero, where least squares stands from three examples on.
+# The means fall in all three, though only in seed 1 are the intervals at six and nine examples apart. In none of them do they fall to zero, where least squares stands from three examples on.
 #
 # (sol-ctx-3)=
 # ### Far from what it learned
@@ -253,7 +252,7 @@ for name, drawn in {"as trained": plain, "three times as long": far}.items():
 report.table(pd.DataFrame(errors).rename_axis("head").reset_index(), "Rise of the squared error / d from six examples on, without one head")
 
 # %% [markdown]
-# Errors grow with the square of the inputs, and the head that matters most stays the same.
+# The head that matters most stays the same. If answers and errors only grew with x, every rise would be nine times as large. That of L0H1 grows less than that and those of layers 1 and 2 far more, so on long x the later heads matter more, compared with L0H1, than they did.
 #
 # ## Layers and algorithms
 #
@@ -274,7 +273,7 @@ alike = {name: [algorithms.error_similarity(answers, other, prompts.ys).mean() f
 report.table(pd.DataFrame({"most similar step": [int(np.argmax(found)) for found in alike.values()], "similarity": [max(found) for found in alike.values()]}, index=list(alike)).rename_axis("answerer").reset_index(), "Whose errors the model trained with noise makes")
 
 # %% [markdown]
-# The errors are nearly those of the ridge regression. Gradient descent that is stopped early is a kind of ridge regression too, and least squares, which trusts every point, is further away. Most of each error is the noise in y itself, which all share.
+# The errors are nearly those of the ridge regression. Gradient descent that is stopped early is a kind of ridge regression too, and least squares, which trusts every point, is further away. All share the noise in y, and also the errors after one or two points, which are the largest, since no method knows more there. The lead of ridge regression is small.
 
 # %% [markdown]
 # (sol-alg-2)=
@@ -301,14 +300,13 @@ rows = [(name, 1 + int(np.argmax(found)), max(found)) for name, found in alike.i
 report.table(pd.DataFrame(rows, columns=["algorithm", "most similar step", "similarity"]), "Whose errors the regressor makes", digits=3)
 
 # %% [markdown]
-# It makes them less alike. All are most alike after the last step, which is nearly least squares itself: the errors do not show steps.
+# Yes, by a little. Plain gradient descent, which runs for 60 steps here and for 24 in the chapter, is about as similar as Newton's iteration. All three are most similar after their last step, when they have come closest to least squares: the errors do not show steps.
 #
 # ## Choosing a model
 #
 # (sol-sel-1)=
 # ### More points
-#
-# *Fit the regressions to 12 points and let the model that was trained with 6 answer. Is the hard choice still worse?*
+# *Fit the regressions to 8 or 12 points and let the model that was trained with 6 answer. At which number does the hard choice become as good as the model?* (Here for 12.)
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 few = models.load("model-selector-few")
@@ -318,7 +316,7 @@ print(few.label)
 report.table(pd.DataFrame(means).rename_axis("answers by").reset_index(), "Mean squared error after the first point", digits=3)
 
 # %% [markdown]
-# It is, although this model never saw regressions that were fitted to 12 points. All errors are smaller, since both regressions are closer to the truth.
+# Not at 12: the hard choice is still worse, although this model never saw regressions that were fitted to 12 points. All errors are smaller, since both regressions are closer to the truth.
 #
 # (sol-sel-2)=
 # ### How different are they?
@@ -351,7 +349,7 @@ for n in (1, 20):
 report.table(pd.DataFrame(shown).sort_index().rename_axis("log odds, about").reset_index(), "Weight on ridge(0.8), with 95% intervals over prompts; empty where fewer than 20 prompts have such odds")
 
 # %% [markdown]
-# After twenty points the two agree within their intervals. After one point they do not everywhere: with so little evidence stacking goes further than the transformer, which has seen many prompts in training and knows what is likely.
+# After twenty points the two agree within their intervals. After one point they do not everywhere: near even odds stacking gives ridge(0.8) clearly less weight than the transformer does, and at lower odds clearly more. Stacking has that one point alone; the transformer has seen many prompts in training, and may use what was likely there.
 #
 # ## Norms of updates
 #
@@ -387,7 +385,7 @@ for name, values in {"in order": logs, "shuffled": logs[:, order]}.items():
 report.table(pd.DataFrame(rows).rename_axis("layer").reset_index(), "GPT-2: correlation of the log norms of neighbours")
 
 # %% [markdown]
-# What is left is due to texts that differ. Most of the correlation needs the order of the tokens; whether one update acts on the next is another question, which interventions answer.
+# Here the measured norms are shuffled, and the model reads the texts as they are. What is left is due to texts that differ. In layer 2 that is half of the correlation; in the other layers most of it needs the order of the tokens; whether one update acts on the next is another question, which interventions answer.
 #
 # ## Controls for a regression on the past
 #
@@ -401,7 +399,7 @@ for n in (20, 50, 200):
     print(f"{n} tokens: {report.number(small_sample_bias(0.5, n, n_texts=40), 3, signed=True)}")
 
 # %% [markdown]
-# The bias falls about as one over the number of tokens. A lag of 0.5 looks markedly smaller in texts of 20 tokens.
+# The bias falls about as one over the number of tokens. A coefficient of 0.5 comes out markedly smaller in texts of 20 tokens.
 #
 # (sol-controls-2)=
 # ### One control
@@ -446,4 +444,4 @@ ranks = {name: contributions.rank_agreement(effects, shares).mean(axis=0) for na
 report.table(pd.DataFrame(ranks).rename_axis("layer").reset_index(), "GPT-2: rank correlation of two summaries of weights with value zeroing")
 
 # %% [markdown]
-# In the first layers it does, in the last it does not. The mean hides a head that looks at one token alone; where most heads look at the same tokens, the mean is surer.
+# In the first two layers it does, in the last it does not. The mean hides a head that looks at one token alone; where most heads look at the same tokens, the mean is surer.

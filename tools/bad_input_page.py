@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 INTRODUCTION = """\
 # Bad input
 
-Every mistake in the tables below ends in one sentence that names the argument, says what was found, and says what was expected. It
+Every mistake in the tables below ends in one message that names the argument, says what was found, and says what was expected. It
 comes before any heavy work.
 
 The tables hold {count} mistakes in what the library is given. Each is a test, and this page is written from what the errors say. `…`
-stands for a folder.
+stands for a folder, or for the list of study names.
 """
 
 

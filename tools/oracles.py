@@ -63,7 +63,7 @@ ENDING = """\
 - **Logit lens.** `accumulated_resid(apply_ln=True)` of TransformerLens normalises each state by the scale of the last one, which is
   another quantity.
 - **Scores of `detect_head`** are shares of all rows of a pattern. A perfect induction head scores about one half there and 1 here; the
-  table puts the shares right before comparing.
+  table converts these shares before it compares them.
 - **Wild bootstrap.** The table compares the t of the jackknife over texts. wildboottest 0.3.2 cannot draw its bootstrap for these errors
   with numpy 2.4; a unit test holds the library's draws against regressions that are run again.
 - **Layer norms folded into weights.** TransformerLens centres what is written as well, and so gives other matrices with equal outputs.

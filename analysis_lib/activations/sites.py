@@ -1,6 +1,6 @@
 """Where each architecture computes what is read and changed.
 
-With `weights.extraction`, the only module that knows how GPT-2, BERT and the two architectures of this book are built. A function of
+Only this module and `weights.extraction` know how GPT-2, BERT and the two architectures of this book are built. A function of
 this module takes a model and gives its `Sites`; `models.register` adds further ones.
 """
 

@@ -9,7 +9,7 @@ $$\mathrm{pattern} = \mathrm{softmax}\bigl((x W_Q + b_Q)(x W_K + b_K)^\top / \sq
 what the model itself computed. That comparison tells a correct reading of a weight from a wrong one: HerBERT's output matrix split along
 the wrong axis, as a notebook once did it, passes every check of shapes and fails this one.
 
-With `activations.sites`, the only module that knows how GPT-2, BERT and the two architectures of this book are built. A function of this
+Only this module and `activations.sites` know how GPT-2, BERT and the two architectures of this book are built. A function of this
 module takes a model and gives its `TransformerWeights`; `models.register` adds further ones.
 
 Sources: Elhage et al. 2021, *A Mathematical Framework for Transformer Circuits*; Dar et al. 2022 (arXiv 2209.02535); TransformerLens for
