@@ -7,7 +7,8 @@ works on what that one left.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -81,17 +82,22 @@ def recording(
     wanted = wanted if layers is None else {key: site for key, site in wanted.items() if key[1] in layers}
     enough = None if states else len(wanted)
     record: dict = {}
+    complete = _Complete()  # of this block: that of a block around it must pass through
 
     def keep(name: str, index: int) -> Callable[[Tensor | None], None]:
         def function(value: Tensor | None) -> None:
             record[name, index] = value
             if len(record) == enough:
-                raise _Complete
+                raise complete
 
         return function
 
-    with suppress(_Complete), attached((site, keep(name, index)) for (name, index), site in wanted.items()):
-        yield record
+    try:
+        with attached((site, keep(name, index)) for (name, index), site in wanted.items()):
+            yield record
+    except _Complete as error:
+        if error is not complete:
+            raise
     if any(value is None for value in record.values()):
         raise ValueError(
             f"the model's attention ({model.config._attn_implementation!r}) returns no patterns; "
@@ -127,9 +133,12 @@ def _wanted(model: nn.Module, places: Sites, names: Sequence[str]) -> dict[tuple
 
 
 def _register(site: Site, function: Callable[[Tensor | None], Tensor | None]) -> RemovableHandle:
-    """Put one function on one site."""
+    """Put one function on one site, for passes of the thread that asks for it: others may be running the same model."""
+    owner = get_ident()
 
     def before(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple | None:
+        if get_ident() != owner:
+            return None
         value = args[0] if args else kwargs["hidden_states"]
         new = _new_value(site, value, function)
         if new is None:
@@ -137,6 +146,8 @@ def _register(site: Site, function: Callable[[Tensor | None], Tensor | None]) ->
         return ((new, *args[1:]), kwargs) if args else (args, kwargs | {"hidden_states": new})
 
     def after(module: nn.Module, args: tuple, output: Any) -> Any:
+        if get_ident() != owner:
+            return None
         parts = output if isinstance(output, tuple) else (output,)
         new = _new_value(site, parts[site.item] if site.item < len(parts) else None, function)
         if new is None:

@@ -22,6 +22,8 @@ Sources: Elhage et al. 2021 for patterns frozen and not; Wang et al. 2023 (arXiv
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from threading import Lock, get_ident
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -125,17 +127,39 @@ def resumed(model: nn.Module, layer: int, states: Tensor) -> Iterator[None]:
     skipped = [site.module for site in places.states[1 : layer + 1]] if places.plain_blocks else []
     try:
         for block in skipped:
-            block.forward = _unchanged
+            _leave_out(block)
         with attached([(into(places.states[layer + 1].module), lambda _: states)] if places.plain_blocks else []):
             yield
     finally:
         for block in skipped:
+            _take_in(block)
+
+
+_LEFT_OUT: dict[nn.Module, list[int]] = {}
+"""Blocks that are left out, with the threads that do so: others may be running the same model."""
+_LOCK = Lock()
+
+
+def _leave_out(block: nn.Module) -> None:
+    """Let a block hand on what it is given, in passes of this thread."""
+
+    def forward(hidden: Tensor, *args: Any, **options: Any) -> Any:
+        return hidden if get_ident() in _LEFT_OUT.get(block, ()) else type(block).forward(block, hidden, *args, **options)
+
+    with _LOCK:
+        _LEFT_OUT.setdefault(block, []).append(get_ident())
+        block.forward = forward
+
+
+def _take_in(block: nn.Module) -> None:
+    """End what `_leave_out` began; nothing where it did not."""
+    with _LOCK:
+        owners = _LEFT_OUT.get(block, [])
+        if get_ident() in owners:
+            owners.remove(get_ident())
+        if not owners:
+            _LEFT_OUT.pop(block, None)
             vars(block).pop("forward", None)  # the class has its own
-
-
-def _unchanged(hidden: Tensor, *_: object, **__: object) -> Tensor:
-    """What a block that is left out gives."""
-    return hidden
 
 
 def zero(heads: Sequence[int] | None = None, tokens: Sequence[int] | None = None) -> Change:

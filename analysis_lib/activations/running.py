@@ -211,10 +211,10 @@ def tokens_of(loaded: LoadedModel, texts: Sequence) -> pd.DataFrame:
     ValueError
         As `run` and `run_ids`.
     """
-    texts = list(texts)
-    if texts and not isinstance(texts[0], str):
-        return _id_table(_checked_sequences(texts, loaded.model.config))
-    encoded, windows = _encoded(loaded, texts, None)
+    given: list[Any] = checked_texts(texts) if isinstance(texts, str) else list(texts)  # a single string is refused
+    if given and not isinstance(given[0], str):
+        return _id_table(_checked_sequences(given, loaded.model.config))
+    encoded, windows = _encoded(loaded, given, None)
     return token_table(encoded, windows, np.r_[0, np.cumsum([len(text.ids) for text in encoded])])
 
 

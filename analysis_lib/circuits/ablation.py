@@ -166,9 +166,10 @@ def checked_ids(loaded: LoadedModel, ids: np.ndarray | Tensor) -> Int64[Tensor, 
     longest = config.max_position_embeddings
     if ids.ndim != 2 or not 2 <= ids.shape[1] <= longest or len(ids) == 0 or ids.is_floating_point():
         raise ValueError(f"ids: expected integers [sequence, 2 to {longest} tokens], found {ids.dtype} {tuple(ids.shape)}")
+    ids = ids.to(torch.int64)  # small types compare wrongly with numbers that they do not hold
     if ids.min() < 0 or ids.max() >= config.vocab_size:
         raise ValueError(f"ids: expected 0 to {config.vocab_size - 1}, found {int(ids.min())} to {int(ids.max())}")
-    return ids.to(device=next(loaded.model.parameters()).device, dtype=torch.int64)
+    return ids.to(next(loaded.model.parameters()).device)
 
 
 def _head_shape(model: nn.Module) -> tuple[int, int]:

@@ -59,12 +59,14 @@ def copying_on_text(
     model, ids = checked_model(loaded), checked_ids(loaded, ids)
     if ids.shape[1] < 4:
         raise ValueError(f"ids: expected four tokens or more, found {ids.shape[1]}")
-    extracted, means = weights.extract(model), head_means(loaded, ids)
+    extracted, means = weights.extract(model), head_means(loaded, ids).to(ids.device)
     with activations.recording(model, ["patterns", "heads"]) as record, torch.no_grad():
         model.base_model(input_ids=ids)
     last = record["states", extracted.n_layers]
     whole = _Whole(model, extracted, means, record, _logits_of_context(extracted, last, ids))
     heads = list(np.ndindex(extracted.n_layers, extracted.n_heads)) if heads is None else list(heads)
+    for layer, head in heads:
+        extracted.head(layer, head)  # refuses one that is not there
     revision, title = getattr(loaded, "key", None), f"{getattr(loaded, 'name', 'model')}, copying on text"
     effects = sweep(partial(_effects_of_head, ids=ids.cpu().numpy()), heads, whole, revision=revision, title=title)
     found = {kind: np.full((len(ids), extracted.n_layers, extracted.n_heads), np.nan) for kind in ("direct", "ablation")}
@@ -127,4 +129,4 @@ def _states_without(model: torch.nn.Module, ids: Tensor, layer: int, head: int, 
 
 def _logits_of_context(extracted: weights.TransformerWeights, states: Tensor, ids: Tensor) -> Tensor:
     """Logits of each sequence's own tokens at each place: [sequence, query, key]; what softmax does not see cancels in `likeness`."""
-    return extracted.final(states) @ extracted.W_U.T[ids].mT
+    return extracted.unembedded(states) @ extracted.W_U.T[ids].mT

@@ -205,12 +205,12 @@ def compare_pairs(composed: Composition, pairs: list[tuple[int, int]], untrained
     own = _mask(scores.shape, pairs)
     top = np.argsort(-z, axis=None)[: len(pairs)]
     found = {
-        "circuit's pairs": scores[own].mean(),
-        "other pairs": scores[~own].mean(),
+        "circuit's pairs": _mean(scores[own]),
+        "other pairs": _mean(scores[~own]),
         "chance": composed.expected[0, :, 1].mean(),
-        "circuit's z": z[own].mean(),
-        "other pairs' z": z[~own].mean(),
-        "largest other z": z[~own].max(),
+        "circuit's z": _mean(z[own]),
+        "other pairs' z": _mean(z[~own]),
+        "largest other z": np.nan if own.all() else z[~own].max(),
         "in top": int(own.ravel()[top].sum()),
     }
     if untrained is not None:
@@ -281,7 +281,7 @@ def milestone(loaded: LoadedModel, probe: RepeatedTokens, circuit: Circuit, two_
         "first": losses.first.mean(),
         "second": losses.second.mean(),
         "circuit's pairs": composed[own].mean(),
-        "other pairs": composed[~own].mean(),
+        "other pairs": _mean(composed[~own]),
     }
 
 
@@ -324,5 +324,11 @@ def _at(losses: np.ndarray, places: np.ndarray) -> np.ndarray:
 def _mask(shape: tuple[int, ...], pairs: list[tuple[int, int]]) -> np.ndarray:
     """True at the pairs, bool [head of layer 0, head of layer 1]."""
     mask = np.zeros(shape, dtype=bool)
-    mask[tuple(zip(*pairs, strict=True))] = True
+    for pair in pairs:
+        mask[pair] = True
     return mask
+
+
+def _mean(values: np.ndarray) -> float:
+    """The mean, NaN of no values."""
+    return float(values.mean()) if values.size else np.nan

@@ -111,8 +111,9 @@ def name_preferences(loaded: LoadedModel, people: NamedPeople) -> Float[np.ndarr
     margins = []
     for start in range(0, len(ids), BATCH):
         batch = ids[start : start + BATCH]
+        device = next(model.parameters(), torch.empty(0)).device
         with torch.inference_mode():  # what is padded to the right comes after the last token, which cannot see it
-            logits = model(pad_sequence(batch, batch_first=True)).logits
+            logits = model(pad_sequence(batch, batch_first=True).to(device)).logits.cpu()
         last = logits[torch.arange(len(batch)), [len(text) - 1 for text in batch]]
         mine, other = (torch.as_tensor(people.surnames.repeat(2, axis=0)[start : start + BATCH, which]) for which in (0, 1))
         margins.append((last.gather(1, mine[:, None]) - last.gather(1, other[:, None]))[:, 0])

@@ -45,7 +45,8 @@ def standard_probe(loaded: LoadedModel, n_sequences: int = 48, seed: int = 0) ->
         pool = np.flatnonzero(loaded.vocabulary.keep(words=True, whole_words=True, min_length=3))[:FREQUENT]
     if len(pool) < 2:
         raise ValueError(f"loaded: expected a model with two tokens or more to draw from, found {len(pool)} in {loaded.name}")
-    return repeated_random_tokens(pool.tolist(), n_sequences, BLOCK, GAPS, start=start, distinct=len(pool) > DISTINCT, seed=seed)
+    distinct = len(pool[pool != start]) >= DISTINCT
+    return repeated_random_tokens(pool.tolist(), n_sequences, BLOCK, GAPS, start=start, distinct=distinct, seed=seed)
 
 
 def model_head_scores(

@@ -357,12 +357,13 @@ def _checked_ids(weights: TransformerWeights, ids: Tensor) -> Tensor:
     ids = torch.as_tensor(ids)
     if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
         raise ValueError(f"ids: expected whole numbers, found {ids.dtype}")
+    ids = ids.long()  # small types compare wrongly with numbers that they do not hold
     longest = len(weights.part("W_pos"))
     if ids.ndim != 2 or not len(ids) or not 2 <= ids.shape[1] <= longest:
         raise ValueError(f"ids: expected [batch, 2 to {longest} tokens], found {tuple(ids.shape)}")
     if ids.min() < 0 or ids.max() >= weights.d_vocab:
         raise ValueError(f"ids: expected 0 to {weights.d_vocab - 1}, found {int(ids.min())} to {int(ids.max())}")
-    return ids.long()
+    return ids.to(weights.W_E.device)
 
 
 def _check_index(name: str, value: int, count: int) -> None:

@@ -70,6 +70,8 @@ def verdict(loaded: LoadedModel, choosing: RepeatedTokens, measuring: RepeatedTo
         A model that is not causal, or a probe whose gap does not vary.
     """
     model = checked_model(loaded)
+    if model.config.num_hidden_layers < 2:
+        raise ValueError(f"loaded: expected a model of two layers or more, found {model.config.num_hidden_layers}")
     if len(np.unique(measuring.gaps)) < 2:
         raise ValueError(f"measuring: expected gaps that vary, found {int(measuring.gaps[0])} in all {len(measuring.gaps)} sequences")
     tables = [_scores(loaded, draw) for draw in (choosing, measuring)]

@@ -35,7 +35,7 @@ def two_nn(points: ArrayLike) -> float:
     Raises
     ------
     ValueError
-        Fewer than four different points; NaN or infinity.
+        Fewer than four different points; points whose two nearest neighbours are equally far, as on a grid; NaN or infinity.
 
     Examples
     --------
@@ -146,6 +146,8 @@ def _neighbours(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 def _two_nn(distances: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """TwoNN [resample] of points that count `weights` [resample, n] times."""
     ratios = np.log(distances[:, 1] / distances[:, 0])
+    if np.count_nonzero(ratios) <= DISCARD * len(ratios):
+        raise ValueError("points: expected nearest distances that differ, found the two nearest neighbours equally far, as on a grid")
     order = np.argsort(ratios, kind="stable")
     ratios, weights = ratios[order], weights[:, order]
     below = (np.cumsum(weights, axis=1) - weights) / weights.sum(axis=1, keepdims=True)

@@ -82,7 +82,7 @@ def locate(words: pd.DataFrame, texts: ArrayLike, starts: ArrayLike) -> Int[np.n
     missing = next((place for place in wanted if place not in places), None)
     if missing is not None:
         raise ValueError(f"no word starts at {missing[1]} in text {missing[0]}; expected offsets of words in the table")
-    return np.array([places[place] for place in wanted])
+    return np.array([places[place] for place in wanted], dtype=int)
 
 
 def rest_of_text(words: WordStates, places: ArrayLike) -> Float[np.ndarray, "layer marked d_model"]:
@@ -164,7 +164,7 @@ def cosine_gap(
     figures = []
     for _, units, labels, permuted in _by_lemma(states, lemmas, senses, strata, n_permutations, seed):
         inner = np.einsum("lid,ljd->lij", units, units)
-        flat = inner[:, ~np.eye(len(labels), dtype=bool)]
+        flat = inner[:, ~np.eye(len(labels), dtype=bool)].astype(np.float64)  # in float32 equal arrangements would give unequal gaps
 
         def gap(drawn: np.ndarray, flat: np.ndarray = flat) -> np.ndarray:
             """Gap for labels [draw, n], as [draw, layer]."""

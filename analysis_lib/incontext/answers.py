@@ -96,7 +96,7 @@ def probe(states: np.ndarray | Tensor, targets: np.ndarray, folds: int = 5, seed
     if not 2 <= folds <= len(states):
         raise ValueError(f"folds: expected 2 to {len(states)}, found {folds}")
     fit = make_pipeline(StandardScaler(), RidgeCV(alphas=PENALTIES, alpha_per_target=targets.ndim == 2))
-    return cross_val_predict(fit, states, targets, cv=KFold(folds, shuffle=True, random_state=seed))
+    return cross_val_predict(fit, states, targets, cv=KFold(folds, shuffle=True, random_state=seed)).reshape(targets.shape)
 
 
 def explained(predictions: np.ndarray, targets: np.ndarray) -> Float[np.ndarray, " prompt"]:

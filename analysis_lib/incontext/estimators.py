@@ -99,8 +99,13 @@ def ridge_weights(xs: ArrayLike, ys: ArrayLike, penalty: float) -> Float[np.ndar
     """
     xs, ys = as_prompts(xs, ys)
     _check_penalty(penalty)
-    gram = sum_before(xs[..., :, None] * xs[..., None, :]) + penalty * np.eye(xs.shape[-1])
-    return np.linalg.solve(gram, sum_before(xs * ys[..., None])[..., None])[..., 0]
+    weights = np.zeros_like(xs)
+    for i in range(1, ys.shape[1]):  # by singular values: X'X would square them, and lose a small penalty beside them
+        left, sizes, right = np.linalg.svd(xs[:, :i], full_matrices=False)
+        sizes = np.where(sizes > max(xs[:, :i].shape[1:]) * np.finfo(float).eps * sizes[:, :1], sizes, 0)
+        shrunk = sizes / (sizes**2 + penalty) * np.einsum("bir,bi->br", left, ys[:, :i])
+        weights[:, i] = np.einsum("brd,br->bd", right, shrunk)
+    return weights
 
 
 def ridge(xs: ArrayLike, ys: ArrayLike, penalty: float) -> Float[np.ndarray, "batch point"]:

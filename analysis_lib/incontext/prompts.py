@@ -12,6 +12,7 @@ Sources: Garg et al. 2022 (arXiv 2208.01066), section 3 and appendix B; berkott/
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TypeAlias
 
 import torch
@@ -136,7 +137,7 @@ def linear_prompts(
         raise ValueError(f"transform: expected {(n_dims, n_dims)}, found {tuple(transform.shape)}")
     generator = _generator(seed)
     xs = scale * torch.randn(n_prompts, n_points, n_dims, generator=generator)
-    return _measured(xs if transform is None else xs @ transform.T, None, noise, generator)
+    return _measured(xs if transform is None else xs @ transform.to(xs).T, None, noise, generator)
 
 
 def prompts_of_tasks(tasks: Tensor, n_prompts: int, n_points: int, seed: Seed, noise: float = 0.0) -> Prompts:
@@ -170,7 +171,7 @@ def prompts_of_tasks(tasks: Tensor, n_prompts: int, n_points: int, seed: Seed, n
         raise ValueError(f"tasks: expected [task, d], none of them 0, found shape {tuple(tasks.shape)}")
     generator = _generator(seed)
     xs = torch.randn(n_prompts, n_points, tasks.shape[1], generator=generator)
-    return _measured(xs, None, noise, generator, tasks[torch.randint(len(tasks), (n_prompts,), generator=generator)])
+    return _measured(xs, None, noise, generator, tasks.to(xs)[torch.randint(len(tasks), (n_prompts,), generator=generator)])
 
 
 def opposite_quadrants(n_prompts: int, n_points: int, n_dims: int, seed: Seed, noise: float = 0.0) -> Prompts:
@@ -345,14 +346,14 @@ def _generator(seed: Seed) -> torch.Generator:
     """A generator, from a seed or as it is."""
     if isinstance(seed, torch.Generator):
         return seed
-    if isinstance(seed, bool) or not isinstance(seed, int):
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
         raise TypeError(f"seed: expected a whole number or a torch.Generator, found {seed!r}")
-    return torch.Generator().manual_seed(seed)
+    return torch.Generator().manual_seed(int(seed))
 
 
 def _check_sizes(**sizes: int) -> None:
     for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
             raise ValueError(f"{name}: expected a whole number of 1 or more, found {size!r}")
 
 

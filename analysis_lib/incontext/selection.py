@@ -189,7 +189,7 @@ class Stacking:
         p, y = tokens[..., :-1], tokens[..., -1:]
         weights = np.linalg.solve(p.transpose(0, 2, 1) @ p, p.transpose(0, 2, 1) @ y)
         noise = ((y - p @ weights) ** 2).mean()
-        return cls(weights[..., 0].mean(axis=0), np.cov(weights[..., 0].T), float(noise))
+        return cls(weights[..., 0].mean(axis=0), np.atleast_2d(np.cov(weights[..., 0].T)), float(noise))
 
     def weights(self, xs: ArrayLike, ys: ArrayLike) -> np.ndarray:
         """Posterior mean of b from the points before each point: [prompt, point, m]."""

@@ -239,7 +239,7 @@ def _part_of(key: str) -> str:
         return "the rest"
     if ".attn." in key or ".attention." in key:
         return "attention"
-    is_layer = ".h." in key or ".layer." in key
+    is_layer = ".h." in f".{key}" or ".layer." in key  # a model without its head has no prefix
     return "feed-forward" if is_layer else "the rest"
 
 

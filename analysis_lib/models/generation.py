@@ -94,10 +94,15 @@ def fill_in(loaded: LoadedModel, text: str, k: int = 5) -> list[tuple[str, float
     ValueError
         A text without exactly one mask.
     """
+    if not loaded.predicts:
+        raise ValueError(f"loaded: expected a model that predicts tokens, found the bare encoder {loaded.name}")
     mask = loaded.reader.mask_token
     if mask is None or text.count(mask) != 1:
         raise ValueError(f"text: expected {mask or 'a mask token'} once, found {text!r}")
     encoded = loaded.reader(text, return_tensors="pt", verbose=False).to(loaded.model.device)
+    longest = loaded.model.config.max_position_embeddings
+    if encoded["input_ids"].shape[1] > longest:
+        raise ValueError(f"text: expected at most {longest} tokens, found {encoded['input_ids'].shape[1]}")
     place = (encoded["input_ids"][0] == loaded.reader.mask_token_id).nonzero().item()
     with torch.inference_mode():
         logits = loaded.model(**{key: encoded[key] for key in ("input_ids", "attention_mask")}).logits[0, place]

@@ -17,7 +17,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from analysis_lib.models import checkpoint_files, choice, e5, folders, hub
 from analysis_lib.models.checkpoint_files import CheckpointError
-from analysis_lib.models.encoder import Encoder
 from analysis_lib.vocabulary import TokenCounts, Vocabulary
 
 EMBEDDED_FOLDER = Path(__file__).parents[1] / "checkpoints"
@@ -101,7 +100,9 @@ class LoadedModel:
     @property
     def predicts(self) -> bool:
         """Whether the model predicts something: tokens, or numbers. A bare encoder gives hidden states only."""
-        return not isinstance(self.model, Encoder)
+        headless = getattr(self.model, "base_model", None) is self.model  # MiniGPT is its own body and has a head
+        head = getattr(self.model, "get_output_embeddings", None)
+        return not headless or head is None or head() is not None
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

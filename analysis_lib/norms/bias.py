@@ -66,7 +66,7 @@ def bias_of(y: np.ndarray, x: np.ndarray, params: np.ndarray, design: Design) ->
     for _ in range(3):  # the bias depends on the unbiased coefficients
         b = (params - bias)[: len(past)]
         autoregression = b if lags[: len(past)].all() else first[: np.count_nonzero(lags)]
-        covariance = autocovariance(autoregression, scale, 2 * len(pairs))
+        covariance = autocovariance(autoregression, scale, len(pairs) + 2 * int(np.abs(past).max()))
         explained = [[c * covariance[np.abs(distances - k + j)] for c, j in zip(b, past, strict=True)] for k in past]
         with_error = np.array([covariance[np.abs(distances - k)] for k in past]) - np.sum(explained, axis=1)
         bias = -inverse[:, : len(past)] @ (with_error @ pairs)

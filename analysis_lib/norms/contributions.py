@@ -123,7 +123,7 @@ def rank_agreement(effects: Sequence[np.ndarray], shares: Sequence[np.ndarray], 
         Arrays that do not fit each other, texts without a query to count.
     """
     sizes = [[array.shape for array in arrays] for arrays in (effects, shares)]
-    if sizes[0] != sizes[1] or not effects:
+    if sizes[0] != sizes[1] or not len(effects):
         raise ValueError(f"effects and shares: expected arrays of the same shapes, found {sizes[0]} and {sizes[1]}")
     if first < 2 or min(array.shape[1] for array in effects) <= first:
         raise ValueError(f"first: expected at least 2 and less than the tokens of every text, found {first}")

@@ -203,12 +203,16 @@ def design_of(norms: np.ndarray, tokens: pd.DataFrame, specification: Specificat
     for name in specification.lagged_covariates:
         neighbour = _of_layers(_covariate(name, tokens, values, codes), below)
         entering = {(name, k): neighbour[..., place - k] for k in specification.shifts if k}
-        columns |= {term: column for term, column in entering.items() if np.ptp(column) > 0}
+        columns |= {term: column for term, column in entering.items() if np.ptp(column) != 0}  # NaN is refused below
     y = values[above, place]
     constant = np.flatnonzero(np.ptp(y, axis=1) < 1e-9)
     if constant.size:
         raise ValueError(f"norms: layer {constant[0]} is constant over the outcomes; expected norms that vary")
     x = np.stack([np.broadcast_to(column, y.shape) for column in columns.values()], axis=-1)
+    bad = np.flatnonzero(~np.isfinite(x).all(axis=(0, 1)))
+    if bad.size:
+        name, lag = list(columns)[bad[0]]
+        raise ValueError(f"tokens: {name} (lag {lag}) is not finite at some outcome; expected finite numbers")
     dummies = (np.unique(position[place])[1:] == position[place][:, None]).astype(float)
     codes = codes[place]
     effects, pairs = _effects(codes, dummies, specification), _pairs_by_distance(codes, place)

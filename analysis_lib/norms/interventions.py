@@ -80,7 +80,10 @@ def replace_updates(
     back = np.argsort(np.concatenate(rows))  # from the order of the texts to that of the batch
     rng, tables = np.random.default_rng(seed), []
     for _ in range(n_places):
-        places = [_draw(rng, special[r], max(first, reach if both else 0), reach, ran.tokens["text"][r[0]]) for r in rows]
+        # Where tokens see what follows, a special token may stand at the beginning: no neighbour on the left is to be it.
+        places = [
+            _draw(rng, special[r], max(first, reach + int(special[r[0]]) if both else 0), reach, ran.tokens["text"][r[0]]) for r in rows
+        ]
         at = [r[place] for r, place in zip(rows, places, strict=True)]
         around = np.concatenate([r[place + distances] for r, place in zip(rows, places, strict=True)])
         text, place = (np.repeat(values, len(distances)) for values in (ran.tokens["text"].to_numpy()[at], places))

@@ -135,7 +135,7 @@ def mean_by_position(norms: np.ndarray, tokens: pd.DataFrame, least: int = 20) -
     ValueError
         No position is reached by so many texts.
     """
-    rows = np.flatnonzero(~tokens["special"].to_numpy())
+    rows = np.flatnonzero(~tokens["special"].to_numpy(dtype=bool))
     by_position = pd.DataFrame(np.log(norms[:, rows]).T).groupby(tokens["position"].to_numpy()[rows])
     count = by_position.size()
     if least < 1 or count.max() < least:
@@ -143,15 +143,17 @@ def mean_by_position(norms: np.ndarray, tokens: pd.DataFrame, least: int = 20) -
     return by_position.mean()[count >= least].T.to_numpy()
 
 
-def position_slopes(means: np.ndarray) -> Float[np.ndarray, " layer"]:
+def position_slopes(means: np.ndarray, first: int = 0) -> Float[np.ndarray, " layer"]:
     """Slope of each layer's mean log norm on the log of 1 + position, [layer]; of an average of independent vectors it would be -0.5.
 
     Parameters
     ----------
     means : array [layer, position]
-        Of `mean_by_position`.
+        Of `mean_by_position`, without gaps.
+    first : int
+        The position of the first column: 1 where a special token stands at position 0.
     """
-    return np.polyfit(np.log1p(np.arange(means.shape[1])), means.T, 1)[0]
+    return np.polyfit(np.log1p(first + np.arange(means.shape[1])), means.T, 1)[0]
 
 
 def run_texts_or_ids(loaded: LoadedModel, texts: Sequence, outputs: Sequence[str], states: bool = True) -> activations.Activations:

@@ -194,6 +194,9 @@ def null_distribution(
         raise ValueError(f"kind: expected one of {', '.join(NULLS)}, got {kind!r}")
     if n_draws < 1:
         raise ValueError(f"n_draws: expected at least 1, got {n_draws}")
+    if kind in SIMULATED and specification.layers_up:  # the earlier layer of an outcome must be of its own draw
+        norms, tokens = simulate(kind, n_draws * n_layers, n_texts, n_tokens, seed=seed)
+        return regress_draws([(own, tokens) for own in np.split(norms, n_draws)], specification)
     if kind in SIMULATED:  # all draws share their tokens, so that one regression of many layers serves them all
         table = lagged_regression(*simulate(kind, n_draws * n_layers, n_texts, n_tokens, seed=seed), specification)
         table.insert(0, "draw", table["layer"] // n_layers)

@@ -88,6 +88,10 @@ def relation_pairs(words: Iterable[str], min_pairs: int = 20, max_pairs: int = 6
         raise ValueError(f"min_pairs and max_pairs: expected 2 <= min_pairs <= max_pairs, found {min_pairs} and {max_pairs}")
     if isinstance(words, str):
         raise TypeError(f"words: expected an iterable of words, found the string {words[:40]!r}")
+    words = list(words)
+    other = next((place for place, word in enumerate(words) if not isinstance(word, str)), None)
+    if other is not None:
+        raise TypeError(f"words[{other}] is {type(words[other]).__name__}; expected str")
     rng, words = np.random.default_rng(seed), sorted(set(words))
     cells = paradigm_cells([word for word in words if word.islower()])
     likely = of_fullest_lemma(cells)  # sztuka is an art, and hardly ever the genitive of sztuk
@@ -195,7 +199,7 @@ def governed_nouns(cells: pd.DataFrame, n: int, rng: np.random.Generator) -> lis
     for own, forms in usable.values():
         drawn = rng.permutation(forms)[: max(1, n // len(usable))]
         pairs += [(own[place % len(own)], str(form)) for place, form in enumerate(drawn)]
-    return pairs
+    return pairs[:n]
 
 
 def prepositions(cells: pd.DataFrame) -> dict[str, set[str]]:

@@ -48,7 +48,7 @@ def fitted_exponent(sizes: ArrayLike, seconds: ArrayLike) -> float:
         Fewer than two sizes, or numbers that are not above zero.
     """
     x, y = np.asarray(sizes, float), np.asarray(seconds, float)
-    if len(np.unique(x)) < 2 or not ((x > 0).all() and (y > 0).all()):
+    if x.shape != y.shape or len(np.unique(x)) < 2 or not ((x > 0).all() and (y > 0).all()):
         raise ValueError(f"sizes, seconds: expected two sizes or more, all above zero, got {x.tolist()} and {y.tolist()}")
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
@@ -72,7 +72,7 @@ def fitted_exponents(rows: pd.DataFrame, parts: Sequence[str] = ("search", "fact
     for (varied, subject), line in rows.groupby(["varied", "subject"], sort=False):
         for part in parts:
             measured = line.dropna(subset=[part])
-            if len(measured) > 1:
+            if measured[varied].nunique() > 1:
                 found.append((varied, subject, part, fitted_exponent(measured[varied], measured[part])))
     return pd.DataFrame(found, columns=["varied", "subject", "part", "exponent"])
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import torch
@@ -43,7 +44,7 @@ def head_pairs(
     weights: TransformerWeights | None = None,
     k: int = 200,
     heads: Sequence[tuple[int, int]] | None = None,
-    n_jobs: int = 1,
+    n_jobs: int | None = None,
 ) -> HeadPairs:
     """Top pairs of every head of a model.
 
@@ -60,8 +61,8 @@ def head_pairs(
         Pairs in a list.
     heads : sequence of (layer, head), optional
         All by default.
-    n_jobs : int
-        Threads, as joblib counts them.
+    n_jobs : int, optional
+        Threads, as joblib counts them; by default those of joblib's configuration in force, else one.
 
     Returns
     -------
@@ -123,7 +124,8 @@ def describe_lists(reader: Reader, lists: Mapping[str, HeadPairs], **options: An
         The rows of `head_relations` for each matrix, under a column `matrix`.
     """
     groups = reader.vocabulary.form_groups
-    options = {"revision": reader.revision} | options
+    space = [None if options.get(name) is None else np.asarray(options[name]) for name in ("embedding", "keep")]
+    options = {"revision": f"{reader.revision} {joblib.hash(space)}"} | options
     tables = [head_relations(found, reader.lexicon, groups, **options).assign(matrix=matrix) for matrix, found in lists.items()]
     return pd.concat(tables, ignore_index=True)
 

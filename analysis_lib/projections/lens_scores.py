@@ -62,8 +62,8 @@ def compare(
     ValueError
         States that do not fit each other or the weights, or are not finite; targets of another number or outside the vocabulary.
     """
-    final, seen = (torch.as_tensor(np.asarray(part, dtype=np.float32)) for part in (last, transported))
-    if seen.ndim != 3 or seen.shape[1:] != final.shape or final.shape[-1] != weights.d_model:
+    final, seen = (torch.tensor(np.ascontiguousarray(part, dtype=np.float32)) for part in (last, transported))
+    if seen.ndim != 3 or not seen.numel() or seen.shape[1:] != final.shape or final.shape[-1] != weights.d_model:
         raise ValueError(
             f"transported: expected [layer, place, d_model] for last states {tuple(final.shape)} and width {weights.d_model},"
             f" found {tuple(seen.shape)}"

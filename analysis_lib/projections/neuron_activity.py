@@ -148,7 +148,7 @@ def shares_of_places(firing: Firing, lists: pd.DataFrame, ahead: int = 0) -> np.
     """
     forms = firing.forms(ahead)
     distinct, row = np.unique(forms, return_inverse=True)
-    lexicon = Lexicon.from_forms(distinct)
+    lexicon = Lexicon.from_forms([*distinct, *distinct])  # each twice, since a kind has the features of two forms or more
     kinds = {kind.name: kind for kind in token_kinds(lexicon, np.ones(len(lexicon), bool))}
     row = row.reshape(forms.shape)
     asked = zip(*(lists[name] for name in ("layer", "kind", "feature")), strict=True)
@@ -287,7 +287,7 @@ def _merged(n: int, *found: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, 
 
 
 def _having(kinds: Mapping[str, TokenKind], kind: str, feature: str, size: int) -> np.ndarray:
-    """Which forms have a feature, bool [size]; none where fewer than two do."""
+    """Which forms have a feature, bool [size]; none where no form does."""
     if kind not in kinds or feature not in kinds[kind].labels:
         return np.zeros(size, bool)
     return kinds[kind].table[:, [kinds[kind].labels.index(feature)]].toarray()[:, 0] > 0

@@ -55,7 +55,7 @@ def similar_vectors(vectors: Tensor, n_layers: int, seed: int = 0, rows: np.ndar
     for place, layer in enumerate(layers):
         mean = layer.mean(dim=0)
         # Mixtures of the centred vectors with normal weights have their covariance.
-        weights = torch.randn(size, size, generator=generator)
+        weights = torch.randn(size, size, generator=generator).to(layer.dtype)
         own = torch.from_numpy(rows[rows // size == place] % size)
         drawn.append(mean + weights[own] @ (layer - mean) / max(1, size - 1) ** 0.5)
     return torch.cat(drawn)

@@ -223,8 +223,9 @@ def crossed_interval(
         Labels that do not fit, fewer than two units of a kind, values that are not finite.
     """
     values = np.asarray(values, dtype=np.float64)
-    labels = [pd.factorize(np.asarray(side))[0] for side in (rows, columns)]
-    if values.ndim != 1 or any(side.shape != values.shape for side in labels) or not np.isfinite(values).all():
+    labels = [pd.factorize(np.asarray(side))[0] for side in (rows, columns)]  # -1 for a label that is missing
+    unfit = any(side.shape != values.shape or side.min(initial=0) < 0 for side in labels)
+    if values.ndim != 1 or unfit or not np.isfinite(values).all():
         raise ValueError(f"values, rows and columns: expected finite values and one label of each kind for each, found {values.shape}")
     if min(side.max(initial=-1) for side in labels) < 1:
         raise ValueError("rows and columns: expected two units or more of each kind")

@@ -93,6 +93,13 @@ def _directions(weights: TransformerWeights, n: int, generator: torch.Generator)
     return q * torch.diagonal(r, dim1=-2, dim2=-1).sign()[:, None]
 
 
+def heads_of_draw(weights: TransformerWeights, draw: int, per_draw: int) -> list[tuple[int, int]]:
+    """So many (layer, head), all where there are no more: spread evenly over the model, and others in each draw."""
+    total = weights.n_layers * weights.n_heads
+    n = min(per_draw, total)
+    return [divmod(place, weights.n_heads) for place in sorted((draw + i * total // n) % total for i in range(n))]
+
+
 def random_shares(
     reader: Reader,
     make: Callable[[TransformerWeights, int, Heads], TransformerWeights],
@@ -145,8 +152,6 @@ def random_shares(
 def _lists_of_draw(kept: Kept, draw: int, *, make: Callable, matrix: str, reading: str, per_draw: int, k: int, seed: int) -> HeadPairs:
     """Lists of some heads of one set of random heads."""
     weights, *tokens = kept
-    total, n_heads = weights.n_layers * weights.n_heads, weights.n_heads
-    step = max(1, total // per_draw)
-    heads = [divmod(place, n_heads) for place in range(draw % step, total, step)][:per_draw]
+    heads = heads_of_draw(weights, draw, per_draw)
     made = make(weights, seed + draw, heads)
     return {head: pairs_of_head((made, *tokens), head, matrix, reading, k) for head in heads}

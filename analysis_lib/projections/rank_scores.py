@@ -26,6 +26,7 @@ from torch import Tensor
 
 from analysis_lib import activations
 from analysis_lib.models import LoadedModel
+from analysis_lib.projections.random_heads import heads_of_draw
 from analysis_lib.weights import TransformerWeights, extract
 
 Relations = Mapping[str, np.ndarray]
@@ -247,10 +248,9 @@ def random_rank_scores(
     if min(n_draws, per_draw) < 1:
         raise ValueError(f"n_draws and per_draw: expected 1 or more, found {n_draws} and {per_draw}")
     total = weights.n_layers * weights.n_heads
-    step = max(1, total // per_draw)
     frames = []
     for draw in range(n_draws):
-        heads = [divmod(place, weights.n_heads) for place in range(draw % step, total, step)][:per_draw]
+        heads = heads_of_draw(weights, draw, per_draw)
         made = make(weights, seed + draw, None if total <= DRAWN_WHOLE else heads)
         frames.append(head_rank_scores(made, relations, candidates, heads).assign(draw=draw))
     return pd.concat(frames, ignore_index=True)

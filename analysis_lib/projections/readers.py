@@ -63,8 +63,8 @@ class Reader:
 
     @cached_property
     def revision(self) -> str:
-        """What a sweep keeps results under: the model's revision, the tokens' texts and which are kept."""
-        return f"{self.loaded.revision} {joblib.hash((list(self.vocabulary.text), self.keep))}"
+        """What a sweep keeps results under: the model's key, the tokens' texts and which are kept."""
+        return f"{self.loaded.key} {joblib.hash((list(self.vocabulary.text), self.keep))}"
 
     def untrained(self, seed: int = 0) -> TransformerWeights:
         """Weights of the same configuration before training, embeddings included."""

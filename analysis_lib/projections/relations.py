@@ -142,7 +142,7 @@ def head_relations(
     max_similarity_draws: int = 2_000,
     seed: int = 0,
     rank_window: int = 200,
-    n_jobs: int = 1,
+    n_jobs: int | None = None,
     revision: str | None = None,
 ) -> pd.DataFrame:
     """Relations of all heads, each beside its null.

@@ -142,8 +142,9 @@ def _ends_of_block(
     vectors: Tensor, columns: Tensor, small: Tensor, longest: float, k: int, ends: tuple[int, ...]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Positions and float64 scores [n, k] for each end; `small` is `columns` in float32 and scaled below 1, its rows at most `longest`."""
-    lengths = torch.linalg.vector_norm(vectors.double(), dim=1, keepdim=True)
-    unit = (vectors.double() / lengths.clamp_min(torch.finfo(torch.float64).tiny)).float()
+    least = torch.finfo(torch.float64).tiny
+    near = vectors.double() / vectors.double().abs().amax(dim=1, keepdim=True).clamp_min(least)  # squares neither vanish nor overflow
+    unit = (near / torch.linalg.vector_norm(near, dim=1, keepdim=True).clamp_min(least)).float()
     approximate = unit @ small.T
     # Both the k-th score and the candidate may be off by one margin.
     margin = 2.5 * (longest * rounding_bound(small.shape[1]) + UNDERFLOW)

@@ -63,8 +63,8 @@ def percent(share: float, digits: int = 0, signed: bool = False) -> str:
 
 def scientific(x: float, digits: int = 1) -> str:
     """A very small or large number: `scientific(1.2e-07)` is "1.2 × 10⁻⁷"; zero is "0"."""
-    if x == 0:
-        return "0"
+    if x == 0 or not math.isfinite(x):
+        return "0" if x == 0 else number(x)
     mantissa, exponent = f"{float(x):.{digits}e}".split("e")
     power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{mantissa.replace('-', MINUS)} × 10{power}"
@@ -110,7 +110,8 @@ def p_value(p: float, floor: float = 0.001, bare: bool = False) -> str:
         raise ValueError(f"p: expected a number between 0 and 1, got {p}")
     digits = max(3, math.ceil(-math.log10(floor)))
     if p < floor:
-        return f"{'' if bare else 'p '}< {floor:.{digits}f}"
+        above = math.ceil(floor * 10**digits - 1e-9) / 10**digits  # rounded down it would claim too much
+        return f"{'' if bare else 'p '}< {above:.{digits}f}"
     return f"{'' if bare else 'p = '}{p:.{digits}f}"
 
 
@@ -131,8 +132,13 @@ def duration(seconds: float) -> str:
     """
     for unit, length in (("h", 3600), ("min", 60)):
         if seconds >= length:
-            return f"{seconds / length:.2g} {unit}"
-    return f"{seconds:.2g} s"
+            return f"{_two_digits(seconds / length)} {unit}"
+    return f"{_two_digits(seconds)} s"
+
+
+def _two_digits(x: float) -> str:
+    """A number rounded to two digits and written without an exponent."""
+    return f"{float(f'{x:.2g}'):,.12g}"
 
 
 def listed(words: Iterable[Any], none: str = "none") -> str:

@@ -7,6 +7,7 @@ Below ten units a bootstrap is too sure of itself: its 95% intervals hold the me
 samples of six and in 75 % of samples of three. `t_interval` keeps its promise there.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -162,7 +163,12 @@ def ratio_interval(
         chosen = units.astype(int)
         return above[chosen].mean() / below[chosen].mean()
 
-    return bootstrap_interval(np.arange(len(above)), ratio, level=level, n_resamples=n_resamples, seed=seed)
+    with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)
+        found = bootstrap_interval(np.arange(len(above)), ratio, level=level, n_resamples=n_resamples, seed=seed)
+    if not np.isfinite(found).all():
+        raise ValueError("below: expected values whose mean differs from 0 in resamples too, found resamples with a mean of 0")
+    return found
 
 
 def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
@@ -244,6 +250,7 @@ def _ends(
         n_resamples=n_resamples,
         confidence_level=level,
         method=method,
+        batch=max(1, 20_000_000 // max(map(len, samples))),  # values held at once; all resamples together may need gigabytes
         rng=np.random.default_rng(seed),
     ).confidence_interval
     return float(ends.low), float(ends.high)

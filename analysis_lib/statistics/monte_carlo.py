@@ -72,23 +72,24 @@ def adaptive_null(
     ValueError
         `observed` is not one-dimensional, or a number of draws is below 1.
     """
-    observed = np.asarray(observed, dtype=float)
-    if observed.ndim != 1:
-        raise ValueError(f"observed: expected one dimension, found shape {observed.shape}")
+    given = np.asarray(observed, dtype=float)
+    if given.ndim != 1:
+        raise ValueError(f"observed: expected one dimension, found shape {given.shape}")
+    values = given - 1e-9 * np.abs(given)  # a draw of the same value, summed in another order, is as large
     if min(max_draws, first_draws) < 1:
         raise ValueError(f"max_draws and first_draws: expected 1 or more, found {max_draws} and {first_draws}")
-    spans = np.broadcast_to(np.asarray(spans, dtype=float), observed.shape)
-    nulls = [np.empty(0)] * len(observed)
-    going_on, made = np.flatnonzero(np.isfinite(observed)), 0
+    spans = np.broadcast_to(np.asarray(spans, dtype=float), values.shape)
+    nulls = [np.empty(0)] * len(values)
+    going_on, made = np.flatnonzero(np.isfinite(values)), 0
     while len(going_on) and made < max_draws:
         size = min(max(first_draws, 3 * made), max_draws - made)
         made += size
         for test, column in zip(going_on, draw(size, going_on).T, strict=True):
             nulls[test] = np.concatenate([nulls[test], column[np.isfinite(column)]])
-        going_on = np.array([test for test in going_on if np.count_nonzero(nulls[test] >= observed[test]) < ENOUGH], dtype=int)
+        going_on = np.array([test for test in going_on if np.count_nonzero(nulls[test] >= values[test]) < ENOUGH], dtype=int)
     return [
         NullDraws(_sequential_pvalue(value, null, span), float(null.mean()), len(null)) if len(null) else NullDraws(np.nan, np.nan, 0)
-        for value, null, span in zip(observed, nulls, spans, strict=True)
+        for value, null, span in zip(values, nulls, spans, strict=True)
     ]
 
 

@@ -33,8 +33,9 @@ def permutation_pvalue(observed: float, null: ArrayLike, alternative: str = "gre
     null = check_sample("null", null)
     if not np.isfinite(observed):
         raise ValueError(f"observed: expected a finite number, found {observed}")
-    greater = (1 + np.count_nonzero(null >= observed)) / (1 + len(null))
-    less = (1 + np.count_nonzero(null <= observed)) / (1 + len(null))
+    slack = 1e-9 * abs(observed)  # the same statistic, summed in another order
+    greater = (1 + np.count_nonzero(null >= observed - slack)) / (1 + len(null))
+    less = (1 + np.count_nonzero(null <= observed + slack)) / (1 + len(null))
     sides = {"greater": greater, "less": less, "two-sided": min(1.0, 2 * min(greater, less))}
     if alternative not in sides:
         raise ValueError(f"alternative: expected one of {', '.join(map(repr, sides))}, found {alternative!r}")

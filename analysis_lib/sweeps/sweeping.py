@@ -67,7 +67,9 @@ def sweep(
     [1, 2, 3]
     """
     items = list(items)
-    compute = partial(_compute, function, shared, n_jobs, title or _plain(function).__name__)
+    plain = _plain(function)
+    name = str(getattr(plain, "__name__", type(plain).__name__))  # an object that can be called has none
+    compute = partial(_compute, function, shared, n_jobs, title or name)
     if revision is None:
         return list(compute(items))
     return with_store((_identity(function), revision), items, compute)

@@ -37,7 +37,7 @@ KINDS = ("news", "narrative", "explanatory")
 _HERE = Path(__file__).parent
 _SENTENCE_END = re.compile(r"(?<=[.?!…]) ")
 _MARKED_WORD = re.compile(r"\[([^\W\d_]+)\]")
-_TWO_FORMS = re.compile(r"([^][|]*)\[([^\W\d_]+)\]([^][|]*\W)\[([^\W\d_]+)\|([^\W\d_]+)\](\W[^][|]*)")
+_TWO_FORMS = re.compile(r"((?:[^][|]*\W)?)\[([^\W\d_]+)\](\W(?:[^][|]*\W)?)\[([^\W\d_]+)\|([^\W\d_]+)\](\W[^][|]*)")
 
 
 def sentences() -> list[str]:
@@ -77,6 +77,8 @@ def word_pairs(path: str | Path | None = None) -> pd.DataFrame:
     """
     path, rows = Path(path or _HERE / "word_pairs.tsv"), []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
         row = tuple(line.split("\t"))
         if len(row) != 3 or not all(field.strip() == field != "" for field in row) or row[1] == row[2]:
             raise ValueError(f"{path.name}, line {number}: {line!r}; expected a relation and two words, with tabs between them")

@@ -4,6 +4,8 @@ The beginning of one word is often the whole of another: *Skrze-* of Skrzetuski 
 form of *sek*. Markers and dictionaries cannot tell them apart, but a text can: there *seku-* is followed by the rest of a word.
 """
 
+import io
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,7 +99,13 @@ class TokenCounts:
         ValueError
             The file holds no counts, or counts that cannot be.
         """
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:  # np.load leaves a damaged file open
+        try:
+            opened = np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False)
+        except (ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path}: expected an .npz file of counts, found a file of another kind or a damaged one ({error})") from error
+        if not isinstance(opened, np.lib.npyio.NpzFile):
+            raise ValueError(f"{path}: expected an .npz file of counts, found a single array")
+        with opened as file:
             missing = sorted({"total", "whole_word"} - set(file.files))
             if missing:
                 raise ValueError(f"{path}: expected the arrays total and whole_word, found none named {' and '.join(missing)}")
@@ -109,7 +117,8 @@ class TokenCounts:
 
     def save(self, path: str | Path) -> None:
         """Write the counts as a compressed `.npz` file."""
-        np.savez_compressed(path, total=self.total.astype(np.int32), whole_word=self.whole_word.astype(np.int32), source=self.source)
+        with open(path, "wb") as file:  # a path would get the ending `.npz` where it has none
+            np.savez_compressed(file, total=self.total.astype(np.int64), whole_word=self.whole_word.astype(np.int64), source=self.source)
 
     def resized(self, rows: int) -> "TokenCounts":
         """The same counts for an embedding of `rows` rows; rows beyond the tokenizer's tokens occur never.
@@ -133,7 +142,7 @@ def _joints(vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     """Of each token, whether it consists of letters, can go on with a word, can leave a word open: bool [vocab] each."""
     plain = vocabulary.is_token & ~vocabulary.is_special
     unknown = np.zeros(len(vocabulary), bool)
-    if vocabulary.kind != "byte-level" and vocabulary.tokenizer.unk_token_id is not None:
+    if vocabulary.kind in ("metaspace", "end-of-word") and vocabulary.tokenizer.unk_token_id is not None:
         unknown[vocabulary.tokenizer.unk_token_id] = True  # a character without a token, which may be a letter
     first, last = (np.array([_is_letter(text[place]) for text in vocabulary.text]) for place in (slice(0, 1), slice(-1, None)))
     letters = np.array([text.isalpha() for text in vocabulary.text]) & plain

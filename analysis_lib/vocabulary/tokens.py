@@ -18,6 +18,7 @@ the marker says so or leaves it open. A token that can do both can be a whole wo
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ BYTE_OF = {letter: byte for byte, letter in bytes_to_unicode().items()}
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 METASPACE = "▁"
 SPACE_MARKS = "Ġ" + METASPACE
+_BYTE = re.compile("<0x[0-9A-F]{2}>")  # how pieces spell a byte of a character without a piece
 
 
 @dataclass(frozen=True)
@@ -350,7 +352,9 @@ def _read_metaspace(token: str) -> tuple[str, bool, bool]:
     """Text, can start a word, can end a word; `▁` alone is a space."""
     if token == METASPACE:
         return " ", False, True
-    return token.removeprefix(METASPACE), token.startswith(METASPACE), True
+    if _BYTE.fullmatch(token):
+        return bytes([int(token[3:5], 16)]).decode("utf-8", errors="replace"), False, True
+    return token.removeprefix(METASPACE).replace(METASPACE, " "), token.startswith(METASPACE), True
 
 
 def _read_end_of_word(token: str) -> tuple[str, bool, bool]:

@@ -65,12 +65,12 @@ class FactoredMatrix:
                 return FactoredMatrix(self.left, middle @ other.right)
             return FactoredMatrix(self.left @ middle, other.right)
         if other.ndim == 1:
-            return self.left @ (self.right @ other)
+            return (self.left @ (self.right @ other)[..., None])[..., 0]
         return FactoredMatrix(self.left, self.right @ other)
 
     def __rmatmul__(self, other: Tensor) -> "Tensor | FactoredMatrix":
         if other.ndim == 1:
-            return (other @ self.left) @ self.right
+            return ((other @ self.left)[..., None, :] @ self.right)[..., 0, :]
         return FactoredMatrix(other @ self.left, self.right)
 
     def dense(self) -> Float[Tensor, "*batch row column"]:

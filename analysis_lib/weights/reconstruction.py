@@ -137,6 +137,8 @@ def attention_errors(
     """
     batches = _batches(model, texts, mask)
     network = model.model if isinstance(model, LoadedModel) else model
+    if network.training:
+        raise ValueError("model: expected evaluation mode, found training mode, where dropout changes attention")
     weights = extract(network) if weights is None else weights
     pattern = np.zeros((weights.n_layers, weights.n_heads))
     output = np.zeros(weights.n_layers)

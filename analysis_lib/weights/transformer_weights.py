@@ -242,11 +242,14 @@ class TransformerWeights:
 
         The final norm or the masked-language head, if the model has one, then W_U and b_U.
         """
+        return self.unembedded(states) @ self.W_U + self.b_U
+
+    def unembedded(self, states: Tensor) -> Float[Tensor, "*batch d_model"]:
+        """What W_U reads: states of the last layer [..., d_model] through the final norm or the masked-language head, if there is one."""
         states = self.final(states)
-        if self.mlm_head is not None:
-            dense = states @ self.mlm_head.W + self.mlm_head.b
-            states = self.mlm_head.norm(ACT2FN[str(self.activation)](dense))
-        return states @ self.W_U + self.b_U
+        if self.mlm_head is None:
+            return states
+        return self.mlm_head.norm(ACT2FN[str(self.activation)](states @ self.mlm_head.W + self.mlm_head.b))
 
     def embedded(self) -> Float[Tensor, "vocab d_model"]:
         """The token embeddings [vocab, d_model] through the embedding norm, if the model has one; positions are left out."""

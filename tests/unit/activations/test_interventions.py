@@ -1,6 +1,7 @@
 """Interventions: each is a run that nothing else could tell from one whose weights were changed; they compose and leave nothing behind."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -259,3 +260,23 @@ def test_some_layers_can_be_recorded(model):
     with activations.recording(model, ["attention"], layers=[1]) as record:
         answer(model)
     assert set(record) == {("attention", 1), ("states", 1)}
+
+
+def test_blocks_left_out_by_one_thread_are_computed_by_another():
+    model = tiny.gpt2(layers=3)
+    ids = torch.arange(6)[None]
+    with torch.no_grad():
+        whole = model(input_ids=ids).logits
+        states = torch.zeros(1, 6, 16)
+        with resumed(model, 1, states):
+            with ThreadPoolExecutor(1) as pool:
+                other = pool.submit(lambda: model(input_ids=ids).logits).result()
+            own = model(input_ids=ids).logits
+            with resumed(model, 1, states + 1):
+                model(input_ids=ids)
+            again = model(input_ids=ids).logits  # the inner block leaves the outer one in place
+        after = model(input_ids=ids).logits
+    assert torch.equal(whole, after)
+    assert not torch.equal(whole, own)
+    assert torch.equal(own, again)
+    assert torch.equal(whole, other.detach())

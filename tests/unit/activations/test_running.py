@@ -1,6 +1,7 @@
 """Recorded activations against the model's own, on random models and tokenizers built here."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from analysis_lib import activations
+from analysis_lib import activations, models
 from analysis_lib.activations import hooks
+from analysis_lib.activations.hooks import recording
 from analysis_lib.activations.text_windows import WORD
 from tests.support import tiny
 
@@ -469,3 +471,29 @@ def test_states_that_were_not_kept_are_asked_for_in_vain(load):
             ask()
     with pytest.raises(ValueError, match="outputs: expected one or more where states=False, found none"):
         activations.run(load("gpt2"), TEXTS, states=False)
+
+
+def test_threads_that_run_one_model_do_not_hear_each_other():
+    loaded = models.wrap(tiny.gpt2(layers=3))
+    given = [np.random.default_rng(seed).integers(0, 200, (4, 12)) for seed in range(8)]
+    alone = [activations.run_ids(loaded, ids).states for ids in given]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(lambda ids: activations.run_ids(loaded, ids).states, given))
+    for states, expected in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(states, expected)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in loaded.model.modules())
+
+
+def test_an_inner_recording_lets_the_outer_one_end():
+    model = tiny.gpt2(layers=3)
+    ids = torch.zeros(1, 4, dtype=torch.long)
+    with recording(model, ["patterns"], states=False) as outer:
+        with recording(model, ["mlp"], states=False):
+            model(input_ids=ids)
+        raise AssertionError("the outer recording was complete and has to end its block")
+    assert sorted(outer) == [("patterns", layer) for layer in range(3)]
+
+
+def test_a_single_string_is_no_list_of_texts():
+    with pytest.raises(TypeError, match="texts is the string 'Ala'"):
+        activations.tokens_of(models.load("polish-gpt2", source="embedded"), "Ala")

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from analysis_lib import activations, weights
 from analysis_lib.circuits import ablated_losses, ablation_effects, repeated_random_tokens, token_losses
 from analysis_lib.circuits.ablation import head_means
+from analysis_lib.models import wrap
 from tests.support import tiny, tiny_circuits
 from tests.support.tiny_minigpt import build
 
@@ -198,3 +199,10 @@ def test_which_heads_are_ablated_matters_and_their_order_does_not(heads, kind):
     np.testing.assert_allclose(
         ablated_losses(loaded, IDS, last, kind=kind, frozen=True), ablated_losses(loaded, IDS, last, kind=kind), atol=1e-4
     )
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int32])
+def test_small_integers_are_ids_too(kind):
+    loaded = wrap(tiny.gpt2(vocab=400))
+    ids = np.random.default_rng(0).integers(0, 200, (2, 8))
+    np.testing.assert_array_equal(token_losses(loaded, ids.astype(kind)), token_losses(loaded, ids))

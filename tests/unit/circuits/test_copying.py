@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from transformers import BertConfig, BertLMHeadModel
 
 from analysis_lib import activations, models, weights
 from analysis_lib.circuits import copying
@@ -86,3 +87,20 @@ def test_bad_input_is_named(loaded):
         copying.copying_on_text(loaded, IDS[:, :3])
     with pytest.raises(ValueError, match="causal"):
         copying.copying_on_text(models.load("herbert"), IDS)
+
+
+def test_the_head_of_a_decoding_bert_is_part_of_its_logits():
+    config = BertConfig(vocab_size=60, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
+                        max_position_embeddings=32, is_decoder=True, attn_implementation="eager")  # fmt: skip
+    torch.manual_seed(0)
+    loaded = models.wrap(BertLMHeadModel(config).eval())
+    extracted = weights.extract(loaded)
+    ids = torch.arange(12).view(2, 6)
+    with torch.no_grad():
+        states = loaded.model(ids, output_hidden_states=True)
+        torch.testing.assert_close(extracted.unembedded(states.hidden_states[-1]) @ extracted.W_U + extracted.b_U, states.logits)
+
+
+def test_a_head_that_is_not_there_is_refused():
+    with pytest.raises((ValueError, IndexError), match="head|layer"):
+        copying.copying_on_text(models.wrap(tiny.gpt2()), torch.zeros(2, 8, dtype=torch.long), heads=[(9, 0)])

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 
-from analysis_lib import circuits
+from analysis_lib import circuits, models
 from analysis_lib.circuits import induction
 from analysis_lib.circuits.composition import Composition
 from analysis_lib.circuits.induction import Circuit
+from analysis_lib.models.minigpt import MiniGPT, MiniGPTConfig
 from tests.support import tiny_circuits
 
 
@@ -135,3 +137,13 @@ def test_excess_is_tested_over_all_heads_of_all_sets_and_measured_on_the_other_d
     assert (row["layer"], row["head"]) == (3, 1)
     assert row["excess"].estimate == pytest.approx(strong[1, :, 3, 1].mean())
     assert row["excess"].low > 1
+
+
+def test_a_model_whose_heads_are_all_in_the_circuit_has_no_other_pairs():
+    config = MiniGPTConfig(vocab_size=64, n_positions=64, d_model=8, n_heads=1, n_layers=2)
+    torch.manual_seed(0)
+    loaded = models.wrap(MiniGPT(config).eval())
+    draws = [circuits.repeated_random_tokens(range(1, 64), 4, block=8, gap=(0, 4), start=0, length=24, seed=seed) for seed in (1, 2)]
+    found = induction.portrait(loaded, *draws)
+    assert np.isnan(found["other pairs' z"])
+    assert np.isfinite(found["circuit's z"])

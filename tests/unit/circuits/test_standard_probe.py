@@ -4,6 +4,7 @@ import pytest
 from analysis_lib import models
 from analysis_lib.circuits import standard_probe
 from analysis_lib.circuits.standard_probe import model_head_scores
+from analysis_lib.models.minigpt import MiniGPT, MiniGPTConfig
 from tests.support import tiny
 
 
@@ -41,3 +42,11 @@ def test_unknown_kinds_and_models_without_tokens_are_named():
         model_head_scores(loaded, "Induction")
     with pytest.raises(ValueError, match="two tokens or more to draw from, found 1 in GPT2LMHeadModel"):
         model_head_scores(loaded)
+
+
+def test_as_many_tokens_as_a_sequence_needs_are_drawn_without_replacement():
+    loaded = models.wrap(MiniGPT(MiniGPTConfig(vocab_size=standard_probe.DISTINCT + 1, n_positions=64, d_model=8, n_heads=2)).eval())
+    probe = standard_probe.standard_probe(loaded)
+    for ids, second in zip(probe.ids, probe.second, strict=True):
+        own = np.delete(ids, second)
+        assert len(np.unique(own)) == len(own)

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from analysis_lib import circuits, models
 from analysis_lib.circuits import repeated_random_tokens
 from analysis_lib.circuits.verdicts import KINDS, verdict
+from analysis_lib.models.minigpt import MiniGPT, MiniGPTConfig
 from tests.support import planted
 
 RECORDED = json.loads((Path(planted.__file__).parent / "detect_head.json").read_text(encoding="utf-8"))
@@ -81,3 +83,10 @@ def test_transformer_lens_has_three_of_the_six_kinds(forty, verdicts):
     ours = [said.kind.split(" by ")[0] for said in verdicts]
     theirs = [row["kind"].split(" by ")[0] for row in RECORDED["models"]]
     assert sum(a == b for a, b in zip(ours, theirs, strict=True)) >= 39
+
+
+def test_a_model_of_one_layer_has_no_verdict():
+    config = MiniGPTConfig(vocab_size=64, n_positions=64, d_model=8, n_heads=2, n_layers=1)
+    draws = [circuits.repeated_random_tokens(range(1, 64), 4, block=8, gap=(0, 4), start=0, length=24, seed=seed) for seed in (1, 2)]
+    with pytest.raises(ValueError, match="expected a model of two layers or more, found 1"):
+        verdict(models.wrap(MiniGPT(config).eval()), *draws)

@@ -114,3 +114,9 @@ def test_words_are_drawn_where_there_are_more_and_the_draw_is_repeatable():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call(np.random.default_rng(0).normal(size=(2, 60, 3)))
+
+
+def test_points_on_a_grid_are_refused():
+    grid = np.stack(np.meshgrid(np.arange(20), np.arange(20)), -1).reshape(-1, 2)
+    with pytest.raises(ValueError, match="equally far, as on a grid"):
+        two_nn(grid)

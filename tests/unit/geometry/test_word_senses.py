@@ -150,3 +150,18 @@ def test_nearest_occurrences_are_in_the_order_of_their_cosines_without_the_one_a
     np.testing.assert_allclose(cosines, [2 / np.hypot(2, 0.1), np.sqrt(0.5), -1])
     with pytest.raises(ValueError, match="place is 4"):
         word_senses.nearest_occurrences(states, 4)
+
+
+@pytest.mark.parametrize("measure", [word_senses.cosine_gap, word_senses.neighbour_accuracy])
+def test_two_equally_likely_arrangements_are_never_significant(measure):
+    """Only occurrences 0 and 1 may be exchanged; every second permutation is the observed one, and has to count as such."""
+    n = 12
+    strata = np.r_[0, 0, np.arange(1, n - 1)]
+    for seed in range(40):
+        states = np.random.default_rng(seed).normal(size=(1, n, 32)).astype(np.float32)
+        found = measure(states, ["z"] * n, np.arange(n) % 2, strata=strata, n_permutations=199)
+        assert found.pvalues[0] > 0.3
+
+
+def test_no_marked_words_are_located_nowhere():
+    assert word_senses.locate(pd.DataFrame({"text": [0], "start": [0]}), [], []).dtype.kind == "i"

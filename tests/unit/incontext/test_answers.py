@@ -119,3 +119,12 @@ def test_heads_that_are_not_there_are_refused(model, arguments, message):
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_probe_of_one_column_keeps_its_shape():
+    rng = np.random.default_rng(0)
+    states = rng.normal(size=(40, 3))
+    targets = states[:, :1] @ np.ones((1, 1))
+    found = answer_layers.probe(states, targets)
+    assert found.shape == (40, 1)
+    np.testing.assert_array_equal(found[:, 0], answer_layers.probe(states, targets[:, 0]))

@@ -161,3 +161,12 @@ XS, YS = np.ones((2, 4, 3)), np.ones((2, 4))
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("noise", [1e-5, 1e-6, 1e-8])
+def test_without_noise_the_best_ridge_is_least_squares_of_least_norm(noise):
+    """With fewer points than dimensions too, where the penalty is all that keeps X'X from being singular."""
+    rng = np.random.default_rng(0)
+    xs = rng.normal(size=(20, 12, 8))
+    ys = np.einsum("bpd,bd->bp", xs, rng.normal(size=(20, 8)))
+    np.testing.assert_allclose(incontext.bayes_ridge(xs, ys, noise), incontext.least_squares(xs, ys), rtol=1e-5, atol=1e-5)

@@ -259,3 +259,12 @@ def test_arguments_that_make_no_prompt(call, message):
 def test_seeds_are_whole_numbers_or_generators(seed):
     with pytest.raises(TypeError, match="seed: expected a whole number or a torch.Generator"):
         incontext.linear_prompts(1, 1, 1, seed)
+
+
+def test_numbers_and_matrices_of_other_types_are_taken_as_they_are():
+    tasks = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = prompts.prompts_of_tasks(tasks, np.int64(2), 5, np.int64(0))
+    again = prompts.prompts_of_tasks(tasks.float(), 2, 5, 0)
+    assert torch.equal(found.ys, again.ys)
+    stretched = prompts.linear_prompts(2, 3, 2, 0, transform=2 * torch.eye(2, dtype=torch.float64))
+    assert torch.equal(stretched.xs, 2 * prompts.linear_prompts(2, 3, 2, 0).xs)

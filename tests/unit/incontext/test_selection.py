@@ -144,3 +144,12 @@ MIXTURE = selection.Mixture(LABELS, MEANS, COVARIANCES)
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_stacking_of_a_single_predictor():
+    rng = np.random.default_rng(0)
+    predictions = rng.normal(size=(30, 50, 1))
+    measured = predictions[..., 0] + 0.1 * rng.normal(size=(30, 50))
+    stacking = selection.Stacking.from_prompts(predictions, measured)
+    assert stacking.covariance.shape == (1, 1)
+    assert stacking.predict(predictions, measured).shape == (30, 50)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from analysis_lib import models
 from analysis_lib.models import LoadedModel, generation
 from tests.support import tiny
 
@@ -69,3 +70,12 @@ def test_known_share_leaves_out_the_ends():
     shares = generation.known_share(["ał Dom stoi nad wodą zzz", "xx yyq dom qqx", "raz dwa", ""])
     assert shares[:2].tolist() == [1.0, 0.5]
     assert np.isnan(shares[2:]).all()
+
+
+def test_what_has_no_head_or_does_not_fit_is_refused():
+    tokenizer = tiny.herbert_tokenizer()
+    bert = tiny.bert(vocab=len(tokenizer))
+    with pytest.raises(ValueError, match="expected a model that predicts tokens, found the bare encoder"):
+        generation.fill_in(models.wrap(bert.bert, tokenizer), "Kot [MASK] śpi.".replace("[MASK]", tokenizer.mask_token))
+    with pytest.raises(ValueError, match=r"text: expected at most \d+ tokens, found \d+"):
+        generation.fill_in(models.wrap(bert, tokenizer), f"Kot {tokenizer.mask_token} " + "śpi " * 200)

@@ -6,6 +6,7 @@ import torch
 from transformers import OPTConfig, OPTForCausalLM
 
 from analysis_lib import activations, models
+from analysis_lib.models import cards
 from tests.support import tiny
 
 TEXT = ["Nie wiem, czy jeśli żeby."]
@@ -74,3 +75,19 @@ def test_what_cannot_be_wrapped_is_named():
     broken.transformer.wte.weight.data[0, 0] = float("nan")
     with pytest.raises(ValueError, match="finite weights, found NaN or infinity in transformer.wte.weight"):
         models.wrap(broken)
+
+
+@pytest.mark.parametrize(
+    ("model", "predicts"),
+    [(tiny.gpt2(), True), (tiny.bert(), True), (tiny.gpt2().transformer, False), (tiny.bert().bert, False), (tiny.regressor(), True)],
+)
+def test_only_models_with_a_head_predict(model, predicts):
+    wrapped = models.wrap(model)
+    assert wrapped.predicts == predicts
+    assert ("bare encoder" in wrapped.label) == (not predicts)
+
+
+def test_a_model_without_its_head_has_the_same_layers():
+    model = tiny.gpt2()
+    sizes = [cards.sizes(own) for own in (model, model.transformer)]
+    assert sizes[0]["feed-forward"] == sizes[1]["feed-forward"] > 0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from analysis_lib.norms import bias, simulation
+from analysis_lib.norms import Specification, bias, lagged_regression, simulation
 
 
 @pytest.mark.parametrize(("n_texts", "draws"), [(1, 4000), (20, 400)])
@@ -35,3 +35,9 @@ def test_autocovariances_of_lags_that_explode_stay_finite():
 def test_a_coefficient_of_one_has_no_bias_formula():
     with pytest.raises(ValueError, match="rho, n_tokens, n_texts: expected"):
         bias.small_sample_bias(1.0, 50)
+
+
+def test_many_lags_and_leads_in_short_texts():
+    values, tokens = simulation.simulate("independent", n_texts=80, n_tokens=30)
+    found = lagged_regression(values, tokens, Specification(lags=12, leads=12, first=0))
+    assert np.isfinite(found["bias"]).all()

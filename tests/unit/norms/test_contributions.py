@@ -153,3 +153,8 @@ def test_bad_input_is_named(gpt2):
         contributions.rank_agreement([np.ones((1, 9, 9))], [np.ones((1, 8, 8))])
     with pytest.raises(ValueError, match="first: expected"):
         contributions.rank_agreement([np.ones((1, 4, 4))], [np.ones((1, 4, 4))])
+
+
+def test_arrays_of_texts_agree_with_themselves():
+    effects = np.random.default_rng(0).random((2, 3, 6, 6))
+    np.testing.assert_allclose(contributions.rank_agreement(effects, effects), 1)

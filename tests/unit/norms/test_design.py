@@ -9,6 +9,7 @@ import pytest
 from analysis_lib import norms
 from analysis_lib.norms import FULL, ORIGINAL, Specification
 from analysis_lib.norms.design import design_of
+from analysis_lib.norms.simulation import simulate
 from tests.support.panels import EFFECTS, panel, uneven_panel
 
 
@@ -98,3 +99,12 @@ def test_effects_taken_out_leave_nothing_along_any_level():
 def test_a_single_name_is_no_tuple_of_names():
     with pytest.raises(TypeError, match="covariates: expected a tuple of names, got the string 'log_rank'"):
         replace(EFFECTS, covariates="log_rank")
+
+
+@pytest.mark.parametrize("place", ["covariates", "lagged_covariates"])
+def test_a_covariate_that_is_not_finite_is_named(place):
+    values, tokens = simulate("independent", n_texts=10, n_tokens=40)
+    tokens["extra"] = np.random.default_rng(0).normal(size=len(tokens))
+    tokens.loc[100, "extra"] = np.nan
+    with pytest.raises(ValueError, match="tokens: extra .*not finite"):
+        design_of(values, tokens, Specification(**{place: ("extra",)}))

@@ -117,3 +117,10 @@ def test_layers_are_spread_over_those_with_another_after_them():
     assert interventions.spread_layers(4, 6) == [0, 1, 2]
     assert interventions.spread_layers(24, 6) == [0, 4, 9, 13, 18, 22]
     assert interventions.spread_layers(2, 1) == [0]
+
+
+def test_no_neighbour_is_the_special_token_at_the_beginning(bert):
+    texts = [" ".join(tiny.SENTENCES[:4])] * 3
+    reach = 8
+    changes = interventions.replace_updates(bert, texts, n_places=20, reach=reach, first=1, layers=[0], later=1)
+    assert changes["place"].min() == reach + 1  # so many places to the left of it there is no [CLS]

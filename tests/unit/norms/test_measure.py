@@ -103,3 +103,11 @@ def test_mean_by_position_is_the_mean_of_logs_of_those_who_get_there():
 def test_slopes_are_those_of_the_log_of_position():
     logs = np.log1p(np.arange(30))
     np.testing.assert_allclose(measure.position_slopes(np.stack([1 - 0.5 * logs, 2 + 0 * logs])), [-0.5, 0], atol=1e-12)
+
+
+def test_slopes_know_where_the_first_column_stands():
+    position = np.tile(np.arange(30), 25)
+    tokens = pd.DataFrame({"position": position, "special": (position == 0).astype(int)})
+    means = measure.mean_by_position(((1.0 + position) ** -0.5)[None], tokens)
+    assert means.shape == (1, 29)
+    np.testing.assert_allclose(measure.position_slopes(means, first=1), -0.5, atol=1e-9)

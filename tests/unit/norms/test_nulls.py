@@ -102,3 +102,9 @@ def test_bad_nulls_are_named(gpt2):
         nulls.null_distribution("untrained", gpt2)
     with pytest.raises(ValueError, match="n_draws: expected"):
         nulls.null_distribution("trend", n_draws=0)
+
+
+def test_a_layer_is_explained_by_the_layer_below_in_its_own_draw():
+    specification = Specification(layers_up=1, correct_bias=False)
+    found = nulls.null_distribution("independent", specification=specification, n_draws=2, n_layers=3, n_texts=10, n_tokens=40)
+    assert found[["draw", "layer"]].drop_duplicates().to_numpy().tolist() == [[0, 1], [0, 2], [1, 1], [1, 2]]

@@ -216,3 +216,11 @@ def test_a_rule_without_blocks_and_bad_numbers_are_named():
     pd.testing.assert_frame_equal(minimal_pairs.minimal_pairs([rule, empty], carriers=["C"], n_blocks=5), found)  # it is left out
     with pytest.raises(ValueError, match="one or more each, found 1, 3 and 0"):
         minimal_pairs.minimal_pairs([rule], n_blocks=0)
+
+
+def test_words_that_are_no_strings_are_named_and_caps_hold():
+    with pytest.raises(TypeError, match=r"words\[0\] is int; expected str"):
+        grammar.relation_pairs([1, 2])
+    cells = paradigm_cells(["do", "domu", "przed", "domem"])
+    assert grammar.governed_nouns(cells, 0, np.random.default_rng(0)) == []
+    assert len(grammar.governed_nouns(cells, 1, np.random.default_rng(0))) == 1

@@ -8,6 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
+from analysis_lib import models
+from tests.support import tiny
+
 pytest.importorskip("morfeusz2")
 
 from analysis_lib.projections import TopPairs, head_lists, qk_factors, random_heads, top_pairs, vo_factors
@@ -111,3 +114,15 @@ def test_a_list_that_passes_twice_counts_once():
 def test_shown_pairs():
     vocabulary = SimpleNamespace(text=np.array(["a", "b"], dtype=object))
     assert head_lists.shown_pairs(pairs_of([0, 1], [1, 0]), vocabulary, rows=1) == ["a → b"]
+
+
+def test_what_was_kept_of_one_model_or_embedding_is_not_taken_for_another(reader, tmp_path, monkeypatch):
+    other = Reader.of(models.untrained_like(replace(reader.loaded, model=tiny.gpt2(vocab=len(reader.keep), layers=3, heads=4)), 0))
+    twin = Reader.of(models.untrained_like(reader.loaded, 0))
+    assert twin.loaded.revision == other.loaded.revision
+    assert twin.revision != other.revision
+    monkeypatch.setenv("ANALYSIS_SWEEPS", str(tmp_path))
+    lists = {"VO": head_lists.head_pairs(reader, "VO", "raw", k=8)}
+    plain = head_lists.describe_lists(reader, lists, names=["same_pos"], max_draws=50)
+    embedded = head_lists.describe_lists(reader, lists, names=["same_pos"], max_draws=50, embedding=reader.weights.W_E, keep=reader.keep)
+    assert len(embedded) > len(plain)

@@ -1,5 +1,7 @@
 """Planted neurons: places by brute force, words that a list foretells, values that raise their own tokens."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -160,3 +162,11 @@ def test_texts_are_cut_between_words():
     assert neuron_activity._shortened("ala ma kota", 7) == "ala ma …"
     assert neuron_activity._shortened("ala ma kota", -7) == "… kota"
     assert neuron_activity._shortened("ala", 7) == "ala"
+
+
+def test_a_neuron_that_fires_at_one_form_alone_fires_at_its_lemma():
+    forms = np.array([[["król", "król", "król"], ["wszedł", "spał", "jadł"]]])  # of two neurons
+    lists = pd.DataFrame({"layer": 0, "kind": ["lemma", "part of speech"], "feature": ["król", "noun"]})
+    firing = SimpleNamespace(forms=lambda ahead=0: forms)
+    np.testing.assert_allclose(neuron_activity.shares_of_places(firing, lists), [[1, 0], [1, 0]], atol=0.34)
+    assert neuron_activity.shares_of_places(firing, lists)[0].tolist() == [1, 0]

@@ -166,3 +166,8 @@ def test_correlation_over_heads():
         preferences.correlation_over_heads([1, 2, 3], [1, 2, 3])
     with pytest.raises(ValueError, match="finite values that differ"):
         preferences.correlation_over_heads(np.ones(5), np.arange(5))
+
+
+def test_a_missing_label_is_no_unit():
+    with pytest.raises(ValueError, match="rows|columns|labels|values"):
+        preferences.crossed_interval([1, 2, 3, 4.0], ["a", None, "b", "c"], [0, 1, 0, 1])

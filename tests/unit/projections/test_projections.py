@@ -16,6 +16,7 @@ from analysis_lib.projections import (
     shuffled_overlap,
     token_search,
     top_overlap,
+    top_pairs,
     top_tokens,
     vo_factors,
 )
@@ -302,3 +303,18 @@ def test_a_hub_shows_in_the_number_of_distinct_tokens():
     left[3] *= 100
     found = projections.top_pairs(left, np.abs(rng.normal(size=(30, 4))), k=8)
     assert distinct_tokens(found) == (1, 8)
+
+
+def test_vectors_of_any_size_have_their_own_lists():
+    W_U = np.array([[1.0, 0, 3], [0, 1.0, -1]])
+    found = top_tokens(np.array([[1e-170, 2e-170], [5.0, 0], [1e160, 0]]), W_U, k=2)
+    assert found.ids.tolist() == [[1, 0], [2, 0], [2, 0]]
+    np.testing.assert_allclose(found.scores[0], [2e-170, 1e-170])
+
+
+def test_reversed_and_read_only_arrays_are_matrices_too():
+    backwards = np.eye(3)[::-1]
+    assert top_pairs(backwards, np.eye(3), k=3).left_ids.tolist() == [0, 1, 2]
+    locked = np.eye(3)
+    locked.setflags(write=False)
+    assert top_tokens(locked, np.eye(3), k=1).ids.ravel().tolist() == [0, 1, 2]

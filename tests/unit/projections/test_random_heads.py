@@ -1,6 +1,8 @@
 """Random heads keep what they promise to keep, and their lists are what the dictionary says of them."""
 
+from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -67,3 +69,14 @@ def test_shares_of_random_lists(reader):
     assert part["share"].tolist() == expected["share"].tolist()
     with pytest.raises(ValueError, match="n_draws and per_draw: expected 1 or more, found 0 and 2"):
         random_heads.random_shares(reader, random_heads.rotated, "QK", "raw", n_draws=0, per_draw=2)
+
+
+@pytest.mark.parametrize(("layers", "heads", "per_draw"), [(2, 8, 12), (2, 8, 6), (4, 6, 3), (3, 5, 7), (2, 2, 9)])
+def test_every_head_is_drawn_as_often_as_any_other(layers, heads, per_draw):
+    shape = SimpleNamespace(n_layers=layers, n_heads=heads)
+    total = layers * heads
+    drawn = Counter(head for draw in range(total) for head in random_heads.heads_of_draw(shape, draw, per_draw))
+    assert set(drawn) == set(np.ndindex(layers, heads))
+    assert len(set(drawn.values())) == 1
+    first = random_heads.heads_of_draw(shape, 0, per_draw)
+    assert len(first) == len(set(first)) == min(per_draw, total)

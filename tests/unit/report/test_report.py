@@ -167,3 +167,11 @@ def test_the_data_of_a_figure_travel_in_its_link():
 def test_a_figure_without_data_is_refused():
     with pytest.raises(ValueError, match="fig-none"):
         report.figure_data({}, "fig-none")
+
+
+def test_long_times_small_floors_and_undefined_numbers():
+    assert (report.duration(360000), report.duration(150 * 3600), report.duration(0.031)) == ("100 h", "150 h", "0.031 s")
+    assert report.p_value(0.0012, floor=0.0014) == "p < 0.002"
+    assert report.p_value(0.0002, floor=1 / 4097) == "p < 0.0003"
+    assert report.p_value(0.0001, floor=1 / 1000) == "p < 0.001"
+    assert report.scientific(float("nan")) == "n/a"

@@ -1,5 +1,7 @@
 """Intervals that cover as often as they say, and that agree with scipy and statsmodels."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -142,3 +144,18 @@ def test_a_ratio_of_means_keeps_pairs_together():
 def test_wrong_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_bootstrap_of_a_large_sample_takes_little_memory():
+    values = np.random.default_rng(0).normal(size=100_000)
+    tracemalloc.start()
+    found = bootstrap_interval(values, n_resamples=1000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1000 * values.nbytes  # all resamples at once would need twice that
+    assert found.low < found.estimate < found.high
+
+
+def test_a_ratio_whose_resamples_have_no_mean_is_refused():
+    with pytest.raises(ValueError, match="below: expected values whose mean differs from 0 in resamples too"):
+        ratio_interval([0, 0, 1.0], [0, 0, 1.0])

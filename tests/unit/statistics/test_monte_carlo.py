@@ -113,3 +113,9 @@ def test_undefined_draws_are_left_out():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         adaptive_null(**{"observed": [1.0], "draw": lambda n, tests: np.zeros((n, 1))} | arguments)
+
+
+def test_draws_that_equal_the_observation_count_whatever_the_order_of_their_sum():
+    rng = np.random.default_rng(0)
+    found = adaptive_null([0.1 + 0.2], lambda count, tests: np.where(rng.random((count, len(tests))) < 0.5, 0.3, 0.0))
+    assert 0.2 < found[0].p < 0.8

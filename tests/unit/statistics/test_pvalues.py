@@ -79,3 +79,10 @@ def test_sign_flips_of_nothing_and_of_constants():
         sign_flip_pvalues(np.zeros((1, 3)))
     with pytest.raises(ValueError, match="n_permutations: expected at least 1, found 0"):
         sign_flip_pvalues(np.ones((4, 3)), n_permutations=0)
+
+
+def test_a_draw_that_equals_the_observation_counts_whatever_the_order_of_its_sum():
+    observed, null = 0.1 + 0.2, np.array([0.3, 0.0, 0.0])
+    assert observed > null[0]
+    assert permutation_pvalue(observed, null) == 0.5
+    assert permutation_pvalue(-observed, -null, "less") == 0.5

@@ -1,6 +1,7 @@
 """One function for all sweeps: the same results wherever it runs, and what is kept on disk."""
 
 import functools
+import operator
 import os
 
 import joblib
@@ -125,3 +126,7 @@ def test_a_short_sweep_says_nothing(monkeypatch, capsys):
     monkeypatch.delenv(progress.LOG, raising=False)
     sweep(abs, range(5))
     assert capsys.readouterr() == ("", "")
+
+
+def test_an_object_that_can_be_called_needs_no_name():
+    assert sweep(operator.itemgetter(0), [(1, 2), (3, 4)]) == [1, 3]

@@ -2,9 +2,12 @@
 
 import re
 from collections import Counter
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from analysis_lib import texts
 from analysis_lib.texts import (
     KINDS,
     all_texts,
@@ -227,3 +230,15 @@ def test_passages_are_the_paragraphs_in_pieces():
 
 def test_sentences_end_where_a_space_follows_their_sign():
     assert split_sentences("Dokąd? Do lasu… Nie, 3.5 km stąd! Tak.") == ["Dokąd?", "Do lasu…", "Nie, 3.5 km stąd!", "Tak."]
+
+
+def test_blank_lines_are_ignored_and_parts_of_words_refused(tmp_path):
+    pairs = tmp_path / "pairs.tsv"
+    whole = (Path(texts.__file__).parent / "word_pairs.tsv").read_text(encoding="utf-8")
+    pairs.write_text(whole.replace("\n", "\n\n", 1), encoding="utf-8")
+    pd.testing.assert_frame_equal(texts.word_pairs(pairs), texts.word_pairs())
+    forms = tmp_path / "forms.txt"
+    for line in ("Stał stary pod[dom], a za [domem|lasem] płynęła.", "Stał [dom]ek, a za [domem|lasem] rzeka."):
+        forms.write_text(line, encoding="utf-8")
+        with pytest.raises(ValueError, match="expected two marked words"):
+            texts.two_forms(forms)

@@ -178,3 +178,22 @@ def test_bad_input_is_named():
         TokenCounts.of_texts(vocabulary, "nie")
     with pytest.raises(ValueError, match=f"counts: expected an entry for each of {len(vocabulary)} tokens, found 2"):
         vocabulary.keep(counts=TokenCounts(np.zeros(2), np.zeros(2)))
+
+
+def test_large_counts_and_names_without_an_ending_survive_a_round_trip(tmp_path):
+    counts = TokenCounts(np.array([4_500_000_000, 5]), np.array([3_000_000_000, 3]), "much")
+    counts.save(tmp_path / "plain")
+    found = TokenCounts.read(tmp_path / "plain")
+    assert found.total.tolist() == [4_500_000_000, 5]
+    assert found.whole_word.tolist() == [3_000_000_000, 3]
+
+
+@pytest.mark.parametrize("content", [b"", b"no counts here", b"PK\x03\x04 cut off"])
+def test_a_file_that_holds_no_counts_is_named(tmp_path, content):
+    path = tmp_path / "counts.npz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"counts\.npz: expected an \.npz file of counts"):
+        TokenCounts.read(path)
+    np.save(tmp_path / "array.npy", np.arange(3))
+    with pytest.raises(ValueError, match="found a single array"):
+        TokenCounts.read(tmp_path / "array.npy")

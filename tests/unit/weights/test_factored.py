@@ -108,3 +108,13 @@ def test_a_heads_matrices_are_its_weights_and_its_pairs_those_of_the_projection(
 def test_heads_that_are_not_there_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         weights.extract(tiny.gpt2(layers=3, heads=4, width=24)).head(*arguments)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2,), (2, 3)])
+def test_batches_of_matrices_times_a_vector(shape):
+    generator = torch.Generator().manual_seed(0)
+    left, right = (torch.randn(*shape, *size, generator=generator) for size in ((5, 3), (3, 5)))
+    vector = torch.randn(5, generator=generator)
+    factored, dense = FactoredMatrix(left, right), left @ right
+    torch.testing.assert_close(vector @ factored, torch.einsum("r,...rc->...c", vector, dense))
+    torch.testing.assert_close(factored @ vector, torch.einsum("...rc,c->...r", dense, vector))

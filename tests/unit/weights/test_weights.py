@@ -295,3 +295,10 @@ def test_attention_that_gives_no_patterns_is_refused():
 def test_rebuild_attention_names_what_does_not_fit(layer, shape):
     with pytest.raises(ValueError, match="expected"):
         weights.rebuild_attention(weights.extract(tiny.gpt2()), layer, torch.zeros(shape))
+
+
+def test_a_model_in_training_mode_is_refused():
+    model = tiny.gpt2()
+    model.train()
+    with pytest.raises(ValueError, match="expected evaluation mode, found training mode"):
+        weights.attention_errors(model, torch.zeros(1, 4, dtype=torch.long))
