@@ -164,8 +164,8 @@ def head_relations(
     seed : int
     rank_window : int
         How many ranks away the random tokens of the similarities may come from.
-    n_jobs : int
-        Threads, as joblib counts them; results do not depend on it.
+    n_jobs : int, optional
+        Threads, as joblib counts them; by default those of the configuration in force. Results do not depend on it.
     revision : str, optional
         Of lexicon, groups and embedding, for results that are kept on disk (see `sweeps.sweep`).
 
