@@ -6,7 +6,7 @@
 #
 # **What was found**
 #
-# - **GPT-2 knows the grammar that it is asked for here, save perhaps the number of the verb; HerBERT is clearly above chance only in some rules of case.** They prefer the right one of two forms in {glue:text}`grammar-GPT-2-accuracy` and {glue:text}`grammar-HerBERT-accuracy` of cases, where ignoring the word before gives exactly half; HerBERT's share does not survive the correction of {doc}`null_board`.
+# - **GPT-2 knows the grammar that it is asked for here, save perhaps the number of the verb; HerBERT knows the rules of case and no others.** They prefer the right one of two forms in {glue:text}`grammar-GPT-2-accuracy` and {glue:text}`grammar-HerBERT-accuracy` of cases, where ignoring the word before gives exactly half.
 # - **Tables of heads lead to the word, as any measure of likeness does, and not to the form.** The head of GPT-2 that ranks related words highest does no better than random projections that rank high what is alike, and it ranks a wrong form of the word about as high as the right one: the difference is {glue:text}`grammar-form-difference`.
 # - **In HerBERT the head that case needs shows it in its table.** One head of the first layer, {glue:text}`grammar-HerBERT-strongest`, has by far the largest effect in the four rules of case, hardly any in the other three, and its table says so. GPT-2 can do without any one head, and its tables foretell little.
 #
@@ -44,7 +44,7 @@ for title, reader in readers.items():
     fresh = models.untrained_like(reader.loaded, seed=0)
     margins[f"{title}, untrained"] = preferences.PairScorer(fresh, minimal).margins()
 
-# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "Share of minimal pairs in which the right form has the higher logit, with 95% intervals over cues and lemmas. Without the cue the share is exactly one half, whatever is known of the forms. Untrained models have the same shape and fresh weights.", "name": "fig-grammar-accuracy"}, "image": {"alt": "Seven rows. GPT-2 lies between 60 and 96 per cent, highest for the gender of the past and the person of the verb; HerBERT between 51 and 68 per cent, highest for prepositions; both untrained models lie around 50 per cent."}}
+# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "Share of minimal pairs in which the right form has the higher logit, with 95% intervals over cues and lemmas. Without the cue the share is exactly one half, whatever is known of the forms. Untrained models have the same shape and fresh weights.", "name": "fig-grammar-accuracy"}, "image": {"alt": "Seven rows. GPT-2 lies between 60 and 96 per cent, highest for the gender of the past and the person of the verb; HerBERT between 51 and 70 per cent, highest for prepositions; both untrained models lie around 50 per cent."}}
 def right_share(title, rows):
     """Share of right choices with its interval."""
     part = minimal.loc[rows]
