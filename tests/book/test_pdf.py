@@ -25,7 +25,7 @@ def words(printed):
 
 def test_size_and_pages(printed):
     assert printed.stat().st_size <= 15e6
-    assert 80 < len(PdfReader(printed).pages) < 600
+    assert 80 < len(PdfReader(printed).pages) < 700
 
 
 def test_every_chapter_can_be_found(site, words):
