@@ -146,7 +146,7 @@ strong["list"] = strong["model"] + " " + strong["list"]
 report.table(strong[["list", "relation", "share", "permuted", *NULLS, "pairs"]], "Lists that stand out: share of pairs, its mean in permuted lists, and the highest share of a list of random heads of both kinds; pairs: the first of the list, whether or not they have the relation")
 
 # %% [markdown]
-# In e5 nearly all that stands out is one lemma. Random heads with equal singular values hardly ever pair forms of one word, so these heads have learned to compare. Have they learned *which* directions to compare? That has not been shown. {glue:text}`heads-likeness-reach` random subspaces have a list with as many forms as L2H7, but its list is the best of {glue:text}`heads-e5-lists`, and for a choice among so many these draws are too few to decide. Every other list lies within the range of the random subspaces. L2H7 and its like are heads of likeness, and what is alike in e5's embedding is, before
+# In e5 nearly all that stands out is one lemma. Random heads with equal singular values hardly ever pair forms of one word, so these heads have learned to compare. Have they learned *which* directions to compare? That has not been shown. {glue:text}`heads-likeness-reach` random subspaces have a list with as many forms as L2H7, but its list is the best of {glue:text}`heads-e5-lists`, and for a choice among so many these draws are too few to decide. No other list has more forms than the best list of a random subspace. L2H7 and its like are heads of likeness, and what is alike in e5's embedding is, before
 # all else, the forms of a word. In the small models next to nothing stands out.
 #
 # (heads-in-sentences)=

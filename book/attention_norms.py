@@ -6,7 +6,7 @@
 #
 # **What was found**
 #
-# - **A large update predicts a large next one, but does not make it large.** In a regression on the tokens before, within one layer, GPT-2's coefficients above the first layer are {glue:text}`norms-polish-gpt2-beside`; doubling an update changes the next token's, one layer on, by {glue:text}`norms-polish-gpt2-acts` in the same unit.
+# - **A large update predicts a large next one, but does not make it large.** Within a layer above the first, GPT-2's coefficients of the token before are {glue:text}`norms-polish-gpt2-beside`; doubling an update changes that of the next token, one layer on, by {glue:text}`norms-polish-gpt2-acts` in the same unit.
 # - **Prediction needs no learning.** Untrained GPT-2s have *larger* coefficients than the trained one, {glue:text}`norms-polish-gpt2-mean-untrained` on average, because their updates are running means of what came before.
 # - **In HerBERT neighbours explain little.** There {glue:text}`norms-herbert-starred` of {glue:text}`norms-herbert-tested` coefficients are significant and farther from zero than in untrained models, but together the neighbours explain at most
 #   {glue:text}`norms-herbert-heldout-most` of the variance in texts held out.
@@ -112,8 +112,8 @@ report.table(
 
 # %% [markdown]
 # The next token is moved more than those further on, by an interval above zero, in {glue:text}`norms-polish-gpt2-causal-trained` layers of GPT-2 and
-# {glue:text}`norms-herbert-causal-trained` of HerBERT. A next layer that attends to near tokens more than to distant ones is enough for that; in HerBERT the token after the next moves even more. That is a fact about attention and not about norms, since
-# the replaced update changed in direction as well as in size. In the untrained GPT-2 the difference lies above zero in every layer too, although attention is nearly even there: the next token averages over fewer tokens than those further on, so that each weighs more.
+# {glue:text}`norms-herbert-causal-trained` of HerBERT. A next layer that attends to near tokens more than to distant ones is enough for that, and in HerBERT the token after the next moves even more. So the effect says something of attention and not of norms, since
+# the replaced update changed in direction as well as in size. In the untrained GPT-2 the difference lies above zero in every layer, although attention is nearly even there: the next token averages over fewer tokens than those further on, so that each weighs more.
 #
 # To ask about *size* alone, the opening figure ({numref}`fig-norms-key`) doubles the update and keeps its direction. Its log norm grows by $\log 2$; the change of the next token's log
 # norm in the next layer, divided by that, is in the unit of a coefficient. The two need not agree, in size or in sign: the regression describes what neighbours in one layer

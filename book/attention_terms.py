@@ -202,8 +202,7 @@ plots.terms_by_head(losses, null["share"][:0], "rise of the loss [nats]", logari
 
 # %% [markdown]
 # Few heads carry the rise. In the toy they are three heads of layer 0, by position-position, and four of layer 1, by token-token; in the Polish model most of it is position-position in a single head of layer 0. Not every term helps on these sequences: without token-position in its layer 1 the toy's loss falls a little.
-#
-# {doc}`term_targets` asks what the terms that matter look for: which positions, which tokens, and what an earlier head wrote.
+# The next chapter, {doc}`term_targets`, asks which positions and which tokens these terms favour, and what an earlier head wrote for them.
 #
 # (terms-centring)=
 # ## A choice in the split

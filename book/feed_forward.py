@@ -272,7 +272,7 @@ report.table(
 )
 
 # %% [markdown]
-# In HerBERT keys overlap more with the value, in GPT-2 at least as much with the negated value. The cosine of a neuron's key and value asks for the sign without any tokens. Its mean over neurons (next table) is above zero in both models, so in GPT-2 the longest entries say something else than the vectors as a whole. Is the overlap due to a few neurons or to all of them? {numref}`fig-ff-survival`
+# In HerBERT keys overlap more with the value, in GPT-2 at least as much with the negated value. The cosine of a neuron's key and value asks for the sign without any tokens. Its mean over neurons (next table) is above zero in both models, so in GPT-2 the largest entries say something other than the vectors as a whole. Is the overlap due to a few neurons or to all of them? {numref}`fig-ff-survival`
 # has the whole distribution: a Jaccard index of 0.1 is 18 of 100 tokens in common. For key and value, many neurons share a few tokens more than shuffled pairs do, and a few neurons share many.
 
 # %% tags=["hide-input"]

@@ -52,7 +52,7 @@ plots.layer_panels({"mean cosine": beside(anisotropy), "IsoScore": beside(isotro
 # %% [markdown]
 # **What was found**
 #
-# - **After GPT-2's last block three coordinates make unrelated words look alike.** They carry {glue:text}`geo-polish-gpt2-rogue` of the mean cosine there. Set to zero they cost the model most of its skill, and the nearest neighbours of a word are in the same sense as often as before.
+# - **After GPT-2's last block three coordinates make unrelated words look alike.** They carry {glue:text}`geo-polish-gpt2-rogue` of the mean cosine there. Setting them to zero costs the model most of its skill, but leaves the nearest neighbours of a word in the same sense as often as before.
 # - **Two occurrences of a word stand out least in the published encoder.** After e5's last block the cosine of two occurrences of a content word exceeds that of two different words by only {glue:text}`geo-e5-self`, in GPT-2 by {glue:text}`geo-polish-gpt2-self`. Part of the difference is that after e5's last block all words are alike.
 # - **In GPT-2, training makes states simpler.** Around a word they vary in about {glue:text}`geo-polish-gpt2-dimension` directions after the last block, far fewer than without training. In the encoders the two estimators disagree, so no difference is established.
 #
@@ -199,7 +199,7 @@ by_method = {
 plots.layer_panels(by_method, LAYERS, STYLES);
 
 # %% [markdown]
-# In GPT-2 both estimators agree: after the last block an untrained model has {glue:text}`geo-polish-gpt2-dimension-untrained` directions by TwoNN, about twice as many as the trained one. In HerBERT the estimators disagree about the sign of the difference, so none is established. After e5's last block TwoNN finds far fewer directions than in the untrained twin and maximum likelihood as many, so none is established there either. What all three share is the embedding: trained embeddings are much simpler than random ones. In GPT-2 after its first block, and in e5 over most of its blocks, the dimension then rises, perhaps because context adds to the spelling.
+# In GPT-2 both estimators agree: after the last block an untrained model has {glue:text}`geo-polish-gpt2-dimension-untrained` directions by TwoNN, about twice as many as the trained one. In HerBERT the estimators disagree about the sign of the difference. After e5's last block TwoNN finds far fewer directions than in the untrained twin, and maximum likelihood as many. So no difference is established in either encoder. What all three share is the embedding: trained embeddings are much simpler than random ones. In GPT-2 after its first block, and in e5 over most of its blocks, the dimension then rises, perhaps because context adds to the spelling.
 #
 # ## One word, one sentence
 #

@@ -8,7 +8,7 @@
 #
 # - **GPT-2 knows the grammar that it is asked for here, save perhaps the number of the verb; HerBERT knows the rules of case and no others.** They prefer the right one of two forms in {glue:text}`grammar-GPT-2-accuracy` and {glue:text}`grammar-HerBERT-accuracy` of cases, where ignoring the word before gives exactly half.
 # - **Tables of heads lead to the word, as any measure of likeness does, and not to the form.** The head of GPT-2 that ranks related words highest does no better than random projections that rank high what is alike, and it ranks a wrong form of the word about as high as the right one: the difference is {glue:text}`grammar-form-difference`.
-# - **In HerBERT the head that case needs shows it in its table.** One head of the first layer, {glue:text}`grammar-HerBERT-strongest`, has by far the largest effect in the four rules of case, hardly any in the other three, and its table says so. GPT-2 can do without any one head, and its tables foretell little.
+# - **HerBERT's head for case can be told by its table.** {glue:text}`grammar-HerBERT-strongest` has by far the largest effect in the four rules of case and hardly any in the other three, and its table says so. GPT-2 can do without any one head, and its tables foretell little.
 #
 # Square brackets hold 95% intervals. L0H3 is head 3 of layer 0.
 

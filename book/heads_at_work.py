@@ -52,10 +52,10 @@ plots.labelled_points(pd.concat([scored, scored_fresh]), "score", "text", "copyi
 # %% [markdown]
 # **What was found**
 #
-# - **The copying score does not tell which heads copy.** By their scores most heads of GPT-2 lower what they attend to. On text {glue:text}`heads-copying-raise` of all heads raise it. With so few heads moderate agreement cannot be excluded: the two measures
+# - **The copying score does not tell which heads copy.** By their scores most heads of GPT-2 lower what they attend to. On text {glue:text}`heads-copying-raise` heads raise it. With so few heads moderate agreement cannot be excluded: the two measures
 #   have a rank correlation of {glue:text}`heads-copying-agree`.
 # - **A head's table hardly says what the head writes at a place.** A row of the table predicts 50 tokens. On average hardly more of them are among the tokens that the head raises most than of the tokens predicted for another place of the sentence.
-# - **Lists of neurons tell more.** In nearly every layer, the list of the most active neuron holds clearly more of the tokens that the model leans to at that place than the list of the neuron that is most active at another place.
+# - **Lists of neurons say something about the place.** In nearly every layer, the list of the most active neuron holds clearly more of the tokens that the model leans to at that place than the list of the neuron that is most active at another place.
 #
 # Square brackets hold 95% intervals. Layers and heads count from 0.
 #

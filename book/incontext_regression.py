@@ -9,7 +9,7 @@
 # **What was found**
 #
 # - **The model does regression.** After nine examples, always answering zero errs {glue:text}`ctx-ratio` times as much. It does not quite reach least squares, which makes no error at all.
-# - **It uses eight of the nine points that it sees.** The last one has no influence on its answer: no head of the first layer brings that point's question and answer together. Where this stops differs from seed to seed.
+# - **It uses eight of the nine points that it sees.** The last one has no influence on its answer: no head of the first layer brings that point's question and answer together. How many points are used differs from seed to seed.
 # - **Which cluster an attention row falls into depends on its position, and on nothing else that was tested.** Knowing the inputs helps to predict the cluster in {glue:text}`ctx-cluster-gains` of {glue:text}`ctx-cluster-tests` sets of rows.
 #
 # A second model reads what two regressions predict instead of points; it is the subject of {doc}`model_selection`. Square brackets hold 95% intervals, over prompts unless
@@ -256,8 +256,7 @@ report.table(pd.DataFrame(summary).T, f"Clusters of attention rows, means over s
 
 # %% [markdown]
 # Position alone says the cluster of {glue:text}`ctx-trained-position` of rows (mean over sets), and so it does for random attention ({glue:text}`ctx-random-position`), though there one cluster is so large that always guessing it is nearly as good. The inputs add something in {glue:text}`ctx-cluster-gains` of
-# {glue:text}`ctx-cluster-tests` sets. The original notebook looked at one prompt at a time. There, where rows are split into two clusters, a cut between early and late queries tells them apart with an accuracy of {glue:text}`ctx-random-cut` for random rows, and for
-# rows of the trained layers 1 and 2 of {glue:text}`ctx-trained-cut`. Clusters that are not compared with position may show no more than the causal mask.
+# {glue:text}`ctx-cluster-tests` sets. The original notebook looked at one prompt at a time. There, where rows are split into two clusters, a cut between early and late queries tells them apart with an accuracy of {glue:text}`ctx-random-cut` for random rows and of {glue:text}`ctx-trained-cut` for rows of the trained layers 1 and 2. Clusters that are not compared with position may show no more than the causal mask.
 #
 # ## What rows follow
 #

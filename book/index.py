@@ -269,4 +269,4 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 #
 # Co znaczą liczby wewnątrz transformera i które odpowiedzi wytrzymują porównanie z modelem niewytrenowanym, przetasowanym lub losowym? Książka pyta o to dwa małe polskie modele językowe i kilka modeli
 # zabawkowych, wytrenowanych na jej potrzeby, oraz jeden opublikowany enkoder. Opublikowany enkoder warstwa po warstwie rozdziela znaczenia wyrazów takich jak *zamek*; tabele głowic uwagi mówią więcej o osadzeniach niż o głowicach;
-# a transformer, który mógłby wybrać jeden z dwóch predyktorów, zamiast tego je uśrednia. Każdą liczbę oblicza rozdział, który ją podaje; wszystko działa bez sieci na zwykłym laptopie.
+# a transformer, który mógłby wybrać jeden z dwóch predyktorów, zamiast tego je łączy. Liczby obliczają rozdziały, które je podają, albo pochodzą z zapisanych przebiegów; wszystko działa bez sieci na zwykłym laptopie.

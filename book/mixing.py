@@ -133,6 +133,7 @@ plots.layer_panels({"mixing ratio": of_layers}, LAYERS, {"trained": (plots.CYCLE
 #
 # **Special tokens and first tokens are read in a way of their own.** Heads often rest on them, with large weights and short values, which would favour lengths. The table leaves them out, of HerBERT's sentences the first and the last token and of
 # GPT-2's the first; lengths stay ahead without them.
+#
 # **Lengths have a head start.** Value zeroing takes away the very vector whose length is measured, so the two should agree in any model, and in untrained ones they do. The comparison shows what attention weights leave out, not that a long contribution matters for the model's predictions.
 #
 # **One untrained model is one draw.** The table has several of each.

@@ -10,7 +10,7 @@
 #
 # - **It does not select.** Its answers lie at {glue:text}`ctx-few-to-mean` from the posterior mean of y, the best possible answer as far as simulation gives it, and at {glue:text}`ctx-few-to-hard` from those of a choice between the two regressions, where 1 is the squared distance between the two.
 # - **This pays off.** Its squared error is lower than that of the choice by {glue:text}`ctx-few-under-hard`.
-# - **It takes two regressions that differ.** All this holds where the regressions were fitted to 6 points. With 21 points, as in the original notebook, they say nearly the same and the strategy hardly matters: the posterior mean is again the nearest strategy, but at {glue:text}`ctx-21-to-mean`, and all errors lie between {glue:text}`ctx-21-errors`.
+# - **It takes two regressions that differ.** All this holds where the regressions were fitted to 6 points. With 21 points, as in the original notebook, they say nearly the same: the posterior mean is still nearest, but at {glue:text}`ctx-21-to-mean`, and all errors lie between {glue:text}`ctx-21-errors`.
 #
 # The model is of the same kind as the one in {doc}`incontext_regression`. Square brackets hold 95% intervals over prompts.
 

@@ -250,7 +250,7 @@ for name, title in TITLES.items():
 # ## Exercises
 #
 # 1. Subtract the value instead of adding it. Does its list fall as far as it rose? ({ref}`Solution <sol-work-1>`)
-# 2. Read the places where GPT-2's L0N57 fires, a neuron whose key lists words in *-go*. What do the words there have in common besides this ending? ({ref}`Solution <sol-work-2>`)
+# 2. Read the places where GPT-2's L0N57 fires, a neuron whose key lists words in *-go*. What do the words there have in common? ({ref}`Solution <sol-work-2>`)
 # 3. Let the neurons of GPT-2's first layer be asked for their single strongest place. Does the list fit it better than it fits the twelve? ({ref}`Solution <sol-work-3>`)
 #
 # ## References

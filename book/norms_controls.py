@@ -38,7 +38,7 @@ steps["the same, untrained model"] = {
     n: regression.marked(norms.lagged_regression(m.attention, m.tokens, norms.FULL)) for n, m in untrained.items()
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients of the two tokens before, as controls enter from top to bottom. Filled: p below 0.05 with the controls of its row (top row: uncorrected, 95% intervals; other rows: corrected by Holm, simultaneous intervals). Bottom row: all controls, a model that learned nothing. The tokens that follow are not controlled here; for HerBERT they are in the table and figure below, so its coefficients differ there.", "name": "fig-norms-steps"}, "image": {"alt": "Six rows of two panels with points for each of four layers. In GPT-2 most points are filled and positive in all rows, and highest in the untrained model. In HerBERT coefficients are smaller; that of the last layer is negative until the row with what the tokens are, and all are close to zero in the untrained model."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients of the two tokens before, as controls enter from top to bottom. Filled: p below 0.05 with the controls of its row (top row: uncorrected, 95% intervals; other rows: corrected by Holm, simultaneous intervals). Bottom row: all controls, a model that learned nothing. The tokens that follow are not controlled here; for HerBERT they are in the last table and the last figure of this page, so its coefficients differ there.", "name": "fig-norms-steps"}, "image": {"alt": "Six rows of two panels with points for each of four layers. In GPT-2 most points are filled and positive in all rows, and highest in the untrained model. In HerBERT coefficients are smaller; that of the last layer is negative until the row with what the tokens are, and all are close to zero in the untrained model."}}
 plots.coefficient_steps(steps, NAMES);
 
 # %% [markdown]
@@ -148,7 +148,7 @@ report.table(shown, "The coefficient one token back with all controls: 95% inter
 
 # %% [markdown]
 # The two agree. Over all {glue:text}`norms-wild-tested` lags and leads of both models the intervals of the bootstrap are {glue:text}`norms-wild-width` times as wide as those of the jackknife, and
-# {glue:text}`norms-wild-differ` coefficients are below 0.05 by one of the two alone.
+# {glue:text}`norms-wild-differ` coefficients have a p below 0.05 by one of the two alone.
 #
 # ## Other choices
 #

@@ -139,7 +139,7 @@ report.table(by_lemma, "The thirty words, their senses, and the share of nearest
 
 # %% [markdown]
 # A word has some eighteen sentences, so single words show little by themselves. The next table asks in three other ways, after the last block: with neighbours of **another spelling** only, which spelling cannot help; with the mean of all
-# words subtracted, since a shared direction can hide what differs; and with the sentence alone. A reader finds the sense in the **rest of the sentence**, so the mean state of its *other* words is asked too. An untrained model's mean of words is
+# words subtracted, since a shared direction can hide what differs; and with the mean state of the *other* words of the sentence, since a reader finds the sense in the **rest of the sentence**. An untrained model's mean of words is
 # its null, because sentences that share words are similar whatever was learned.
 
 # %%

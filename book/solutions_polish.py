@@ -164,7 +164,7 @@ report.table(pd.DataFrame(rows).T.rename_axis("value of").reset_index(), "GPT-2:
 # (sol-work-2)=
 # ### Words in *-go*
 #
-# *Read the places where GPT-2's L0N57 fires, a neuron whose key lists words in* -go. *What do the words there have in common besides this ending?*
+# *Read the places where GPT-2's L0N57 fires, a neuron whose key lists words in* -go. *What do the words there have in common?*
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 firing = neuron_activity.Firing.of(gpt2, texts.sentences(), n=12)

@@ -57,7 +57,7 @@ plots.offset_profiles(profiles, marked, dict.fromkeys(ids, plots.CYCLE[1]), "pos
 # %% [markdown]
 # **What was found**
 #
-# - **Favouring near places is learned, and looking one place back in some heads.** {glue:text}`terms-toy-favour` of the toy's eight layer-0 heads and {glue:text}`terms-Polish-favour` of the Polish model's eight have a position-position term that favours the previous position,
+# - **Heads learn to favour near places, and some to look one place back.** {glue:text}`terms-toy-favour` of the toy's eight layer-0 heads and {glue:text}`terms-Polish-favour` of the Polish model's eight have a position-position term that favours the previous position,
 #   against {glue:text}`terms-untrained-favour` of the untrained models' sixteen. In the Polish model half of them favour another distance more.
 # - **Some heads avoid what others seek.** In layer 1 of the toy {glue:text}`terms-same-favour` heads score earlier places of the same token above the other keys, and {glue:text}`terms-same-avoid` score them below, among them the induction heads, which look for the place after.
 # - **The induction head reads what a first-layer head wrote.** The keys that it looks for, those after an earlier occurrence, are raised most by the match of {glue:text}`terms-first-pair`.
@@ -94,7 +94,7 @@ summary = pd.DataFrame({
 report.table(summary.reset_index(), "Heads of 8 whose position-position term favours the previous position (p < 0.05, Holm), and favours it most of all distances up to 12", digits=1)
 
 # %% [markdown]
-# A head that favours near positions of any kind passes this test too, and in the Polish model half of the heads that pass favour another distance most. The one on which its loss depends ({numref}`fig-terms-losses`) is among these: it favours its own place. The diagonal exists in some heads, then, and is no property of "the" position-position term.
+# A head that favours near positions of any kind passes this test too, and in the Polish model half of the heads that pass favour another distance most. The head on which the Polish model's loss depends most ({numref}`fig-terms-losses` in {doc}`attention_terms`) is among these: it favours the query's own place. The diagonal exists in some heads, then, and is no property of "the" position-position term.
 #
 # ## The same token, in token-token
 #
