@@ -71,6 +71,8 @@ def main(arguments=None):
     now = CLOCKS[options.clock]
     vectors, W_U = drawn(options)
     few = vectors[: max(1, options.neurons // 8)]
+    for function in (bare, search):
+        function(few[:1], W_U, options.k, True)  # nothing is measured cold: the search imports the library
     print(
         f"{options.neurons} vectors, width {options.width}, vocabulary {options.vocab}, top {options.k}, {torch.get_num_threads()} threads"
     )

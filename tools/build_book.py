@@ -97,11 +97,12 @@ def forget_stale(root: Path) -> list[str]:
     if read(build / "toc.key") != toc:  # a page taken out of the book must not stay in the site; what finishes pages works on new ones
         shutil.rmtree(build / "html", ignore_errors=True)
         write_whole(build / "toc.key", toc)
-    findings = digest([root / "book" / "findings.json"], root)
-    if read(build / "findings.key") != findings:  # a notebook's cache knows its cells, not the files that they read
-        for notebook in (path for path in (root / "book").glob("*.ipynb") if "findings.json" in read(path)):
-            forget_chapter(root, notebook.stem)
-        write_whole(build / "findings.key", findings)
+    for file in (root / "book" / "findings.json", root / "book" / "placebo.json", root / "_toc.yml"):
+        found, key = digest([file], root), build / f"{file.name}.key"
+        if read(key) != found:  # a notebook's cache knows its cells, not the files that they read
+            for notebook in (path for path in (root / "book").glob("*.ipynb") if file.name in read(path)):
+                forget_chapter(root, notebook.stem)
+            write_whole(key, found)
     if (build / "building").exists():  # Sphinx shows a warning once; a page it has seen would pass the second time
         shutil.rmtree(build / ".doctrees", ignore_errors=True)
     for page in pages_with_foreign_numbers(root):  # Sphinx does not know that these pages depend on others

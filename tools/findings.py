@@ -111,7 +111,16 @@ def claims_alike(before: Mapping, now: Mapping) -> bool:
         return False
     width = SHARE_OF_INTERVAL * max(before["high"] - before["low"], now["high"] - now["low"])
     moved = max(abs(before[end] - now[end]) for end in ENDS)
-    return moved <= width and p_alike(*sorted((before["p"], now["p"])))
+    return moved <= width and nulls_alike(before, now, width) and p_alike(*sorted((before["p"], now["p"])))
+
+
+def nulls_alike(before: Mapping, now: Mapping, width: float) -> bool:
+    """Whether means and spreads of all nulls moved by no more than the estimate may, or than this share of their own 95% range."""
+    for name, (mean, spread) in before["nulls"].items():
+        new_mean, new_spread = now["nulls"][name]
+        if max(abs(mean - new_mean), abs(spread - new_spread)) > max(width, SHARE_OF_INTERVAL * 4 * max(spread, new_spread)):
+            return False
+    return True
 
 
 def p_alike(smaller: float, larger: float) -> bool:

@@ -15,13 +15,12 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
 from transformers import BertForMaskedLM, GPT2LMHeadModel, GPT2TokenizerFast, HerbertTokenizer
 
 from training import herbert, polish_gpt2
 from training.evaluate import evaluate_gpt2, evaluate_herbert, heldout_losses, heldout_sources
 from training.folders import copy_whole, replaced
-from training.loop import load_ids
+from training.loop import load_ids, trim_log
 from training.tokens import MODELS, read_documents
 
 CHECKPOINTS = Path(__file__).parents[1] / "analysis_lib" / "checkpoints"
@@ -35,8 +34,8 @@ def restore(name, folder, layers, heads):
     """Model, tokenizer and progress of the state that a run last saved."""
     recipe, kind, tokenizer_kind = KINDS[name]
     path = folder / "state.safetensors"
-    tensors = {k[6:]: v for k, v in load_file(path).items() if k.startswith("model.")}
-    with safe_open(path, "pt") as file:
+    with safe_open(path, "pt") as file:  # opened once: a run that goes on replaces the file
+        tensors = {k[6:]: file.get_tensor(k) for k in file.keys() if k.startswith("model.")}  # noqa: SIM118
         progress = json.loads(file.metadata()["progress"])
     table = next(v for k, v in tensors.items() if k.endswith(("wte.weight", "word_embeddings.weight")))
     model = kind(recipe.configuration(table.shape[0], layers, table.shape[1], heads))
@@ -120,11 +119,13 @@ def card(name, model, figures, run):
 
 def source_rows(losses, sources):
     """Rows of the card's table of sources; the older sources have their losses in the first table."""
-    return [
-        f"| {s['source']} | {s['train_words']:,} | {s['licence']} | {s['origin']} | "
-        f"{format(losses[s['source']], '.3f') if s['source'] in losses else 'see above'} |"
-        for s in sources
-    ]
+
+    def loss(source):
+        if source["source"] in losses:
+            return f"{losses[source['source']]:.3f}"
+        return "see above" if source.get("heldout_words") else "none held out"
+
+    return [f"| {s['source']} | {s['train_words']:,} | {s['licence']} | {s['origin']} | {loss(s)} |" for s in sources]
 
 
 def export(name, work, layers, heads, seed, device, note="", checkpoints=None):
@@ -141,6 +142,7 @@ def export(name, work, layers, heads, seed, device, note="", checkpoints=None):
         model.half().save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)
         shutil.copy(folder / "log.csv", scratch / "training_log.csv")
+        trim_log(scratch / "training_log.csv", progress["tokens"])  # a run that goes on has logged more meanwhile
         for measured in ("development.csv", "token_counts.npz"):
             if (folder / measured).exists():
                 shutil.copy(folder / measured, scratch / measured)

@@ -177,8 +177,19 @@ def save_state(folder, model, optimizers, progress):
     scratch = folder / "state.part"
     seen = {}
     unique = {k: v for k, v in tensors.items() if seen.setdefault(v.data_ptr(), k) == k or v.numel() < 2}
-    save_file(unique, scratch, metadata={"progress": json.dumps(progress)})
+    save_file(unique, scratch, metadata={"progress": json.dumps(progress), "heads": str(heads_of(model))})
     os.replace(scratch, folder / "state.safetensors")
+
+
+def heads_of(model):
+    """Attention heads a layer, which no shape of a weight tells; None where the model has no configuration."""
+    return getattr(getattr(model, "config", None), "num_attention_heads", None)
+
+
+def check_heads(model, heads, path):
+    """Refuse weights that were trained with another number of heads; ``heads`` is None where that is not known."""
+    if heads is not None and str(heads) != str(heads_of(model)):
+        raise ValueError(f"{path} was saved by another configuration: it has {heads} heads a layer, expected {heads_of(model)}")
 
 
 def load_weights(model, tensors, path):
@@ -196,6 +207,8 @@ def load_state(folder, model, optimizers):
     path = folder / "state.safetensors"
     if not path.exists():
         return None
+    with safe_open(path, "pt") as file:
+        check_heads(model, file.metadata().get("heads"), path)
     tensors = load_file(path)
     load_weights(model, {k[6:]: v for k, v in tensors.items() if k.startswith("model.")}, path)
     for i, optimizer in enumerate(optimizers):
@@ -259,9 +272,13 @@ def load_exported(exported, folder, model):
     ValueError
         When the checkpoint is of another configuration.
     """
+    config = json.loads((exported / "config.json").read_text(encoding="utf-8"))
+    check_heads(model, config.get("num_attention_heads", config.get("n_head")), exported)
     load_weights(model, {k: v.float() for k, v in load_file(exported / "model.safetensors").items()}, exported)
     run = json.loads((exported / "evaluation.json").read_text(encoding="utf-8"))["run"]
     shutil.copy(exported / "training_log.csv", folder / "log.csv")
+    if (exported / "development.csv").exists() and not (folder / "development.csv").exists():  # its snapshots may be lost with the state
+        shutil.copy(exported / "development.csv", folder / "development.csv")
     return {"step": run["step"], "tokens": run["tokens"], "seconds": run["seconds"], "started": run["tokens"]}
 
 
@@ -318,12 +335,14 @@ def train(
         with autocast(device):
             loss, n = batch_loss(progress["step"], progress["tokens"])
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        norm, value = float(torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)), float(loss.detach())
+        if not math.isfinite(norm + value):  # before the weights are touched: the last saved state stays good
+            raise FloatingPointError(f"step {progress['step']}: loss {value:g}, gradient of norm {norm:g}; the last saved state is kept")
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         after_step()
-        running.append(float(loss.detach()))
+        running.append(value)
         now, before = time.time(), progress["tokens"]
         progress |= {"step": progress["step"] + 1, "tokens": before + n, "seconds": progress["seconds"] + now - clock}
         clock = now

@@ -68,8 +68,9 @@ def loss_of(model, batch, chunk=512, fused=False):
 def restore(folder):
     """Model and progress of the state that a run last saved."""
     path = folder / "state.safetensors"
-    model = MiniGPT(configuration())
-    load_weights(model, {k[6:]: v for k, v in load_file(path).items() if k.startswith("model.")}, path)
+    tensors = {k[6:]: v for k, v in load_file(path).items() if k.startswith("model.")}
+    model = MiniGPT(configuration(len(tensors["embed.weight"])))
+    load_weights(model, tensors, path)
     with safe_open(path, "pt") as file:
         return model.eval(), json.loads(file.metadata()["progress"])
 
@@ -79,11 +80,13 @@ def export(work, seed, device, note=""):
     model, progress = restore(work / NAME)
     model = model.half().float()  # what is measured is what is shipped
     torch.manual_seed(seed + 1)
-    untrained = MiniGPT(configuration()).eval()
+    untrained = MiniGPT(model.config).eval()
     ids = [load_ids(work / TEXT / f"{split}.bin") for split in ("train", "heldout")]
     text = "\n".join(p for document in read_documents(work / "heldout.jsonl") for p in document)
     figures = evaluate_gpt2(model, untrained, *ids, text)
+    manifest = json.loads((work / "manifest.json").read_text(encoding="utf-8"))
     run = {**progress, "seed": seed, "device": device, "train_tokens": len(ids[0]), "note": note}
+    run |= {key: manifest[key] for key in ("train_words", "sources")}
     with replaced(CHECKPOINTS, NAME) as scratch:
         model.half().save_pretrained(scratch)
         GPT2TokenizerFast.from_pretrained(work / TEXT / "tokenizer").save_pretrained(scratch)
@@ -107,8 +110,7 @@ def card(model, figures, run):
         "",
         "| | |",
         "|---|---|",
-        "| data | ELTeC-pol, 62 novels of 1840-1939 in modern spelling (texts in the public domain, edition CC BY 4.0), "
-        "and three OpenStax textbooks (CC BY 4.0); 6.5 million words |",
+        f"| data | {run['train_words'] / 1e6:.1f} million words of {len(run['sources'])} sources, which the card of {TEXT} lists |",
         "| licence | CC BY 4.0 |",
         f"| tokens seen | {run['tokens']:,} ({run['tokens'] / run['train_tokens']:.2f} passes over {run['train_tokens']:,}) |",
         f"| held-out loss | {interval(figures['heldout_loss'])} nats a next token |",
@@ -125,7 +127,7 @@ def card(model, figures, run):
         "The loss curve is in `training_log.csv`, all figures in `evaluation.json`. Intervals are bootstraps over",
         "held-out windows; the held-out set is 3 novels and 10 textbook modules, whole documents never trained on.",
         "",
-        "Limits: a very small model trained for less than one pass over old novels and textbooks, to have the measurements of",
+        f"Limits: a very small model trained briefly on the text of {TEXT}, to have the measurements of",
         "two-layer attention on natural text beside those on synthetic sequences. Not for use outside this book.",
         "",
     ]
@@ -146,7 +148,7 @@ def main(arguments=None):
     folder = options.work / NAME
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
-    model = MiniGPT(configuration()).to(options.device)
+    model = MiniGPT(configuration(len(GPT2TokenizerFast.from_pretrained(options.work / TEXT / "tokenizer")))).to(options.device)
     if options.compile:
         for block in model.blocks:
             block.compile()

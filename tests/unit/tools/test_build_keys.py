@@ -1,6 +1,7 @@
 """What decides whether executed chapters may be used again (tools/build_book.py)."""
 
 import re
+from pathlib import Path
 
 import build_book
 import pytest
@@ -88,16 +89,17 @@ def plant(tree, *names):
     return [tree / "_build" / name for name in names]
 
 
-def test_a_page_that_reads_the_findings_is_executed_again_when_they_change(tree, monkeypatch):
+@pytest.mark.parametrize("file", ["book/findings.json", "book/placebo.json", "_toc.yml"])
+def test_a_page_that_reads_a_file_is_executed_again_when_it_changes(tree, monkeypatch, file):
     forgotten = []
     monkeypatch.setattr(build_book, "forget_chapter", lambda root, name: forgotten.append(name))
-    (tree / "book/board.ipynb").write_text('{"source": "report.read_findings(\'findings.json\')"}')
-    (tree / "book/findings.json").write_text("{}")
+    (tree / "book/board.ipynb").write_text(f'{{"source": "open(\'{Path(file).name}\')"}}')
+    (tree / file).write_text("{}")
     build_book.forget_stale(tree)
     assert forgotten == ["board"]
     build_book.forget_stale(tree)
     assert forgotten == ["board"]
-    (tree / "book/findings.json").write_text('{"claims": []}')
+    (tree / file).write_text('{"claims": []}')
     build_book.forget_stale(tree)
     assert forgotten == ["board", "board"]
 

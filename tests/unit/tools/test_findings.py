@@ -94,3 +94,9 @@ def test_comparing_fails_where_a_change_is_beyond_rounding(tmp_path, monkeypatch
 )
 def test_tiny_p_values_are_compared_by_their_logarithm(before, now, same):
     assert p_alike(*sorted((before, now))) == same
+
+
+@pytest.mark.parametrize(("mean", "same"), [(0.03, True), (0.95, False), (5.0, False)])
+def test_nulls_may_move_as_little_as_estimates(mean, same):
+    before, now = collection(claim()), collection(claim(nulls={"none": [mean, 0.1]}))
+    assert all(change.tolerated for change in changes(before, now)) == same

@@ -472,10 +472,12 @@ def test_a_run_goes_on_from_exported_weights_with_a_new_optimizer(tmp_path):
     shutil.copy(tmp_path / "first" / "log.csv", exported / "training_log.csv")
     run = {"step": 3, "tokens": 750_000, "seconds": 10.0}
     (exported / "evaluation.json").write_text(json.dumps({"run": run}), encoding="utf-8")
+    (exported / "development.csv").write_text("tokens\n2048\n", encoding="utf-8")
     fresh, _ = small_gpt2()
     (tmp_path / "second").mkdir()
     assert loop.load_exported(exported, tmp_path / "second", fresh) == {**run, "started": 750_000}
     assert same_weights(fresh, model.float())
+    assert (tmp_path / "second" / "development.csv").read_text(encoding="utf-8") == "tokens\n2048\n"  # its snapshots are gone
     train(tmp_path / "second", 5, continue_from=exported)
     logged = rows(tmp_path / "second")
     assert [int(r["step"]) for r in logged] == [1, 2, 3, 4, 5]
@@ -521,6 +523,29 @@ def test_a_state_of_another_configuration_is_refused(tmp_path):
         loop.load_state(tmp_path, deeper, polish_gpt2.optimizers_for(deeper))
     with pytest.raises(ValueError, match="holds besides"):
         loop.load_state(tmp_path, *small_herbert())
+
+
+def test_another_number_of_heads_is_refused_though_all_shapes_agree(tmp_path):
+    loop.save_state(tmp_path, *small_gpt2(), {"step": 0})
+    other = polish_gpt2.build(polish_gpt2.configuration(64, layers=1, width=8, heads=4), 0)
+    with pytest.raises(ValueError, match="it has 2 heads a layer, expected 4"):
+        loop.load_state(tmp_path, other, polish_gpt2.optimizers_for(other))
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_leaves_the_last_state_good(tmp_path):
+    model, optimizers = small_gpt2()
+
+    def batch_loss(step, seen):
+        return loss_at(model, step) * (torch.inf if step == 2 else 1), 250_000
+
+    with pytest.raises(FloatingPointError, match="step 2: loss inf"):
+        loop.train(
+            tmp_path, model, optimizers, batch_loss, lambda: 1.0,
+            total=1e6, warmup=5e5, after_step=lambda: None, device="cpu", save_every=-1,
+        )  # fmt: skip
+    kept, optimizers = small_gpt2()
+    assert loop.load_state(tmp_path, kept, optimizers)["step"] == 2
+    assert all(torch.isfinite(weight).all() for weight in kept.state_dict().values())
 
 
 class Killed(BaseException):
