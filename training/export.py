@@ -24,6 +24,7 @@ from training.loop import load_ids, trim_log
 from training.tokens import MODELS, read_documents
 
 CHECKPOINTS = Path(__file__).parents[1] / "analysis_lib" / "checkpoints"
+MAX_SHARD = "12MB"  # hosts of repositories warn of large files, and some refuse them
 KINDS = {
     "polish-gpt2-mini": (polish_gpt2, GPT2LMHeadModel, GPT2TokenizerFast),
     "herbert-mini": (herbert, BertForMaskedLM, HerbertTokenizer),
@@ -139,7 +140,7 @@ def export(name, work, layers, heads, seed, device, note="", checkpoints=None):
     run = {**progress, "seed": seed, "device": device, "train_tokens": len(load_ids(folder / "train.bin")), "note": note}
     run |= {key: manifest[key] for key in ("train_words", "sources")}
     with replaced(checkpoints, name) as scratch:
-        model.half().save_pretrained(scratch)
+        model.half().save_pretrained(scratch, max_shard_size=MAX_SHARD)
         tokenizer.save_pretrained(scratch)
         shutil.copy(folder / "log.csv", scratch / "training_log.csv")
         trim_log(scratch / "training_log.csv", progress["tokens"])  # a run that goes on has logged more meanwhile

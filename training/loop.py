@@ -18,6 +18,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from analysis_lib.models.checkpoint_files import weight_files
+
 LOG_FIELDS = ["step", "tokens", "train_loss", "heldout_loss", "lr_share", "seconds"]
 
 
@@ -274,7 +276,8 @@ def load_exported(exported, folder, model):
     """
     config = json.loads((exported / "config.json").read_text(encoding="utf-8"))
     check_heads(model, config.get("num_attention_heads", config.get("n_head")), exported)
-    load_weights(model, {k: v.float() for k, v in load_file(exported / "model.safetensors").items()}, exported)
+    tensors = {k: v.float() for file in weight_files(exported) for k, v in load_file(file).items()}
+    load_weights(model, tensors, exported)
     run = json.loads((exported / "evaluation.json").read_text(encoding="utf-8"))["run"]
     shutil.copy(exported / "training_log.csv", folder / "log.csv")
     if (exported / "development.csv").exists() and not (folder / "development.csv").exists():  # its snapshots may be lost with the state
