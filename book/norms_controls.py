@@ -3,6 +3,18 @@
 #
 # **Question.** {doc}`attention_norms` regresses the size of each token's attention update on the sizes of the updates before it. There are few texts, sizes have a trend, and the pieces of a word
 # are alike. Which results of such a regression depend on how it was set up, and how often does it report a dependence where there is none?
+#
+# **What was found**
+#
+# - **A trend alone looks like a past.** The *original* specification, that of the notebook with which this study began, reports a dependence on earlier tokens in {glue:text}`norms-false-trend` of simulated texts that have a trend and no such dependence.
+#   The *full* one, with all controls of this page, errs about as often as it should.
+# - **Controls decide where coefficients are small.** GPT-2's coefficients one token back, of which the original specification marks {glue:text}`norms-polish-gpt2-original-share` in single texts, stay about where they are as controls enter.
+#   In HerBERT's last layer the sign changes once the regression knows what the tokens are.
+# - **No control replaces an untrained model.** With every control, an untrained GPT-2 has the largest coefficients of all.
+#
+# Square brackets hold 95% intervals. Texts are the units unless it is said otherwise.
+#
+# {numref}`fig-norms-steps` has a row for each step from the original specification to the full one.
 
 # %% tags=["hide-cell"]
 from dataclasses import replace
@@ -42,16 +54,6 @@ steps["the same, untrained model"] = {
 plots.coefficient_steps(steps, NAMES);
 
 # %% [markdown]
-# **What was found**
-#
-# - **A trend alone looks like a past.** The *original* specification, that of the notebook with which this study began, reports a dependence on earlier tokens in {glue:text}`norms-false-trend` of simulated texts that have a trend and no such dependence.
-#   The *full* one, with all controls of this page, errs about as often as it should.
-# - **Controls decide where coefficients are small.** GPT-2's coefficients one token back, of which the original specification marks {glue:text}`norms-polish-gpt2-original-share` in single texts, stay about where they are as controls enter.
-#   In HerBERT's last layer the sign changes once the regression knows what the tokens are.
-# - **No control replaces an untrained model.** With every control, an untrained GPT-2 has the largest coefficients of all.
-#
-# Square brackets hold 95% intervals. Texts are the units unless it is said otherwise.
-#
 # ## The original regression, and its controls one by one
 #
 # The models are the Polish GPT-2 and the HerBERT of this book, and the texts are {glue:text}`norms-texts` paragraphs that were written for it ({doc}`attention_norms`). With $y_{it}$ the log norm of the attention
@@ -89,7 +91,7 @@ report.table(
 #
 # The jackknife estimates the levels of positions again in each of the fits that leave one text out. Projecting them out once, as is usual, would make the errors 3% too small in these texts.
 #
-# {numref}`fig-norms-steps` has a row for each step. A filled point is significant by the test of its row, and has not yet been compared with a null: the bottom row is a model that has read nothing, and in GPT-2 its points are filled as well. {doc}`attention_norms` therefore counts a coefficient only where it is farther from zero than those of untrained models.
+# In {numref}`fig-norms-steps` a filled point is significant by the test of its row, and has not yet been compared with a null: the bottom row is a model that has read nothing, and in GPT-2 its points are filled as well. {doc}`attention_norms` therefore counts a coefficient only where it is farther from zero than those of untrained models.
 #
 # ## What each specification reports where there is nothing
 #
