@@ -116,8 +116,6 @@ bench: $(READY)
 train: $(READY)
 	@test -n "$(ARGS)" || { echo 'make train ARGS="--archives folder": see training/README.md'; exit 1; }
 	$(PY) -m training $(ARGS)
-	@set -- $(ARGS); work=; while [ "$$1" ]; do case "$$1" in --work) work="--work $$2";; --work=*) work="$$1";; esac; shift; done; \
-	  $(PY) -m training.minigpt_polish $$work && $(PY) -m training.minigpt_polish $$work --export
 
 train-small: $(READY)
 	$(PY) -m training.minigpt --export

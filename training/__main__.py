@@ -1,4 +1,4 @@
-"""All recipes in turn: corpus, tokenizers, both models, what they measure along the way, checkpoints.
+"""All recipes on Polish text in turn: corpus, tokenizers, the models, what two of them measure along the way, checkpoints.
 
     python -m training --archives FOLDER
 
@@ -12,14 +12,14 @@ from pathlib import Path
 
 import torch
 
-from training import corpus, development, export, herbert, polish_gpt2, tokens
+from training import corpus, development, export, herbert, minigpt_polish, polish_gpt2, tokens
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__.split("\n")[0])
     parser.add_argument("--archives", required=True, type=Path, help="folder of the archives of text")
     parser.add_argument("--work", default=Path("training/runs"), type=Path)
-    parser.add_argument("--tokens", default=100e6, type=float, help="tokens that each model sees")
+    parser.add_argument("--tokens", default=100e6, type=float, help="tokens that each of the two large models sees")
     parser.add_argument("--vocab", default=16384, type=int)
     parser.add_argument("--layers", default=6, type=int)
     parser.add_argument("--width", default=256, type=int)
@@ -36,16 +36,18 @@ def main(arguments=None):
         if not (options.work / name / "heldout.bin").exists():
             tokens.main([*work, "--vocab", str(options.vocab), "--model", name])
     shape = ["--layers", str(options.layers), "--heads", str(options.heads)]
-    run = [*work, "--tokens", str(options.tokens), *shape, "--width", str(options.width), "--seed", str(options.seed)]
-    run += ["--device", options.device, "--threads", str(options.threads), *["--compile"] * options.compile]
+    machine = ["--seed", str(options.seed), "--device", options.device, "--threads", str(options.threads), *["--compile"] * options.compile]
+    run = [*work, "--tokens", str(options.tokens), *shape, "--width", str(options.width), *machine]
     polish_gpt2.main([*run, "--vocab", str(options.vocab)])
     herbert.main(run)
+    minigpt_polish.main([*work, "--tokens", str(min(options.tokens, minigpt_polish.TOKENS)), *machine])
     device = f"CPU, {platform.machine()}, {torch.get_num_threads()} threads"
     if options.device.startswith("cuda"):
         device = torch.cuda.get_device_name(options.device)
     for name in tokens.MODELS:
         development.main([*work, "--model", name, *shape])
         export.main([*work, "--model", name, *shape, "--seed", str(options.seed), "--device-name", device])
+    minigpt_polish.main([*work, "--seed", str(options.seed), "--device-name", device, "--export"])
 
 
 if __name__ == "__main__":

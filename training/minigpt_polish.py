@@ -30,6 +30,7 @@ from training.tokens import read_documents
 NAME = "minigpt-polish"
 TEXT = "polish-gpt2-mini"  # the folder of its tokens and its tokenizer
 NORM_CAP = 3.0
+TOKENS = 4e6
 # Without a layer norm the embedding's own length carries frequencies, and it has to grow fast. Held-out loss after 300,000 tokens
 # with Muon at 0.02: 7.73 at a rate of 2e-3, 7.37 at 1e-2, 7.07 at 2e-2 (unigram entropy 7.66). AdamW on everything: 7.28 at 1e-2.
 TABLE_RATE = 2e-2
@@ -135,7 +136,7 @@ def card(model, figures, run):
 
 
 def main(arguments=None):
-    parser = options_of(__doc__, tokens=4e6, compiled="the blocks: faster on a CPU")
+    parser = options_of(__doc__, tokens=TOKENS, compiled="the blocks: faster on a CPU")
     parser.add_argument("--batch", default=4, type=int)
     parser.add_argument("--export", action="store_true", help="write the checkpoint of the last saved state")
     parser.add_argument("--device-name", default=f"CPU, {platform.machine()}, one thread", help="for the card")

@@ -9,7 +9,7 @@ import torch
 import training.__main__ as everything
 from analysis_lib import models
 from tests.support import small_archives
-from training import development, export, loop
+from training import development, export, loop, minigpt_polish
 from training.corpus import build
 from training.tokens import MODELS
 
@@ -25,6 +25,7 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "SOURCES", small_archives.pack(archives, small_archives.files()))
         patch.setattr(export, "CHECKPOINTS", checkpoints)
+        patch.setattr(minigpt_polish, "CHECKPOINTS", checkpoints)
         patch.setattr(loop, "SNAPSHOTS", [SNAPSHOT])
         threads = torch.get_num_threads()
         everything.main(arguments)
@@ -43,6 +44,12 @@ def test_archives_become_checkpoints_that_load_and_have_learned(trained, name):
     assert int(last["tokens"]) >= TOKENS
     assert float(last["heldout_loss"]) < math.log(600) - 0.5  # half a nat below a guess among all tokens
     assert {"development.csv", "token_counts.npz"} <= {p.name for p in (checkpoints / name).iterdir()}
+
+
+def test_the_attention_only_model_is_made_from_the_same_text(trained):
+    loaded = models.load(trained[1] / "minigpt-polish")
+    run = loaded.model.config
+    assert (run.n_layers, run.vocab_size) == (2, 600)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -838,6 +838,7 @@ def test_all_recipes_run_in_turn_and_finished_steps_are_not_repeated(tmp_path, m
     monkeypatch.setattr(everything.herbert, "main", step("herbert"))
     monkeypatch.setattr(everything.development, "main", step("development"))
     monkeypatch.setattr(everything.export, "main", step("export"))
+    monkeypatch.setattr(everything.minigpt_polish, "main", step("minigpt"))
     work = ["--archives", "a", "--work", str(tmp_path)]
     everything.main([*work, "--tokens", "3e5", "--threads", "2", "--compile", "--device", "cpu"])
     assert [name for name, _ in calls] == [
@@ -846,23 +847,28 @@ def test_all_recipes_run_in_turn_and_finished_steps_are_not_repeated(tmp_path, m
         "tokens",
         "gpt2",
         "herbert",
+        "minigpt",
         "development",
         "export",
         "development",
         "export",
+        "minigpt",
     ]
     assert calls[0][1] == f"--archives a --out {tmp_path}"
     assert calls[1][1].endswith("--vocab 16384 --model polish-gpt2-mini")
-    run = f"--work {tmp_path} --tokens 300000.0 --layers 6 --heads 8 --width 256 --seed 0 --device cpu --threads 2 --compile"
+    machine = "--seed 0 --device cpu --threads 2 --compile"
+    run = f"--work {tmp_path} --tokens 300000.0 --layers 6 --heads 8 --width 256 {machine}"
     assert calls[3][1] == f"{run} --vocab 16384"
     assert calls[4][1] == run
-    assert calls[5][1] == f"--work {tmp_path} --model polish-gpt2-mini --layers 6 --heads 8"
-    assert calls[8][1].startswith(f"--work {tmp_path} --model herbert-mini --layers 6 --heads 8 --seed 0 --device-name CPU, ")
+    assert calls[5][1] == f"--work {tmp_path} --tokens 300000.0 {machine}"
+    assert calls[6][1] == f"--work {tmp_path} --model polish-gpt2-mini --layers 6 --heads 8"
+    assert calls[9][1].startswith(f"--work {tmp_path} --model herbert-mini --layers 6 --heads 8 --seed 0 --device-name CPU, ")
+    assert calls[10][1].endswith(" --export")
 
     calls.clear()
     for name in tokens.MODELS:
         (tmp_path / name).mkdir()
         (tmp_path / name / "heldout.bin").touch()
     everything.main(work)
-    assert [name for name, _ in calls] == ["gpt2", "herbert", "development", "export", "development", "export"]
+    assert [name for name, _ in calls] == ["gpt2", "herbert", "minigpt", "development", "export", "development", "export", "minigpt"]
     assert "--compile" not in calls[0][1]
