@@ -106,6 +106,13 @@ def test_pages_and_site_are_small(site):
     assert sum(sizes) < 15e6
 
 
+def test_marks_that_are_left_out_of_code_would_have_no_colour_of_their_own(site):
+    style = (site.folder / "_static" / "pygments.css").read_text(encoding="utf-8")
+    for theme in ("light", "dark"):
+        ground = re.search(rf'"{theme}"\] \.highlight \{{[^}}]*?[ ;]color: (#\w+)', style)[1]
+        assert re.findall(rf'"{theme}"\] \.highlight \.[np] \{{ color: (#\w+) \}}', style) == [ground, ground]
+
+
 def test_heads_of_pages_say_what_they_are_about(site):
     for page in site.chapters:
         tree = site.parsed(page)

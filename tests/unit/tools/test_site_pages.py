@@ -20,6 +20,11 @@ from PIL import Image
         ("<em>zamek</em> is <em>castle</em>", '<em lang="pl">zamek</em> is <em>castle</em>'),
         ("<em>Stał tam człowiek</em>", '<em lang="pl">Stał tam człowiek</em>'),
         ('<code class="literal"><span class="pre">x</span></code>', '<code class="literal">x</code>'),
+        (
+            '<div class="highlight"><pre><span class="n">x</span><span class="o">=</span><span class="p">(</span></pre></div>',
+            '<div class="highlight"><pre>x<span class="o">=</span>(</pre></div>',
+        ),
+        ('<em class="sig-param"><span class="n">x</span></em>', '<em class="sig-param"><span class="n">x</span></em>'),
         ('<section id="po-polsku">', '<section id="po-polsku" lang="pl">'),
         (
             '<div class="sidebar-primary-item">\n<a class="navbar-brand logo">',
