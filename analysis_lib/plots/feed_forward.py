@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis_lib.plots.style import INK, MODEL_COLOURS
 
-WRITTEN = 14
+WRITTEN = 16
 """Columns of a map up to which its numbers are written in."""
 
 

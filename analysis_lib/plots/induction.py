@@ -6,6 +6,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from analysis_lib.plots.style import CYCLE, FAINT, INK, MODEL_COLOURS
 
@@ -119,6 +120,7 @@ def intervals(
     if line is not None:
         axis.axvline(line[0], color=INK, ls="--", lw=1.2, label=line[1])
     axis.set(yticks=range(len(labels)), yticklabels=labels, xlabel=xlabel, ylim=(len(labels) - 0.4, -0.6))
+    axis.xaxis.set_major_locator(MaxNLocator(6))
     axis.yaxis.grid(True, color=FAINT, lw=0.5)
     if len(colours) > 1 or line is not None:
         figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -189,8 +191,11 @@ def labelled_points(table: pd.DataFrame, x: str, y: str, xlabel: str, ylabel: st
     if own["layer"].nunique() > 8:
         figure.colorbar(axis.scatter(own[x], own[y], c=own["layer"], cmap="viridis", zorder=2), ax=axis, label="layer")
     else:
-        for layer, part in own.groupby("layer"):
-            axis.plot(part[x], part[y], "o", color=LAYER_COLOURS[layer % 4], label=f"layer {layer}")
+        layers = sorted(own["layer"].unique())
+        shades = LAYER_COLOURS if len(layers) <= len(LAYER_COLOURS) else plt.get_cmap("viridis")(np.linspace(0, 0.92, len(layers)))
+        for layer, colour in zip(layers, shades, strict=False):
+            part = own[own["layer"] == layer]
+            axis.plot(part[x], part[y], "o", color=colour, label=f"layer {layer}")
     beside = own.nlargest(named, y)
     aside = beside[x].max() + 0.06 * np.diff(axis.get_xlim())[0]  # names stand in a column to the right of all that are named
     height, apart = np.inf, 0.08 * np.diff(axis.get_ylim())[0]

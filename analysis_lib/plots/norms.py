@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from analysis_lib.plots.style import CYCLE, INK, MODEL_COLOURS
 
@@ -70,6 +70,9 @@ def norm_distributions(norms: Mapping[str, np.ndarray], bins: int = 60, shown: i
         _finish(raw, title, "layer")
         raw.set_yscale("log")
         counts.set(xscale="log", xlabel="norm of the attention update")
+        counts.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        counts.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        counts.xaxis.set_minor_formatter(NullFormatter())
         counts.yaxis.grid(True)
     axes[0, 0].set_ylabel("norm of the update")
     axes[1, 0].set_ylabel("tokens in a bin [%]")
@@ -261,7 +264,7 @@ def sources_and_coefficients(table: pd.DataFrame, names: Mapping[str, str]) -> F
     axis.axhline(0, color=INK, lw=0.8)
     axis.set(xlabel="sources shared with the token before, 0 to 1", ylabel="coefficient, 1 back")
     axis.grid(True)
-    axis.legend()
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
