@@ -172,13 +172,15 @@ print({layer: report.number(value) for layer, value in zip(found.layers, seen.kl
 # What would stopping early cost on the text itself? The table has the loss of the tokens that do follow, or are hidden.
 
 # %%
-def by_state(name, cell):
-    """A row of a table: one cell for each layer of a model."""
-    return {"model": TITLES[name]} | {layer: cell(number) for number, layer in enumerate(places[name].layers)}
+def by_layer(cells):
+    """A table with a row for each layer and a column for each model, from functions that give a layer's cell."""
+    columns = {TITLES[name]: {layer: cell(number) for number, layer in enumerate(places[name].layers)} for name, cell in cells.items()}
+    rows = max((places[name].layers for name in cells), key=len)
+    return pd.DataFrame(columns, index=rows, dtype=object).rename_axis("layer").reset_index()
 
 
-losses = [by_state(name, lens_scores.by_layer(found.loss, groups[name]).at) for name, found in scores["affine lens"].items()]
-report.table(pd.DataFrame(losses), "Loss of the affine lens after each layer [nats]; after the last block it is the model's own; intervals over documents")
+losses = {name: lens_scores.by_layer(found.loss, groups[name]).at for name, found in scores["affine lens"].items()}
+report.table(by_layer(losses), "Loss of the affine lens after each layer [nats]; after the last block it is the model's own; intervals over documents")
 
 # %% [markdown]
 # ## Where training puts the prediction
@@ -254,11 +256,10 @@ hidden = grid("herbert")
 #
 # ## What could be wrong
 #
-# **Too few places for the regression.** A map of 192 coordinates is fitted on some four and a half thousand places. The penalty is chosen by five-fold cross-validation over whole documents of the fitting half, for each layer:
+# **Too few places for the regression.** A map of 256 coordinates is fitted on some four and a half thousand places. The penalty is chosen by five-fold cross-validation over whole documents of the fitting half, for each layer:
 
 # %%
-penalties = [by_state(name, lens.penalties.item) for name, lens in affine.items()]
-report.table(pd.DataFrame(penalties), "Chosen penalties, in units of the mean variance of a coordinate", digits=4)
+report.table(by_layer({name: lens.penalties.item for name, lens in affine.items()}), "Chosen penalties, in units of the mean variance of a coordinate", digits=4)
 
 # %% [markdown]
 # **The Jacobian lens has no offset**, in the literature and in {numref}`fig-lens-layers`, while the affine lens has one. The next table gives all three the same: an offset that takes the mean state of the layer to the mean last state.

@@ -10,6 +10,7 @@ the new one is whole. A run that is not done goes to a folder of its own with
 import argparse
 import json
 import platform
+import re
 import shutil
 from pathlib import Path
 
@@ -126,7 +127,10 @@ def source_rows(losses, sources):
             return f"{losses[source['source']]:.3f}"
         return "see above" if source.get("heldout_words") else "none held out"
 
-    return [f"| {s['source']} | {s['train_words']:,} | {s['licence']} | {s['origin']} | {loss(s)} |" for s in sources]
+    def origin(source):
+        return re.sub(r"\b([0-9a-f]{10})[0-9a-f]{30}\b", r"\1", source["origin"])  # a whole commit would fill the table
+
+    return [f"| {s['source']} | {s['train_words']:,} | {s['licence']} | {origin(s)} | {loss(s)} |" for s in sources]
 
 
 def export(name, work, layers, heads, seed, device, note="", checkpoints=None):

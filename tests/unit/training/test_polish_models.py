@@ -744,7 +744,7 @@ def finished(request, work):
     ids = loop.load_ids(work / name / "heldout.bin")
     tokens.write_ids(work / name / "heldout_new.bin", np.array(ids))
     (work / name / "heldout_new.json").write_text(json.dumps({"statutes": [0, len(ids)]}), encoding="utf-8")
-    source = {"source": "statutes", "train_words": 1234, "licence": "no copyright", "origin": "someone/laws abc"}
+    source = {"source": "statutes", "train_words": 1234, "licence": "no copyright", "origin": f"someone/laws {'0f' * 20}"}
     (work / "manifest.json").write_text(json.dumps({"train_words": 1234, "sources": [source]}), encoding="utf-8")
     return name, model, work
 
@@ -777,7 +777,7 @@ def test_a_checkpoint_is_what_was_trained_in_float16(finished, tmp_path, monkeyp
     assert f"| tokens seen | 768 ({768 / figures['run']['train_tokens']:.2f} passes" in card
     loss = figures["heldout_loss_by_source"]["statutes"]
     assert loss == pytest.approx(math.log(model.config.vocab_size), abs=0.2)
-    assert f"| statutes | 1,234 | no copyright | someone/laws abc | {loss:.3f} |" in card
+    assert f"| statutes | 1,234 | no copyright | someone/laws 0f0f0f0f0f | {loss:.3f} |" in card
     assert export.export(name, work, 1, 2, 0, "CPU", checkpoints=tmp_path / "unfinished") == tmp_path / "unfinished" / name
 
 
