@@ -7,14 +7,13 @@ its folder of ``analysis_lib/checkpoints``. Models that `training.export` writes
 """
 
 import argparse
-import json
 from pathlib import Path
 
 from analysis_lib import models
 from analysis_lib.models.folders import COUNTS_FILE
 from analysis_lib.models.loading import STUDIES
 from analysis_lib.vocabulary import TokenCounts
-from training.tokens import read_documents
+from training.tokens import read_documents, source_of
 
 STUDY_NAMES = ("polish-gpt2", "herbert", "e5")
 
@@ -28,13 +27,6 @@ def count(vocabulary, work, batch=1000):
         for row in vocabulary.tokenizer(paragraphs[start : start + batch], add_special_tokens=False, verbose=False)["input_ids"]
     )
     return TokenCounts.of_ids(vocabulary, encoded, source_of(work))
-
-
-def source_of(work):
-    """What was counted, with its size where the corpus step has noted it."""
-    manifest = work / "manifest.json"
-    words = json.loads(manifest.read_text(encoding="utf-8"))["train_words"] if manifest.exists() else None
-    return f"training text of {words / 1e6:.1f} million words" if words else "training text"
 
 
 def main(arguments=None):

@@ -28,6 +28,13 @@ END_OF_TEXT = "<|endoftext|>"
 CONTEXT = {"polish-gpt2-mini": 256, "herbert-mini": 128}
 
 
+def source_of(work):
+    """What was counted, with its size where the corpus step has noted it."""
+    manifest = work / "manifest.json"
+    words = json.loads(manifest.read_text(encoding="utf-8"))["train_words"] if manifest.exists() else None
+    return f"training text of {words / 1e6:.1f} million words" if words else "training text"
+
+
 def read_documents(path):
     """Documents of a ``.jsonl`` file of ``training.corpus``, each a list of paragraphs."""
     with open(path, encoding="utf-8") as lines:
@@ -150,7 +157,7 @@ def prepare(name, work, vocab_size, seed=0, tokenizer=None):
         rows.append(encode(tokenizer, documents, *ends))
         bounds[source] = [start, start + len(rows[-1])]
     (folder / "heldout_new.json").write_text(json.dumps(bounds, indent=1) + "\n")
-    counts = TokenCounts.of_ids(Vocabulary.from_tokenizer(tokenizer), [ids["train"]], "the training text")
+    counts = TokenCounts.of_ids(Vocabulary.from_tokenizer(tokenizer), [ids["train"]], source_of(work))
     counts.save(folder / "token_counts.npz")
     for split, row in {"train": ids["train"], "heldout_new": np.concatenate(rows), "heldout": ids["heldout"]}.items():
         write_ids(folder / f"{split}.bin", row)

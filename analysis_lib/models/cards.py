@@ -156,19 +156,61 @@ def corpus() -> dict:
     return json.loads((EMBEDDED_FOLDER / "corpus.json").read_text(encoding="utf-8"))
 
 
-def corpus_summary() -> dict[str, int]:
-    """The corpus in a few numbers, by label: documents and words for training and held out, and what was left out."""
-    report = corpus()
-    reasons = list(report["novels_left_out"].values())
-    return {
-        "novels": report["novels"],
-        "novels left out for old spelling": sum(reason.startswith("old spelling") for reason in reasons),
-        "novels left out for scanning faults": sum(reason.startswith("scanning faults") for reason in reasons),
-        "textbook modules": report["modules"],
-        "documents held out": len(report["heldout_documents"]),
-        "words for training": report["train_words"],
-        "words held out": report["heldout_words"],
-    }
+def sources() -> pd.DataFrame:
+    """The sources of the training text, the largest first.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by `source`: `register`, `words` to train on, `share` of the training text, `heldout`, words of whole documents
+        held out, `licence`.
+    """
+    found = pd.DataFrame(corpus()["sources"]).set_index("source")
+    held = found["heldout_words"] + found["heldout_new_words"]
+    table = pd.DataFrame({"register": found["register"], "words": found["train_words"]})
+    table["share"] = table["words"] / table["words"].sum()
+    return table.assign(heldout=held, licence=found["licence"]).sort_values("words", ascending=False, kind="stable")
+
+
+def losses_by_source(names: Sequence[str]) -> pd.DataFrame:
+    """Held-out losses of embedded models by source, in nats a token.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Study names: the columns.
+
+    Returns
+    -------
+    DataFrame
+        A row for each source; `old` is the held-out set of the two oldest sources, novels and textbooks, whose loss is also that of
+        `figures`.
+    """
+    return pd.DataFrame({name: figures(name)["heldout_loss_by_source"] for name in names})
+
+
+def development(name: str) -> pd.DataFrame:
+    """What a model's snapshots measured along its training (`training/development.py`), a row for each snapshot.
+
+    Parameters
+    ----------
+    name : str
+        A study name.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by `tokens` seen: `heldout_loss` on the oldest sources [nats a token], `anisotropy`, the largest over layers, and for the
+        scores and shares of heads the largest over all heads.
+
+    Raises
+    ------
+    ValueError
+        An unknown study name, or a checkpoint without the file.
+    """
+    rows = pd.read_csv(_file_of(name, "development.csv"))
+    rows = rows[rows["source"].isna() | (rows["source"] == "old")]
+    return rows.pivot_table(index="tokens", columns="measure", values="value", aggfunc="max").rename_axis(columns=None)
 
 
 def published_model(name: str) -> PreTrainedModel:

@@ -32,7 +32,15 @@ from analysis_lib.plots.induction import (
     score_maps,
 )
 from analysis_lib.plots.lenses import lens_grid
-from analysis_lib.plots.models import block_steps, error_strips, guess_shares, loss_by_position, norm_histograms, training_curves
+from analysis_lib.plots.models import (
+    block_steps,
+    development,
+    error_strips,
+    guess_shares,
+    loss_by_position,
+    norm_histograms,
+    training_curves,
+)
 from analysis_lib.plots.neuron_cards import NeuronCard, NeuronCards
 from analysis_lib.plots.neurons_at_work import firing_by_layer, rises_by_value
 from analysis_lib.plots.norms import (
@@ -61,8 +69,8 @@ __all__ = [
     "against_control",
     "attention_grid",
     "block_steps",
-    "clamped_runs",
     "change_by_distance",
+    "clamped_runs",
     "coefficient_steps",
     "coefficients_against_nulls",
     "coefficients_by_choice",
@@ -70,6 +78,7 @@ __all__ = [
     "counts_against_chance",
     "curve_panels",
     "curves",
+    "development",
     "draw_induction",
     "drawn_numbers",
     "effect_maps",
@@ -77,8 +86,8 @@ __all__ = [
     "error_strips",
     "explained_by_layer",
     "firing_by_layer",
-    "foretold_effects",
     "forest",
+    "foretold_effects",
     "guess_shares",
     "intervals",
     "labelled_points",
@@ -91,8 +100,8 @@ __all__ = [
     "norm_histograms",
     "null_board",
     "null_board_by_chapter",
-    "ordered_pvalues",
     "offset_profiles",
+    "ordered_pvalues",
     "overlaps_by_layer",
     "pair_bias",
     "part_maps",

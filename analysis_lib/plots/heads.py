@@ -186,7 +186,7 @@ def against_control(table: pd.DataFrame, colours: Mapping[str, str], controls: M
             axis.errorbar(part[control], part["recall"], yerr=ends, fmt="o", ms=4, lw=1, color=colours[model], label=model)
         axis.set_xlabel(label, fontsize=11)
     axes[0, 0].set_ylabel(ylabel)
-    axes[0, 0].legend(loc="upper left")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 

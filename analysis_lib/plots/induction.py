@@ -120,7 +120,7 @@ def intervals(
     if line is not None:
         axis.axvline(line[0], color=INK, ls="--", lw=1.2, label=line[1])
     axis.set(yticks=range(len(labels)), yticklabels=labels, xlabel=xlabel, ylim=(len(labels) - 0.4, -0.6))
-    axis.xaxis.set_major_locator(MaxNLocator(6))
+    axis.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     axis.yaxis.grid(True, color=FAINT, lw=0.5)
     if len(colours) > 1 or line is not None:
         figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)

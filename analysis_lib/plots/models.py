@@ -29,9 +29,37 @@ def training_curves(logs: Mapping[str, pd.DataFrame], unigram: Mapping[str, floa
         axis.plot(log.tokens / 1e6, log.heldout_loss, color=colours[name], label="held out")
         axis.axhline(unigram[name], color=INK, ls="--", lw=1.2, label="unigram, held out")
         axis.set(title=name, ylabel="loss [nats a token]")
-        axis.legend(loc="lower left")
+        axis.legend(loc="center right")
     axes[-1, 0].set_xlabel("tokens seen [million]")
     axes[-1, 0].set_xlim(0, None)  # once all runs are drawn: a limit set before would cut the longer ones
+    return figure
+
+
+def development(tables: Mapping[str, pd.DataFrame], measures: Mapping[str, str], colours: Mapping[str, str]) -> plt.Figure:
+    """What was measured along training, one panel for each measure, against tokens seen, on a logarithmic axis where they differ much.
+
+    Parameters
+    ----------
+    tables : dict of str to DataFrame
+        By model, indexed by tokens seen, as `models.cards.development` gives them.
+    measures : dict of str to str
+        The columns that are drawn, with the titles of their panels.
+    colours : dict of str to str
+        By model.
+    """
+    rows = -(-len(measures) // 2)
+    figure, axes = plt.subplots(rows, 2, figsize=(5.8, 2.3 * rows), sharex=True, squeeze=False)
+    seen = np.concatenate([table.index for table in tables.values()])
+    for axis, (column, title) in zip(axes.flat, measures.items(), strict=False):
+        for name, table in tables.items():
+            axis.plot(table.index / 1e6, table[column], "o-", ms=3, lw=1.4, color=colours[name], label=name)
+        axis.set_title(title)
+        axis.set_xscale("log" if seen.max() > 20 * seen.min() else "linear")
+    for axis in axes.flat[len(measures) :]:
+        axis.remove()
+    figure.supxlabel("tokens seen [million]", fontsize="medium")
+    if len(tables) > 1:
+        axes[0, 0].legend()
     return figure
 
 

@@ -59,11 +59,12 @@ def norm_distributions(norms: Mapping[str, np.ndarray], bins: int = 60, shown: i
     """
     figure, axes = plt.subplots(2, len(norms), figsize=(5.6, 5.4), sharey="row", squeeze=False)
     rng = np.random.default_rng(seed)
+    styles = _layer_styles(max(len(values) for values in norms.values()))
     for (raw, counts), (title, values) in zip(axes.T, norms.items(), strict=True):
         edges = np.histogram_bin_edges(np.log(values), bins)
         centres = np.exp((edges[:-1] + edges[1:]) / 2)
         some = rng.choice(values.shape[1], min(shown, values.shape[1]), replace=False)
-        for layer, (colour, label) in enumerate(_layer_styles(len(values))):
+        for layer, (colour, label) in enumerate(styles[: len(values)]):
             raw.plot(layer + rng.uniform(-0.3, 0.3, len(some)), values[layer, some], ".", ms=2, alpha=0.6, color=colour)
             count = np.histogram(np.log(values[layer]), edges)[0] / values.shape[1]
             counts.plot(centres, 100 * count, color=colour, lw=1.8, label=label)
@@ -76,7 +77,8 @@ def norm_distributions(norms: Mapping[str, np.ndarray], bins: int = 60, shown: i
         counts.yaxis.grid(True)
     axes[0, 0].set_ylabel("norm of the update")
     axes[1, 0].set_ylabel("tokens in a bin [%]")
-    figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    most = max((axis.get_legend_handles_labels() for axis in axes[1]), key=lambda entries: len(entries[1]))
+    figure.legend(*most, loc="outside lower center", ncols=4)
     return figure
 
 
@@ -89,15 +91,17 @@ def position_trends(trends: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
         Title to {label: values}; drawn with each line's mean subtracted, against position + 1 since the axis is logarithmic.
     """
     figure, axes = plt.subplots(1, len(trends), figsize=(5.6, 3.7), sharey=True, squeeze=False)
+    styles = _layer_styles(max(len(values) for lines in trends.values() for values in lines.values()))
     for axis, (title, lines) in zip(axes[0], trends.items(), strict=True):
         for (name, values), style in zip(lines.items(), ("-", ":"), strict=False):
-            for layer, (colour, label) in enumerate(_layer_styles(len(values))):
+            for layer, (colour, label) in enumerate(styles[: len(values)]):
                 look = {"color": colour, "label": label} if style == "-" else {"color": INK, "label": None if layer else name}
                 axis.plot(np.arange(values.shape[1]) + 1, values[layer] - values[layer].mean(), style, lw=1.5, **look)
         axis.set(title=title, xscale="log", xlabel="position + 1 [tokens]")
         axis.yaxis.grid(True)
     axes[0, 0].set_ylabel("mean log norm, centred")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    most = max((axis.get_legend_handles_labels() for axis in axes[0]), key=lambda entries: len(entries[1]))
+    figure.legend(*most, loc="outside lower center", ncols=3)
     return figure
 
 
@@ -297,5 +301,5 @@ def _finish(axis: Axes, title: str, xlabel: str | None, fontsize: int = 12) -> N
 def _layer_styles(n_layers: int) -> list[tuple[tuple, str | None]]:
     """A colour for each layer, from dark to light, and a label for at most eight of them."""
     labelled = set(np.linspace(0, n_layers - 1, min(n_layers, 8)).round().astype(int).tolist())
-    shades = plt.get_cmap("viridis")(np.linspace(0.3, 0.85, n_layers))  # none so pale as to vanish
+    shades = plt.get_cmap("viridis")(np.linspace(0.1, 0.85, n_layers))  # none so pale as to vanish
     return [(tuple(shade), f"layer {layer}" if layer in labelled else None) for layer, shade in enumerate(shades)]

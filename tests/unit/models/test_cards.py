@@ -90,8 +90,33 @@ def test_loss_by_position_is_averaged_over_powers_of_two(folder, n, firsts, loss
     assert table["loss"].tolist() == losses
 
 
-def test_corpus_summary(folder):
-    report = {"novels": 3, "novels_left_out": {"a": "old spelling, 7.0 per 10,000 words", "b": "scanning faults, 1.0"}, "modules": 5}
-    report |= {"heldout_documents": ["c", "d"], "train_words": 100, "heldout_words": 7}
-    (folder.parent / "corpus.json").write_text(json.dumps(report))
-    assert list(cards.corpus_summary().values()) == [3, 1, 1, 5, 2, 100, 7]
+def test_sources_stand_by_size_and_shares_add_up(folder):
+    def source(name, words, old=0, new=0):
+        counts = {"train_words": words, "heldout_words": old, "heldout_new_words": new}
+        return {"source": name, "register": "fiction", "licence": "free"} | counts
+
+    stored = {"sources": [source("a", 10, old=3), source("b", 30, new=4)]}
+    (folder.parent / "corpus.json").write_text(json.dumps(stored))
+    table = cards.sources()
+    assert table.index.tolist() == ["b", "a"]
+    assert table["share"].tolist() == [0.75, 0.25]
+    assert table["heldout"].tolist() == [4, 3]
+
+
+def test_losses_by_source(folder):
+    (folder / "evaluation.json").write_text(json.dumps({"heldout_loss_by_source": {"old": 5.0, "sejm": 4.5}}))
+    assert cards.losses_by_source(["herbert"])["herbert"].to_dict() == {"old": 5.0, "sejm": 4.5}
+
+
+def test_development_keeps_the_largest_over_heads_and_layers_and_one_held_out_set(folder):
+    lines = ["tokens,measure,source,layer,head,value"]
+    for tokens, best in ((1000, 0.2), (2000, 0.6)):
+        lines += [f"{tokens},heldout_loss,old,,,{8 - best}", f"{tokens},heldout_loss,sejm,,,9"]
+        lines += [f"{tokens},induction,,0,{head},{best if head else -1}" for head in range(2)]
+        lines += [f"{tokens},anisotropy,,{layer},,{best * layer}" for layer in range(3)]
+    (folder / "development.csv").write_text("\n".join(lines) + "\n")
+    table = cards.development("herbert")
+    assert table.index.tolist() == [1000, 2000]
+    assert table["heldout_loss"].tolist() == [7.8, 7.4]
+    assert table["induction"].tolist() == [0.2, 0.6]
+    assert table["anisotropy"].tolist() == [0.4, 1.2]

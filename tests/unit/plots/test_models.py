@@ -32,6 +32,24 @@ def test_training_curves(names):
         assert axis.lines[2].get_ydata()[0] == 7.7
 
 
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_development(n):
+    measures = {f"m{i}": f"measure {i}" for i in range(n)}
+    tables = {name: pd.DataFrame(dict.fromkeys(measures, [0.1, 0.5]), index=[1e5, 4e7]) for name in "ab"}
+    figure = plots.development(tables, measures, COLOURS)
+    figure.canvas.draw()
+    assert [axis.get_title(loc="left") for axis in figure.axes] == list(measures.values())
+    for axis in figure.axes:
+        assert axis.get_xscale() == "log"
+        np.testing.assert_allclose(axis.lines[1].get_xydata(), [[0.1, 0.1], [40, 0.5]])
+
+
+def test_development_of_one_model_over_a_short_span_has_an_even_axis_and_no_legend():
+    figure = plots.development({"a": pd.DataFrame({"loss": [6.0, 5.0]}, index=[1e7, 4e7])}, {"loss": "loss"}, COLOURS)
+    assert figure.axes[0].get_xscale() == "linear"
+    assert figure.axes[0].get_legend() is None
+
+
 @pytest.mark.parametrize("n", [1, 11])
 def test_loss_by_position(n):
     losses = pd.DataFrame({"first": 2 ** np.arange(n), "loss": np.linspace(8, 5, n)})

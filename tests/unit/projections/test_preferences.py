@@ -52,13 +52,17 @@ def own_margins(loaded):
     return found
 
 
+def heads_of(loaded):
+    return loaded.model.config.num_hidden_layers, loaded.model.config.num_attention_heads
+
+
 def test_margins_are_the_models_own(loaded, scorer):
     np.testing.assert_allclose(scorer.margins(), own_margins(loaded), atol=1e-3)
     assert len(scorer.sequences) == 2  # two of three pairs share their beginning
 
 
 def test_effects_are_margins_lost(loaded, scorer):
-    means = torch.zeros(4, 6, 32)
+    means = torch.zeros(*heads_of(loaded), 32)
     effects = scorer.ablation_effects(means, heads=[(1, 2), (3, 0)])
     with edited(loaded.model, {("heads", 1): zero(heads=[2])}):
         without = own_margins(loaded)
@@ -66,9 +70,9 @@ def test_effects_are_margins_lost(loaded, scorer):
     assert effects.shape == (2, 3)
 
 
-def test_effects_are_kept_on_disk_under_what_was_asked(scorer, monkeypatch, tmp_path):
+def test_effects_are_kept_on_disk_under_what_was_asked(loaded, scorer, monkeypatch, tmp_path):
     monkeypatch.setenv("ANALYSIS_SWEEPS", str(tmp_path))
-    means = torch.zeros(4, 6, 32)
+    means = torch.zeros(*heads_of(loaded), 32)
     first = scorer.ablation_effects(means, heads=[(1, 2), (3, 0)])
     monkeypatch.setattr(preferences, "resumed", None)  # nothing can be computed any more
     np.testing.assert_array_equal(scorer.ablation_effects(means, heads=[(3, 0), (1, 2)]), first[::-1])
@@ -82,7 +86,8 @@ def test_a_head_that_writes_its_mean_already_has_no_effect(loaded):
     model = copy.deepcopy(loaded.model)
     module = weight[model.config.model_type](model)
     with torch.no_grad():
-        columns = slice(2 * 192, 2 * 192 + 32) if model.config.model_type == "gpt2" else slice(0, 32)
+        values = 2 * model.config.hidden_size  # after queries and keys
+        columns = slice(values, values + 32) if model.config.model_type == "gpt2" else slice(0, 32)
         (module.weight[:, columns] if model.config.model_type == "gpt2" else module.weight[columns]).zero_()
     constant = replace(loaded, model=model)
     means = head_means(constant, ["Kot siedzi na oknie.", "Wtedy przyszła."])
@@ -93,11 +98,12 @@ def test_a_head_that_writes_its_mean_already_has_no_effect(loaded):
 
 def test_table_margins_are_entries_of_the_table(loaded, scorer):
     left, right = vo_factors(scorer.weights, 1, 3, embedding="layer_norm")
+    n_layers, n_heads = heads_of(loaded)
     found = scorer.table_margins()
-    assert found.shape == (24, 3)
+    assert found.shape == (n_layers * n_heads, 3)
     row = (left[scorer.cues.tolist()] @ right.T).numpy()
     expected = row[range(3), scorer.right] - row[range(3), scorer.wrong]
-    np.testing.assert_allclose(found[6 + 3], expected, atol=1e-4)
+    np.testing.assert_allclose(found[n_heads + 3], expected, atol=1e-4)
 
 
 def test_attention_to_the_cue(loaded, scorer):
