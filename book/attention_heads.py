@@ -146,8 +146,10 @@ strong["list"] = strong["model"] + " " + strong["list"]
 report.table(strong[["list", "relation", "share", "permuted", *NULLS, "pairs"]], "Lists that stand out: share of pairs, its mean in permuted lists, and the highest share of a list of random heads of both kinds; pairs: the first of the list, whether or not they have the relation")
 
 # %% [markdown]
-# In e5 nearly all that stands out is one lemma. Random heads with equal singular values hardly ever pair forms of one word, so these heads have learned to compare. Have they learned *which* directions to compare? That has not been shown. {glue:text}`heads-likeness-reach` random subspaces have a list with as many forms as L2H7, but its list is the best of {glue:text}`heads-e5-lists`, and for a choice among so many these draws are too few to decide. No other list has more forms than the best list of a random subspace. L2H7 and its like are heads of likeness, and what is alike in e5's embedding is, before
-# all else, the forms of a word. In the small models next to nothing stands out.
+# In e5 nearly all that stands out is one lemma. Random heads with equal singular values hardly ever pair forms of one word, so these heads have learned to compare. Have they learned *which* directions to compare? That has not been shown. {glue:text}`heads-likeness-reach` random subspaces have a list with as many forms as L2H7, but its list is the best of {glue:text}`heads-e5-lists`, and for a choice among so many these draws are too few to decide. No other list of e5 has more forms than the best list of a random subspace. L2H7 and its like are heads of likeness, and what is alike in e5's embedding is, before
+# all else, the forms of a word.
+#
+# In GPT-2, too, most of what stands out is one lemma, mostly in lists of the first layer. Most of these lists have no more forms than lists of random subspaces have, and the few that have more are the best of many lists against few draws, so they decide nothing either. In HerBERT nothing stands out.
 #
 # (heads-in-sentences)=
 # ## In real sentences
@@ -320,9 +322,9 @@ if HAS_E5:
 # %% [markdown]
 # ## The two small models
 #
-# GPT-2 and HerBERT were trained for this book, with four layers of six heads each. Most of their lists are hard to tell from those of random heads between the same embeddings. The exception is a few lists that pair prepositions with nouns more often than any list of a random head; the tests above let one of them pass. {doc}`heads_at_work` asks what these heads do when the models read a text.
+# GPT-2 and HerBERT were trained for this book, GPT-2 with six layers of eight heads, HerBERT with four layers of six. Most of their lists are hard to tell from those of random heads between the same embeddings. The exceptions are GPT-2's lists of one lemma, which random likeness nearly matches, and a few lists of both models that pair prepositions with nouns more often than any list of a random head. The tests above let only one of the latter pass, since a list with prepositions on the left and nouns on the right has such pairs however they are matched. {doc}`heads_at_work` asks what these heads do when the models read a text.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The small models: shares of pairs in the lists of all heads and of random heads. One point for each list, bars are medians. A row where the trained points do not lie to the right of those of random heads shows nothing that the heads have learned.", "name": "fig-heads-small"}, "image": {"alt": "Two panels, GPT-2 and HerBERT, with six rows each. The points of trained heads mostly overlap with those of random heads; in the row of prepositions with nouns a few lie far to the right of both kinds."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The small models: shares of pairs in the lists of all heads and of random heads. One point for each list, bars are medians. A row where the trained points do not lie to the right of those of random heads shows nothing that the heads have learned.", "name": "fig-heads-small"}, "image": {"alt": "Two panels, GPT-2 and HerBERT, with six rows each. The points of trained heads mostly overlap with those of random heads; a few lie to the right of both kinds in the row of prepositions with nouns, and in GPT-2 also in the row of one lemma."}}
 small = list(TITLES.values())
 sources = {t: pd.concat([family[family["model"] == t].assign(source="trained"), *(randoms[t, name].assign(source=name) for name in NULLS)]) for t in small}
 shades = {t: {"trained": COLOURS[t], "equal singular values": plots.MODEL_COLOURS["permuted"], "random likeness": plots.MODEL_COLOURS["untrained"]} for t in small}

@@ -39,7 +39,7 @@ layers = {name: interventions.spread_layers(model.model.config.num_hidden_layers
 doubled = {name: norms.replace_updates(model, paragraphs[::2], n_places=1, reach=1, scale=2.0, layers=layers[name], later=1) for name, model in loaded.items()}
 print(*(model.label for model in loaded.values()), sep="\n")
 
-# %% tags=["key-figure"] mystnb={"figure": {"caption": "Circles: coefficient of the token before, under all controls. Grey bars: the same coefficient in 95% of untrained models. Diamonds: change of the next token's log norm when the update in the layer below is doubled, per unit of log norm. Lines: 95% intervals that hold for all circles of a model, and for all diamonds, at once. Each model has a scale of its own.", "name": "fig-norms-key"}, "image": {"alt": "Two panels by layer. In GPT-2 the circles lie near one half, the grey bars of untrained models above them near 0.85, and the diamonds near or below zero. In HerBERT the circles lie slightly above the grey bars, and the diamonds at zero."}}
+# %% tags=["key-figure"] mystnb={"figure": {"caption": "Circles: coefficient of the token before, under all controls. Grey bars: the same coefficient in 95% of untrained models. Diamonds: change of the next token's log norm when the update in the layer below is doubled, per unit of log norm. Lines: 95% intervals that hold for all circles of a model, and for all diamonds, at once. Each model has a scale of its own.", "name": "fig-norms-key"}, "image": {"alt": "Two panels by layer. In GPT-2 the circles lie between 0.3 and 0.6, the grey bars of untrained models above them near 0.8, and the diamonds near or below zero, lowest in layer 2. In HerBERT the circles lie slightly above the grey bars, and the diamonds at zero."}}
 n_effects = sum(table["layer"].nunique() for table in doubled.values())
 effects = {name: interventions.elasticity(table, level=1 - 0.05 / n_effects) for name, table in doubled.items()}
 beside = {name: examined[name].beside_effects(effects[name]) for name in NAMES}
@@ -62,7 +62,7 @@ report.table(
     index=True,
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Norms of the attention update. Above: 500 tokens drawn at random, shifted sideways within their layer. Below: share of all tokens by norm. Each model has a scale of its own below, since the norms are lengths in its own residual stream. Special tokens are left out.", "name": "fig-norms-raw"}, "image": {"alt": "Two columns, GPT-2 and HerBERT. Above, a cloud of points for each of four layers on a logarithmic axis; below, one distribution curve a layer. The layers of a model differ by up to a factor of thirty."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Norms of the attention update. Above: 500 tokens drawn at random, shifted sideways within their layer. Below: share of all tokens by norm. Each model has a scale of its own below, since the norms are lengths in its own residual stream. Special tokens are left out.", "name": "fig-norms-raw"}, "image": {"alt": "Two columns, GPT-2 and HerBERT. Above, a cloud of points for each layer on a logarithmic axis; below, one distribution curve a layer. HerBERT's first layer has updates several times as long as its others; GPT-2's layers differ less, and its layer 1 has the longest."}}
 plots.norm_distributions({NAMES[name]: m.attention[:, ~m.tokens["special"].to_numpy()] for name, m in measured.items()});
 
 # %% [markdown]
@@ -73,7 +73,7 @@ plots.norm_distributions({NAMES[name]: m.attention[:, ~m.tokens["special"].to_nu
 # vectors is short. The trend is clearest in the untrained model, where the slopes on the log of position are {glue:text}`norms-slope-untrained`; an average of independent vectors would have −0.5.
 # In HerBERT every token sees the whole text, and there is no trend.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean log norm of the attention update by position, less its mean over positions; dotted: an untrained model. In HerBERT the first position is the first token after the special one.", "name": "fig-norms-position"}, "image": {"alt": "Two panels of lines against position on a logarithmic axis. Dotted lines of the untrained GPT-2 fall steadily; those of HerBERT are flat."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean log norm of the attention update by position, less its mean over positions; dotted: an untrained model. In HerBERT the first position is the first token after the special one.", "name": "fig-norms-position"}, "image": {"alt": "Two panels of lines against position on a logarithmic axis. Dotted lines of the untrained GPT-2 fall steadily, and so does the last layer of the trained one, while its other layers change little; those of HerBERT are flat."}}
 both = {"trained": measured, "untrained": untrained}
 trends = {n: {kind: measure.mean_by_position(m[n].attention, m[n].tokens) for kind, m in both.items()} for n in NAMES}
 plots.position_trends({NAMES[name]: lines for name, lines in trends.items()});
@@ -90,7 +90,7 @@ REACH = 12
 changes = {(name, "trained"): norms.replace_updates(model, paragraphs, n_places=1, reach=REACH, layers=layers[name], later=1) for name, model in loaded.items()}
 changes |= {(name, "untrained"): norms.replace_updates(model, paragraphs[::2], n_places=1, reach=REACH, layers=layers[name], later=1) for name, model in fresh.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean absolute change of the log norm of the attention update one layer after the replaced one, by distance from the token whose update was replaced (logarithmic; bands: 95% intervals over texts). Below zero: tokens before it, which only HerBERT's tokens see.", "name": "fig-norms-causal"}, "image": {"alt": "Two panels of lines by distance, one for each replaced layer. In GPT-2 the lines fall with distance from the replaced token; in HerBERT only that of layer 0 has a peak around it."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean absolute change of the log norm of the attention update one layer after the replaced one, by distance from the token whose update was replaced (logarithmic; bands: 95% intervals over texts). Below zero: tokens before it, which only HerBERT's tokens see.", "name": "fig-norms-causal"}, "image": {"alt": "Two panels of lines by distance, one for each replaced layer. In GPT-2 the lines fall with distance from the replaced token, those of layers 2 and 3 steeply; that of layer 1 lies far above the others and falls slowly. In HerBERT only that of layer 0 has a peak around it."}}
 by_distance = [interventions.size_by_distance(changes[name, "trained"]).assign(model=name) for name in NAMES]
 plots.change_by_distance(pd.concat(by_distance), NAMES);
 
@@ -106,14 +106,16 @@ report.table(
     moved.assign(difference=difference)[["model", "weights", "layer", "next", "further", "difference"]],
     f"Mean |change of log norm| in thousandths, one layer after the one replaced: the next token, tokens 2 to {REACH} on, and the difference, "
     "with intervals over texts that"
-    " hold for all six layers at once",
+    " hold for all layers at once",
     formats=thousandths,
 )
 
 # %% [markdown]
 # The next token is moved more than those further on, by an interval above zero, in {glue:text}`norms-polish-gpt2-causal-trained` layers of GPT-2 and
-# {glue:text}`norms-herbert-causal-trained` of HerBERT. A next layer that attends to near tokens more than to distant ones is enough for that, and in HerBERT the token after the next moves even more. So the effect says something of attention and not of norms, since
+# {glue:text}`norms-herbert-causal-trained` of HerBERT. A next layer that attends to near tokens more than to distant ones is enough for that, and in HerBERT the tokens before the replaced one are moved as well. So the effect says something of attention and not of norms, since
 # the replaced update changed in direction as well as in size. In the untrained GPT-2 the difference lies above zero in every layer, although attention is nearly even there: the next token averages over fewer tokens than those further on, so that each weighs more.
+#
+# The largest effect in GPT-2 is hardly local. Replacing an update of its layer 1 changes the norms of the next layer far more than replacing one of any other layer, and it does so twelve tokens on as well.
 #
 # To ask about *size* alone, the opening figure ({numref}`fig-norms-key`) doubles the update and keeps its direction. Its log norm grows by $\log 2$; the change of the next token's log
 # norm in the next layer, divided by that, is in the unit of a coefficient. The two need not agree, in size or in sign: the regression describes what neighbours in one layer
@@ -148,7 +150,7 @@ report.table(
 )
 
 # %% [markdown]
-# Across a layer a large update of the token before hardly predicts a large next one. In GPT-2 no coefficient from the layer below is clearly different from zero, where those within the layer are about a half (the first is measured only roughly). HerBERT has negative ones, from layer 0 to layer 1 and from layer 2 to layer 3, and doubling an update moves next to nothing there. What the regression within a layer sees is therefore what neighbours share in that layer, and not something that one token passes on to the next.
+# Prediction and cause part most clearly in GPT-2's layer 2. There a large update of the token before in layer 1 predicts a larger next one (by how much is measured only roughly), and doubling that update makes the next one *smaller*. In layer 5 both are negative, and in the other layers of GPT-2 both are near zero, although the coefficients within the layer are not. HerBERT has negative coefficients from layer 0 to layer 1 and from layer 2 to layer 3, and doubling an update moves next to nothing there. What the regression within a layer sees is therefore what neighbours share in that layer, and not something that one token passes on to the next.
 
 # %% [markdown]
 # ## Beyond what any transformer would show
@@ -175,7 +177,7 @@ report.table(
 # attention selective: one token back the coefficient is {glue:text}`norms-polish-gpt2-mean-trained` on average over layers, where untrained models have {glue:text}`norms-polish-gpt2-mean-untrained`.
 # HerBERT's untrained layers average over the whole text at every token and have no slow movement to show.
 #
-# The starred coefficients are listed below. Shuffled texts show whether they are about words in their order: a coefficient needs the order if it is clearly farther from zero than with shuffled tokens. Only those of HerBERT's layer 2 are. Of the others this cannot be said, and for most of them tokens in any order do as well. Frequency, rank and punctuation do not say all that a token is, either. A token that has large updates anywhere, beside another such token, would look like a dependence.
+# The starred coefficients are listed below. Shuffled texts show whether they are about words in their order: a coefficient needs the order if it is clearly farther from zero than with shuffled tokens. Only those of HerBERT's layer 2 are. Of the others this cannot be said, and for most of them tokens in any order do as well. GPT-2 also has coefficients one token back that lie above those of shuffled texts, from layer 3 on ({numref}`fig-norms-nulls`): order matters there, but the untrained models lie higher still, so these coefficients have no star. Frequency, rank and punctuation do not say all that a token is, either. A token that has large updates anywhere, beside another such token, would look like a dependence.
 # The shuffled texts also hold the answer to that: each token stands in other places of its own text, and the mean of its log norms there is its *expected size*. The last two columns hold it constant
 # for the outcome's token and for its neighbours, beside all other controls.
 
@@ -194,7 +196,7 @@ report.table(
 # ## How much neighbours explain
 #
 # The partial $R^2$ is the share of the variance left by levels and token identity that lags (and leads) explain. Held out, coefficients come from other texts, and only the level of the
-# predicted text is its own. In GPT-2 the neighbours explain a good part of the variance, and in the untrained model nearly all of it; in HerBERT they explain next to nothing ({numref}`fig-norms-explained`).
+# predicted text is its own. In GPT-2 it depends on the layer: the neighbours explain nothing in layer 0, most of the variance in layer 1 and a small part above. In the untrained GPT-2 they explain nearly all of it in every layer, in HerBERT next to nothing ({numref}`fig-norms-explained`).
 
 # %%
 explained = pd.concat(
@@ -203,7 +205,7 @@ explained = pd.concat(
     for name, m in by_model.items()
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Variance of log norms explained by the neighbours beyond levels and token identity: points for held-out texts with 95% intervals over texts, bars for the sample itself. The panels have scales of their own.", "name": "fig-norms-explained"}, "image": {"alt": "Two panels by layer. In GPT-2 crosses of the untrained model stand near the top, circles of the trained model lower; in HerBERT all values are small."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Variance of log norms explained by the neighbours beyond levels and token identity: points for held-out texts with 95% intervals over texts, bars for the sample itself. The panels have scales of their own.", "name": "fig-norms-explained"}, "image": {"alt": "Two panels by layer. In GPT-2 crosses of the untrained model stand near the top, circles of the trained model lower: at zero in layer 0, high in layer 1, below 0.3 in the others. In HerBERT all values are small."}}
 plots.explained_by_layer(explained, NAMES);
 
 # %% [markdown]
@@ -225,12 +227,12 @@ for name, model in loaded.items():
         table = norms.neighbours(norms.lagged_regression(m.attention, m.tokens, SPECIFICATION[name]), 1)
         shared.append(table[["layer", "estimate"]].assign(model=name, source=source, shared=means))
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficient one token back (all controls) against the share of sources that a token has in common with the one before, mean over 16 texts; a point for each layer, numbered for the trained models.", "name": "fig-norms-sources"}, "image": {"alt": "Scatter of coefficients against shared sources for the layers of both models, trained and untrained."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficient one token back (all controls) against the share of sources that a token has in common with the one before, mean over 16 texts; a point for each layer, numbered for the trained models.", "name": "fig-norms-sources"}, "image": {"alt": "Scatter of coefficients against shared sources for the layers of both models, trained and untrained. GPT-2's layer 1 lies near the untrained GPT-2, far to the right; its layer 0 shares the fewest sources of all GPT-2's layers and has a coefficient of zero."}}
 plots.sources_and_coefficients(pd.concat(shared), NAMES);
 
 # %% [markdown]
-# Sources in common make updates alike. They do not make their *sizes vary together* from place to place unless what is shared changes slowly along the text, as a running mean does. That would explain
-# why an untrained HerBERT, which shares nearly everything everywhere, has a coefficient near zero. Eight layers are too few for more than this remark.
+# Sources in common make updates alike. GPT-2's layer 1, where the neighbours explain most, shares nearly as many sources between neighbours as an untrained model, and its layer 0, where they explain nothing, the fewest. But sources in common do not make their *sizes vary together* from place to place unless what is shared changes slowly along the text, as a running mean does. That would explain
+# why an untrained HerBERT, which shares nearly everything everywhere, has a coefficient near zero. The layers of two small models are too few for more than this remark.
 #
 # ## Limits
 #

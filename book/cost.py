@@ -42,8 +42,8 @@ heads = pd.read_csv(Path("../benchmarks/heads.csv"))
 plots.search_ratios(heads);
 
 # %% [markdown]
-# The table has the medians over heads and readings. *Tokens* is the number that may stand on each side. The run used one thread and counted the processor's seconds. `gpt2-mini` and `herbert-mini` are this
-# book's own models, with a few heads drawn by lot for each reading. `MiniLM` is the published encoder all-MiniLM-L6-v2, and `e5 Polish` is multilingual-e5-small with the Polish words of its vocabulary. `untrained`
+# The table has the medians over heads and readings. *Tokens* is the number that may stand on each side. The run used one thread and counted the processor's seconds. `herbert-mini` is this
+# book's own model, and `gpt2-mini` an earlier GPT-2 of this book, with four layers and the same width of a head as the present one; a few heads of each were drawn by lot for each reading. `MiniLM` is the published encoder all-MiniLM-L6-v2, and `e5 Polish` is multilingual-e5-small with the Polish words of its vocabulary. `untrained`
 # has random weights of the published GPT-2's size and a mean that all embeddings share.
 
 # %% tags=["hide-input"]
@@ -119,7 +119,7 @@ report.table(table, caption, formats=dict.fromkeys([*times, "together"], report.
 # `tools/real_size_hub.py` makes random models with the layers, heads and vocabularies of the published pair. The table has what the parts of six chapters take on the GPT-2 of that size, measured on a sample of heads, neurons or texts and
 # multiplied by how many the chapter has. Some parts of these chapters, such as steering and the regressions themselves, were not measured, so that the sums leave something out.
 # The Jacobian lens and the neurons at work were measured while other programs kept the cores busy, which made other parts take half as long again. Their minutes may therefore be too high: the whole chapter on neurons at work took less when it was built (second table).
-# In large models the chapters look at a sample, whose size they state, of the neurons, of the heads that are removed or tested on text, of the layers that are read or replaced, and of the null models; in the embedded models they look at all of them.
+# In large models the chapters look at a sample, whose size they state, of the neurons, of the heads that are removed or tested on text, of the layers that are read or replaced, and of the null models; in the embedded models they look at all of them, except where a page says that it asks some.
 
 # %% tags=["hide-input"]
 parts = pd.read_csv(Path("../benchmarks/real_size.csv"))

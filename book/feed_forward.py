@@ -19,7 +19,7 @@ TITLES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
 ALL = TITLES | ({"e5": "e5"} if models.available()["e5"]["embedded"] else {})  # the package has no wheel for some machines
 COLOURS = {title: plots.MODEL_COLOURS[name] for name, title in ALL.items()}
 SAMPLE = {"e5": 128}  # neurons of a layer that are looked at, drawn by lot
-MOST = 1024  # of any other model; the book's own have fewer, so that all are looked at
+MOST = 1024  # of any other model; the book's own have no more, so that all are looked at
 ROUNDS = 3  # sets of random vectors
 
 # %% tags=["hide-input"]
@@ -60,7 +60,7 @@ for title, pair in pairs.items():
         judged[title, f"similar {draw}"] = judge(title, similar[title, draw])
 passed = {key: shared_features.passing(table) for key, table in judged.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The most alike list of some kinds in each model: how many of its different forms share the feature (points), how many would by chance (crosses), and the most in any list of random vectors that vary as the layer's own do (bars). Below each feature stand the first words of the list. In Polish *-ąc* ends present participles (*idąc*, walking), *-em* instrumentals of nouns (*domem*, with a house), and *-ej* comparatives of adverbs and feminine genitives.", "name": "fig-ff-key"}, "image": {"alt": "A panel for each model with up to four lists: an ending, a case, a person and the forms of a word. Points lie between six and twenty forms, crosses between zero and six, and bars between them."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The most alike list of some kinds in each model: how many of its different forms share the feature (points), how many would by chance (crosses), and the most in any list of random vectors that vary as the layer's own do (bars). Below each feature stand the first words of the list. In Polish *-ła* ends past tenses with a feminine subject (*mówiła*, she said), *-em* instrumentals of nouns (*domem*, with a house), and *-ej* comparatives of adverbs and feminine genitives.", "name": "fig-ff-key"}, "image": {"alt": "A panel for each model with up to four lists: an ending, a case, a person and the forms of a word. Points lie between six and twenty forms, crosses between zero and six, and bars between them."}}
 alike = {
     title: neurons.most_alike(
         judged[title, "trained"], np.concatenate([top[title, "K"], top[title, "V"]]), r.weights.d_mlp, r.vocabulary, numbers=numbers[title]
@@ -93,11 +93,11 @@ report.figure_data(shown, "fig-ff-key") if shown else None
 # %% [markdown]
 # **What was found**
 #
-# - **Some neurons collect words of one kind:** an ending, a case, a person, the forms of one verb ({numref}`fig-ff-key`).
-# - **Random vectors have such lists too, but fewer.** They are drawn to vary as a layer's own keys or values do. Lists of GPT-2's keys hold words of one kind more often than theirs, by {glue:text}`ff-polish-gpt2-K-gain` percentage points, nearly all of it in the first layer; for values the difference is in the later layers.
+# - **Some neurons collect words of one kind:** an ending, a case, a person, the forms of one lemma ({numref}`fig-ff-key`).
+# - **Random vectors have such lists too, but fewer.** They are drawn to vary as a layer's own keys or values do. Lists of GPT-2's keys hold words of one kind more often than theirs, by {glue:text}`ff-polish-gpt2-K-gain` percentage points, and lists of its values by {glue:text}`ff-polish-gpt2-V-gain`. Most of both differences is in the later layers.
 #   (Square brackets hold 95% intervals.)
 # - **A neuron's key and value rarely point at the same words,** yet more often than the key of one neuron and the value of another. In GPT-2 they share {glue:text}`ff-shared` of their hundred best tokens
-#   on average.
+#   on average. GPT-2's first layer is the exception: there a key overlaps with the *negated* value, so that the neuron takes away words like those it matches ({numref}`fig-ff-overlap`).
 #
 # ## Keys and values
 #
@@ -115,7 +115,7 @@ report.figure_data(shown, "fig-ff-key") if shown else None
 # the third layer.
 #
 # Most tokens of such a vocabulary are pieces of words. Lists here hold **words**: tokens that stand as a whole word in most of their occurrences in Polish text and that the dictionary Morfeusz
-# {cite}`kieras2017` knows, and numbers. Neither is enough alone: the dictionary knows *seku-* (of *sekunda*, "second") by accident, as a form of *sek*, "knot in wood". The filter is applied before the search, so
+# {cite}`kieras2017` knows, and numbers. Neither is enough alone: the dictionary knows *sek-* (of *sekunda*, "second") by accident, as the word *sek*, "knot in wood". The filter is applied before the search, so
 # every list has its full length.
 
 # %% tags=["hide-input"]
@@ -211,7 +211,7 @@ for title, reader in readers.items():
 plots.percent_maps(maps);
 
 # %% [markdown]
-# Layers differ: in both small models mainly the keys of the first layer and the values of the later layers exceed random vectors. The table has the percentage points by which the lists of each layer pass more often than random vectors like the layer's own.
+# Layers differ. In GPT-2 mainly the later layers exceed random vectors, with their keys and with their values. In HerBERT it is the keys of the first layer and the values of the layers after it. The table has the percentage points by which the lists of each layer pass more often than random vectors like the layer's own.
 
 # %%
 columns = {}
@@ -251,7 +251,7 @@ overlaps = {
     for pair, (left, right) in PAIRS.items()
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean Jaccard index of the top 100 tokens of paired lists, by layer. Points: a neuron's own pair, with 95% bootstrap intervals over the layer's neurons. Dashes of the same colour: shuffled pairs. A point above its dash is an overlap that belongs to the neuron; the higher dashes of trained models say that all lists of a layer favour some tokens.", "name": "fig-ff-overlap"}, "image": {"alt": "Two panels, GPT-2 and HerBERT. Horizontal axis: layers, first to last. Vertical axis: mean Jaccard index. For each layer three points with intervals, key with value, key with negated value and untrained, each beside a dash for shuffled pairs."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean Jaccard index of the top 100 tokens of paired lists, by layer. Points: a neuron's own pair, with 95% bootstrap intervals over the layer's neurons. Dashes of the same colour: shuffled pairs. A point above its dash is an overlap that belongs to the neuron, and a point below says that a neuron's two lists have less in common than lists of two neurons; the higher dashes of trained models say that all lists of a layer favour some tokens.", "name": "fig-ff-overlap"}, "image": {"alt": "Two panels, GPT-2 and HerBERT. Horizontal axis: layers, first to last. Vertical axis: mean Jaccard index. For each layer three points with intervals, key with value, key with negated value and untrained, each beside a dash for shuffled pairs."}}
 by_layer = pd.concat(
     [overlap.by_layer(small[title].weights.n_layers).assign(model=title, pair=pair) for (title, pair), overlap in overlaps.items()]
 )
@@ -272,7 +272,7 @@ report.table(
 )
 
 # %% [markdown]
-# In HerBERT keys overlap more with the value, in GPT-2 at least as much with the negated value. The cosine of a neuron's key and value asks for the sign without any tokens. Its mean over neurons (next table) is above zero in both models, so in GPT-2 the largest entries say something other than the vectors as a whole. Is the overlap due to a few neurons or to all of them? {numref}`fig-ff-survival`
+# In both models keys overlap more with the value than with the negated value. In GPT-2's first layer it is the other way round: a neuron there mostly takes away words like those it matches, and those of later layers add to them. The cosine of a neuron's key and value asks for the sign without any tokens. Its mean over neurons (next table) is above zero in both models, which agrees with the overlaps, and hides the first layer of GPT-2 (exercise 2 asks for every layer). Is the overlap due to a few neurons or to all of them? {numref}`fig-ff-survival`
 # has the whole distribution: a Jaccard index of 0.1 is 18 of 100 tokens in common. For key and value, many neurons share a few tokens more than shuffled pairs do, and a few neurons share many.
 
 # %% tags=["hide-input"]
@@ -323,7 +323,8 @@ report.glue("ff-shared", report.number(float((200 * real / (1 + real)).mean()), 
 # ## Norms and layer norms
 #
 # **Do a few tokens own all lists?** Embeddings of large norm have large inner products with everything. The table says how many different tokens the lists of all neurons hold, twenty in each, and what
-# share of the places the hundred most frequent of them fill. They do not own the lists, but fill several times as many places as in an untrained model.
+# share of the places the hundred most frequent of them fill. They do not own the lists, but fill more places than in an untrained model, in HerBERT several times as many. In GPT-2 the lists of random vectors have as many such places,
+# so that there the embedding is enough to explain them; in HerBERT they belong to the keys and values.
 
 # %%
 sources = {"keys": ["K"], "values": ["V"], "random vectors": ["random"], "untrained": ["untrained K", "untrained V"]}
@@ -366,7 +367,7 @@ report.glue("ff-polish-gpt2-folded-kn", report.interval(*statistics.bootstrap_in
 # - The models are small; a neuron of a larger one may be cleaner. Set `ANALYSIS_MODELS=hub` to see.
 # - Reading a vector through $W_U$ leaves out biases, positions and whatever later layers do. HerBERT puts one more dense layer between its last state and the vocabulary, which is left out here as in the
 #   literature.
-# - Chance draws tokens independently and takes id rank for frequency; tokens are read out of context, all dictionary readings at once. A word that is mostly followed by an ending (*dom*, *rozum*) is no word
+# - Chance draws tokens independently and takes id rank for frequency; tokens are read out of context, all dictionary readings at once. A word that is mostly followed by an ending (*obraz*, *rozum*) is no word
 #   to the filter.
 # - Overlap can come from frequency alone: a key that favours rare words and a value that points away from rare words share a list with opposite sign. Shuffled pairs control only for what the neurons of
 #   a layer have in common.

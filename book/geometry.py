@@ -46,13 +46,13 @@ def beside(profiles):
 anisotropy = each(lambda found: geometry.anisotropy(found.states, found.texts))
 isotropy = each(lambda found: geometry.isotropy(found.states, found.texts, n_blocks=20))
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean cosine of words of different texts (above) and IsoScore (below) by layer, with 95% intervals over texts. A high cosine and a low IsoScore are both called anisotropic, and are different things.", "name": "fig-geo-anisotropy"}, "image": {"alt": "Two rows of panels, one column a model. Above, GPT-2's mean cosine jumps to 0.8 after its first block and falls to 0.15 at the end, HerBERT's stays near 0.5, e5's rises slowly and jumps to 0.7 in the last block. Untrained GPT-2 rises slowly to 0.25; untrained HerBERT and e5 stay between 0.4 and 0.5. Below, the IsoScores of GPT-2 and HerBERT start below 0.1 and rise to those of untrained models, near 0.2, or above; e5's lies between 0.12 and 0.21, above the untrained one in most layers."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean cosine of words of different texts (above) and IsoScore (below) by layer, with 95% intervals over texts. A high cosine and a low IsoScore are both called anisotropic, and are different things.", "name": "fig-geo-anisotropy"}, "image": {"alt": "Two rows of panels, one column a model. Above, GPT-2's mean cosine jumps to more than 0.7 after its second block and falls to 0.2 at the end, HerBERT's stays near 0.5, e5's rises slowly and jumps to 0.7 in the last block. Untrained GPT-2 rises slowly to more than 0.2; untrained HerBERT and e5 stay between 0.4 and 0.5. Below, the IsoScores of GPT-2 and HerBERT start below 0.1, rise above those of untrained models, near 0.2, and fall again, GPT-2's below its untrained twin; e5's lies between 0.12 and 0.21, above the untrained one in most layers."}}
 plots.layer_panels({"mean cosine": beside(anisotropy), "IsoScore": beside(isotropy)}, LAYERS, STYLES);
 
 # %% [markdown]
 # **What was found**
 #
-# - **After GPT-2's last block three coordinates make unrelated words look alike.** They carry {glue:text}`geo-polish-gpt2-rogue` of the mean cosine there. Setting them to zero costs the model most of its skill, but leaves the nearest neighbours of a word in the same sense as often as before.
+# - **After GPT-2's last block three coordinates make unrelated words look alike.** They carry {glue:text}`geo-polish-gpt2-rogue` of the mean cosine there. Setting them to zero makes the model far worse at predicting the next token, but leaves the nearest neighbours of a word in the same sense about as often as before.
 # - **Two occurrences of a word stand out least in the published encoder.** After e5's last block the cosine of two occurrences of a content word exceeds that of two different words by only {glue:text}`geo-e5-self`, in GPT-2 by {glue:text}`geo-polish-gpt2-self`. Part of the difference is that after e5's last block all words are alike.
 # - **In GPT-2, training makes states simpler.** Around a word they vary in about {glue:text}`geo-polish-gpt2-dimension` directions after the last block, far fewer than without training. In the encoders the two estimators disagree, so no difference is established.
 #
@@ -73,7 +73,7 @@ plots.layer_panels({"mean cosine": beside(anisotropy), "IsoScore": beside(isotro
 # **IsoScore** {cite}`rudman2022` asks how evenly the variance fills the dimensions: 1 means evenly, 0 a single dimension. It does not see a mean that all words share.
 
 # %% [markdown]
-# The null is not zero: states of untrained models share a direction too. Training makes it much stronger in GPT-2's first blocks, and later blocks take it back. The two measures rank layers differently, since a direction that all words
+# The null is not zero: states of untrained models share a direction too. Training makes it much stronger in GPT-2, above all in the second block, and later blocks take most of it back. The two measures rank layers differently, since a direction that all words
 # share raises the cosine and leaves IsoScore alone.
 #
 # ## A few dimensions carry it
@@ -99,7 +99,7 @@ PLACES = word_senses.locate(trained["herbert"].table, len(TEXTS) - len(SENSES) +
 accuracy = each(lambda found: same_sense(found.states))
 senses_left = {name: same_sense(states) for name, states in without.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "What three rogue dimensions do: mean cosine of words of different texts (above) and share of nearest neighbours in the same sense (below), with all dimensions and without the three; 95% intervals over texts and over lemmas.", "name": "fig-geo-rogue"}, "image": {"alt": "Two rows of panels, one column a model. Above, the line without the three dimensions lies far below the other in GPT-2's last layers, in HerBERT and in e5 up to the last block but one; in e5's last block both are equal. Below, the two lines coincide in every model."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "What three rogue dimensions do: mean cosine of words of different texts (above) and share of nearest neighbours in the same sense (below), with all dimensions and without the three; 95% intervals over texts and over lemmas.", "name": "fig-geo-rogue"}, "image": {"alt": "Two rows of panels, one column a model. Above, the line without the three dimensions lies far below the other in GPT-2's last layers, in HerBERT and in e5 up to the last block but one; in GPT-2's earlier layers it lies a little below, and in e5's last block both are equal. Below, the two lines nearly coincide in every model."}}
 styles = {"all dimensions": (BLUE, "-"), "without three": (ORANGE, "-"), "untrained": STYLES["untrained"]}
 
 
@@ -112,7 +112,7 @@ cosines, separations = three_lines(anisotropy, less_alike), three_lines(accuracy
 plots.layer_panels({"mean cosine": cosines, "same sense, share": separations}, LAYERS, styles);
 
 # %% [markdown]
-# In GPT-2's last layers, in HerBERT and in e5 up to the last block but one, the three coordinates carry a good part of the cosine and say nothing of senses. (e5 shows the latter best, since the small models have hardly any senses to lose.) The high cosines after GPT-2's first blocks and after e5's last are of another kind: no few coordinates carry them. Does the small GPT-2 need its three? They are replaced after its last
+# In GPT-2's last layers, in HerBERT and in e5 up to the last block but one, the three coordinates carry a good part of the cosine and say nothing of senses. (e5 shows the latter best, since the small models tell senses apart a little or hardly at all.) The high cosines after GPT-2's second and third block and after e5's last are of another kind: most of them is left when three coordinates are taken away. Does the small GPT-2 need its three? They are replaced after its last
 # block, before the final layer norm, and the loss is measured on the book's paragraphs.
 
 # %%
@@ -174,12 +174,12 @@ lines = {
     for label, columns in (("by position", position), ("by frequency", frequency))
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the variance of single coordinates that a word's position (above) or frequency (below) explains in other texts: the three rogue dimensions of each layer, the mean over all dimensions, and the three rogue dimensions of an untrained model; 95% intervals over texts.", "name": "fig-geo-causes"}, "image": {"alt": "Two rows of panels, one column a model. Position explains less than a tenth of the rogue coordinates in every trained layer. Frequency explains half of them in GPT-2's embedding, and a tenth to a third in e5, and there the means over all dimensions and the untrained models stay lower."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the variance of single coordinates that a word's position (above) or frequency (below) explains in other texts: the three rogue dimensions of each layer, the mean over all dimensions, and the three rogue dimensions of an untrained model; 95% intervals over texts.", "name": "fig-geo-causes"}, "image": {"alt": "Two rows of panels, one column a model. Position explains about a tenth of the rogue coordinates in GPT-2's embedding and less in every other trained layer. Frequency explains more than a quarter of them after GPT-2's first block and less after each of the next, a tenth to a third in e5, and there the means over all dimensions and the untrained models stay lower."}}
 styles = {"three rogue": (ORANGE, "-"), "mean over all": (BLUE, "-"), "three rogue, untrained": STYLES["untrained"]}
 plots.layer_panels(lines, LAYERS, styles, zero=True);
 
 # %% [markdown]
-# Frequency has a share in e5's rogue dimensions and in GPT-2's embedding; position explains next to nothing in sentences of some ten words. Neither explains the dimensions that matter most here: what varies in the three coordinates
+# Frequency has a share in e5's rogue dimensions and in those of GPT-2's first blocks; position explains little in sentences of some ten words. Neither explains the dimensions that matter most here: what varies in the three coordinates
 # after GPT-2's last block, where they carry most of the cosine, is mostly something else. The model uses it: the loss also rises where only this variation is taken away, in the row with the mean.
 #
 # ## How many directions a word can move in
@@ -195,11 +195,11 @@ by_method = {
     for method in ("TwoNN", "maximum likelihood")
 }
 
-# %% mystnb={"figure": {"caption": "Intrinsic dimension of the states of 1,200 words by layer, with two estimators; 95% intervals over texts.", "name": "fig-geo-dimension"}, "image": {"alt": "Two rows of panels, one column a model. Trained GPT-2 lies between 6 and 10, untrained GPT-2 near 20 after the embedding. HerBERT lies near 15, a little below its untrained twin by TwoNN and above it by maximum likelihood. e5 rises from 4 to 11 and falls to 8 by TwoNN, and rises from 8 to 15 by maximum likelihood; untrained e5 lies near 13. All untrained models start far higher in the embedding."}}
+# %% mystnb={"figure": {"caption": "Intrinsic dimension of the states of 1,200 words by layer, with two estimators; 95% intervals over texts.", "name": "fig-geo-dimension"}, "image": {"alt": "Two rows of panels, one column a model. Trained GPT-2 falls a little after the embedding and then rises, between 6 and 12 by TwoNN and between 9 and 14 by maximum likelihood; untrained GPT-2 lies near 20 after the embedding. HerBERT lies near 15, a little below its untrained twin by TwoNN and above it by maximum likelihood. e5 rises from 4 to 11 and falls to 8 by TwoNN, and rises from 8 to 15 by maximum likelihood; untrained e5 lies near 13. All untrained models start far higher in the embedding."}}
 plots.layer_panels(by_method, LAYERS, STYLES);
 
 # %% [markdown]
-# In GPT-2 both estimators agree: after the last block an untrained model has {glue:text}`geo-polish-gpt2-dimension-untrained` directions by TwoNN, about twice as many as the trained one. In HerBERT the estimators disagree about the sign of the difference. After e5's last block TwoNN finds far fewer directions than in the untrained twin, and maximum likelihood as many. So no difference is established in either encoder. What all three share is the embedding: trained embeddings are much simpler than random ones. In GPT-2 after its first block, and in e5 over most of its blocks, the dimension then rises, perhaps because context adds to the spelling.
+# In GPT-2 both estimators agree: after the last block an untrained model has {glue:text}`geo-polish-gpt2-dimension-untrained` directions by TwoNN, about twice as many as the trained one. In HerBERT the estimators disagree about the sign of the difference. After e5's last block TwoNN finds far fewer directions than in the untrained twin, and maximum likelihood as many. So no difference is established in either encoder. What all three share is the embedding: trained embeddings are much simpler than random ones. In GPT-2's middle blocks, and in e5 over most of its blocks, the dimension then rises, perhaps because context adds to the spelling.
 #
 # ## One word, one sentence
 #
@@ -220,7 +220,7 @@ def beyond_dealt(found):
 
 sentence = each(beyond_dealt)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Self-similarity of words (above) and intra-sentence similarity (below) by layer, each minus its baseline; 95% intervals over words and over texts.", "name": "fig-geo-self"}, "image": {"alt": "Two rows of panels, one column a model. Self-similarity starts high in GPT-2 and e5: GPT-2's falls to 0.2 after the first block and recovers to 0.6, e5's falls from 0.8 to 0.15, HerBERT's stays near 0.3. Intra-sentence similarity rises to 0.1 in GPT-2, trained or not, and in e5's last blocks; it is near zero in HerBERT and just below it in the untrained encoders."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Self-similarity of words (above) and intra-sentence similarity (below) by layer, each minus its baseline; 95% intervals over words and over texts.", "name": "fig-geo-self"}, "image": {"alt": "Two rows of panels, one column a model. Self-similarity starts high in GPT-2 and e5: GPT-2's falls from above 0.6 to 0.2 after the second block and recovers to 0.5, e5's falls from 0.8 to 0.15, HerBERT's stays near 0.3. Intra-sentence similarity rises to 0.1 in GPT-2, trained or not, and in e5's last blocks; it is near zero in HerBERT and just below it in the untrained encoders."}}
 plots.layer_panels({"self": beside(alike), "intra-sentence": beside(sentence)}, LAYERS, STYLES, zero=True);
 
 # %% tags=["hide-input"]
@@ -237,7 +237,7 @@ caption = "After the last block: self-similarity minus anisotropy for three kind
 report.table(pd.DataFrame(kinds).T, caption, index=True)
 
 # %% [markdown]
-# GPT-2's first block brings unrelated words so close together that two occurrences of one word stand out less, and later blocks undo this. In e5 context takes over block by block, and after the last, two occurrences of a word are little more alike than two words. Part of that last step is the baseline: the cosine of unrelated words jumps there and leaves less room. By the table, frequent function words and content words differ little, and not in the same direction in every model. Function words are the twenty most widespread that Morfeusz {cite}`kieras2017` knows as preposition, conjunction, particle or
+# GPT-2's second block brings unrelated words so close together that two occurrences of one word stand out less, and later blocks undo most of this. In e5 context takes over block by block, and after the last, two occurrences of a word are little more alike than two words. Part of that last step is the baseline: the cosine of unrelated words jumps there and leaves less room. By the table, frequent function words and content words differ little, and not in the same direction in every model. Function words are the twenty most widespread that Morfeusz {cite}`kieras2017` knows as preposition, conjunction, particle or
 # pronoun; content words are nouns, verbs, adjectives or adverbs only. **MEV**, the maximum explainable variance, is the share of a word's occurrences that one direction carries, minus that of as many random words: it is larger than without training in the two models of this book, and smaller in e5. Words of one sentence are hardly more alike than words dealt at random, except in GPT-2's last layers, trained or not, and in e5's last blocks.
 
 # %% tags=["remove-cell"]

@@ -6,9 +6,10 @@
 #
 # **What was found**
 #
-# - **GPT-2 knows the grammar that it is asked for here, save perhaps the number of the verb; HerBERT knows the rules of case and no others.** They prefer the right one of two forms in {glue:text}`grammar-GPT-2-accuracy` and {glue:text}`grammar-HerBERT-accuracy` of cases, where ignoring the word before gives exactly half.
+# - **GPT-2 knows all of the grammar that it is asked for here, the number of the verb least surely; HerBERT knows the rules of case, and there is no sign that it knows the others.** They prefer the right one of two forms in {glue:text}`grammar-GPT-2-accuracy` and {glue:text}`grammar-HerBERT-accuracy` of cases, where ignoring the word before gives exactly half.
 # - **Tables of heads lead to the word, as any measure of likeness does, and not to the form.** The head of GPT-2 that ranks related words highest does no better than random projections that rank high what is alike, and it ranks a wrong form of the word about as high as the right one: the difference is {glue:text}`grammar-form-difference`.
-# - **HerBERT's head for case can be told by its table.** {glue:text}`grammar-HerBERT-strongest` has by far the largest effect in the four rules of case and hardly any in the other three, and its table says so. GPT-2 can do without any one head, and its tables foretell little.
+# - **Each model has one head that matters most for case, and it can be told by its table.** HerBERT's {glue:text}`grammar-HerBERT-strongest` has by far the largest effect in the four rules of case and hardly any in the other three, and its table says so. In GPT-2 a head of the first layer has the largest effect in nearly every rule.
+#   Its table says so of case and little of the verb, where tables of two later heads foretell their effects better. An untrained GPT-2 has tables that foretell effects too, so this is no sign of learning.
 #
 # Square brackets hold 95% intervals. L0H3 is head 3 of layer 0.
 
@@ -44,7 +45,7 @@ for title, reader in readers.items():
     fresh = models.untrained_like(reader.loaded, seed=0)
     margins[f"{title}, untrained"] = preferences.PairScorer(fresh, minimal).margins()
 
-# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "Share of minimal pairs in which the right form has the higher logit, with 95% intervals over cues and lemmas. Without the cue the share is exactly one half, whatever is known of the forms. Untrained models have the same shape and fresh weights.", "name": "fig-grammar-accuracy"}, "image": {"alt": "Seven rows. GPT-2 lies between 60 and 96 per cent, highest for the gender of the past and the person of the verb; HerBERT between 51 and 70 per cent, highest for prepositions; both untrained models lie around 50 per cent."}}
+# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "Share of minimal pairs in which the right form has the higher logit, with 95% intervals over cues and lemmas. Without the cue the share is exactly one half, whatever is known of the forms. Untrained models have the same shape and fresh weights.", "name": "fig-grammar-accuracy"}, "image": {"alt": "Seven rows. GPT-2 lies between 71 and 100 per cent, highest for the gender of the past and lowest for the number of the verb; HerBERT lies between 50 and 73 per cent, highest for swój, prepositions and adjectives; both untrained models lie around 50 per cent."}}
 def right_share(title, rows):
     """Share of right choices with its interval."""
     part = minimal.loc[rows]
@@ -62,7 +63,7 @@ plots.intervals(shares, "right form preferred (%)", shades, zero=False, line=(50
 # ## Relations
 #
 # Most of the relations are rules of inflection that Morfeusz {cite}`kieras2017` applies to the words of both models; prepositions go with nouns that can stand only in cases they govern; pairs that no rule gives, such as opposites, stand in a list made for this book.
-# Words are tokens that stand as whole words in most of their occurrences. A pair belongs to one relation, no word stands twice on one side of it, and relations with fewer than 20 pairs are left out; with vocabularies of 16,384 tokens only the diminutives fall out.
+# Words are tokens that stand as whole words in most of their occurrences. A pair belongs to one relation, no word stands twice on one side of it, and relations with fewer than 20 pairs are left out. The two vocabularies come from different texts and have few forms of verbs in common, so most of the relations between such forms fall out.
 
 # %% tags=["hide-output"]
 rows = [(name, len(own), ", ".join(f"{a} → {b}" for a, b in own[:4])) for name, own in pairs.items()]
@@ -118,7 +119,7 @@ report.table(table, f"GPT-2, L{layer}H{head}: mean rank of the right word, of mi
 # A head *stands out* in a relation if it differs, in either direction, from mismatched pairs (by the exact variance over permutations of the targets) *and* from random heads (by a normal distribution with their mean and spread). The larger of the two p-values counts, corrected by Holm's method over all heads, relations,
 # models and readings. There are two readings, because a head of a later layer does not read an embedding. In the second the *mean update* is added to each embedding: what positions and earlier layers put before that layer on average. {numref}`fig-grammar-relations` has all heads in the first.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How much higher a head's table ranks the right word in the row of a word than it ranks other words' right words, by relation: one point for each of the 24 heads of a model. Grey bars hold 95% of random heads with equal singular values. Filled marks stand out against both, corrected over all tests of the page. Diamonds are the head with the highest mean of each model.", "name": "fig-grammar-relations"}, "image": {"alt": "Two panels with 35 rows of points around zero. In GPT-2 diamonds of L0H3 lie right of the grey bars in the rows of nouns, and many filled points of other heads lie left of them. In HerBERT the points stay near the bars, and most diamonds of L0H0 lie to the right of them."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How much higher a head's table ranks the right word in the row of a word than it ranks other words' right words, by relation: one point for each head of a model. Grey bars hold 95% of random heads with equal singular values. Filled marks stand out against both, corrected over all tests of the page. Diamonds are the head with the highest mean of each model.", "name": "fig-grammar-relations"}, "image": {"alt": "Two panels with 25 rows of points around zero. In GPT-2 filled points of several heads, and diamonds of L0H2, lie far to the right of the grey bars in every row but that of prepositions, and hardly a filled point lies to the left. In HerBERT the points stay near the bars, and most diamonds of L0H0 lie to the right of them."}}
 shown = {title: raw[raw["model"] == title] for title in readers}
 plots.relation_rows(shown, {title: nulls[title, "random heads"] for title in readers}, COLOURS, [(title, *head) for title, head in best.items()]);
 
@@ -131,8 +132,8 @@ tests = len(raw) // 2
 report.table(counts.reset_index(), f"Pairs of a head and a relation that stand out, of {tests} for each row, and how many heads they belong to")
 
 # %% [markdown]
-# Read with raw embeddings, one head of GPT-2's first layer promotes related words in a few relations and many other heads suppress them, as the copying scores of {doc}`heads_at_work` suggest. After the mean update the suppression is gone: what all states share fills the rows, and
-# ranks depend little on the word. Suppression is thus a property of the weights that need not show on text, and {doc}`heads_at_work` finds that copying scores do not tell what heads do there.
+# Read with raw embeddings, several heads of GPT-2 promote related words in nearly every relation, and hardly one suppresses them, although most of its copying scores lie below zero ({doc}`heads_at_work`). After the mean update fewer heads stand out: what all states share fills the rows of the others, and
+# their ranks depend little on the word. In HerBERT few heads stand out in either reading.
 #
 # How much is the best head's, and how much the embedding's? The next table has means over relations. Random heads have many draws, and the table gives the range that holds 95% of them.
 
@@ -156,7 +157,7 @@ for title, reader in readers.items():
 report.table(pd.DataFrame(rows, columns=["model", "table", "rank score", "excess"]), "Rank scores over all relations; intervals over relations, for random heads over heads")
 
 # %% [markdown]
-# The best heads lie far above random heads, but not above random likeness, and the bare embedding, without any head, lies higher still. They rank high what is alike, as the heads of {doc}`attention_heads` do.
+# The best heads lie far above random heads, but not clearly above random likeness, and the bare embedding, without any head, ranks related words higher still. They rank high what is alike, as the heads of {doc}`attention_heads` do.
 #
 # ### The word or the form?
 #
@@ -212,7 +213,7 @@ for title, scorer in scorers.items():
     foretold[title] = {name: scorer.table_margins(update=by_model[title])[own] for name, by_model in READINGS.items()}
     attention[title] = scorer.attention_to_cue()[own]
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Effect of each head on the margin of the right form, by rule, in logits: blue where the head helps, red where it harms; a scale that is logarithmic away from zero, for each model its own. In HerBERT one head of the first layer dominates the rules of case, in GPT-2 none does.", "name": "fig-grammar-effects"}, "image": {"alt": "Two tables of coloured cells, seven rules by 24 heads. GPT-2: cells of both colours, the strongest those of three heads of layer 3 for person and gender. HerBERT: a dark blue column at L0H5 in the four rows of case."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Effect of each head on the margin of the right form, by rule, in logits: blue where the head helps, red where it harms; a scale that is logarithmic away from zero, for each model its own. In HerBERT one head of the first layer dominates the rules of case; in GPT-2 one head of the first layer has the largest effect in nearly every rule, and a few others help as well.", "name": "fig-grammar-effects"}, "image": {"alt": "Two tables of coloured cells, seven rules by the heads of a model. GPT-2: blue columns at L0H1, the darkest, at L0H6 and at L4H0 in all rows, and at L4H7 in the three rows of the verb; most other cells are pale. HerBERT: a dark blue column at L0H5 in the four rows of case."}}
 HEADS = {title: [f"L{layer}H{head}" for layer, head in heads] for title, heads in removed.items()}
 
 
@@ -224,7 +225,8 @@ def by_rule(values, title):
 plots.effect_maps({title: by_rule(effects[title], title) for title in readers}, "effect (logits)");
 
 # %% [markdown]
-# GPT-2 predicts at the cue itself: the cue's embedding and the feed-forward layers can do without attention, and in the rules of case hardly a head matters; for the person and the gender of the verb three heads of the last layer help. The head whose table leads best to related words even harms a little in {glue:text}`grammar-best-harms` rules. HerBERT predicts at the mask, so something has to carry the cue there:
+# GPT-2 predicts at the cue itself, so the cue's embedding and the feed-forward layers could do without attention. Its heads help all the same. One head of the first layer has by far the largest effect in the rules of case, and it helps with the verb too; so do another head of the first layer and two of a later layer.
+# The head whose table leads best to related words is not among them: it has hardly any effect, and harms a little in {glue:text}`grammar-best-harms` rules. HerBERT predicts at the mask, so something has to carry the cue there:
 # {glue:text}`grammar-HerBERT-strongest` gives {glue:text}`grammar-HerBERT-attention` of its attention at the mask to the word before it.
 #
 # ### One block, followed
@@ -249,7 +251,7 @@ report.table(pd.DataFrame(told, columns=["model", "beginning", "right", "wrong",
 # For a pair, a table says: the entry of the right form in the row of the cue, less that of the wrong form. In a block, what a head thinks of the forms by themselves cancels out, as it does in the effects. A head can write what its table says only if it attends to the cue, so the entry is also
 # multiplied by its attention there.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "For each head and rule: what the table says of the right form, times the attention to the cue (both in units of their spread over heads), against the effect of the head. Names are those of the heads with the largest effects.", "name": "fig-grammar-foretold"}, "image": {"alt": "Two scatter plots. In HerBERT most points lie at zero and L0H5 far up on the right. In GPT-2 the points form a cloud with a slight upward trend, heads of the last two layers on top."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "For each head and rule: what the table says of the right form, times the attention to the cue (both in units of their spread over heads), against the effect of the head. Names are those of the heads with the largest effects.", "name": "fig-grammar-foretold"}, "image": {"alt": "Two scatter plots. In both most points lie near zero, and a few lie up and to the right: in GPT-2 those of L0H1, the highest, L0H6, L4H0 and L4H7, but one of L0H1 lies high at a table of about zero; in HerBERT those of L0H5, L0H0 and L0H3."}}
 panels = {}
 for title in readers:
     table, effect = (by_rule(v, title) for v in (foretold[title]["embeddings"] * attention[title], effects[title]))
@@ -276,8 +278,8 @@ result = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["reading", "w
 report.table(result, "Correlation over heads of tables with effects, mean over seven rules; intervals over heads")
 
 # %% [markdown]
-# In HerBERT, entry times attention goes with the effects, {glue:text}`grammar-HerBERT-correlation`, and ranks do not. The interval is wide because a few heads of the first layer stand against all others: the table shows *which* heads matter, and not how the others
-# are ordered. In GPT-2 the correlation is {glue:text}`grammar-GPT-2-correlation` with raw embeddings and hardly there after the mean update, so its tables say little about its heads.
+# In both models entry times attention goes with the effects: with raw embeddings the correlation is {glue:text}`grammar-GPT-2-correlation` in GPT-2 and {glue:text}`grammar-HerBERT-correlation` in HerBERT. Ranks go with them weakly in GPT-2, and in HerBERT not demonstrably. The intervals are wide because a few heads stand against all others:
+# the table shows *which* heads matter, and not how the others are ordered. After the mean update the correlations are about as large, but their intervals reach down to zero. In GPT-2 the table misses a part: the head with the largest effect on the gender of the past has nearly nothing there by this measure.
 
 # %% tags=["remove-cell"]
 MAIN = ("embeddings", "mean entry × attention (Pearson)")
@@ -319,7 +321,7 @@ report.glue("grammar-form-difference", report.interval(*statistics.t_interval(di
 #
 # ## Limits
 #
-# - Two small models of old novels and textbooks. `ANALYSIS_MODELS=hub make book` asks the published ones, whose vocabularies hold more forms. e5 has no part: a bare encoder prefers no form.
+# - Two small models, HerBERT of old novels and textbooks, GPT-2 of ten kinds of text, and only words that both have as tokens. `ANALYSIS_MODELS=hub make book` asks the published ones, whose vocabularies hold more forms. e5 has no part: a bare encoder prefers no form.
 # - Beginnings are short: the cue stands right before the form. Agreement at a distance, which needs attention even in GPT-2, is not tested, and *swój* is tested for its agreement with the noun after it, not for whom it refers to.
 # - A table is one reading of a head: biases are left out, and so is everything that feed-forward layers make of what a head writes.
 #

@@ -37,7 +37,7 @@ copies, copies_fresh = (pd.concat([copying(model, title) for title, model in giv
 # %% tags=["hide-input"]
 gpt2 = loaded["GPT-2"]
 shape = extract(gpt2).n_layers, extract(gpt2).n_heads
-asked = statistics.drawn_heads(*shape, most=24)  # of a small model all
+asked = statistics.drawn_heads(*shape, most=24)  # all of a model that has no more
 ids = [gpt2.vocabulary.tokenizer(text)["input_ids"] for text in paragraphs()["text"]]
 ids = np.array([found[:96] for found in ids if len(found) >= 96][: 24 if len(asked) == np.prod(shape) else 12])
 on_text, fresh_on_text = (copying_on_text(model, ids, asked) for model in (gpt2, fresh["GPT-2"]))
@@ -46,16 +46,16 @@ scored, scored_fresh = (
     for table, trained, found in ((copies, True, on_text), (copies_fresh, False, fresh_on_text))
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "GPT-2's heads: copying score from weights against copying on text (mean over paragraphs); the four largest are named. If the score told what heads do, points would lie along a rising line.", "name": "fig-heads-copying-text"}, "image": {"alt": "Twenty-four points. Those at the left, with scores near minus one, lie on both sides of zero on text, some far above. Points with positive scores lie at zero, as the crosses of the untrained model do."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "GPT-2's heads, 24 drawn evenly from its layers: copying score from weights against copying on text (mean over paragraphs); the four that raise most what they attend to are named. If the score told what heads do, points would lie along a rising line.", "name": "fig-heads-copying-text"}, "image": {"alt": "Twenty-four points. Most lie near zero on text, at scores on both sides of zero; the crosses of the untrained model lie at zero. L0H3, with a high score, is highest, and another head of layer 0 with nearly the same score lies far below all others."}}
 plots.labelled_points(pd.concat([scored, scored_fresh]), "score", "text", "copying score, from weights", "copying on text [logits]");
 
 # %% [markdown]
 # **What was found**
 #
-# - **The copying score does not tell which heads copy.** By their scores most heads of GPT-2 lower what they attend to. On text {glue:text}`heads-copying-raise` heads raise it. With so few heads moderate agreement cannot be excluded: the two measures
+# - **The copying score does not tell which heads copy.** By their scores most heads of GPT-2 lower what they attend to. On text {glue:text}`heads-copying-raise` of the heads that were asked raise it and {glue:text}`heads-copying-lower` lower it. With so few heads moderate agreement cannot be excluded: the two measures
 #   have a rank correlation of {glue:text}`heads-copying-agree`.
-# - **A head's table hardly says what the head writes at a place.** A row of the table predicts 50 tokens. On average hardly more of them are among the tokens that the head raises most than of the tokens predicted for another place of the sentence.
-# - **Lists of neurons say something about the place.** In nearly every layer, the list of the most active neuron holds clearly more of the tokens that the model leans to at that place than the list of the neuron that is most active at another place.
+# - **Tables say what most heads of GPT-2's first layer write at a place, and hardly what other heads write.** A row of the table predicts 50 tokens. In that layer many more of them are among the tokens that the head raises most than of the tokens predicted for another place of the sentence. In later layers, and in HerBERT, hardly more are.
+# - **Lists of neurons say something about the place.** In every layer, the list of the most active neuron holds clearly more of the tokens that the model leans to at that place than the list of the neuron that is most active at another place.
 #
 # Square brackets hold 95% intervals. Layers and heads count from 0.
 #
@@ -69,19 +69,19 @@ plots.labelled_points(pd.concat([scored, scored_fresh]), "score", "text", "copyi
 
 # %%
 scores = circuits.copying_scores(extract(gpt2), centre=True)
-report.table(pd.DataFrame(scores).rename_axis("layer").rename(columns="head {}".format).head(4).reset_index(), "GPT-2: copying scores, by layer and head")
+report.table(pd.DataFrame(scores).rename_axis("layer").rename(columns="head {}".format).head(6).reset_index(), "GPT-2: copying scores, by layer and head")
 
 # %% [markdown]
 # Positive eigenvalues do not prove copying, and an untrained model says how far they stray by chance. Trained embeddings share a mean, along which one eigenvalue can outweigh all others. Removing the mean over the
 # vocabulary from the unembedding (`centre=True`) changes no probability, since softmax does not see a constant.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Copying score by eigenvalues, means over the vocabulary removed: one point for each head above its layer; crosses are untrained models of the same shape. Most heads lie below every untrained one.", "name": "fig-heads-copying"}, "image": {"alt": "Points between minus one and one for each layer of GPT-2 and HerBERT, crosses of untrained models around zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Copying score by eigenvalues, means over the vocabulary removed: one point for each head above its layer; crosses are untrained models of the same shape. Most heads lie below every untrained one, but most of the first layer lie above.", "name": "fig-heads-copying"}, "image": {"alt": "Points between minus one and one for each layer of GPT-2 and HerBERT, crosses of untrained models around zero. Most points of layer 0 lie above zero, most of the later layers far below it."}}
 plots.points_by_layer(copies, copies_fresh, "score", "copying score", COLOURS);
 
 # %% [markdown]
-# By this score most heads *lower* the logit of what they attend to. Do they, on text? {numref}`fig-heads-copying-text` asks at every place of 24 paragraphs (a larger model reads 12, and 24 of its heads are asked, drawn evenly from its layers)
+# By this score most heads *lower* the logit of what they attend to. Do they, on text? {numref}`fig-heads-copying-text` asks of 24 heads, drawn evenly from the layers, and at every place of 12 paragraphs,
 # how much more a head raises the tokens that it attends to than the other tokens before that place. The raise is the fall of their logits when the head's output is replaced by its mean, which is how {cite:t}`mcdougall2023` tested copy
-# suppression. The direct effect of the head on the logits gives nearly the same (correlation {glue:text}`heads-copying-direct`).
+# suppression. The direct effect of the head on the logits leaves out what later layers make of its output, and does not tell the same (correlation over heads {glue:text}`heads-copying-direct`).
 
 # %%
 by_head = {kind: np.stack([values[:, layer, head] for layer, head in asked]) for kind, values in on_text.items()}  # [head, paragraph]
@@ -100,7 +100,7 @@ report.glue("heads-copying-agree", report.interval(agreement.statistic, *agreeme
 report.glue("heads-copying-direct", report.number(np.corrcoef(*(by_head[kind].mean(axis=1) for kind in ("direct", "ablation")))[0, 1]))
 
 # %% [markdown]
-# {glue:text}`heads-copying-lower` heads do lower it (the intervals behind these counts hold for all heads at once), and the score does not tell them from those that raise it.
+# {glue:text}`heads-copying-lower` heads do lower it (the intervals behind these counts hold for all heads at once), and the score does not tell them from those that raise it: of two heads of the first layer with nearly the same high score, one raises most what it attends to, and the other lowers it most.
 # The eigenvalues weigh all directions of the embedding alike, while a head on text meets the tokens that its own attention picks out. {doc}`grammar` asks what becomes of such scores when a later layer's table is read after the
 # mean update of earlier layers.
 #
@@ -119,7 +119,7 @@ for title, model in loaded.items():
     recalled.append(recall.head_recall(model, texts, layer_normed, heads=some).assign(model=title))
 recalled = pd.concat(recalled)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Recall of a head's predicted tokens among those its output raises most, against two permuted controls: one point for each head, bars are 95% bootstrap intervals over sentences. On the line, the table says nothing about the place.", "name": "fig-heads-recall"}, "image": {"alt": "Two scatter plots of recall against control for the heads of GPT-2 and HerBERT, with the diagonal. Left: places permuted within sentences. Right: places permuted across all sentences."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Recall of a head's predicted tokens among those its output raises most, against two permuted controls: one point for each head, bars are 95% bootstrap intervals over sentences. On the line, the table says nothing about the place; a head high on the line raises the same tokens at every place.", "name": "fig-heads-recall"}, "image": {"alt": "Two scatter plots of recall against control for the heads of GPT-2 and HerBERT, with the diagonal. Left: places permuted within sentences. Right: places permuted across all sentences. In both, seven heads of GPT-2's first layer lie far above the diagonal; the others lie near it."}}
 controls = {"control": "recall, places permuted\nwithin sentences", "control_anywhere": "recall, places permuted\nacross sentences"}
 plots.against_control(recalled, COLOURS, controls, "recall (share of 50)");
 
@@ -137,7 +137,7 @@ for name, title in TITLES.items():
     report.glue(f"heads-{name}-recall-excess", report.interval(*statistics.t_interval(own), digits=3))
 
 # %% [markdown]
-# Over all heads that can be tested (of a larger model 96 are asked, drawn evenly from its layers), recall exceeds the control by {glue:text}`heads-polish-gpt2-recall-excess` in GPT-2 and by {glue:text}`heads-herbert-recall-excess` in HerBERT. A row of a table
+# Over all heads that can be tested (of a larger model 96 are asked, drawn evenly from its layers), recall exceeds the control by {glue:text}`heads-polish-gpt2-recall-excess` in GPT-2 and by {glue:text}`heads-herbert-recall-excess` in HerBERT. Nearly all of GPT-2's excess comes from its first layer, where a head reads no more than embeddings of tokens and places. A row of a table
 # knows the attended *token*, whereas a head reads the attended *state*, and the deeper the layer the more the two differ. Places whose most attended token is special are left out, which takes away heads of HerBERT that rest on `<s>`
 # or `</s>`.
 #
@@ -153,7 +153,7 @@ columns = ["model", "layer", "recall", "within sentences", "anywhere", "places"]
 report.table(shown[columns], "Recall of the most active value among the hidden state's top 50 tokens, with intervals over sentences, beside permuted places", digits=3)
 
 # %% [markdown]
-# It does so in every layer but GPT-2's first, and in GPT-2 most clearly in the last. In GPT-2's layer 0 nearly all of the recall is also reached by another place's list, so the same tokens stand in most lists there. {doc}`neurons_at_work` asks single neurons, and not just the
+# It does so in every layer of both models. In some layers of GPT-2, the first among them, about half of the recall is also reached by another place's list, so some tokens stand in many lists there. {doc}`neurons_at_work` asks single neurons, and not just the
 # most active one.
 #
 # ## Limits
@@ -167,4 +167,4 @@ report.table(shown[columns], "Recall of the most active value among the hidden s
 # ## Exercises
 #
 # 1. Compute GPT-2's copying scores without removing the means. How many heads change their sign? ({ref}`Solution <sol-copying-1>`)
-# 2. Choose the head that raises most what it attends to on the first twelve paragraphs. How much does it raise it on the other twelve? ({ref}`Solution <sol-copying-2>`)
+# 2. Of all heads, choose the one that raises most what it attends to on the first twelve of 24 paragraphs. How much does it raise it on the other twelve? ({ref}`Solution <sol-copying-2>`)

@@ -177,7 +177,7 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :img-bottom: _static/gallery/induction_polish.png
 # :img-alt: Preference for the right surname, around zero in all models.
 #
-# Two small Polish models, asked whether they remember a pair of words or a person's name.
+# A small Polish GPT-2 learned to continue a pattern of words that it has seen once, with the two kinds of heads of the toy.
 # :::
 #
 # :::{grid-item-card} Terms of attention
@@ -269,4 +269,5 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 #
 # Co znaczą liczby wewnątrz transformera i które odpowiedzi wytrzymują porównanie z modelem niewytrenowanym, przetasowanym lub losowym? Książka pyta o to dwa małe polskie modele językowe i kilka modeli
 # zabawkowych, wytrenowanych na jej potrzeby, oraz jeden opublikowany enkoder. Opublikowany enkoder warstwa po warstwie rozdziela znaczenia wyrazów takich jak *zamek*; tabele głowic uwagi mówią więcej o osadzeniach niż o głowicach;
+# mały polski GPT-2 nauczył się powtarzać ciąg słów, który raz przeczytał;
 # a transformer, który mógłby wybrać jeden z dwóch predyktorów, zamiast tego je łączy. Liczby obliczają rozdziały, które je podają, albo pochodzą z zapisanych przebiegów; wszystko działa bez sieci na zwykłym laptopie.

@@ -44,7 +44,7 @@ patterns = {
 scores = {key: [induction.probe_scores(p, draw) for p, draw in zip(found, draws[key[0]], strict=True)] for key, found in patterns.items()}
 best = {key: induction.best_heads(*found) for key, found in scores.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Scores of the best previous-token head and of the best induction head of each model, on sequences in which a random block comes twice. A perfect head scores 1. Heads are chosen on one draw of sequences and measured on another; 95% intervals over sequences, most of them smaller than the points.", "name": "fig-induction-key"}, "image": {"alt": "Six rows of two points. The toy's two heads score far above all others, near one. The best previous-token heads of the two Polish models score less than one half, and their best induction heads almost zero, as the heads of untrained models do."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Scores of the best previous-token head and of the best induction head of each model, on sequences in which a random block comes twice. A perfect head scores 1. Heads are chosen on one draw of sequences and measured on another; 95% intervals over sequences, most of them smaller than the points.", "name": "fig-induction-key"}, "image": {"alt": "Six rows of two points. The toy's two heads score near one. The best previous-token head of GPT-2 scores near one too, its best induction head a little above one half. The best previous-token head of minigpt-polish scores less than one half, and its best induction head almost zero, as the heads of untrained models do."}}
 KINDS = {"previous token": ORANGE, "induction": BLUE}
 rows = [
     (name if state == "trained" else f"{name}, untrained", kind, *best[name, state][kind].interval)
@@ -57,10 +57,11 @@ plots.intervals(best_scores, "score of the best head, 0 to 1", KINDS);
 # **What was found**
 #
 # - **The toy has the circuit.** One head of its first layer attends to the previous token with a score of {glue:text}`ind-previous-score`, one of its second layer to what followed an
-#   earlier occurrence with {glue:text}`ind-induction-score`; no untrained head exceeds {glue:text}`ind-untrained`.
+#   earlier occurrence with {glue:text}`ind-induction-score`; no head of the untrained toy exceeds {glue:text}`ind-untrained`.
 # - **The first layer works through the second layer's attention.** Without the heads of layer 0 that look one or two places back, the loss rises by {glue:text}`ind-set-shift` nats; with
 #   attention patterns held fixed, their removal costs {glue:text}`ind-set-shift-frozen`. If everything is taken from other sequences but the circuit and what it copies, {glue:text}`ind-scrubbed` of what the heads save in loss is kept, in five seeds.
-# - **The Polish models have no induction head.** By the toy's rule GPT-2 has {glue:text}`ind-gpt2-count` and minigpt-polish {glue:text}`ind-mini-count`. {doc}`induction_polish` looks for weaker traces of one.
+# - **Of the two Polish models GPT-2 has an induction head, and minigpt-polish has none.** The rule, which asks for half of a head's attention or more, finds {glue:text}`ind-gpt2-count` in GPT-2 and {glue:text}`ind-mini-count` in minigpt-polish. GPT-2's best head scores less than the toy's,
+#   and the rule looks at attention alone. {doc}`induction_polish` asks whether what these models predict shows induction too.
 #
 # Square brackets hold 95% intervals over sequences. L0H3 is head 3 of the first layer; layers and heads count from 0. On the page {doc}`live` the toy runs in your browser: type symbols, watch
 # these heads, and switch them off.
@@ -81,7 +82,7 @@ plots.draw_induction(["wczoraj", "Jan", "Nowak", "spał,", "a dziś", "Jan"], ea
 # The toy has two layers of eight heads, no feed-forward layers, no layer norm, and positions that only queries and keys see. It was trained on sequences of
 # 63 symbols out of 31. In a first stage these came from a Markov chain, and over every second sequence a block of random symbols was written again and again. In a second stage most
 # sequences walked through a hidden cycle of 3 to 30 symbols that the model had to find out, and blocks of 4 to 30 symbols came with noise and at any place ({numref}`fig-induction-placements`). In a short third stage repetition was nearly certain, and weight decay kept the heads' values small.
-# *minigpt-polish* is built in the same way and was trained on Polish text; *GPT-2* is the book's Polish GPT-2 of four layers ({doc}`models <models>`). Untrained models have the same
+# *minigpt-polish* is built in the same way and was trained on Polish text; *GPT-2* is the book's Polish GPT-2 of six layers ({doc}`models <models>`). Untrained models have the same
 # shape and fresh weights.
 #
 # The probe consists of new sequences: random symbols, or random frequent Polish words, among which one block comes twice after a gap of random length. The sequence is the

@@ -111,7 +111,7 @@ def borrowed(name):
 
 guessed, random_states = ({name: function(name) for name in TITLES} for function in (frequencies, borrowed))
 
-# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "What a lens says after each layer, at held-out places: divergence from the model's own prediction (above, lower is nearer) and how often its first guess is the model's own (below), with 95% intervals over documents. Frequencies: one guess for every place. Untrained states: an affine lens on the states of an untrained model. In GPT-2 the logit lens of the embedding lies above the picture.", "name": "fig-lens-layers"}, "image": {"alt": "Two rows of panels, GPT-2 and HerBERT. From the first block on, the affine lens comes nearest to the last layer's prediction in both: GPT-2 approaches it block by block, HerBERT with its first block. The logit lens stays far off in GPT-2 until the last block and follows the affine lens in HerBERT. Untrained states and frequencies stay flat."}}
+# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "What a lens says after each layer, at held-out places: divergence from the model's own prediction (above, lower is nearer) and how often its first guess is the model's own (below), with 95% intervals over documents. Frequencies: one guess for every place. Untrained states: an affine lens on the states of an untrained model. In GPT-2 the logit lens of the embedding and part of the untrained states lie above the picture.", "name": "fig-lens-layers"}, "image": {"alt": "Two rows of panels, GPT-2 and HerBERT. From the first block on, the affine lens comes nearest to the last layer's prediction in both: GPT-2 approaches it block by block, HerBERT with its first block. The logit lens stays far off in GPT-2 until the last block and follows the affine lens in HerBERT. Untrained states and frequencies stay flat."}}
 STYLES = {"affine lens": (BLUE, "-"), "logit lens": (ORANGE, "-"), "Jacobian lens": (GREEN, "-"), "untrained states": (GREY, "--"), "frequencies": (PINK, ":")}
 
 
@@ -167,7 +167,7 @@ print({layer: report.number(value) for layer, value in zip(found.layers, seen.kl
 # what the sentence says. GPT-2's embedding knows the last token, and a lens makes of it what often follows this token.
 #
 # Nulls stand in the same axes. The pink line is a guess by frequency. The grey line asks whether a lens could do the work by itself: given states of an untrained model, which mix the same words, the same regression
-# finds little. It can even do worse than frequencies, because a lens that knows nothing answers with the read-out of the mean state, which is surer of itself than the mean of all predictions.
+# finds little. It can even do worse than frequencies, because a lens that knows nothing answers with the read-out of the mean state, which is surer of itself than the mean of all predictions, and perhaps because this lens is fitted on fewer places.
 #
 # What would stopping early cost on the text itself? The table has the loss of the tokens that do follow, or are hidden.
 
@@ -221,19 +221,19 @@ for name, title in TITLES.items():
 same_places = {name: found.at(np.arange(len(found)) < len(untrained[name])) for name, found in places.items()}
 alike = {name: with_own_lens(name, loaded[name], found, slice(2))[0] for name, found in same_places.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the model's own prediction that the affine lens tells after each layer, in the trained models and in untrained ones of the same shape, each with a lens of its own; 95% intervals over documents. Below zero a lens is further off than one fixed prediction.", "name": "fig-lens-share"}, "image": {"alt": "Two panels. The trained GPT-2 rises from about a quarter at the embedding to one, the trained HerBERT from below zero at the embedding to nine tenths after one block. The untrained GPT-2 starts at about eight tenths, the untrained HerBERT at one."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the model's own prediction that the affine lens tells after each layer, in the trained models and in untrained ones of the same shape, each with a lens of its own; 95% intervals over documents. Below zero a lens is further off than one fixed prediction.", "name": "fig-lens-share"}, "image": {"alt": "Two panels. The trained GPT-2 rises layer by layer from about a third at the embedding to one, the trained HerBERT from below zero at the embedding to nine tenths after one block. The untrained GPT-2 starts at about seven tenths, the untrained HerBERT at one."}}
 plots.layer_panels({"share told": share}, LAYERS, {title: (plots.MODEL_COLOURS[name], "-") for name, title in TITLES.items()} | {"untrained": (GREY, "--")}, zero=True);
 
 # %% [markdown]
 # In an untrained model, whose blocks add little, most of the prediction is there in the embedding, and in an untrained HerBERT nearly all of it. Training takes the prediction out of the embedding: in GPT-2 the lens tells {glue:text}`lens-gpt2-embed` there, against {glue:text}`lens-gpt2-embed-untrained`
-# without training. The rest is the work of the blocks. So it takes no training to have most of an answer after one block: lenses of four untrained models name the token that the model will name in {glue:text}`lens-polish-gpt2-first-untrained` (GPT-2) and
+# without training. The rest is the work of the blocks. So it takes no training to have much of an answer after one block: lenses of four untrained models name the token that the model will name in {glue:text}`lens-polish-gpt2-first-untrained` (GPT-2) and
 # {glue:text}`lens-herbert-first-untrained` (HerBERT) of cases there, and those of the trained ones in fewer.
 #
 # ## A sentence, layer by layer
 #
 # *After a long moment of silence, father put his hand on his shoulder.* {numref}`fig-lens-gpt2` has what GPT-2 would say after each word of it. The sentence is not among those that lenses were fitted on.
 
-# %% mystnb={"figure": {"caption": "GPT-2 on one sentence, downwards. Each cell has the token that the affine lens finds most probable after a layer; brighter cells are nearer to the prediction of the last layer. The token that does follow is the label of the row below. A hyphen marks a piece of a word.", "name": "fig-lens-gpt2"}, "image": {"alt": "A grid of ten tokens by five layers with one word in each cell, from dark at the embedding to bright at the last layer. Most cells hold frequent words and marks; in some rows a word of the scene takes their place in a later layer."}}
+# %% mystnb={"figure": {"caption": "GPT-2 on one sentence, downwards. Each cell has the token that the affine lens finds most probable after a layer; brighter cells are nearer to the prediction of the last layer. The token that does follow is the label of the row below. A hyphen marks a piece of a word, a bent arrow the end of a line.", "name": "fig-lens-gpt2"}, "image": {"alt": "A grid of ten tokens by seven layers with one word in each cell, from dark at the embedding to bright at the last layer. Most cells hold frequent words and marks; in some rows a word of the scene takes their place in a later layer."}}
 def grid(name):
     """Draw the example sentence, token by layer; returns what is said, by token (all its tokens differ)."""
     one = places[name].at((places[name].table["text"] == TEXTS.index(EXAMPLE)).to_numpy())
@@ -252,11 +252,11 @@ hidden = grid("herbert")
 
 # %% [markdown]
 # After *na* (on) the embedding of GPT-2 would go on with *{glue:text}`lens-said-early`*; the last layer says *{glue:text}`lens-said-late`*. For that it needs words further back: a hand is put on something. Where the first word *Po* (after) is hidden,
-# HerBERT says *{glue:text}`lens-hidden-early`* after one block and *{glue:text}`lens-hidden-late`* after the last. Most rows show no such change: from the first column to the last the best guess is a frequent word or a mark.
+# HerBERT says *{glue:text}`lens-hidden-early`* after one block and *{glue:text}`lens-hidden-late`* after the last. GPT-2 comes in its later layers to two other words of the scene, to *chwili* (moment) after *długiej* (long) and to *rękę* (hand) after *mu* (to him); both do follow. Most rows of both figures show no such change: from the first column to the last the best guess is a frequent word or a mark.
 #
 # ## What could be wrong
 #
-# **Too few places for the regression.** A map of 256 coordinates is fitted on some four and a half thousand places. The penalty is chosen by five-fold cross-validation over whole documents of the fitting half, for each layer:
+# **Too few places for the regression.** In GPT-2 a map of 256 coordinates is fitted on some four and a half thousand places. On fewer, those of the {doc}`null_board`, the lens on its embedding tells next to nothing, so with more places it might tell more than the figures show. The penalty is chosen by five-fold cross-validation over whole documents of the fitting half, for each layer:
 
 # %%
 report.table(by_layer({name: lens.penalties.item for name, lens in affine.items()}), "Chosen penalties, in units of the mean variance of a coordinate", digits=4)

@@ -9,7 +9,7 @@
 # - **The lengths of contributions say which tokens matter, and attention weights say it less well.** In GPT-2 their rank correlations with the effects of taking a token away are {glue:text}`mix-polish-gpt2-lengths` and
 #   {glue:text}`mix-polish-gpt2-weights`.
 # - **Weights mislead most where nothing was learned.** In untrained GPT-2s their correlation is {glue:text}`mix-polish-gpt2-weights-untrained` on average; lengths do well there, too.
-# - **Both models mix most in the first layer.** There {glue:text}`mix-polish-gpt2-first` of what GPT-2's attention and residual connection make of a token comes from other tokens, in later layers {glue:text}`mix-polish-gpt2-later`.
+# - **Both models mix most near the input.** Of what GPT-2's attention and residual connection make of a token, {glue:text}`mix-polish-gpt2-first` comes from other tokens in layer 0 and {glue:text}`mix-polish-gpt2-later` in the later layers, with the most in layer 1. HerBERT mixes most in layer 0.
 #
 # Square brackets hold 95% intervals over sentences. Layers count from 0.
 
@@ -80,14 +80,14 @@ for name, title in NAMES.items():
     sources = {"": trained[name], ", untrained": untrained[name][0]}
     lines[title] = {kind + source: profile(agreement(found, kind)) for source, found in sources.items() for kind in ("lengths", "weights")}
 
-# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "How well two computed shares rank the tokens that a token reads: their rank correlation with the effect of taking a token's value away, by layer, in trained models and in untrained ones of the same shape; 95% intervals over sentences. Shares that say nothing would lie at zero.", "name": "fig-mix-zeroing"}, "image": {"alt": "Two panels by layer. Lengths of contributions lie between 0.7 and one in both models, trained and untrained. Attention weights rise from 0.6 to 0.9 in GPT-2; in untrained models they lie far lower."}}
+# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "How well two computed shares rank the tokens that a token reads: their rank correlation with the effect of taking a token's value away, by layer, in trained models and in untrained ones of the same shape; 95% intervals over sentences. Shares that say nothing would lie at zero.", "name": "fig-mix-zeroing"}, "image": {"alt": "Two panels by layer. Lengths of contributions lie between 0.7 and one in both models, trained and untrained. Attention weights lie near 0.9 in both trained models, below the lengths in every layer; in untrained models they lie far lower."}}
 looks = {"lengths": (plots.CYCLE[0], "-"), "weights": (plots.CYCLE[1], "-"), "lengths, untrained": (plots.CYCLE[0], ":"), "weights, untrained": (plots.CYCLE[1], ":")}
 plots.layer_panels({"rank correlation": lines}, LAYERS, looks, zero=True);
 
 # %% [markdown]
 # ## Why weights mislead
 #
-# A token that is attended to may have little to give. Lengths know that, and weights do not. In the first layers of the trained GPT-2 the difference is largest. In an untrained model attention is nearly even, so that its small differences
+# A token that is attended to may have little to give. Lengths know that, and weights do not. In both trained models the weights agree less well with the effects than the lengths do, in every layer. In an untrained model attention is nearly even, so that its small differences
 # rank tokens only somewhat better than chance, while the lengths of what tokens would give differ as embeddings do.
 #
 # One sentence shows it: *Nie było w tym domu ani jednego pokoju bez książek*, there was not a single room without books in this house. The table has what the last word reads in GPT-2's first layer, each column as
@@ -104,8 +104,8 @@ read.insert(0, "token", loaded["polish-gpt2"].vocabulary.labels(ids[:asked]))
 report.table(read, f"{SENTENCES[one]} What the token {loaded['polish-gpt2'].vocabulary.labels(ids)[asked]} reads in GPT-2's first layer", digits=0)
 
 # %% [markdown]
-# By their weights, *w* (in) matters as little as *było* (was) or *pokoju* (room). By the length of what it contributes, *w* matters as much as *Nie* (not), and taking it away does change more than taking away any word but *Nie*.
-# Lengths do not tell everything: they put *Nie* and *w* side by side, while the effect of *Nie* is twice as large.
+# By their weights, *pokoju* (room) matters nearly as much as *bez* (without), and *Nie* (not) less than *domu* (house). By the lengths of what they contribute, *bez* matters more than twice as much as *pokoju*, and *Nie* a little more than *domu*; the effects of taking them away have the same order.
+# Lengths do not tell everything: taking *bez* away has an effect that is larger still, several times that of *pokoju*.
 #
 # ## How much comes from others at all
 #
@@ -124,7 +124,7 @@ def mixing(model):
 
 mixed = {name: {"trained": mixing(model), "untrained": mixing(fresh[name][0])} for name, model in loaded.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mixing ratio by layer: the share of other tokens in what attention and the residual connection make of a token, in trained and untrained models; 95% intervals over sentences.", "name": "fig-mix-ratio"}, "image": {"alt": "Two panels by layer. The trained GPT-2 falls from 0.56 in the first layer to 0.2 and rises again to 0.3; the untrained one falls slowly from 0.26 to 0.2. HerBERT's first layer mixes most, too."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mixing ratio by layer: the share of other tokens in what attention and the residual connection make of a token, in trained and untrained models; 95% intervals over sentences.", "name": "fig-mix-ratio"}, "image": {"alt": "Two panels by layer. The trained GPT-2 lies between 0.4 and 0.5 in the first two layers, highest in layer 1, and between 0.15 and 0.2 in the later ones; the untrained one falls slowly from 0.27 to 0.17. The trained HerBERT falls from above 0.4 in layer 0 to below 0.1; the untrained one stays near 0.04."}}
 of_layers = {title: {kind: profile(values) for kind, values in mixed[name].items()} for name, title in NAMES.items()}
 plots.layer_panels({"mixing ratio": of_layers}, LAYERS, {"trained": (plots.CYCLE[0], "-"), "untrained": (plots.MODEL_COLOURS["untrained"], ":")}, zero=True);
 

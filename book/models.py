@@ -6,8 +6,8 @@
 #
 # **What was found**
 #
-# - **Both models have learned Polish, but not much of it.** On documents it never saw, the loss of `polish-gpt2-mini` is {glue:text}`models-gpt2-loss` nats a token, where guessing by frequency costs
-#   {glue:text}`models-gpt2-unigram`.
+# - **The GPT-2 has learned much about Polish.** On documents it never saw, the loss of `polish-gpt2-mini` is {glue:text}`models-gpt2-loss` nats a token, where guessing by frequency costs
+#   {glue:text}`models-gpt2-unigram`. Nearly every word that it writes is a Polish word, but its sentences seldom make sense for longer than a clause.
 # - **HerBERT finds hidden tokens more often than guessing by frequency does.** `herbert-mini` has a hidden token among its first ten guesses {glue:text}`models-herbert-top10` of the time. The ten most frequent tokens would be right {glue:text}`models-herbert-unigram-top10`.
 # - **The weights are extracted correctly.** Attention rebuilt from them differs from the models' own by at most {glue:text}`models-identity-error` of its size, which is rounding. When HerBERT's output
 #   matrix is split as an earlier notebook split it, the difference is {glue:text}`models-wrong-split-error` times that size.
@@ -59,7 +59,7 @@ def in_words(count):
 report.table(sizes, "Shapes, then numbers of parameters (M: millions)", formats=dict.fromkeys(sizes, in_words), index=True)
 
 # %% [markdown]
-# In both, the unembedding is the token embedding again (tied weights), and in models this small the token embedding holds most of the parameters.
+# In both, the unembedding is the token embedding again (tied weights), and in models this small the token embedding is the largest part. In the published models the feed-forward layers are.
 #
 # The architectures differ in where their layer norms stand ({numref}`fig-models-blocks`). GPT-2 {cite}`radford2019` is *pre-norm*: a module reads a
 # normalised copy of the residual stream and adds to the stream itself, so that the gain of a layer norm can be multiplied into the
@@ -74,13 +74,28 @@ diagrams.draw_block(right, "HerBERT: post-norm", COLOURS["herbert"], False, ("em
 # %% [markdown]
 # ## Data and training
 #
-# The text is Polish prose that may be passed on: novels of 1840 to 1939 from ELTeC-pol {cite}`eltec_pol`, and three OpenStax textbooks
-# (psychology, micro- and macroeconomics). Polish spelling was reformed in 1936; novels in the old spelling were left out by a rule, so
-# that one word has one spelling. Whole documents were held out, not sentences, so that a name which occurs in one novel only cannot leak.
+# The text is Polish prose that may be passed on. `polish-gpt2-mini` read ten sources. About half of their words are from novels of 1840 to 1939, most of them of ELTeC-pol {cite}`eltec_pol`; the other half is
+# modern: manuals, statutes, judgments, speeches in parliament, textbooks. `herbert-mini` read two of the ten, the novels of ELTeC-pol and the textbooks on psychology and economics. Polish spelling was reformed in 1936, and novels in the old spelling were left out by a rule, so
+# that one word has one spelling. Paragraphs that repeat others, word for word or nearly, were thinned. Whole documents were held out, not sentences, so that a name which occurs in one novel only
+# cannot leak. `training/README.md` says what each rule removed from each source.
 
 # %% tags=["hide-input"]
-summary = pd.DataFrame(cards.corpus_summary().items(), columns=["corpus", "number"])
-report.table(summary, "What the training text was made of")
+TITLES = {
+    "eltec": "novels (ELTeC-pol)",
+    "dynamics365": "manuals (Dynamics 365)",
+    "ustawy": "statutes",
+    "sejm": "speeches in parliament",
+    "orzeczenia": "judgments",
+    "novels-1900": "twelve novels more",
+    "openstax": "textbooks (psychology, economics)",
+    "powerbi": "manuals (Power BI)",
+    "fizyka": "textbooks (physics)",
+    "wikisource": "books (Wikisource)",
+}
+text = cards.sources().rename(index=TITLES)
+text["share"] *= 100
+columns = {"register": "register", "words": "words", "share": "share [%]", "heldout": "words held out"}
+report.table(text[list(columns)].rename(columns=columns).rename_axis("source"), "What polish-gpt2-mini was trained on", digits=1, index=True)
 
 # %% [markdown]
 # Muon {cite}`jordan2024` updates the matrices of the GPT-2's blocks, AdamW everything else.
@@ -124,8 +139,16 @@ report.table(losses, "Held-out losses with 95% intervals over windows, and the r
 # The two columns answer different questions: GPT-2 guesses the next token from what stands before it, the HerBERT-like model guesses a
 # hidden token from both sides. *Whole words* are hidden, so that no piece of a word
 # gives the rest away, and its loss is an average over hidden tokens; its "nats a word" is that average times tokens a word, not the loss
-# of a text. The mark of a model worth looking into had been set at 2.9 nats below the entropy of the tokens. The GPT-2 {glue:text}`models-gpt2-aim` it. A model below the mark is read all the same, and what is missing from it may be missing for want of training.
+# of a text. The mark of a model worth looking into had been set at 2.9 nats below the entropy of the tokens. The GPT-2 {glue:text}`models-gpt2-aim` it. The HerBERT-like model did not reach it. It is read all the same, and what is missing from it may be missing for want of training.
 #
+# This held-out set is of the two sources that both models read. Of the other sources of the GPT-2, all but the twelve novels, whole documents were held out too, and the next table has its loss on each. Formulaic text
+# costs less: a statute repeats its phrases, a novel does not.
+
+# %% tags=["hide-input"]
+by_source = cards.losses_by_source(["polish-gpt2"]).rename(index=TITLES | {"old": "novels and textbooks, as above"})
+report.table(by_source.sort_values("polish-gpt2").rename_axis("held out from"), "Held-out loss of polish-gpt2-mini by source, in nats a token", index=True)
+
+# %% [markdown]
 # ### Does context help?
 #
 # A model that only knew frequencies would do equally well everywhere. {numref}`fig-models-positions` shows the GPT-2's loss by the number of tokens that it has seen of a
@@ -174,7 +197,7 @@ spelt = {
 
 # %% [markdown]
 # How good is that? In 16 continuations, four of each beginning, Morfeusz knows {glue:text}`models-spelt-trained` of the words, and {glue:text}`models-spelt-untrained` of what an untrained model
-# writes with the same tokenizer (intervals over continuations). That measures spelling and no more. Nothing here says that the sentences make sense, and a reader of Polish will see how seldom they do for longer than a clause.
+# writes with the same tokenizer (intervals over continuations). That measures spelling and no more. Nothing here says that the sentences make sense, and a reader of Polish will see that single clauses often do, and several in a row seldom.
 #
 # The HerBERT-like model fills gaps. One word is hidden in each sentence, and its five most likely tokens are shown with their
 # probabilities; a hyphen after a token says that the word would go on.
@@ -299,9 +322,9 @@ if installed:
 # %% [markdown]
 # ## Limits
 #
-# The models are small, and most of the words they read are from old novels: their Polish is that of 1840
-# to 1939 and of three textbooks. What a head of theirs does is shown to be so in *these* models. Whether it holds in a model a hundred
-# times as large is a question that `ANALYSIS_MODELS=hub make book` puts, not one that this page answers. The intervals speak of held-out
+# The models are small. About half of what the GPT-2 read and most of what HerBERT read is the Polish of old novels, and what is modern in it is that of law, parliament, textbooks and manuals, so that everyday speech of today is missing.
+# What a head of theirs does is shown to be so in *these* models. Whether it holds in the published models,
+# which are many times as large, is a question that `ANALYSIS_MODELS=hub make book` puts, not one that this page answers. The intervals speak of held-out
 # text of the same kind, one training run and one seed.
 #
 # ## Exercises

@@ -16,7 +16,7 @@ from analysis_lib.projections.readers import Reader
 plots.use_style()
 TITLES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
 COLOURS = {title: plots.MODEL_COLOURS[name] for name, title in TITLES.items()}
-MOST = 1024  # neurons of a layer that are looked at, drawn by lot; the book's own models have fewer, so that all are looked at
+MOST = 1024  # neurons of a layer that are looked at, drawn by lot; the book's own models have no more, so that all are looked at
 PLACES = 12  # where a neuron fires most, at most one in a text
 VALUES, OTHERS = 3, 4  # values of a layer that are tried out, and vectors of each null
 LAYERS = 6  # in which values are tried out, spread evenly; of the small models all
@@ -47,7 +47,7 @@ for title in TITLES.values():
         shares[title, word] = neuron_activity.shares_of_places(firing[title], keys[title], ahead)
         told[title, word] = neuron_activity.foretold(shares[title, word], keys[title])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Keys whose lists hold words of one kind: at what share of the twelve places where the neuron fires most the word is of that kind (points, with 95% bootstrap intervals over keys), and at what share of the places of the layer's other neurons it is (crosses).", "name": "fig-work-key"}, "image": {"alt": "Two panels. GPT-2's point is far above its cross in layer 0 and beside it in layers 1 to 3. HerBERT's points are far above their crosses in all four layers."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Keys whose lists hold words of one kind: at what share of the twelve places where the neuron fires most the word is of that kind (points, with 95% bootstrap intervals over keys), and at what share of the places of the layer's other neurons it is (crosses).", "name": "fig-work-key"}, "image": {"alt": "Two panels. GPT-2's points lie low in all layers, from a sixth to a quarter, and yet each above its cross. HerBERT's points are far above their crosses in all four layers."}}
 rows = []
 for title, found in keys.items():
     for layer, part in told[title, "here"].groupby(found["layer"]):
@@ -60,8 +60,8 @@ plots.firing_by_layer(by_layer, COLOURS);
 # **What was found**
 #
 # - **HerBERT's neurons fire at words like those of their key's list,** in every layer, where that list holds words of one kind ({numref}`fig-work-key`). Few lists do.
-# - **GPT-2's neurons do so in the first layer only,** at {glue:text}`work-polish-gpt2-first` of their strongest places. In later layers such lists do not show what makes a neuron fire.
-# - **Values write what their lists say.** In {glue:text}`work-steered` cases, adding a value raises its list more than any random direction and any other value of the layer that was tried, though in GPT-2 often by little.
+# - **GPT-2's neurons do so in every layer too, but seldom.** They fire at such words more often than other neurons of the layer do, in the first layer at {glue:text}`work-polish-gpt2-first` of their strongest places and in none at much more than a quarter. At the other places the list does not show what makes the neuron fire.
+# - **Values write what their lists say.** In {glue:text}`work-steered` cases, adding a value raises its list more than any random direction and any other value of the layer that was tried, though now and then by little.
 #
 # ## Setting
 #
@@ -120,7 +120,7 @@ firing_table = pd.DataFrame(rows)
 report.table(firing_table, "Share of places where the word, or the next word, is of the kind of the key's list; means over keys that pass")
 
 # %% [markdown]
-# In GPT-2's last layer the next word fits the list more often than the word itself does, though still seldom. Some keys there seem to point at the word that comes next, not at the word that makes the neuron fire.
+# In GPT-2's later layers the next word fits the list as often as the word itself does. In its first layer, and in all layers of HerBERT, the next word hardly fits better than at the places of other neurons. Some keys of GPT-2's later layers seem to point at the word that comes next, not at the word that makes the neuron fire.
 #
 # ## Do values write what their lists say?
 #
@@ -153,7 +153,7 @@ for title, found in lists.items():
 # %%
 steered = pd.DataFrame(rows, columns=["model", "value of", "list", "own value", "random directions", "other values"])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How far adding a value raises the tokens of its list beyond all words (points), and the range of what four random directions and four other values of the layer do to the same list (bars). The three values of each layer whose lists are most alike, with what their words share.", "name": "fig-work-values"}, "image": {"alt": "Two panels with twelve rows each. In all rows but one the point lies to the right of two bars around zero: in HerBERT mostly far, in GPT-2 often by little."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How far adding a value raises the tokens of its list beyond all words (points), and the range of what four random directions and four other values of the layer do to the same list (bars). The three values of each layer whose lists are most alike, with what their words share.", "name": "fig-work-values"}, "image": {"alt": "Two panels with a row for each value. In every row the point lies to the right of two bars around zero, in most rows far, in a few by little."}}
 ends = {null: [(draws.min(), draws.max()) for draws in steered[null]] for null in ("random directions", "other values")}
 plots.rises_by_value(steered.assign(**ends), COLOURS);
 
@@ -205,7 +205,7 @@ for title, found in lists.items():
 plots.NeuronCards(cards)
 
 # %% [markdown]
-# Compare the two kinds of neuron. A neuron of the first layer fires *at* words of the kind that its key lists. GPT-2's neuron whose value lists instrumentals fires mostly one word *before* a noun, at prepositions and adjectives that often go with that case, and its value raises instrumentals. The {doc}`atlas` has the lists of all neurons.
+# Compare two of the cards. HerBERT's neuron of the first layer fires *at* words of the kind that its key lists, instrumentals. GPT-2's neuron whose key and value list adjectives in *-ej* fires at other words: none of its twelve places is a word in *-ej*, and all are feminine nouns in the genitive or the locative (*babki*, *aptece*, *wody*). In these cases a feminine adjective ends in *-ej*. Such an adjective often follows its noun in Polish (*opinii publicznej*, of public opinion), and the neuron's value raises these adjectives. So its list says what the neuron writes, and only by way of grammar what it fires at. The {doc}`atlas` has the lists of all neurons.
 #
 # ## What could be wrong
 #
@@ -241,7 +241,7 @@ for name, title in TITLES.items():
 #
 # ## Limits
 #
-# - Only neurons whose lists pass are asked, a tenth of GPT-2's and fewer of HerBERT's. The others may do something that no list of words shows.
+# - Only neurons whose lists pass are asked, fewer than a tenth of GPT-2's keys and values and still fewer of HerBERT's. The others may do something that no list of words shows.
 # - The texts are short and few. A neuron's twelve strongest places among them need not be what it is for.
 # - The word at a place is read out of context, with all its dictionary readings.
 # - Adding a value everywhere, at its full strength, is more than the neuron ever does by itself. HerBERT is trained to predict masked words and reads none here.
@@ -250,7 +250,7 @@ for name, title in TITLES.items():
 # ## Exercises
 #
 # 1. Subtract the value instead of adding it. Does its list fall as far as it rose? ({ref}`Solution <sol-work-1>`)
-# 2. Read the places where GPT-2's L0N57 fires, a neuron whose key lists words in *-go*. What do the words there have in common? ({ref}`Solution <sol-work-2>`)
+# 2. Read the places where GPT-2's L5N528 fires, a neuron whose key lists verbs in *-ła*, the past tense of *she*. What do the sentences there have in common? ({ref}`Solution <sol-work-2>`)
 # 3. Let the neurons of GPT-2's first layer be asked for their single strongest place. Does the list fit it better than it fits the twelve? ({ref}`Solution <sol-work-3>`)
 #
 # ## References

@@ -8,9 +8,9 @@
 #
 # - **A trend alone looks like a past.** The *original* specification, that of the notebook with which this study began, reports a dependence on earlier tokens in {glue:text}`norms-false-trend` of simulated texts that have a trend and no such dependence.
 #   The *full* one, with all controls of this page, errs about as often as it should.
-# - **Controls decide where coefficients are small.** GPT-2's coefficients one token back, of which the original specification marks {glue:text}`norms-polish-gpt2-original-share` in single texts, stay about where they are as controls enter.
-#   In HerBERT's last layer the sign changes once the regression knows what the tokens are.
-# - **No control replaces an untrained model.** With every control, an untrained GPT-2 has the largest coefficients of all.
+# - **Controls matter most in the last layers.** Of GPT-2's coefficients one token back the original specification marks {glue:text}`norms-polish-gpt2-original-share` in single texts. Below the last layer they stay about where they are as controls enter; in the last layer the coefficient falls when the trend is taken out, and is large again once the regression knows what the tokens are.
+#   In HerBERT's last layer the sign changes at that step.
+# - **No control replaces an untrained model.** With every control, an untrained GPT-2 has a larger coefficient one token back than the trained one, in every layer.
 #
 # Square brackets hold 95% intervals. Texts are the units unless it is said otherwise.
 #
@@ -50,7 +50,7 @@ steps["the same, untrained model"] = {
     n: regression.marked(norms.lagged_regression(m.attention, m.tokens, norms.FULL)) for n, m in untrained.items()
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients of the two tokens before, as controls enter from top to bottom. Filled: p below 0.05 with the controls of its row (top row: uncorrected, 95% intervals; other rows: corrected by Holm, simultaneous intervals). Bottom row: all controls, a model that learned nothing. The tokens that follow are not controlled here; for HerBERT they are in the last table and the last figure of this page, so its coefficients differ there.", "name": "fig-norms-steps"}, "image": {"alt": "Six rows of two panels with points for each of four layers. In GPT-2 most points are filled and positive in all rows, and highest in the untrained model. In HerBERT coefficients are smaller; that of the last layer is negative until the row with what the tokens are, and all are close to zero in the untrained model."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients of the two tokens before, as controls enter from top to bottom. Filled: p below 0.05 with the controls of its row (top row: uncorrected, 95% intervals; other rows: corrected by Holm, simultaneous intervals). Bottom row: all controls, a model that learned nothing. The tokens that follow are not controlled here; for HerBERT they are in the last table and the last figure of this page, so its coefficients differ there.", "name": "fig-norms-steps"}, "image": {"alt": "Six rows of two panels with points for each layer. In GPT-2 the points one token back are filled and positive above the first layer in all rows, and highest in the untrained model; those two tokens back are mostly nearer zero, some of them negative. In HerBERT coefficients are smaller; that of the last layer is negative until the row with what the tokens are, and all are close to zero in the untrained model."}}
 plots.coefficient_steps(steps, NAMES);
 
 # %% [markdown]
@@ -96,7 +96,7 @@ report.table(
 # ## What each specification reports where there is nothing
 #
 # In simulated log norms the truth is known (`norms.simulation.simulate`): independent tokens; independent tokens with a trend; words whose pieces share a level; errors whose size
-# drifts along the text. None of them depends on its past in any other way. The original specification gets one text of 95 tokens and 12 layers, as it had in GPT-2; the full one 45 texts of 95.
+# drifts along the text. None of them depends on its past in any other way. The original specification gets one text of 95 tokens and 12 layers, as in the notebook it comes from; the full one 45 texts of 95.
 
 # %%
 rates = calibration.false_positives()
@@ -157,12 +157,12 @@ report.table(shown, "The coefficient one token back with all controls: 95% inter
 # Other analysts would have chosen otherwise. {numref}`fig-norms-choices` shows the coefficient one token back with other lags, from a later first position, for all tokens and not only those that begin a word, with covariates
 # of the position in place of levels, for the feed-forward updates, and on random tokens, which are drawn evenly from the vocabulary and form no words.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The coefficient one token back under other choices, with 95% intervals (not corrected for the number of choices). Random tokens compare with the row of all tokens, since they have no words.", "name": "fig-norms-choices"}, "image": {"alt": "Two panels with a row for each of eight choices and a point for each layer. In GPT-2 the points of most rows lie between 0.3 and 0.7, those of the feed-forward updates between 0 and 0.25; in HerBERT most lie between 0 and 0.15."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The coefficient one token back under other choices, with 95% intervals (not corrected for the number of choices). Random tokens compare with the row of all tokens, since they have no words.", "name": "fig-norms-choices"}, "image": {"alt": "Two panels with a row for each of eight choices and a point for each layer. In GPT-2 the points of the first layer lie near zero and most others between 0.3 and 0.6, except in the row of the feed-forward updates, where all lie at 0.2 or below; in HerBERT most lie between 0 and 0.15."}}
 choices = [sensitivity.other_choices(loaded[n], measured[n], FULL[n]).assign(model=n) for n in NAMES]
 plots.coefficients_by_choice(pd.concat(choices), NAMES);
 
 # %% [markdown]
-# In GPT-2 the attention updates of every layer keep a clear coefficient whatever is chosen, and random tokens have one too: much of the coefficient comes from how the model averages and not from Polish sentences, though in the last layer random tokens have a smaller one. HerBERT's coefficients
+# In GPT-2 the attention updates of every layer above the first keep a clear coefficient whatever is chosen, though its size depends on the number of lags and on which tokens are taken. That of the first layer is close to zero under every choice. Above it random tokens have a clear coefficient as well, in some layers a larger one than the tokens of the texts and in others a smaller one: much of the coefficient comes from how the model averages and not from Polish sentences. HerBERT's coefficients
 # are small under every choice.
 #
 # ## Limits

@@ -102,7 +102,7 @@ for name, title in TITLES.items():
     else:
         print(f"The id that was looked up stands in fewer than two of these texts in {title}, so the figure has no line for it.")
 
-# %% mystnb={"figure": {"caption": "Raw self-similarity by layer of the word nie, of its averages over each text, and of averages of the token that the notebook looked up, with 95% intervals over texts.", "name": "fig-rep-token"}, "image": {"alt": "Two panels of lines over layers, one a model: the curve of the piece lies apart from those of the word."}}
+# %% mystnb={"figure": {"caption": "Raw self-similarity by layer of the word nie, of its averages over each text, and of averages of the token that the notebook looked up, with 95% intervals over texts.", "name": "fig-rep-token"}, "image": {"alt": "Two panels of lines over layers, one a model: above the first layers the curve of the piece lies below those of the word."}}
 styles = {"the word": (BLUE, "-"), "the word, averaged": (GREEN, ":"), "the piece, averaged": (PINK, "--")}
 plots.layer_panels({"mean cosine": nie}, layers, styles);
 
@@ -191,7 +191,7 @@ report.table(
 )
 
 # %% [markdown]
-# {glue:text}`rep-lists-survive` of {glue:text}`rep-lists` recorded lists survive in one relation or more, nearly all of them by pairing forms of one lemma. The published GPT-2 thus has heads whose lists pair forms of one lemma, of which {doc}`attention_heads` finds next to none in the small GPT-2 of this book. Two cautions remain. The notebooks
+# {glue:text}`rep-lists-survive` of {glue:text}`rep-lists` recorded lists survive in one relation or more, nearly all of them by pairing forms of one lemma. The published GPT-2 thus has heads whose lists pair forms of one lemma. {doc}`attention_heads` finds a few such lists in the small GPT-2 of this book as well, most of them in its first layer. Two cautions remain. The notebooks
 # show heads that somebody found worth showing, so the share says nothing of the other heads. And a head that merely pairs similar tokens would pass too: the null of random symmetric heads, which {doc}`attention_heads` uses, needs the weights.
 #
 # ### The same lists, made again

@@ -48,7 +48,7 @@ def marked(states, **labels):
 nearest = each(lambda found: word_senses.neighbour_accuracy(**marked(found.states)))
 nearest_p = {key: word_senses.holm_over_all(tests) for key, tests in nearest.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How often the nearest neighbour of an ambiguous word, among the other occurrences of this word, is in the same sense, by layer, with 95% intervals over the thirty words. Permuted: senses exchanged among occurrences that are spelled alike (the middle 95% of permutations). Untrained: the same architecture with fresh weights. Filled points are above permuted senses at 0.05, after Holm's correction.", "name": "fig-geo-senses"}, "image": {"alt": "One panel a model, lines over layers. In e5 the trained line starts a little below the permuted senses and rises, from the third block on, to 0.6. In GPT-2 and HerBERT it lies a little above them in the last layers, with hollow points. The untrained lines stay near the permuted ones, in e5 mostly a little above them."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How often the nearest neighbour of an ambiguous word, among the other occurrences of this word, is in the same sense, by layer, with 95% intervals over the thirty words. Permuted: senses exchanged among occurrences that are spelled alike (the middle 95% of permutations). Untrained: the same architecture with fresh weights. Filled points are above permuted senses at 0.05, after Holm's correction.", "name": "fig-geo-senses"}, "image": {"alt": "One panel a model, lines over layers. In e5 the trained line starts a little below the permuted senses and rises, from the third block on, to 0.6. In GPT-2 it lies above them from the first block on, with filled points in some of the later layers. In HerBERT it lies a little above them in the last layers, with hollow points. The untrained lines stay near the permuted ones, in e5 mostly a little above them."}}
 drawn = {"trained": (BLUE, "-"), "permuted": (plots.MODEL_COLOURS["permuted"], "--"), "untrained": (plots.MODEL_COLOURS["untrained"], ":")}
 shares = {title: {key: nearest[key][name].profile for key in words} | {"permuted": nearest["trained"][name].chance} for name, title in ALL.items()}
 above = {title: {key: nearest_p[key][name] < 0.05 for key in words} | {"permuted": np.zeros(len(LAYERS[title]), bool)} for name, title in ALL.items()}
@@ -57,10 +57,10 @@ plots.layer_panels({"same sense, share": shares}, LAYERS, drawn, above);
 # %% [markdown]
 # **What was found**
 #
-# - **A published encoder tells senses apart, and two small models hardly do.** After e5's last block the nearest neighbour of an ambiguous word is in the same sense in {glue:text}`geo-e5-senses` of cases,
-#   and in {glue:text}`geo-e5-permuted` if only the spelling counted.
+# - **A published encoder tells senses apart, the small GPT-2 does so a little, and HerBERT hardly.** After e5's last block the nearest neighbour of an ambiguous word is in the same sense in {glue:text}`geo-e5-senses` of cases,
+#   and in {glue:text}`geo-e5-permuted` if only the spelling counted. In GPT-2's last layers the share is a few points above that of permuted senses, more than chance explains; in HerBERT no layer passes the test of {numref}`fig-geo-senses`.
 # - **Spelling brings words closer than sense does.** In e5 the same spelling raises the mean cosine of two occurrences by {glue:text}`geo-e5-gap-form`, and the same sense by {glue:text}`geo-e5-gap`.
-# - **The evidence is in the sentence.** In the two small models the mean state of the other words of the sentence tells the sense better than the state of the word itself, in e5 about as well.
+# - **The evidence is in the sentence.** In the two small models the nearest neighbour by the mean state of the other words of the sentence is in the same sense more often than the nearest by the state of the word itself, in e5 about as often.
 #
 # Square brackets hold 95% intervals over words. {doc}`geometry` asks what the states of all words have in common.
 #
@@ -162,10 +162,10 @@ variants = pd.DataFrame(rows, columns=["model", "neighbours by", "same sense", "
 report.table(variants, "Nearest neighbours after the last block; intervals over lemmas, p-values corrected over the rows")
 
 # %% [markdown]
-# In the small models the rest of the sentence tells the sense better than the word's own state does, in e5 about as well. Training adds to that in e5 and somewhat in GPT-2, but not in HerBERT. The evidence is in the sentence; the words of the small
-# models have hardly taken it up.
+# In the small models neighbours by the rest of the sentence are in the same sense more often than neighbours by the word's own state, in e5 about as often. (Permuted senses agree more often there too, which is a part of the difference.) Training adds to that
+# in e5 and in GPT-2, but not in HerBERT. The evidence is in the sentence. GPT-2's words have taken up a part of it, also where the neighbours must be spelled differently, and can have taken up only what stands before them; HerBERT's words have hardly taken it up.
 #
-# Nearest neighbours look at one pair each. The **gap** looks at all: the mean cosine of two occurrences in one sense minus that of two in different senses. Spelling makes a larger one.
+# Nearest neighbours look at one pair each. The **gap** looks at all: the mean cosine of two occurrences in one sense minus that of two in different senses. Spelling makes a larger one in every model.
 
 # %%
 gap = each(lambda found: word_senses.cosine_gap(**marked(found.states[[-1]])))

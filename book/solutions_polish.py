@@ -120,7 +120,7 @@ for name, model in {"trained": w, "untrained": weights.extract(untrained)}.items
 report.table(pd.DataFrame(shares).rename_axis("layer").reset_index(), "GPT-2: share of neurons whose key and value have a negative cosine")
 
 # %% [markdown]
-# Half is what chance gives, and the untrained model has it. In the trained model the share falls with depth: most neurons of later layers write more of what they match.
+# Half is what chance gives, and the untrained model has about that. Training moves the first layer one way and all later layers the other: in the first layer most neurons take away what they match, and in every later layer most write more of it.
 #
 # (sol-ff-3)=
 # ### One word first
@@ -135,7 +135,7 @@ order = np.argsort(-times, kind="stable")[:8]
 print(f"{len(ids)} words for {len(first)} values; most often", *(f"{gpt2.vocabulary.text[ids[i]]} ({times[i]})" for i in order))
 
 # %% [markdown]
-# No word owns the lists, though a few stand first dozens of times.
+# No word owns the lists: even the one that stands first most often does so in less than one list in a hundred. Those that lead most often are mostly small words of grammar.
 #
 # ## Neurons at work
 #
@@ -151,7 +151,7 @@ from analysis_lib.projections import neuron_activity, shared_features
 
 keep = gpt2.vocabulary.keep(whole_words=True, counts=gpt2.counts)
 rows = {}
-for layer, neuron in ((0, 203), (2, 721), (3, 288)):
+for layer, neuron in ((2, 118), (5, 528), (5, 106)):  # those of the chapter's cards
     value = w.W_out[layer, neuron]
     ids = top_tokens(value[None], w.W_U, 20, keep).ids
     both = neuron_activity.steering(gpt2, texts.sentences()[:8], layer, torch.stack([value, -value]), np.repeat(ids, 2, axis=0), keep)
@@ -159,19 +159,19 @@ for layer, neuron in ((0, 203), (2, 721), (3, 288)):
 report.table(pd.DataFrame(rows).T.rename_axis("value of").reset_index(), "GPT-2: rise of the value's twenty tokens beyond all words, nats")
 
 # %% [markdown]
-# Nearly. The effect is close to linear at this strength, so the direction of a value can be turned around.
+# Nearly. At this strength the effect is close to linear, so the direction of a value can be turned around.
 #
 # (sol-work-2)=
-# ### Words in *-go*
+# ### Verbs in *-ła*
 #
-# *Read the places where GPT-2's L0N57 fires, a neuron whose key lists words in* -go. *What do the words there have in common?*
+# *Read the places where GPT-2's L5N528 fires, a neuron whose key lists verbs in* -ła, *the past tense of* she. *What do the sentences there have in common?*
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
-firing = neuron_activity.Firing.of(gpt2, texts.sentences(), n=12)
-report.table(firing.contexts(0, 57), "GPT-2, L0N57: where it fires most in the sentences")
+in_all_texts = neuron_activity.Firing.of(gpt2, texts.all_texts(), n=12)
+report.table(in_all_texts.contexts(5, 528), "GPT-2, L5N528: where it fires most in the texts of the chapter")
 
 # %% [markdown]
-# The genitive. Most of the twelve are the prepositions *bez* (without) and *do* (to), which end otherwise and ask for it; of the others nearly all have its form themselves. The ending is what most words of the list share, and few of these places have it.
+# Nearly all of them have a feminine subject at the place or near it, be it a woman (*matka*, mother; *królowa*, queen) or a thing whose noun is feminine (*burza*, storm; *sprężyna*, spring). A verb of such a subject ends in *-ła* in the past tense. A few of the places are verbs in *-ła* themselves. The list names these verbs, and the neuron fires where the sentence asks for them.
 #
 # (sol-work-3)=
 # ### The strongest place
@@ -179,6 +179,7 @@ report.table(firing.contexts(0, 57), "GPT-2, L0N57: where it fires most in the s
 # *Let the neurons of GPT-2's first layer be asked for their single strongest place. Does the list fit it better than it fits the twelve?*
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+firing = neuron_activity.Firing.of(gpt2, texts.sentences(), n=12)
 reader = Reader.of(gpt2, numbers=True)
 keys, values = (top_tokens(side, w.W_U, 20, reader.keep).ids for side in neurons.all_keys_values(w))
 kinds = shared_features.token_kinds(reader.lexicon, reader.keep)
@@ -190,7 +191,7 @@ for n in (1, 3, 12):
     print(f"{n:2d} strongest places: own {told['own'].mean():.2f}, other neurons {told['others'].mean():.2f}")
 
 # %% [markdown]
-# The stronger the place, the better the list fits.
+# No. In these forty sentences the single strongest place fits a neuron's list no better than the places of other neurons do, and all twelve fit it only a little better. With one place for each of a few dozen keys, a small difference would not show.
 #
 # ## Attention heads
 #
@@ -210,7 +211,7 @@ print(f"{len(pairs['unit'] & pairs['raw'])} of {len(pairs['unit'])} pairs remain
 pd.DataFrame({how: head_lists.shown_pairs(found, reader.vocabulary, 5) for how, found in lists.items()})
 
 # %% [markdown]
-# The reading decides what a list shows, so a list without its reading says little.
+# Only about half of the pairs remain, and the first five have one pair in common, so a list should come with its reading. Under both readings the words of a pair often follow each other in text: *zwróć uwagę* (pay attention), *Skarb Państwa* (the Treasury).
 #
 # (sol-heads-2)=
 # ### Chance
@@ -225,7 +226,7 @@ null = permuted_null(
 report.table(null[["share", "null_mean", "p"]].reset_index(), "GPT-2, VO of L0H3: shares of pairs, and their mean when the right column is permuted")
 
 # %% [markdown]
-# Polish forms are ambiguous: out of context, most pairs of words share a case by accident. A share without its null looks like a finding.
+# The words of a pair agree in case more often than under permutation, and in number no more often. Polish forms are ambiguous: out of context, about half of the permuted pairs share a case by accident, and three quarters a number. A share without its null looks like a finding, and even the low p-value of the case is that of one list: corrected over all lists of the chapter, it does not pass (see the head's row in the {doc}`atlas`).
 #
 # (sol-heads-3)=
 # ### A head that learned nothing
@@ -245,7 +246,7 @@ for name, found in shares.items():
     print(f"{name}: {report.percent(np.mean(found))} on average, {report.percent(max(found))} in the best head")
 
 # %% [markdown]
-# The embedding alone pairs forms of a word. A head has to be held against that.
+# On average the random projections pair forms of a word more often than the trained heads do, since the embedding alone brings such forms together. A head has to be held against that.
 #
 # ## Heads at work
 #
@@ -266,7 +267,7 @@ print(f"above zero: {(centred > 0).sum()} with the means removed, {(as_they_are 
 # One direction that all tokens share decides the sign of some scores. No probability depends on it, so it should not decide.
 #
 # (sol-copying-2)=
-# ### The best of twenty-four
+# ### The best of all heads
 #
 # *Choose the head that raises most what it attends to on the first twelve paragraphs. How much does it raise it on the other twelve?*
 
@@ -278,7 +279,7 @@ for half, paragraphs in {"on the first twelve": on_text[:12], "on the others": o
     print(f"L{layer}H{head} {half}: {report.interval(*statistics.bootstrap_interval(paragraphs[:, layer, head]))} logits")
 
 # %% [markdown]
-# The choice costs little here, because the head stands far above the others. Where heads lie close together, the best one on the half that it was chosen on looks better than it is.
+# The choice costs little here: on the other twelve the head raises what it attends to nearly as much. Where heads lie close together, the best one looks better than it is on the half that it was chosen on.
 #
 # ## Grammar by head
 #
@@ -301,7 +302,7 @@ rows = [(name, len(own), ", ".join(f"{a} → {b}" for a, b in own[:3])) for name
 report.table(pd.DataFrame(rows, columns=["relation", "pairs", "the first three"]), "GPT-2: relations that a lower limit adds")
 
 # %% [markdown]
-# The second person is rare in the texts that this model read: the new relation has fewer pairs than the usual limit of twenty. With so few, only a strong head can stand out.
+# The lower limit lets in three relations, and the new one is not among them: the model has so few forms of the second person as whole words that they make fewer than eight pairs. Those that appear have fewer pairs than the usual limit of twenty. With so few, only a strong head can stand out.
 #
 # (sol-gram-2)=
 # ### The genitive of negation
@@ -318,7 +319,7 @@ for name, values in {"with nie": margins[:, 0], "with już": margins[:, 1], "bot
     print(f"{name}: right form preferred in {report.percent((values > 0).mean())} of {len(values)} cases")
 
 # %% [markdown]
-# It does: after *nie* it always prefers the genitive. After *już* it prefers the accusative in little more than half of the cases, so it likes some of these genitives anyhow; the mean of both margins, in which that cancels out, is above zero in most cases.
+# It does: after *nie* it prefers the genitive nearly always, and after *już* the accusative in most cases. A liking for one of the two forms cancels out in the mean of both margins, which is above zero in every case.
 #
 # (sol-gram-3)=
 # ### Unembeddings of length one
@@ -330,7 +331,7 @@ rng = np.random.default_rng(0)
 kept = gpt2.vocabulary.keep(whole_words=True, counts=gpt2.counts)
 tokens = grammar.pair_ids(before, gpt2.vocabulary.text, kept)
 rivals = rng.choice(np.flatnonzero(kept), 1000, replace=False)
-left, right = rank_scores.head_factors(w, 0, 3)
+left, right = rank_scores.head_factors(w, 0, 2)  # the head with the highest mean in the chapter
 scores = {
     "raw": rank_scores.rank_scores(left, right, tokens, rivals),
     "length one": rank_scores.rank_scores(left, right / w.W_U.norm(dim=0)[:, None], tokens, rivals),
@@ -339,10 +340,10 @@ excess = pd.DataFrame({name: table.set_index("relation")["excess"] for name, tab
 excess["gain"] = excess["length one"] - excess["raw"]
 ends = pd.concat([excess.nlargest(3, "gain"), excess.nsmallest(3, "gain")])
 print(f"{(excess['gain'] > 0).sum()} of {len(excess)} relations profit; mean gain {excess['gain'].mean():+.3f}")
-report.table(ends.reset_index(), "GPT-2, L0H3: excess of the rank score; the three largest and the three smallest gains", digits=3)
+report.table(ends.reset_index(), "GPT-2, L0H2: excess of the rank score; the three largest and the three smallest gains", digits=3)
 
 # %% [markdown]
-# Most relations profit, and little. Lengths of unembeddings are not what keeps a head's table from leading further.
+# Gains and losses are small beside the excess itself. Lengths of unembeddings are not what keeps a head's table from leading further.
 #
 # ## Senses of a word
 #
@@ -377,7 +378,7 @@ print(f"{len(changed)} of {len(cases)} occurrences change to their own sense; sa
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 read = geometry.WordStates.of(activations.run(gpt2, texts.sentences()))
-last = read.layers.index("4") if "4" in list(read.layers) else -1
+last = read.last_block
 cosine = {}
 for k in (0, 3, 10):
     kept = read.states if k == 0 else read.without_dimensions(geometry.rogue_dimensions(read.states, read.texts, k=k).dimensions)
@@ -385,7 +386,7 @@ for k in (0, 3, 10):
 report.table(pd.Series(cosine, name="mean cosine").rename_axis("dimensions").reset_index(), "GPT-2 after its last block: mean cosine of words of different texts")
 
 # %% [markdown]
-# Three of 192 dimensions do most of it; seven more add little.
+# Three dimensions do most of it; seven more can only take away a part of the little that is left.
 #
 # ## What a model would say early
 #
@@ -405,7 +406,7 @@ said.insert(0, "after", gpt2.vocabulary.text[found.table["token_id"]])
 report.table(said, "What the logit lens says after each layer")
 
 # %% [markdown]
-# After the embedding the lens names the token that was read in half of the rows, since reading and writing share one matrix. Then it says commas and the commonest words. Few words that continue the sentence come before the last column.
+# After the embedding the lens names the token that was read, in every row, since reading and writing share one matrix. Then it says mostly commas and the commonest words. Nearly all words that do continue the sentence come in the last column only, which is the model's own guess; the commonest of them, *na* (on) after *rękę* (hand), comes two blocks earlier.
 #
 # (sol-lens-2)=
 # ### More hidden words
@@ -445,4 +446,4 @@ for name, lens in read_by.items():
 report.table(pd.DataFrame(entropy, index=found.layers).rename_axis("layer").reset_index(), "GPT-2: entropy of what a lens predicts [nats]")
 
 # %% [markdown]
-# The logit lens is sure and wrong: at every layer before the last it is surer than the model itself, and the chapter's first figure shows how far off it is. The affine lens is about as unsure as the model from the first block on.
+# The logit lens is mostly sure and wrong: before the last layer it is surer than the model itself, except after the first block, and the chapter's first figure shows how far off it is. The affine lens is a little less sure than the model in the early layers, and about as sure in the last ones.

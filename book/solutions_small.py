@@ -42,7 +42,7 @@ for loaded in (gpt2, toy):
 report.table(pd.DataFrame(rows).T.rename_axis("head").reset_index(), "Induction score of the best head", digits=3)
 
 # %% [markdown]
-# The largest of many small scores is partly luck. GPT-2's head loses about a fifth of its score, the toy's about a hundredth: a head that does something keeps nearly all of its score.
+# Neither loses much: a head that does something keeps its score. The largest of many small scores would be partly luck, as those of an untrained model are, and fall on another draw.
 #
 # (sol-ind-2)=
 # ### Who writes for whom?
@@ -69,7 +69,7 @@ scored = {name: model_head_scores(loaded, "induction", n_sequences=24, seed=3).m
 print(*(f"{name}: {value:.3f}" for name, value in scored.items()), sep=", ")
 
 # %% [markdown]
-# Hardly lower than the trained model's. The best of many heads is above zero without any training, so a score needs this comparison.
+# It is a few hundredths, far below the trained model's. The best of many heads is above zero without any training, so a score needs this comparison.
 #
 # ## How induction forms
 #
@@ -122,7 +122,7 @@ scenes = {scene.format(*["…"] * 4): statistics.bootstrap_interval(preferences[
 report.table(pd.DataFrame({"preference": scenes}).rename_axis("scene").reset_index(), "Preference for the right surname by scene, nats")
 
 # %% [markdown]
-# No: the three intervals overlap almost entirely, and none lies clear of zero.
+# Not clearly: all three intervals lie above zero, and they overlap.
 #
 # ## Terms of attention
 #
@@ -368,7 +368,7 @@ for name, loaded in {"trained": gpt2, "untrained": untrained}.items():
 report.table(pd.DataFrame(rows).rename_axis("layer").reset_index(), "GPT-2: correlation of the log norm of an update with that of the token before")
 
 # %% [markdown]
-# Correlation is there before any training, so it cannot be read as something that the model learned.
+# The correlation is there before any training, and training lowers it in every layer, so it cannot be read as something that the model learned.
 #
 # (sol-norms-2)=
 # ### Another order
@@ -385,7 +385,7 @@ for name, values in {"in order": logs, "shuffled": logs[:, order]}.items():
 report.table(pd.DataFrame(rows).rename_axis("layer").reset_index(), "GPT-2: correlation of the log norms of neighbours")
 
 # %% [markdown]
-# Here the measured norms are shuffled, and the model reads the texts as they are. What is left is due to texts that differ. In layer 2 that is half of the correlation; in the other layers most of it needs the order of the tokens; whether one update acts on the next is another question, which interventions answer.
+# Here the measured norms are shuffled, and the model reads the texts as they are. What is left is due to texts that differ. In one layer that is about half of the correlation; in the others most of it needs the order of the tokens. Whether one update acts on the next is another question, which interventions answer.
 #
 # ## Controls for a regression on the past
 #
@@ -430,7 +430,7 @@ even = np.mean([np.mean(1 / np.arange(2, effect.shape[1] + 1)) for effect in eff
 report.table(pd.DataFrame({"layer": range(len(own)), "own value": own, "if all mattered alike": even}), "GPT-2: share of a token's own value in the effects of all values that it reads")
 
 # %% [markdown]
-# Not in the first layer, where it matters less than an even split would give it: there attention fetches what stands around. In later layers it matters more, and the residual connection comes on top of it.
+# In the first layer it does, by far. In the second it matters less than an even split would give it: there attention fetches what stands around. In later layers it matters a little more than that, and the residual connection comes on top of it.
 #
 # (sol-mix-2)=
 # ### The largest weight
@@ -444,4 +444,4 @@ ranks = {name: contributions.rank_agreement(effects, shares).mean(axis=0) for na
 report.table(pd.DataFrame(ranks).rename_axis("layer").reset_index(), "GPT-2: rank correlation of two summaries of weights with value zeroing")
 
 # %% [markdown]
-# In the first two layers it does, in the last it does not. The mean hides a head that looks at one token alone; where most heads look at the same tokens, the mean is surer.
+# In hardly any layer, and then by little. The mean hides a head that looks at one token alone; where most heads look at the same tokens, the mean is surer.

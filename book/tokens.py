@@ -120,7 +120,7 @@ report.table(pd.DataFrame(filters).T, caption, index=True)
 # %% [markdown]
 # The dictionary of Morfeusz 2 {cite}`kieras2017` tells words from accidents of cutting. Of the tokens that can stand as a whole word and
 # have two letters or more, it knows {glue:text}`tokens-gpt2-known` of the GPT-2's and {glue:text}`tokens-herbert-known` of the HerBERT-like model's. Among the others
-# are names, beginnings or ends of longer words, and abbreviations.
+# are names, beginnings or ends of longer words, abbreviations and, in the GPT-2's vocabulary, English words from manuals of software.
 
 # %%
 whole = {name: vocabularies[name].text[vocabularies[name].keep(whole_words=True, min_length=2)] for name in two}

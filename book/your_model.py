@@ -32,10 +32,10 @@ print(f"largest difference in a pattern {errors.pattern.max():.1e}, in an update
 
 # %% [markdown]
 # **What do its heads attend to?** Heads are scored on random words in which a block of words comes twice ({doc}`induction`): how much of its attention does a head give to the previous token, to what followed the same token earlier, to the
-# same token, to the first position? An untrained model of the same shape stands beside it, because some scores are high without any training. In the small GPT-2 some heads of the middle layers lean to the previous token, and
-# none continues a pattern.
+# same token, to the first position? An untrained model of the same shape stands beside it, because some scores are high without any training. In the small GPT-2 one head of the first layer gives nearly all of its attention to the
+# previous token, and one head of a later layer gives about half of its attention to what followed the same token earlier, as induction heads do. No head of the untrained model does either.
 
-# %% mystnb={"figure": {"caption": "Share of attention, in per cent, that each head gives to four kinds of tokens, in the model and in an untrained one of the same shape. Rows are layers, columns are heads.", "name": "fig-own-scores"}, "image": {"alt": "Four pairs of heat maps. On the left the trained model, on the right the untrained one, whose cells are nearly alike within a layer."}}
+# %% mystnb={"figure": {"caption": "Share of attention, in per cent, that each head gives to four kinds of tokens, in the model and in an untrained one of the same shape. Rows are layers, columns are heads.", "name": "fig-own-scores"}, "image": {"alt": "Four pairs of heat maps. On the left the trained model, which has a few bright cells in every map; on the right the untrained one, whose cells are nearly alike."}}
 KINDS = ["previous token", "induction", "duplicate token", "first position"]
 scores = {title: {kind: al.head_scores(m, kind) for kind in KINDS} for title, m in {"trained": model, "untrained": untrained}.items()}
 plots.score_maps(scores);
