@@ -10,8 +10,8 @@
 #
 # 1. **A published encoder tells the senses of a word apart, block by block.** After the last block of multilingual-e5-small the nearest neighbour of an ambiguous word such as *zamek* (castle, or lock) has
 #    the same sense in {glue:text}`senses.ipynb::geo-e5-senses:s` of cases; spelling alone gives {glue:text}`senses.ipynb::geo-e5-permuted:s`. ({doc}`senses`)
-# 2. **Some heads look for another form of the same word, and their weights alone do not show it.** One head of the encoder gives {glue:text}`attention_heads.ipynb::heads-text-form:s` of its attention to another form of the word it
-#    reads, and {glue:text}`attention_heads.ipynb::heads-text-control:s` to another noun in the same place. Tables of weights point to other heads, which do so less, and some random subspaces have tables nearly as good. ({doc}`attention_heads`)
+# 2. **A small Polish GPT-2 built the circuit that repeats what it has seen once.** A head of its first layer attends to the word before, and later heads use this to find what followed a word the last time. Where random words come again in the same order, its loss falls by
+#    {glue:text}`induction_polish.ipynb::indpl-gpt2-order:s` nats a token more than where they come again shuffled. Without that first head the gain is gone. ({doc}`induction_polish`)
 # 3. **Given two predictors, a transformer combines them and chooses neither.** Its answers lie at {glue:text}`model_selection.ipynb::ctx-few-to-mean:s` from the best possible answer, the posterior mean, and at
 #    {glue:text}`model_selection.ipynb::ctx-few-to-hard:s` from those of a choice, where 1 is the squared distance between the predictors. ({doc}`model_selection`)
 #
