@@ -145,8 +145,8 @@ needed = pd.DataFrame(rows)
 plots.labelled_points(needed, "excess", "added", "excess of attention on random words", "added loss [nats a token]", named=5);
 
 # %% [markdown]
-# The heads that look at the right place are needed: without them the loss rises. So are heads that look elsewhere. What these do shows when the patterns of all later layers are kept as they are in the whole model. Then a removed head can harm by what it writes, and no longer by
-# where later heads look. The table has the six heads of the largest effect, measured on sixteen other sequences.
+# The heads that look at the right place are needed: without them the loss rises. Some heads that look elsewhere are needed too. To see why, each head is removed a second time while the patterns of all later layers are kept as they are in the whole model. A removed head
+# can then do harm through what it writes, but no longer by changing where later heads look. The table has the six heads of the largest effect, measured on sixteen other sequences.
 
 # %%
 six = needed[needed["trained"]].nlargest(6, "added")[["layer", "head"]].to_numpy().tolist()

@@ -91,7 +91,7 @@ plots.ordered_pvalues({"trained": [own[key] for key in tried["key"] if key in ow
 WHY = {
     "grammar-foretold-polish-gpt2": "True of the twin, and no false alarm: where blocks add little, removing a head does what its table says. That tables foretell effects is a fact about heads and says nothing about training.",
 }
-CHANCE = "Not below 0.05 once corrected: of thirty tests of nothing one or two are expected to look like this."
+CHANCE = "Not below 0.05 once corrected: of tests of nothing, one in twenty is expected to look like this."
 report.table(
     pd.DataFrame({"claim": low_p["claim"], "p": low_p["p"], "p, Holm": low_p["p_holm"], "why": [WHY.get(key, CHANCE) for key in low_p["key"]]}),
     "Claims about untrained twins with a p below 0.05",

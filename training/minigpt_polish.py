@@ -3,8 +3,8 @@
     python -m training.minigpt_polish --work training/runs --tokens 4e6
     python -m training.minigpt_polish --work training/runs --export
 
-Text, tokens and tokenizer are polish-gpt2-mini's, and so are the batches (4 x 256 tokens), the schedule and bf16
-autocast. Muon on the heads' matrices, AdamW on embedding and positions; embedding rows no longer than
+Text, tokens and tokenizer are polish-gpt2-mini's, and so are the schedule and bf16 autocast; batches have 4 x 256
+tokens. Muon on the heads' matrices, AdamW on embedding and positions; embedding rows no longer than
 ``NORM_CAP``. The same command resumes. The second command writes ``analysis_lib/checkpoints/minigpt-polish``.
 """
 

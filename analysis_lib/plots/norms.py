@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -77,8 +77,7 @@ def norm_distributions(norms: Mapping[str, np.ndarray], bins: int = 60, shown: i
         counts.yaxis.grid(True)
     axes[0, 0].set_ylabel("norm of the update")
     axes[1, 0].set_ylabel("tokens in a bin [%]")
-    most = max((axis.get_legend_handles_labels() for axis in axes[1]), key=lambda entries: len(entries[1]))
-    figure.legend(*most, loc="outside lower center", ncols=4)
+    _legend_of_layers(figure, axes[1], ncols=4)
     return figure
 
 
@@ -100,8 +99,7 @@ def position_trends(trends: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
         axis.set(title=title, xscale="log", xlabel="position + 1 [tokens]")
         axis.yaxis.grid(True)
     axes[0, 0].set_ylabel("mean log norm, centred")
-    most = max((axis.get_legend_handles_labels() for axis in axes[0]), key=lambda entries: len(entries[1]))
-    figure.legend(*most, loc="outside lower center", ncols=3)
+    _legend_of_layers(figure, axes[0], ncols=3)
     return figure
 
 
@@ -296,6 +294,12 @@ def _finish(axis: Axes, title: str, xlabel: str | None, fontsize: int = 12) -> N
     axis.set_xlabel(xlabel or "")
     axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axis.yaxis.grid(True)
+
+
+def _legend_of_layers(figure: Figure, panels: Sequence[Axes], ncols: int) -> None:
+    """One legend below panels that share their styles: the entries of the panel with the most layers."""
+    entries = max((axis.get_legend_handles_labels() for axis in panels), key=lambda found: len(found[1]))
+    figure.legend(*entries, loc="outside lower center", ncols=ncols)
 
 
 def _layer_styles(n_layers: int) -> list[tuple[tuple, str | None]]:

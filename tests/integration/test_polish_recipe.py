@@ -48,8 +48,8 @@ def test_archives_become_checkpoints_that_load_and_have_learned(trained, name):
 
 def test_the_attention_only_model_is_made_from_the_same_text(trained):
     loaded = models.load(trained[1] / "minigpt-polish")
-    run = loaded.model.config
-    assert (run.n_layers, run.vocab_size) == (2, 600)
+    config = loaded.model.config
+    assert (config.n_layers, config.vocab_size) == (2, 600)
 
 
 @pytest.mark.parametrize("name", MODELS)
