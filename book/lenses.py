@@ -226,7 +226,7 @@ plots.layer_panels({"share told": share}, LAYERS, {title: (plots.MODEL_COLOURS[n
 
 # %% [markdown]
 # In an untrained model, whose blocks add little, most of the prediction is there in the embedding, and in an untrained HerBERT nearly all of it. Training takes the prediction out of the embedding: in GPT-2 the lens tells {glue:text}`lens-gpt2-embed` there, against {glue:text}`lens-gpt2-embed-untrained`
-# without training. The rest is the work of the blocks. So it takes no training to have much of an answer after one block: lenses of four untrained models name the token that the model will name in {glue:text}`lens-polish-gpt2-first-untrained` (GPT-2) and
+# without training. The trained model's lens is fitted on twice as many places as the untrained one's, which can only narrow this gap. The rest is the work of the blocks. So it takes no training to have much of an answer after one block: lenses of four untrained models name the token that the model will name in {glue:text}`lens-polish-gpt2-first-untrained` (GPT-2) and
 # {glue:text}`lens-herbert-first-untrained` (HerBERT) of cases there, and those of the trained ones in fewer.
 #
 # ## A sentence, layer by layer

@@ -4,9 +4,11 @@
 
 Whole words are masked (a fifth of them). A post-norm model learns nothing but
 unigram frequencies until some head looks at neighbours, so it starts on short
-contexts (16, then 32, 64, 128 tokens), with sinusoidal positions of the word
-embedding's scale and the output bias at the unigram log-frequencies. AdamW. The
-same command resumes; ``--continue-from`` starts from an exported checkpoint.
+contexts (8, then 16, 32, 64, 128 tokens), with sinusoidal positions of the word
+embedding's scale and the output bias at the unigram log-frequencies. A short
+context stands anywhere among the positions, so that all of them are learned from
+the start. Muon on the blocks' matrices, AdamW on the rest. The same command
+resumes; ``--continue-from`` starts from an exported checkpoint.
 """
 
 import math
@@ -17,11 +19,12 @@ from transformers import BertConfig, BertForMaskedLM, HerbertTokenizer
 
 from training.attention import use_plain_attention
 from training.command import add_shape, options_of, parsed, train_shaped
-from training.loop import ChunkedCrossEntropy, autocast, cap_norms, even_starts, load_ids
+from training.loop import ChunkedCrossEntropy, autocast, cap_norms, compute_type, even_starts, load_ids
+from training.muon import Muon
 
 CONTEXT = 128
-STAGES = [(1e6, 16), (3e6, 32), (8e6, 64), (math.inf, 128)]  # (up to how many tokens, context)
-BATCHES = [(4e6, 1024), (12e6, 2048), (math.inf, 4096)]  # (up to how many tokens, tokens a batch)
+STAGES = [(3e5, 8), (1.5e6, 16), (3e6, 32), (6e6, 64), (math.inf, 128)]  # (up to how many tokens, context)
+BATCHES = [(4e6, 2048), (math.inf, 4096)]  # (up to how many tokens, tokens a batch)
 DECAY_FROM = 0.7
 NORM_CAP = 1.6
 CLS, SEP, MASK = 0, 2, 4
@@ -73,11 +76,20 @@ def build(config, seed, counts):
 
 
 def optimizers_for(model):
-    """AdamW; weight decay on matrices only."""
-    matrices = [p for p in model.parameters() if p.ndim == 2]
-    vectors = [p for p in model.parameters() if p.ndim == 1]
+    """Muon for the blocks' matrices, AdamW for embeddings, the head, gains and biases.
+
+    A rare token's gradient is small where the token does not occur. With a short memory AdamW makes full steps of it, which
+    lower the token's probability between two occurrences; hence a long one, and BERT's epsilon.
+    """
+    blocks = [p for p in model.bert.encoder.parameters() if p.ndim == 2]
+    inside = {id(p) for p in blocks}
+    others = [p for p in model.parameters() if id(p) not in inside]
+    matrices, vectors = [p for p in others if p.ndim == 2], [p for p in others if p.ndim == 1]
     groups = [{"params": matrices, "weight_decay": 0.01}, {"params": vectors, "weight_decay": 0.0}]
-    return [torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98), fused=True)]
+    return [
+        Muon(blocks, lr=0.01, dtype=compute_type(blocks[0].device)),
+        torch.optim.AdamW(groups, lr=5e-4, betas=(0.9, 0.999), eps=1e-6, fused=True),
+    ]
 
 
 def word_ends(tokenizer):
@@ -121,9 +133,14 @@ def mask_words(batch, ends, rate, generator, corrupt=True):
     return torch.where(chosen & (fate >= 0.9), other, hidden), chosen
 
 
-def loss_of(model, hidden, chosen, batch, chunk, fused=False):
-    """Mean loss over the chosen tokens, in nats."""
-    states = model.bert(hidden).last_hidden_state[chosen]
+def positions(n_texts, context, generator):
+    """Positions [text, token] of short contexts that begin anywhere among those of the model."""
+    return torch.randint(CONTEXT - context + 1, (n_texts, 1), generator=generator) + torch.arange(context)
+
+
+def loss_of(model, hidden, chosen, batch, chunk, fused=False, at=None):
+    """Mean loss over the chosen tokens, in nats; ``at`` are their positions, by default from 0."""
+    states = model.bert(hidden, position_ids=at).last_hidden_state[chosen]
     states = model.cls.predictions.transform(states).float()
     decoder = model.cls.predictions.decoder
     return ChunkedCrossEntropy.apply(states, decoder.weight, decoder.bias, batch[chosen], chunk, fused)
@@ -157,7 +174,9 @@ def main(arguments=None):
         starts = torch.randint(len(ids) - context, (at_tokens(BATCHES, tokens) // context,), generator=generator).tolist()
         batch = windows(ids, starts, context)
         hidden, chosen = mask_words(batch, ends, 0.2, generator)
-        return loss_of(model, *(t.to(options.device) for t in (hidden, chosen, batch)), chunk, options.compile), batch.numel()
+        at = positions(*batch.shape, generator)
+        hidden, chosen, batch, at = (t.to(options.device) for t in (hidden, chosen, batch, at))
+        return loss_of(model, hidden, chosen, batch, chunk, options.compile, at), batch.numel()
 
     @torch.no_grad()
     def heldout_loss():

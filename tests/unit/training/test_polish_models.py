@@ -242,10 +242,27 @@ def test_an_epoch_holds_each_window_once():
 
 
 def test_batches_and_contexts_grow_with_the_tokens_seen():
-    seen = [0, 999_999, 1e6, 3e6, 5e6, 9e6, 13e6, 1e9]
+    seen = [0, 299_999, 3e5, 1.5e6, 3e6, 6e6, 13e6, 1e9]
     assert [polish_gpt2.batch_at(t) for t in seen] == sorted(polish_gpt2.batch_at(t) for t in seen)
-    assert [herbert.at_tokens(herbert.STAGES, t) for t in seen] == [16, 16, 32, 64, 64, 128, 128, 128]
+    assert [herbert.at_tokens(herbert.STAGES, t) for t in seen] == [8, 8, 16, 32, 64, 128, 128, 128]
     assert all(herbert.at_tokens(herbert.BATCHES, t) % herbert.at_tokens(herbert.STAGES, t) == 0 for t in seen)
+
+
+@pytest.mark.parametrize("context", [8, 64, herbert.CONTEXT])
+def test_short_contexts_stand_at_all_positions(context):
+    at = herbert.positions(4000, context, torch.Generator().manual_seed(0))
+    assert at.shape == (4000, context)
+    assert (at.diff(dim=1) == 1).all()
+    assert set(at.unique().tolist()) == set(range(herbert.CONTEXT))
+
+
+def test_muon_has_the_blocks_matrices_and_adamw_everything_else_once():
+    model, (muon, adamw) = small_herbert()
+    names = {id(p): name for name, p in model.named_parameters()}
+    of_muon, of_adamw = ([names[id(p)] for group in optimizer.param_groups for p in group["params"]] for optimizer in (muon, adamw))
+    assert len(of_muon) == 6  # query, key, value, output and the two of the feed-forward layer
+    assert all("encoder" in name for name in of_muon)
+    assert sorted(of_muon + of_adamw) == sorted(names.values())
 
 
 @pytest.mark.parametrize("n", [1000, 1024, 1025, 1279, 1280, 1281, 1282, 1536, 1537, 5000])
