@@ -2,8 +2,8 @@
 # # Attention heads in vocabulary space
 #
 # **Question.** A head has two matrices. $W_{VO}$ says which tokens become more likely when the head attends to a token, and $W_{QK}$ says which tokens look for which. Both can be
-# written as tables over the vocabulary {cite}`dar2022`. Do such tables relate words by grammar or meaning? Is that the work of the head? And does a head with such a table look for such words when it reads a sentence?
-# The main witness is **e5**, the published encoder multilingual-e5-small {cite}`wang2024`; the book's own two small models stand beside it.
+# written as tables over the vocabulary {cite}`dar2022`. Do such tables relate words by grammar or meaning? If they do, is that the work of the head or of the embedding? And does a head whose table relates words look for them when it reads a sentence?
+# Most of the page is about **e5**, the published encoder multilingual-e5-small {cite}`wang2024`; the book's own two small models, GPT-2 and HerBERT, stand beside it.
 
 # %% tags=["hide-input"]
 from dataclasses import replace
@@ -60,7 +60,7 @@ if HAS_E5:
 #
 # - **e5 has heads that look for another form of the same word.** In sentences that hold one, head L5H5 gives it {glue:text}`heads-text-form` of its attention, and {glue:text}`heads-text-control` to
 #   another noun in the same place. ({ref}`In real sentences <heads-in-sentences>`)
-# - **Tables of QK show such heads in the early layers only, and prove little.** The best list, of L2H7, pairs forms of one word in {glue:text}`heads-best-share` of cases. Random subspaces that know nothing but
+# - **Tables of QK show such heads in the early layers only, and prove little.** In the list of L2H7, the best one, the two tokens are forms of one word in {glue:text}`heads-best-share` of cases. Random subspaces that know nothing but
 #   likeness reach {glue:text}`heads-likeness-range`, and the bare embedding, without any head, {glue:text}`heads-bare`.
 # - **The heads are not needed for what they seem to do.** Without the eight that attend most to the other form, two forms of a word stay as alike as they were: no layer's cosine falls by more than
 #   {glue:text}`heads-ablation-fall`.
@@ -75,7 +75,7 @@ if HAS_E5:
 #
 # Entry $(a, b)$ of VO is the logit that attending to token $a$ gives to token $b$; entry $(a, b)$ of QK is the score of query $a$ for key $b$. Such a table has as many entries as the
 # vocabulary squared, and none is ever formed: `top_pairs` finds its largest entries exactly from two thin factors. Embeddings are read as the layer reads them, through its layer norm. For VO,
-# unembeddings have length one, so that a token of large norm cannot own a list. A bare encoder such as e5 predicts nothing, and its own embedding stands for $W_U$.
+# unembeddings have length one, so that a token of large norm cannot fill a list by itself. A bare encoder such as e5 predicts nothing, so its own embedding takes the place of $W_U$. The pairs with the largest entries are the *list* of a head.
 
 # %%
 gpt2 = readers["GPT-2"]
@@ -84,8 +84,8 @@ found = projections.top_pairs(*factors, 4, gpt2.keep, gpt2.keep, gpt2.vocabulary
 report.table(found.to_frame(gpt2.vocabulary)[["left", "right", "score"]], "GPT-2, VO of L0H3: the four best pairs (left token → right token)")
 
 # %% [markdown]
-# Only tokens are kept that stand as whole words in most of their occurrences in training text and that the dictionary of Morfeusz {cite}`kieras2017` knows. Of e5's tokens, which belong to a hundred languages, those stay that are kept words
-# of one of the other two models and have three letters or more. Pairs of one form (*Dom*, *dom*) are left out. The original notebooks kept ASCII tokens only, which removes every
+# A token is kept if it is a whole word in most of its occurrences in training text and the dictionary of Morfeusz {cite}`kieras2017` knows it. Of e5's tokens, which belong to a hundred languages, those are kept that are also kept in
+# one of the other two models and have three letters or more. Pairs that differ only in a capital (*Dom*, *dom*, house) are left out. The original notebooks kept ASCII tokens only, which removes every
 # word with one of nine Polish letters.
 
 # %%
@@ -105,17 +105,16 @@ report.table(pd.DataFrame.from_dict(rows, orient="index", dtype=object), "Models
 # %% [markdown]
 # ## What the lists relate
 #
-# A list is described by the shares of its pairs that are two forms of **one lemma** (dictionary form), of one **part of speech**, agree in **case**, **number** or **person**, or are a **preposition with a
-# noun**. Out of context Polish forms are ambiguous, so two words agree when some reading of one fits some reading of the other. Chance agreement is common, and each share needs its nulls:
+# A list is described by the shares of its pairs that are two forms of **one lemma** (dictionary form), belong to one **part of speech**, agree in **case**, **number** or **person**, or consist of a **preposition and a
+# noun**. Out of context Polish forms are ambiguous, so two words agree when some reading of one fits some reading of the other. Agreement by chance is common, so each share is compared with three nulls:
 #
-# - **Permuted pairs.** The right column is permuted within the list, which keeps both columns. All p-values of the page, those of every list, relation and model, form one family, corrected by Holm's method. A test
-#   goes on until chance has done as well 20 times {cite}`besag1991`, at most for 2,000 permutations; beyond that the tail of the null is extrapolated as an exponential, which errs on the large side
+# - **Permuted pairs.** The right column is permuted within the list, so both columns keep their words. The p-values of all lists, relations and models form one family, corrected by Holm's method. A test
+#   goes on until chance has done as well 20 times {cite}`besag1991`, but for at most 2,000 permutations; beyond that the tail of the null is extrapolated as an exponential, which makes p-values too large rather than too small
 #   ({cite:t}`knijnenburg2009` fit a generalised Pareto tail).
-# - **Random heads with equal singular values.** The embedding groups words by itself, so a head without learned directions has lists too.
+# - **Random heads with equal singular values.** The embedding groups words by itself, so even a head without learned directions has lists that may relate words.
 # - **Random likeness.** $W = P P^\top$ with a random subspace $P$ of the rank of a head. Such a head asks how alike two tokens are and knows nothing else.
 #
-# Twenty sets of random heads of each kind were drawn for each model. Searching all their lists would take long, so for each matrix 40 lists of the first kind and 160 of the second were made for e5, and 20 of each for the
-# small models. A list *stands out* if it passes against permuted pairs and also lies above every random head with equal singular values.
+# Twenty sets of random heads of each kind were drawn for each model. Searching all their lists would take long, so for each matrix e5 has 40 lists of the first kind and 160 of the second, and the small models have 20 of each. A list *stands out* if it passes against permuted pairs and also lies above every random head with equal singular values.
 
 # %%
 def highest(name):
@@ -134,7 +133,7 @@ counts.columns = [", ".join(label) for label in counts.columns]
 report.table(counts.fillna(0).astype(int), "Number of lists, by relation and model", index=True)
 
 # %% [markdown]
-# These stand out, the twelve strongest of each model (the {doc}`atlas` has all lists):
+# The next table has the lists that stand out, at most the twelve strongest of each model (the {doc}`atlas` has all lists):
 
 # %%
 strong = head_lists.passing_table(family.assign(passes=family["stands out"]), readers, lists, rows=4)
@@ -146,17 +145,17 @@ strong["list"] = strong["model"] + " " + strong["list"]
 report.table(strong[["list", "relation", "share", "permuted", *NULLS, "pairs"]], "Lists that stand out: share of pairs, its mean in permuted lists, and the highest share of a list of random heads of both kinds; pairs: the first of the list, whether or not they have the relation")
 
 # %% [markdown]
-# In e5 nearly all that stands out is one lemma. Random heads with equal singular values hardly ever pair forms of one word, so these heads have learned to compare. Have they learned *which* directions to compare? That has not been shown. {glue:text}`heads-likeness-reach` random subspaces have a list with as many forms as L2H7, but its list is the best of {glue:text}`heads-e5-lists`, and for a choice among so many these draws are too few to decide. No other list of e5 has more forms than the best list of a random subspace. L2H7 and its like are heads of likeness, and what is alike in e5's embedding is, before
-# all else, the forms of a word.
+# In e5 nearly all that stands out is one lemma. Random heads with equal singular values hardly ever pair forms of one word, so these heads have learned to compare. Have they learned *which* directions to compare? That has not been shown. A list with as many forms as that of L2H7 comes from {glue:text}`heads-likeness-reach` random subspaces. But L2H7 was chosen as the best of {glue:text}`heads-e5-lists` lists, and after such a choice so few draws cannot decide. No other list of e5 has more forms than the best list of a random subspace. L2H7 and the heads like it compare tokens by likeness, and in e5's embedding
+# it is the forms of a word that are most alike.
 #
-# In GPT-2, too, most of what stands out is one lemma, mostly in lists of the first layer. Most of these lists have no more forms than lists of random subspaces have, and the few that have more are the best of many lists against few draws, so they decide nothing either. In HerBERT nothing stands out.
+# In GPT-2, too, most of what stands out is one lemma, mostly in lists of the first layer. Most of these lists have no more forms than lists of random subspaces have. A few have more, but they are the best of many lists against few draws, so they decide nothing either. In HerBERT nothing stands out.
 #
 # (heads-in-sentences)=
 # ## In real sentences
 #
 # Do these heads attend from one form of a word to the other when they meet both? The book has {glue:text}`heads-n-sentences` sentences for this, such as *Stał tam obcy człowiek, ale twarzy tego człowieka nie pamiętam* ("there stood a strange
 # man, but I do not remember that man's face"). Each has a control in which another noun of the same case and number stands in the place of the second form: *twarzy tego chłopca* ("that boy's"). The word that is attended to and both
-# places are the same, so the difference is due to what the two words have in common as forms of one lemma. Attention is averaged over both directions. Where the tokenizer cuts both forms so that they share a piece, a head could just look for the same token again; such
+# places are the same in sentence and control, so the difference is due to what the two words have in common as forms of one lemma. Attention is averaged over both directions. Where the two forms have a token in common, a head could just look for that token again; such
 # sentences are left out, which leaves {glue:text}`heads-n-apart`.
 
 # %%
@@ -194,13 +193,13 @@ if HAS_E5:
 table if HAS_E5 else None
 
 # %% [markdown]
-# (For p, the differences of randomly chosen sentences change their sign, and each head's t is compared with the largest t of any head in every such draw.) The two heads that the weights single out pass, so their tables say something true about them. But the strongest heads stand in the middle layers, where
+# (For p, the differences of randomly chosen sentences change their sign, and each head's t statistic is compared with the largest t of any head in every such draw.) The two heads that the weights single out, L2H7 and L3H8, pass, so their tables say something true about them. But the strongest heads are in the middle layers, where
 # the tables show little: a table reads embeddings, whereas a head of layer 5 reads what five blocks have made of them. Over all heads the two measures have a rank correlation of {glue:text}`heads-text-rank`; in
 # layer 2 alone it is {glue:text}`heads-text-rank-2`.
 #
 # ### One sentence
 #
-# What the two heads of the weights and the strongest head attend to in one sentence. *Człowiek* and its genitive *człowieka* look at each other; other words in L5H5 mostly attend to punctuation and special tokens.
+# {numref}`fig-heads-sentence` shows what these two heads and the strongest one, L5H5, attend to in one sentence. *Człowiek* and its genitive *człowieka* attend to each other; in L5H5 the other words mostly attend to punctuation and special tokens.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Attention between the words of one sentence in three heads of e5: rows attend to columns. The two forms of człowiek, man, are in bold. What is missing from a row goes to punctuation and special tokens.", "name": "fig-heads-sentence"}, "image": {"alt": "Three square maps of attention between ten words. In each człowiek and człowieka attend to each other; in L3H8 and L5H5 these two cells are the brightest, in L2H7 they are about as bright as the diagonal."}}
 if HAS_E5:
@@ -212,8 +211,8 @@ if HAS_E5:
 # %% [markdown]
 # ## Without these heads
 #
-# If the heads carried what forms have in common from one to the other, then the states of two forms would be less alike without them. A head is taken out by putting its mean output over all tokens in the place of its output. Cosines are
-# taken after the mean state of each layer is subtracted. The controls are eight other heads, drawn from the same layers.
+# If these heads made two forms of a word alike, by carrying something from one to the other, the states of the forms would be less alike without them. A head is removed by replacing its output with its mean output over all tokens. Cosines are
+# taken after subtracting the mean state of each layer. The controls are eight other heads, drawn from the same layers.
 
 # %%
 if HAS_E5:
@@ -255,9 +254,9 @@ if HAS_E5:
     plots.layer_panels({"cosine": top, "change without": change}, dict.fromkeys(top, runs["sentence"].layers), styles, zero=True);
 
 # %% [markdown]
-# Two nouns become more alike too, since all states of a sentence do. Removing the eight heads changes the cosine of two forms by a hundredth or two at most, and mostly upwards, as removing eight others does. Nothing here shows that these heads make forms alike; they seem to find what is alike already.
+# Two different nouns of a sentence become more alike too, above all in the last blocks. Removing the eight heads changes the cosine of two forms by a hundredth or two at most, and mostly upwards, as removing eight others does. Nothing here shows that these heads make forms alike; they seem to find what is alike already.
 #
-# Do they help to tell the **senses** of a word apart? The test uses every third of the thirty ambiguous words of {doc}`senses`. It asks how often the nearest neighbour of an occurrence, among the other occurrences of its lemma, has the same sense.
+# Do the eight help to tell the **senses** of a word apart? The test uses every third of the thirty ambiguous words of {doc}`senses`. It asks how often the nearest neighbour of an occurrence, among the other occurrences of its lemma, has the same sense.
 
 # %%
 if HAS_E5:
@@ -322,9 +321,9 @@ if HAS_E5:
 # %% [markdown]
 # ## The two small models
 #
-# GPT-2 and HerBERT were trained for this book, GPT-2 with six layers of eight heads, HerBERT with four layers of six. Most of their lists are hard to tell from those of random heads between the same embeddings. GPT-2 has exceptions in nine of its heads, most of them in the first layer.
-# L0H1 and L0H6 attend between words that are alike in form or in meaning: *Pomimo* and *Mimo* (both mean in spite of), *nieco* and *trochę* (a little), *czytać* and *pisać* (to read, to write). In L0H4, attending to a form of *ona* (she) promotes another form of it. In the share of
-# one lemma these three lie above random likeness too, by little, and the others do not. Besides, a few lists of both models pair prepositions with nouns more often than any list of a random head. The tests above let only one of these pass, since a list with prepositions on the left and nouns on the right has such pairs however they are matched. {doc}`heads_at_work` asks what these heads do when the models read a text.
+# GPT-2 and HerBERT were trained for this book, GPT-2 with six layers of eight heads, HerBERT with four layers of six. Most of their lists are hard to tell from those of random heads between the same embeddings. The exceptions belong to nine heads of GPT-2, most of them in the first layer.
+# L0H1 and L0H6 attend between words that are alike in form or in meaning: *Pomimo* and *Mimo* (both mean *in spite of*), *nieco* and *trochę* (both *a little*), *czytać* and *pisać* (to read, to write). In L0H4, attending to a form of *ona* (she) promotes another form of it. In the share of
+# one lemma these three also lie above random likeness, though not far, and the others do not. A few lists of both models pair prepositions with nouns more often than any list of a random head. Only one of these passes the tests above, since a list with prepositions on the left and nouns on the right has such pairs however they are matched. {doc}`heads_at_work` asks what these heads do when the models read a text.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The small models: shares of pairs in the lists of all heads and of random heads. One point for each list, bars are medians. A row where the trained points do not lie to the right of those of random heads shows nothing that the heads have learned.", "name": "fig-heads-small"}, "image": {"alt": "Two panels, GPT-2 and HerBERT, with six rows each. The points of trained heads mostly overlap with those of random heads; a few lie to the right of both kinds in the row of prepositions with nouns, and in GPT-2 also in the row of one lemma."}}
 small = list(TITLES.values())
@@ -336,8 +335,8 @@ plots.share_strips(sources, relations.TITLES, shades);
 # ## Limits
 #
 # - e5 is one model, in 4 bits. Its attention and the ablations rest on sentences written for this book, all of one pattern. Its lists hold only words that are single tokens, which are frequent ones.
-# - The heads of the text analysis were ranked on the sentences they are reported on. With differences of this size, and p-values over all heads, that changes little, but the eight largest are biased upwards.
-# - Two forms of a word share their meaning as well as their lemma, and the controls have nouns of other meanings. A head that looks for any word of like meaning would do the same; no synonyms were tried.
+# - The eight heads were chosen on the same sentences that give their attention. With differences of this size, and p-values over all heads, that changes little, but the eight differences are biased upwards.
+# - Two forms of a word share their meaning as well as their lemma, and the controls have nouns of other meanings. A head that looks for any word of similar meaning would do the same; no synonyms were tried.
 # - Readings of Morfeusz are out of context, so agreement is an upper bound. Permuting within a list cannot see that a list is all nouns. Biases and positions are left out of all tables.
 # - Removing heads one set at a time cannot show what other heads would do in their place.
 # - `ANALYSIS_MODELS=hub make book` asks the same of the published models in place of the two small ones.
@@ -346,6 +345,6 @@ plots.share_strips(sources, relations.TITLES, shades);
 #
 # 1. How many of the 200 best pairs in the VO of GPT-2's L0H3 remain if the weights are read raw, without layer norm and with unembeddings of any length? ({ref}`Solution <sol-heads-1>`)
 # 2. Take the same list and permute its right column. How often do two words then agree in case or number, and how often in the list itself? ({ref}`Solution <sol-heads-2>`)
-# 3. Put random projections in the place of all heads (`random_heads.symmetric`). In what share of a head's 200 best pairs are the two words forms of one word, before and after? ({ref}`Solution <sol-heads-3>`)
+# 3. Replace all heads with random projections (`random_heads.symmetric`). In what share of a head's 200 best pairs are the two words forms of one word, before and after? ({ref}`Solution <sol-heads-3>`)
 #
-# The notebooks that this chapter began with read such lists by eye, of some heads and without a null: {doc}`replication` puts their lists to the test of this page.
+# The notebooks that this chapter began with read such lists by eye, for some heads and without a null: {doc}`replication` puts their lists to the test of this page.

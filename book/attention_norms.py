@@ -6,7 +6,7 @@
 #
 # **What was found**
 #
-# - **A large update predicts a large next one, but does not make it large.** Within a layer above the first, GPT-2's coefficients of the token before are {glue:text}`norms-polish-gpt2-beside`; doubling an update changes that of the next token, one layer on, by {glue:text}`norms-polish-gpt2-acts` in the same unit.
+# - **A large update predicts a large next one, but does not make it large.** Within the layers above the first, GPT-2's coefficients of the token before are {glue:text}`norms-polish-gpt2-beside`; doubling an update changes the next token's update in the next layer by {glue:text}`norms-polish-gpt2-acts` in the same unit.
 # - **Prediction needs no learning.** Untrained GPT-2s have *larger* coefficients than the trained one, {glue:text}`norms-polish-gpt2-mean-untrained` on average, because their updates are running means of what came before.
 # - **In HerBERT neighbours explain little.** There {glue:text}`norms-herbert-starred` of {glue:text}`norms-herbert-tested` coefficients are significant and farther from zero than in untrained models, but together the neighbours explain at most
 #   {glue:text}`norms-herbert-heldout-most` of the variance in texts held out.
@@ -26,7 +26,7 @@ REPLACED = 6  # layers whose updates are replaced, spread evenly; of the small m
 
 # %% [markdown]
 # The whole analysis takes a few calls, which the rest of the chapter explains. `norms.examine` regresses the log norms of each layer's updates on those of the
-# neighbouring tokens, under every control and beside two nulls. `norms.replace_updates` doubles one token's update and measures what happens to the next token's, one layer on.
+# neighbouring tokens, under every control and beside two nulls (untrained models and shuffled texts). `norms.replace_updates` doubles one token's update and measures what happens to the next token's, one layer on.
 
 # %%
 loaded = {name: models.load(name) for name in NAMES}
@@ -48,7 +48,7 @@ plots.regression_beside_effect(pd.concat([table.assign(model=name) for name, tab
 # %% [markdown]
 # ## What is measured
 #
-# The texts are the running paragraphs that were written for this book: news, narrative and explanation. A token has a predecessor only within the model's context,
+# The texts are paragraphs that were written for this book: news, narrative and explanation. A token has a predecessor only within the model's context,
 # so `inputs.cut_to_fit` cuts each text after the last sentence that fits both models. `norms.update_norms` gives the Euclidean norm of each block's attention
 # output (after `c_proj` in GPT-2, after `output.dense` in HerBERT, before any layer norm) for every token.
 
@@ -66,8 +66,8 @@ report.table(
 plots.norm_distributions({NAMES[name]: m.attention[:, ~m.tokens["special"].to_numpy()] for name, m in measured.items()});
 
 # %% [markdown]
-# The regression of this page explains the log norm of a token's update by those of the two tokens before it in the same layer. Its *coefficient one token back* says by how much the one goes up when the other is larger by one,
-# other things equal. What is held equal, the controls, follows in *Beyond what any transformer would show*.
+# The regression of this page explains the log norm of a token's update by those of the two tokens before it in the same layer. Its *coefficient one token back* says by how much the log norm is higher when that of the token before is higher by one,
+# other things equal. The controls, which hold those things equal, follow in *Beyond what any transformer would show*.
 #
 # Any regression on the past meets an obstacle: norms have a trend ({numref}`fig-norms-position`). A GPT-2 token averages over all that came before it, and an average of many
 # vectors is short. The trend is clearest in the untrained model, where the slopes on the log of position are {glue:text}`norms-slope-untrained`; an average of independent vectors would have −0.5.
@@ -83,7 +83,7 @@ plots.position_trends({NAMES[name]: lines for name, lines in trends.items()});
 #
 # Within a layer no update can depend on another, since a layer computes all tokens at once. A cause can only run from one layer to a later one. So the update of one token in one
 # layer is replaced by the layer's mean update, and the norms of its neighbours' updates are measured in the *next* layer. If the token before mattered as such, the next token would be
-# moved, and more than tokens further on. Tokens further on are the first control; untrained models are the second. One place is drawn in each text.
+# moved, and moved more than tokens further on. Those tokens are the first control; untrained models are the second. One place is drawn in each text.
 
 # %%
 REACH = 12
@@ -111,16 +111,16 @@ report.table(
 )
 
 # %% [markdown]
-# The next token is moved more than those further on, by an interval above zero, in {glue:text}`norms-polish-gpt2-causal-trained` layers of GPT-2 and
-# {glue:text}`norms-herbert-causal-trained` of HerBERT. A next layer that attends to near tokens more than to distant ones is enough for that, and in HerBERT the tokens before the replaced one are moved as well. So the effect says something of attention and not of norms, since
-# the replaced update changed in direction as well as in size. In the untrained GPT-2 the difference lies above zero in every layer, although attention is nearly even there: the next token averages over fewer tokens than those further on, so that each weighs more.
+# The next token is moved more than those further on, with an interval above zero, in {glue:text}`norms-polish-gpt2-causal-trained` layers of GPT-2 and
+# {glue:text}`norms-herbert-causal-trained` of HerBERT. It would be enough for this that the next layer attends to near tokens more than to distant ones, and in HerBERT the tokens before the replaced one are moved as well. The replaced update also changed in direction and not only in size,
+# so the effect says something about attention rather than about norms. In the untrained GPT-2 the difference lies above zero in every layer, although attention is nearly even there: the next token averages over fewer tokens than those further on, so that each weighs more.
 #
 # The largest effect in GPT-2 is hardly local. Replacing an update of its layer 1 changes the norms of the next layer far more than replacing one of any other layer, and it does so twelve tokens on as well.
 #
-# To ask about *size* alone, the opening figure ({numref}`fig-norms-key`) doubles the update and keeps its direction. Its log norm grows by $\log 2$; the change of the next token's log
+# To ask about *size* alone, the opening figure ({numref}`fig-norms-key`) doubles the update and keeps its direction. Its log norm then grows by $\log 2$; the change of the next token's log
 # norm in the next layer, divided by that, is in the unit of a coefficient. The two need not agree, in size or in sign: the regression describes what neighbours in one layer
-# have in common, the intervention what one layer does to the next. The table therefore also has the coefficient *across* the layer: the next layer's log norms regressed on this layer's, the token's own included,
-# under the same controls. That is the prediction which the intervention puts to the test.
+# have in common, the intervention what one layer does to the next. The table therefore also has the coefficient *across* layers: the next layer's log norms regressed on this layer's, the token's own included,
+# under the same controls. This is the prediction that the intervention tests.
 
 # %%
 ACROSS = {name: replace(specification, layers_up=1, correct_bias=False) for name, specification in SPECIFICATION.items()}
@@ -150,17 +150,17 @@ report.table(
 )
 
 # %% [markdown]
-# Prediction and cause part most clearly in GPT-2's layer 2. There a large update of the token before in layer 1 predicts a larger next one (by how much is measured only roughly), and doubling that update makes the next one *smaller*. In layer 5 both are negative, and in the other layers of GPT-2 both are near zero, although the coefficients within the layer are not. HerBERT has negative coefficients from layer 0 to layer 1 and from layer 2 to layer 3, and doubling an update moves next to nothing there. What the regression within a layer sees is therefore what neighbours share in that layer, and not something that one token passes on to the next.
+# Prediction and cause differ most clearly in GPT-2's layer 2. There a large update of the token before, in layer 1, predicts a larger update (by how much is measured only roughly), but doubling it makes that update *smaller*. In layer 5 both are negative, and in the other layers of GPT-2 both are near zero, although the coefficients within the layer are not. HerBERT has negative coefficients from layer 0 to layer 1 and from layer 2 to layer 3, but doubling an update moves next to nothing there. As far as one step to the next layer shows, the regression within a layer therefore sees what neighbours share in that layer, and not something that one token passes on to the next.
 
 # %% [markdown]
 # ## Beyond what any transformer would show
 #
-# The regression holds constant what else could make neighbours alike: the level of each text, the level of each position, and what the tokens are (only tokens that begin a word count, and their frequency, their rank in the
+# The regression holds constant what else could make neighbours alike: the level of each text, the level of each position, and what the tokens are (only tokens that begin a word are explained, and their frequency, their rank in the
 # tokenizer's merges and punctuation are covariates, as are those of the tokens at the lags). {doc}`norms_controls` gives the formula and adds these controls one by one. HerBERT's tokens see what follows, so its regression has
-# leads as well as lags.
+# leads (tokens after) as well as lags (tokens before).
 #
 # Two nulls are made with the *same texts and the same specification*: models of the same shape with fresh weights, and the trained model on texts whose tokens were shuffled (each token keeps its description). Eight draws
-# of each (five for a model wider than 512, whose grey bars are a fifth longer for it) say where another would lie with a probability of 0.95.
+# of each (five for a model wider than 512, whose bars are a fifth longer for it) show where another draw would lie with a probability of 0.95.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients with all controls, with intervals that hold for all layers and neighbours at once. Filled, a star: significant after Holm's correction by errors clustered by text and by HAC errors (which allow for dependence between near tokens), and farther from zero than in untrained models. Bars: where 95% of draws of a null are expected. Each model has a scale of its own.", "name": "fig-norms-nulls"}, "image": {"alt": "Panels for one and two tokens back and, in HerBERT, ahead; points of the trained model beside grey bars for untrained models and violet bars for shuffled tokens. In GPT-2 one token back the grey bars stand above the points; in HerBERT they lie around zero."}}
 plots.coefficients_against_nulls(pd.concat([examined[name].beside_nulls().assign(model=name) for name in NAMES]), NAMES);
@@ -173,12 +173,12 @@ report.table(
 )
 
 # %% [markdown]
-# What an untrained GPT-2 shows has a plain cause. Its attention is nearly uniform, its update a running mean of all that came before, and a running mean moves slowly. Training makes
+# The coefficients of an untrained GPT-2 have a plain cause. Its attention is nearly uniform, its update a running mean of all that came before, and a running mean moves slowly. Training makes
 # attention selective: one token back the coefficient is {glue:text}`norms-polish-gpt2-mean-trained` on average over layers, where untrained models have {glue:text}`norms-polish-gpt2-mean-untrained`.
 # HerBERT's untrained layers average over the whole text at every token and have no slow movement to show.
 #
-# The starred coefficients are listed below. Shuffled texts show whether they are about words in their order: a coefficient needs the order if it is clearly farther from zero than with shuffled tokens. Only those of HerBERT's layer 2 are. Of the others this cannot be said, and for most of them tokens in any order do as well. GPT-2 also has coefficients one token back that lie above those of shuffled texts, from layer 3 on ({numref}`fig-norms-nulls`): order matters there, but the untrained models lie higher still, so these coefficients have no star. Frequency, rank and punctuation do not say all that a token is, either. A token that has large updates anywhere, beside another such token, would look like a dependence.
-# The shuffled texts also hold the answer to that: each token stands in other places of its own text, and the mean of its log norms there is its *expected size*. The last two columns hold it constant
+# The starred coefficients are listed below. Shuffled texts show whether they are about words in their order: a coefficient needs the order if it is clearly farther from zero than with shuffled tokens. Only those of HerBERT's layer 2 are. For the others this cannot be said, and in layer 1 of both models shuffled tokens have coefficients at least as large. GPT-2 also has coefficients one token back that lie above those of shuffled texts, from layer 3 on ({numref}`fig-norms-nulls`): order matters there, but the untrained models lie higher still, so these coefficients have no star. Frequency, rank and punctuation do not say all that a token is, either. If tokens that have large updates wherever they stand tended to stand side by side, that would look like a dependence.
+# The shuffled texts give a control for this too: in them each token stands in other places of its own text, and the mean of its log norms there is its *expected size*. The last two columns hold it constant
 # for the outcome's token and for its neighbours, beside all other controls.
 
 # %% tags=["hide-input"]
@@ -195,8 +195,8 @@ report.table(
 # %% [markdown]
 # ## How much neighbours explain
 #
-# The partial $R^2$ is the share of the variance left by levels and token identity that lags (and leads) explain. Held out, coefficients come from other texts, and only the level of the
-# predicted text is its own. In GPT-2 it depends on the layer: the neighbours explain nothing in layer 0, most of the variance in layer 1 and a small part above. In the untrained GPT-2 they explain nearly all of it in every layer, in HerBERT next to nothing ({numref}`fig-norms-explained`).
+# Levels and token identity leave a part of the variance; the partial $R^2$ is the share of it that lags (and leads) explain. For held-out texts, coefficients come from other texts, and only the level of the
+# predicted text is its own. In GPT-2 it depends on the layer: the neighbours explain nothing in layer 0, most of the variance in layer 1 and a smaller part above. In the untrained GPT-2 they explain nearly all of it in every layer; in HerBERT, trained or not, next to nothing ({numref}`fig-norms-explained`).
 
 # %%
 explained = pd.concat(
@@ -211,7 +211,7 @@ plots.explained_by_layer(explained, NAMES);
 # %% [markdown]
 # ## What neighbours have in common
 #
-# If a layer's updates cannot act on each other, what makes neighbours alike? They read the same sources. Norm-based attention {cite}`kobayashi2020` says how much token $j$ contributes to the
+# If a layer's updates cannot act on each other, what makes neighbours alike? One answer is that they read the same sources. Norm-based attention {cite}`kobayashi2020` says how much token $j$ contributes to the
 # update of token $i$,
 #
 # $$\Bigl\lVert \sum_h \alpha^h_{ij}\, f^h(x_j) \Bigr\rVert , \qquad f^h(x) = (x W_V^h + b_V^h)\, W_O^h ,$$
@@ -231,15 +231,15 @@ for name, model in loaded.items():
 plots.sources_and_coefficients(pd.concat(shared), NAMES);
 
 # %% [markdown]
-# Sources in common make updates alike. GPT-2's layer 1, where the neighbours explain most, shares nearly as many sources between neighbours as an untrained model, and its layer 0, where they explain nothing, the fewest. But sources in common do not make their *sizes vary together* from place to place unless what is shared changes slowly along the text, as a running mean does. That would explain
-# why an untrained HerBERT, which shares nearly everything everywhere, has a coefficient near zero. The layers of two small models are too few for more than this remark.
+# Sources in common make updates alike. GPT-2's layer 1, where the neighbours explain most, shares nearly as many sources between neighbours as an untrained model, and its layer 0, where they explain nothing, the fewest. But sources in common do not make the *sizes* of updates *vary together* from place to place unless what is shared changes slowly along the text, as a running mean does. That would explain
+# why an untrained HerBERT, where neighbours share nearly everything everywhere, has a coefficient near zero. The layers of two small models are too few for more than this remark.
 #
 # ## Limits
 #
-# - The nulls rest on eight draws of fresh weights and eight orders of the tokens. They show large differences, not small ones, and on these texts, not on others.
+# - The nulls rest on eight draws of fresh weights and eight orders of the tokens. They can show large differences but not small ones, and only on these texts.
 # - {glue:text}`norms-texts` texts are enough for errors that are clustered by text, but not for many more covariates. What a token is in context, its part of speech for instance, is not controlled.
 # - Frequency is counted in these texts, which are short; the rank in the tokenizer's merges stands in for frequency in its training text.
-# - The effect of doubling is measured one layer on and for the next token only. Smaller changes, and changes of several tokens at once, may act otherwise.
+# - The effect of doubling is measured one layer on and for the next token only. Smaller changes, and changes of several tokens at once, may act differently.
 # - The untrained models have the initialisation of their architecture in transformers. Two small models are described, one training run each; `ANALYSIS_MODELS=hub make book` puts the same questions to the published ones.
 #
 # ## Exercises

@@ -5,7 +5,7 @@
 # depend on the order in which a processor adds them.
 #
 # ## Models
-# These are the embedded checkpoints, with the beginning of the SHA-256 of their weights. The variants `regressor-noisy` and `model-selector-few` lie in folders inside two of them, and e5 comes from a package. Their cards say what they were trained on.
+# These are the embedded checkpoints, with the beginning of the SHA-256 of their weights. The variants `regressor-noisy` and `model-selector-few` lie in folders inside two of them, and e5 comes from a package. The model cards say what each was trained on.
 
 # %% tags=["hide-input"]
 import hashlib

@@ -8,13 +8,13 @@
 #
 # ## Two bounds
 #
-# Let $a$ be a row of a head's left factor and $b$ a row of its right factor, so that $a \cdot b$ is the entry of the pair. By Cauchy and Schwarz
+# A head's table of pairs is the product of two thin factors, each with a row for every token. Let $a$ be a row of the left factor and $b$ a row of the right one, so that $a \cdot b$ is the entry of the pair. By Cauchy and Schwarz
 #
 # $$a \cdot b \le \lVert a \rVert\, \lVert b \rVert .$$
 #
-# Once fifty pairs are known, a pair whose bound lies below the fiftieth score needs no computing. Two steps make this bound useful on trained weights.
+# Once fifty pairs are known, a pair whose bound lies below the fiftieth score need not be computed. Two steps make this bound useful on trained weights.
 #
-# - **Balance.** For any invertible $M$ the factors $A M$ and $B M^{-\top}$ have the product of $A$ and $B$. We choose $M$ so that both are written in the product's singular vectors, each scaled by
+# - **Balance.** For any invertible $M$ the factors $A M$ and $B M^{-\top}$ have the same product as $A$ and $B$. We choose $M$ so that both are written in the product's singular vectors, each scaled by
 #   the root of its singular value. A direction that is long in one factor and unused by the other, such as the mean of an embedding, then no longer counts.
 # - **Split.** With $a = (a_1, a_2)$, where $a_1$ has the first $r$ coordinates,
 #
@@ -30,7 +30,7 @@
 # The picture has one point for each head and reading (VO or QK, from weights as they are or normalised). Plain blocks compute everything in blocks and keep a running threshold; the search and the plain blocks took
 # turns head by head. For `untrained`, plain blocks were timed on a part of the rows and scaled up.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How many times faster the search is than plain blocks, against the share of the product that it computes. One point for each head and reading; both axes are logarithmic. Where little is computed, preparation takes most of the time and the ratio levels off.", "name": "fig-cost-ratios"}, "image": {"alt": "Scatter plot. Horizontal axis: per cent of the product computed. Vertical axis: how many times faster than plain blocks. One colour for each model. The smaller the share, the higher the ratio, until it levels off."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How many times faster the search is than plain blocks, against the share of the product that it computes. One point for each head and reading; both axes are logarithmic. Within most models the ratio falls with the share, but models differ: MiniLM gains much more than gpt2-mini at a like share. Where little is computed, preparation takes most of the time and the ratio levels off.", "name": "fig-cost-ratios"}, "image": {"alt": "Scatter plot. Horizontal axis: per cent of the product computed. Vertical axis: how many times faster than plain blocks. One colour for each model. Ratios fall as the share rises within gpt2-mini, herbert-mini, MiniLM and the untrained model, but MiniLM is about as fast at 3 to 6 per cent as the first two below 1. The untrained model and e5 Polish, at 30 to 50 per cent, are lowest."}}
 from pathlib import Path
 
 import pandas as pd
@@ -42,8 +42,8 @@ heads = pd.read_csv(Path("../benchmarks/heads.csv"))
 plots.search_ratios(heads);
 
 # %% [markdown]
-# The table has the medians over heads and readings. *Tokens* is the number that may stand on each side. The run used one thread and counted the processor's seconds. `herbert-mini` is this
-# book's own model, and `gpt2-mini` an earlier GPT-2 of this book, with four layers and the same width of a head as the present one; a few heads of each were drawn by lot for each reading. `MiniLM` is the published encoder all-MiniLM-L6-v2, and `e5 Polish` is multilingual-e5-small with the Polish words of its vocabulary. `untrained`
+# The table has the medians over heads and readings; the column *readings of heads* counts each head once for every reading. *Tokens* is the number of tokens allowed on each side of a pair. The run used one thread and counted the processor's seconds. `herbert-mini` is this
+# book's own model, and `gpt2-mini` an earlier GPT-2 of this book, with four layers and the same width of a head as the present one. A few heads of the first three models were drawn by lot, the same ones for each reading; of `untrained` and `e5 Polish` only a single head was measured. `MiniLM` is the published encoder all-MiniLM-L6-v2, and `e5 Polish` is multilingual-e5-small with the Polish words of its vocabulary. `untrained`
 # has random weights of the published GPT-2's size and a mean that all embeddings share.
 
 # %% tags=["hide-input"]
@@ -51,19 +51,19 @@ by_model = heads.groupby("model", sort=False)
 table = by_model.agg(tokens=("tokens", "first"), heads=("ratio", "size"), ratio=("ratio", "median"), lowest=("ratio", "min"))
 table["computed [%]"] = 100 * by_model["computed"].median()
 table["most chosen"] = by_model["strategy"].agg(lambda chosen: chosen.mode()[0])
-table = table.rename(columns={"ratio": "times faster", "lowest": "lowest"}).reset_index()
+table = table.rename(columns={"heads": "readings of heads", "ratio": "times faster"}).reset_index()
 report.table(table, "The search beside plain blocks", formats={"times faster": 1, "lowest": 1, "computed [%]": 2})
 
 # %% [markdown]
-# Flat spectra are the hard case. Where every direction of the product carries about as much, norms are all that tells pairs apart, and no split helps. If all norms are equal as well, nothing can be ruled
+# Flat spectra are the hard case. Where all directions of the product carry about the same weight, only norms tell pairs apart, and no split helps. If all norms are equal as well, nothing can be ruled
 # out, and the search does what plain blocks do.
 #
 # ## What is closest
 #
 # - LEMP {cite}`teflioudi2015` sorts vectors into buckets by length and prunes buckets with the same inequality. Our blocks ordered by norm come from there.
-# - FEXIPRO {cite}`li2017` turns the items by a singular value decomposition, computes partial products and bounds the remainder by its norm. It does so one query at a time, and its
+# - FEXIPRO {cite}`li2017` rotates the items by a singular value decomposition, computes partial products and bounds the remainder by its norm. It does so one query at a time, and its
 #   decomposition knows only the items; balancing knows both sides.
-# - Trees of balls or cones {cite}`ram2012` bound groups of vectors, as our boxes do, but in all dimensions. In 32 or 64 dimensions a ball around many tokens is large; our boxes have two or three.
+# - Trees of balls or cones {cite}`ram2012` bound groups of vectors, as our boxes do, but in all dimensions. In 32 or 64 dimensions a ball around many tokens is large; our boxes have two or three dimensions.
 # - Norm-explicit quantisation {cite}`dai2020` stores norms and directions apart. It answers approximately, and our lists are exact.
 # - Abuzaid and others {cite}`abuzaid2019` show that plain blocked products often beat indexes. This is why everything that survives a bound is computed here in dense blocks.
 #
@@ -71,11 +71,11 @@ report.table(table, "The search beside plain blocks", formats={"times faster": 1
 #
 # ## How the cost grows
 #
-# The next picture varies one size at a time. The vocabulary is that of multilingual-e5-small, of whose 250,037 tokens more and more take part, drawn by lot; one list of each matrix is searched for. For the width $d_\mathrm{head}$
-# of a head, random factors with lognormal norms were drawn for 32,768 tokens, and for the number of layers both lists of all heads of e5's first layers were made over its Polish words, so few that preparing the search takes longer than the product would. The dashed line is what arithmetic alone allows
-# to a method that computes everything: the operations of the whole product, at the rate that the same processor reached in one block. An exponent is the slope of a line in this picture, fitted by least squares.
+# The next picture varies one size at a time. For the vocabulary, larger and larger samples of the 250,037 tokens of multilingual-e5-small were drawn by lot, and one list of each matrix was searched for. For the width $d_\mathrm{head}$
+# of a head, random factors with lognormal norms were drawn for 32,768 tokens. For the number of layers, both lists of all heads of e5's first layers were made over its Polish words. These are so few that preparing the search takes longer than the whole product would. The dashed line is the least time that a method
+# that computes everything would need: the operations of the whole product, at the rate that the same processor reached in one block. An exponent is the slope of a line in this picture, fitted by least squares.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Seconds of one core for the fifty best pairs, against the vocabulary, the width of a head and the number of layers (all heads of these layers), with fitted exponents. Dotted: forming the two factors from weights. Dashed: all products of the row at the processor's own rate, without looking at their entries. On real heads the search grows more slowly with the vocabulary than forming the factors, and much more slowly than the product.", "name": "fig-cost-growth"}, "image": {"alt": "Three panels with logarithmic axes. Top: seconds against tokens from 8 thousand to 250 thousand; the dashed line of the whole product rises fastest and ends about a hundred times or more above the others. Middle: seconds against d_head from 16 to 128. Bottom: seconds against layers from 1 to 12, a straight line."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Seconds of one core for the fifty best pairs, against the vocabulary, the width of a head and the number of layers (all heads of these layers), with fitted exponents. Dotted: forming the two factors from weights. Dashed: all products of the row at the processor's own rate, without looking at their entries. On real heads the search grows more slowly with the vocabulary than forming the factors, and much more slowly than the product.", "name": "fig-cost-growth"}, "image": {"alt": "Three panels with logarithmic axes. Top: seconds against tokens from 8 thousand to 250 thousand; the dashed line of the whole product rises fastest and ends about a hundred times or more above the others. Middle: seconds against d_head from 16 to 128. Bottom: seconds against layers from 1 to 12; the line rises little from 1 to 2 and then about as steeply as the dashed one, above it."}}
 from analysis_lib.projections import growth
 
 rows = pd.read_csv(Path("../benchmarks/growth.csv"))
@@ -84,8 +84,8 @@ plots.search_growth(rows, growth.fitted_exponents(rows));
 # %% [markdown]
 # ## From one head to a model of 405 billion parameters
 #
-# With these rates one can say what the lists of all heads would cost on a model that nobody here can load. The table counts three things for both matrices of every head. *Factors* are products such as $W_E W_V$, whose cost is exact arithmetic.
-# *Search* takes the share of the whole product's time that it took on e5's whole vocabulary or, as the hard case, the share of all pairs that had to be computed on random weights. The first share is optimistic: {numref}`fig-cost-growth` shows that it is larger for smaller vocabularies, and the models of the table have smaller ones. *Shipping* sends the embeddings to every machine and each head's own weights to one of them, in two bytes a number, from one
+# With these rates one can say what the lists of all heads would cost on a model that nobody here can load. The table counts three things for both matrices of every head. *Factors* are products such as $W_E W_V$, whose operations can be counted exactly.
+# *Search* is a share of the time of the whole product: the share that it took on e5's whole vocabulary or, as the hard case, the share of all pairs that had to be computed on random weights. The first share is optimistic: {numref}`fig-cost-growth` shows that it is larger for smaller vocabularies, and the models of the table have smaller ones than e5. *Shipping* sends the embeddings to every machine and each head's own weights to one of them, with two bytes for each number, from one
 # machine with a link of 10 gigabits a second. A machine has 16 cores, each as fast as the one that measured.
 
 # %%
@@ -112,14 +112,14 @@ report.table(table, caption, formats=dict.fromkeys([*times, "together"], report.
 
 # %% [markdown]
 # For the largest model on one machine, arithmetic takes nearly all the time. With a hundred, each still has to receive the embeddings, and the link of the machine that sends them becomes the bottleneck; machines that pass copies on to each other
-# would remove it. The extrapolation assumes that heads of such a model can be pruned as those that were measured, which nobody has shown.
+# would remove it. The extrapolation assumes that heads of such a model can be pruned as well as those that were measured, which nobody has shown.
 #
 # ## The book at the size of the published models
 #
-# `tools/real_size_hub.py` makes random models with the layers, heads and vocabularies of the published pair. The table has what the parts of six chapters take on the GPT-2 of that size, measured on a sample of heads, neurons or texts and
+# `tools/real_size_hub.py` makes random models with the layers, heads and vocabularies of the published GPT-2 and HerBERT. The table has the time that the parts of six chapters take on the GPT-2 of that size, measured on a sample of heads, neurons or texts and
 # multiplied by how many the chapter has. Some parts of these chapters, such as steering and the regressions themselves, were not measured, so that the sums leave something out.
 # The Jacobian lens and the neurons at work were measured while other programs kept the cores busy, which made other parts take half as long again. Their minutes may therefore be too high: the whole chapter on neurons at work took less when it was built (second table).
-# In large models the chapters look at a sample, whose size they state, of the neurons, of the heads that are removed or tested on text, of the layers that are read or replaced, and of the null models; in the embedded models they look at all of them, except where a page says that it asks some.
+# In the embedded models the chapters look at all neurons, heads, layers and null models, except where a page says otherwise. In large models they look at a sample, whose size they state, of the neurons, of the heads that are removed or tested on text, of the layers that are read or replaced, and of the null models.
 
 # %% tags=["hide-input"]
 parts = pd.read_csv(Path("../benchmarks/real_size.csv"))
@@ -130,8 +130,8 @@ table = table.assign(**{"longest part": longest["part"], "its minutes": longest[
 report.table(table, f"Minutes of one core for a GPT-2 of 24 layers, extrapolated; at most {parts['peak_mib'].max() / 1024:.1f} GiB were in use while measuring", digits=1)
 
 # %% [markdown]
-# We also began to build the book on the random pair, served from a hub on the same machine with two cores. No such build has finished yet; the second table has the chapters that have, for both models together. Two chapters at a time
-# were too much for 23 gigabytes of memory: the system ended one of them, and the next build went on from what its sweeps had kept.
+# We also began to build the book on the random pair, served from a hub on the same machine with two cores. No such build has finished yet; the second table has the chapters that were finished, for both models together. Two chapters at a time
+# needed more than the 23 gigabytes of memory: the system ended one of them, and the next build went on from what its sweeps had kept.
 
 # %% tags=["hide-input"]
 built = pd.read_csv(Path("../benchmarks/real_build.csv"))
@@ -143,7 +143,7 @@ report.table(table, "Chapters built on random models of the published sizes, bes
 # ## Threads, processes and clusters
 #
 # Whatever is done to every head goes through one function, `sweep(function, items, shared)`. It runs on any backend of joblib: on threads or processes of one machine, or on a `dask.distributed` cluster.
-# What the calls share, such as weights, reaches each worker once. A test counts the bytes, and another kills a worker in the middle and gets all results.
+# What the calls share, such as weights, reaches each worker once. One test counts the bytes; another kills a worker midway and still gets all results.
 #
 # ```python
 # import joblib

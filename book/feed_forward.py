@@ -94,7 +94,7 @@ report.figure_data(shown, "fig-ff-key") if shown else None
 # **What was found**
 #
 # - **Some neurons collect words of one kind:** an ending, a case, a person, the forms of one lemma ({numref}`fig-ff-key`).
-# - **Random vectors have such lists too, but fewer.** They are drawn to vary as a layer's own keys or values do. Lists of GPT-2's keys hold words of one kind more often than theirs, by {glue:text}`ff-polish-gpt2-K-gain` percentage points, and lists of its values by {glue:text}`ff-polish-gpt2-V-gain`. Most of both differences is in the later layers.
+# - **Random vectors have such lists too, but fewer.** They are drawn to vary as a layer's own keys or values do. Lists of GPT-2's keys hold words of one kind more often than lists of such vectors, by {glue:text}`ff-polish-gpt2-K-gain` percentage points, and lists of its values by {glue:text}`ff-polish-gpt2-V-gain`. Most of both differences is in the later layers.
 #   (Square brackets hold 95% intervals.)
 # - **A neuron's key and value rarely point at the same words,** yet more often than the key of one neuron and the value of another. In GPT-2 they share {glue:text}`ff-shared` of their hundred best tokens
 #   on average. GPT-2's first layer is the exception: there a key overlaps with the *negated* value, so that the neuron takes away words like those it matches ({numref}`fig-ff-overlap`).
@@ -110,12 +110,12 @@ report.figure_data(shown, "fig-ff-key") if shown else None
 #
 # $$k_i W_U \qquad \text{and} \qquad v_i W_U ,$$
 #
-# and, for the tokens that both point *away* from, of $-k_i W_U$ and $-v_i W_U$. (The models tie $W_U = W_E^\top$, so that one matrix serves for reading and writing; e5 has no other.) A score is an inner
+# and, for the tokens that both point *away* from, of $-k_i W_U$ and $-v_i W_U$. (The models tie $W_U = W_E^\top$, so that one matrix serves for reading and writing; e5 has no unembedding, and its embedding serves for both.) A score is an inner
 # product and has no unit; scores are compared within a list only. `top_tokens` finds the best tokens of all neurons in one blocked product. Layers and neurons count from 0, so that L2N17 is neuron 17 of
 # the third layer.
 #
-# Most tokens of such a vocabulary are pieces of words. Lists here hold **words**: tokens that stand as a whole word in most of their occurrences in Polish text and that the dictionary Morfeusz
-# {cite}`kieras2017` knows, and numbers. Neither is enough alone: the dictionary knows *sek-* (of *sekunda*, "second") by accident, as the word *sek*, "knot in wood". The filter is applied before the search, so
+# Most tokens of such a vocabulary are pieces of words. Lists here hold numbers and **words**: tokens that stand as a whole word in most of their occurrences in Polish text and that the dictionary Morfeusz
+# {cite}`kieras2017` knows. Neither condition is enough alone: the dictionary knows *sek-* (of *sekunda*, "second") by accident, as the word *sek*, "knot in wood". The filter is applied before the search, so
 # every list has its full length.
 
 # %% tags=["hide-input"]
@@ -137,23 +137,23 @@ for title, reader in readers.items():
 report.table(pd.DataFrame(rows, dtype=object), "The models, their neurons and their tokens", index=True)
 
 # %% [markdown]
-# The last row is what the original notebooks lost by keeping only tokens that the tokenizer spells in ASCII. GPT-2's tokenizer spells *że* ("that") as `ĠÅ¼e`, so every word with a Polish letter was gone.
-# Of e5's tokens few are Polish words, since its vocabulary serves a hundred languages.
+# The last row is what the original notebooks lost by keeping only tokens that the tokenizer spells in ASCII. GPT-2's tokenizer spells *że* ("that") as `ĠÅ¼e`, so every word with a letter outside ASCII was gone.
+# Few of e5's tokens are Polish words, since its vocabulary serves a hundred languages.
 #
 # ## Which lists are alike, and in what
 #
 # Every list is judged by a rule. For the twenty top tokens of a key or value we count how many share a lemma (the form under which a dictionary lists a word), an ending of two or three letters, a part of
 # speech, a case, a person; how many are numbers, names (words whose every lemma is capitalised), or capitalised. Two spellings of one form (*Dom*, *dom*) count once. Common features must count for less,
-# since most words are nouns. So chance is a list in which each token is replaced by a random one of similar frequency (within 200 ranks of its id, since byte-pair ids are in the order of merging, and e5's ids go from likely to unlikely pieces). With
+# since most words are nouns. So chance means a list in which each token is replaced by a random one of similar frequency (within 200 ranks of its id, since byte-pair ids are in the order of merging, and e5's ids go from likely to unlikely pieces). With
 # $p_j$ the share of tokens around token $j$ that have the feature, the chance of a count of $c$ or more is the tail of a sum of independent draws,
 #
 # $$P\Bigl(\sum_{j=1}^{20} B_j \ge c\Bigr), \qquad B_j \sim \mathrm{Bernoulli}(p_j),$$
 #
-# which `shared_features.alike_lists` computes exactly for every feature of every list. It is corrected over the features of a kind (Bonferroni) and over all lists and kinds of the model (Holm
+# which `shared_features.alike_lists` computes exactly for every feature of every list. This probability is corrected over the features of a kind (Bonferroni) and over all lists and kinds of the model (Holm
 # {cite}`holm1979`); a list *passes* where the result is below 0.05.
 #
 # Three controls are read in the same way. **Random vectors like the layer's own** are drawn from a normal distribution with the mean and the covariance of each layer's keys, or values: they point where the layer's
-# neurons point on the whole, and are drawn several times. **Random vectors** of an isotropic distribution show any direction of the embedding. The **untrained** model has fresh weights, embeddings included.
+# neurons point on the whole. They are drawn several times. **Isotropic random vectors** favour no direction and show what the embedding gives by itself. The **untrained** model has fresh weights, embeddings included.
 
 # %%
 untrained = {title: reader.untrained(seed=0) for title, reader in small.items()}
@@ -167,7 +167,7 @@ passed = {key: shared_features.passing(table) for key, table in judged.items()}
 
 
 # %% [markdown]
-# The rule does not find things in noise: no list of an untrained model passes. Random vectors are the harder control. A trained embedding already groups words, so that alike words come out together in whatever direction one looks, and in HerBERT more so in the directions that a layer prefers.
+# The rule does not find things in noise: no list of an untrained model passes. Random vectors are the harder control. A trained embedding already groups words, so that alike words come out together in whatever direction one looks. In HerBERT this happens more often in the directions that a layer prefers.
 
 # %% tags=["hide-input"]
 SIDES = {"K": "keys", "V": "values"}
@@ -211,7 +211,7 @@ for title, reader in readers.items():
 plots.percent_maps(maps);
 
 # %% [markdown]
-# Layers differ. In GPT-2 mainly the later layers exceed random vectors, with their keys and with their values. In HerBERT it is the keys of the first layer and the values of the layers after it. The table has the percentage points by which the lists of each layer pass more often than random vectors like the layer's own.
+# Layers differ. In GPT-2 it is mainly the later layers that exceed random vectors, with keys and with values. In HerBERT it is the keys of the first layer and the values of the layers after it. The table says by how many percentage points the lists of each layer pass more often than those of random vectors like the layer's own.
 
 # %%
 columns = {}
@@ -225,7 +225,7 @@ report.table(pd.DataFrame(columns).rename_axis("layer").reset_index(), "Beside r
 # %% [markdown]
 # ### The most alike lists of each kind
 #
-# For every kind, the tables have the two lists with the smallest corrected probability among those that pass: what the tokens share, how many of the counted forms have it, and how many would by chance.
+# For every kind, the tables have the two lists with the smallest corrected probability among those that pass: what the tokens share, how many of the counted forms (size) have it, and how many would by chance. The tokens are the first of each list.
 
 # %%
 CAPTION = "{} ({} and its tokenizer): the most alike lists of each kind"
@@ -234,14 +234,15 @@ for title, reader in readers.items():
         display(report.table(alike[title].rename(columns={"expected": "by chance"}), CAPTION.format(title, reader.loaded.identifier), digits=1))
 
 # %% [markdown]
-# **A reading aid.** Polish inflects: a noun has seven cases in two numbers, a verb marks person, number and in the past gender, and endings show it. Endings that often come up: *-ami* instrumental plural
+# **A reading aid.** Polish inflects: a noun has seven cases in two numbers, a verb marks person, number and, in the past tense, gender; endings show all of these. Endings that often come up: *-ami* instrumental plural
 # ("with, by …s"), *-ach* locative plural ("in, on …s"), *-ego* genitive singular of adjectives, *-ych* genitive or locative plural of adjectives, *-ość* nouns like English *-ness*, *-nie* verbal nouns and
 # adverbs, *-ł*, *-ła*, *-li* the past tense of he, she and they, *-ąc* "while …ing", *-ć* infinitives. A capital letter marks a name or the beginning of a sentence.
+# The lemmas in the tables are *być* (to be), *wiedzieć* (to know) and *który* (which). The part of speech *sign* means digits and Roman numerals. Out of context the dictionary gives a form all its readings: *fale* (waves) is vocative as well as nominative, and abbreviations such as *BBC* have every case. The two lists of e5 that share a case begin with such forms, so they say little about case.
 #
 # ## Do a neuron's key and value speak of the same tokens?
 #
-# Dar et al. {cite}`dar2022` compare paired parameters: for every neuron the Jaccard index of the top 100 tokens of its key and of its value (0: no token in common, 1: the same tokens). The null pairs keys
-# with the value of another neuron of the layer, every value used once, ten times over. The third comparison is with the negated value: such a neuron takes away what it matches.
+# Dar et al. {cite}`dar2022` compare paired parameters: for every neuron the Jaccard index of the top 100 tokens of its key and of its value (0: no token in common, 1: the same tokens). The null pairs each key
+# with the value of another neuron of the layer, every value used once, and is drawn ten times. A third comparison pairs the key with the negated value: a neuron where these two overlap takes away what it matches.
 
 # %%
 PAIRS = {"key, value": ("K", "V"), "key, −value": ("K", "-V"), "untrained": ("untrained K", "untrained V")}
@@ -272,7 +273,7 @@ report.table(
 )
 
 # %% [markdown]
-# In both models keys overlap more with the value than with the negated value. In GPT-2's first layer it is the other way round: a neuron there mostly takes away words like those it matches, and those of later layers add to them. The cosine of a neuron's key and value asks for the sign without any tokens. Its mean over neurons (next table) is above zero in both models, which agrees with the overlaps, and hides the first layer of GPT-2 (exercise 2 asks for every layer). Is the overlap due to a few neurons or to all of them? {numref}`fig-ff-survival`
+# In both models keys overlap more with the value than with the negated value. In GPT-2's first layer it is the other way round: most neurons there take away words like those they match, and most neurons of later layers add to such words. The cosine of a neuron's key and value shows the sign without any tokens. Its mean over neurons (next table) is above zero in both models, which agrees with the overlaps but hides the first layer of GPT-2 (exercise 2 asks for every layer). Is the overlap due to a few neurons or to all of them? {numref}`fig-ff-survival`
 # has the whole distribution: a Jaccard index of 0.1 is 18 of 100 tokens in common. For key and value, many neurons share a few tokens more than shuffled pairs do, and a few neurons share many.
 
 # %% tags=["hide-input"]
@@ -323,8 +324,8 @@ report.glue("ff-shared", report.number(float((200 * real / (1 + real)).mean()), 
 # ## Norms and layer norms
 #
 # **Do a few tokens own all lists?** Embeddings of large norm have large inner products with everything. The table says how many different tokens the lists of all neurons hold, twenty in each, and what
-# share of the places the hundred most frequent of them fill. They do not own the lists, but fill more places than in an untrained model, in HerBERT several times as many. In GPT-2 the lists of random vectors have as many such places,
-# so that there the embedding is enough to explain them; in HerBERT they belong to the keys and values.
+# share of the places the hundred most frequent of them fill. These hundred do not own the lists, but fill more places than in an untrained model, in HerBERT several times as many. In GPT-2 the hundred most frequent tokens of isotropic random vectors fill as many places,
+# so that there the embedding is enough to explain them. In HerBERT they fill fewer, so that the keys and values themselves favour some tokens.
 
 # %%
 sources = {"keys": ["K"], "values": ["V"], "random vectors": ["random"], "untrained": ["untrained K", "untrained V"]}
@@ -336,7 +337,7 @@ rows = [
 report.table(pd.DataFrame(rows), "Tokens that fill the lists", formats={"share of 100": ".1%"})
 
 # %% [markdown]
-# **What does leaving out the layer norm do?** GPT-2's keys do not read the residual stream but what `ln_2` makes of it. The gain $\gamma$ and the centring of that norm can be folded into the key,
+# **What does leaving out the layer norm do?** GPT-2's keys do not read the residual stream itself but what `ln_2` makes of it. The gain $\gamma$ and the centring of that norm can be folded into the key,
 # $k' = (I - \mathbf{1}\mathbf{1}^\top/d)\,\mathrm{diag}(\gamma)\,k$, and that is what the neuron responds to. The original notebook read $k$. The lists of $k$ and $k'$ have this in common:
 
 # %%
@@ -354,22 +355,22 @@ change = top_overlap(folded, top["GPT-2", "-V"]) - overlaps["GPT-2", "key, −va
 report.glue("ff-polish-gpt2-folded-kn", report.interval(*statistics.bootstrap_interval(change, n_resamples=1000), digits=4, signed=True))
 
 # %% [markdown]
-# About {glue:text}`ff-polish-gpt2-folded-shared` of 100 tokens agree, so the reading matters little: the overlap with the negated value changes by {glue:text}`ff-polish-gpt2-folded-kn`. BERT normalises after each sum; its norms stand on the
+# On average about {glue:text}`ff-polish-gpt2-folded-shared` of 100 tokens agree, so it matters little which of the two is read: the overlap with the negated value changes by {glue:text}`ff-polish-gpt2-folded-kn`. BERT normalises after each sum; its norms stand on the
 # residual stream itself and cannot be folded into keys, so HerBERT is read raw.
 #
 # ## The original notebook and this chapter
 #
 # The notebook showed four columns for ten neurons of a 24-layer Polish GPT-2 {cite}`dadas_gpt2`, picked by eye, with no control, no word with a Polish letter, and keys read without `ln_2`. Some are striking: in
-# layer 19, neuron 0, both K and V list *imiona* (first names), *nazwisko* (surname), *pseudonim*, *przydomek* (nickname). Here rules pick, one neuron is random, and every list is counted.
+# layer 19, neuron 0, both K and V list *imiona* (first names), *nazwisko* (surname), *pseudonim*, *przydomek* (nickname). Here neurons are picked by rule, one of them at random, and every list is counted.
 #
 # ## Limits
 #
 # - The models are small; a neuron of a larger one may be cleaner. Set `ANALYSIS_MODELS=hub` to see.
 # - Reading a vector through $W_U$ leaves out biases, positions and whatever later layers do. HerBERT puts one more dense layer between its last state and the vocabulary, which is left out here as in the
 #   literature.
-# - Chance draws tokens independently and takes id rank for frequency; tokens are read out of context, all dictionary readings at once. A word that is mostly followed by an ending (*obraz*, *rozum*) is no word
-#   to the filter.
-# - Overlap can come from frequency alone: a key that favours rare words and a value that points away from rare words share a list with opposite sign. Shuffled pairs control only for what the neurons of
+# - Chance draws tokens independently and takes the rank of an id for frequency; tokens are read out of context, all dictionary readings at once. The filter leaves out words that in text are mostly followed by an ending (*obraz*, picture;
+#   *rozum*, reason).
+# - Overlap can come from frequency alone: a key that favours rare words and a value that points away from rare words share a list with opposite sign (in L5N911 above, the shared words are frequent ones). Shuffled pairs control only for what the neurons of
 #   a layer have in common.
 #
 # ## Exercises

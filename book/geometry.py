@@ -52,9 +52,9 @@ plots.layer_panels({"mean cosine": beside(anisotropy), "IsoScore": beside(isotro
 # %% [markdown]
 # **What was found**
 #
-# - **After GPT-2's last block three coordinates make unrelated words look alike.** They carry {glue:text}`geo-polish-gpt2-rogue` of the mean cosine there. Setting them to zero makes the model far worse at predicting the next token, but leaves the nearest neighbours of a word in the same sense about as often as before.
+# - **After GPT-2's last block three coordinates make unrelated words look alike.** They carry {glue:text}`geo-polish-gpt2-rogue` of the mean cosine there. Setting them to zero makes the model far worse at predicting the next token, but an ambiguous word has its nearest neighbour in the same sense about as often as before.
 # - **Two occurrences of a word stand out least in the published encoder.** After e5's last block the cosine of two occurrences of a content word exceeds that of two different words by only {glue:text}`geo-e5-self`, in GPT-2 by {glue:text}`geo-polish-gpt2-self`. Part of the difference is that after e5's last block all words are alike.
-# - **In GPT-2, training makes states simpler.** Around a word they vary in about {glue:text}`geo-polish-gpt2-dimension` directions after the last block, far fewer than without training. In the encoders the two estimators disagree, so no difference is established.
+# - **In GPT-2, training makes states simpler.** Around a word they vary in about {glue:text}`geo-polish-gpt2-dimension` directions after the last block, far fewer than without training. In the encoders the two estimators disagree after that block, so no difference is established there.
 #
 # Square brackets hold 95% intervals over words, texts or lemmas, as each section says.
 #
@@ -62,7 +62,7 @@ plots.layer_panels({"mean cosine": beside(anisotropy), "IsoScore": beside(isotro
 #
 # The texts are those of {doc}`senses`: forty plain sentences, and 540 that each show one sense of an ambiguous word. The models are the Polish **GPT-2** and the **HerBERT**-like encoder of this book, and **e5**, the published encoder
 # multilingual-e5-small {cite}`wang2024`, where it is installed. The **state** of a word is the mean over its tokens. `embed` is what the first block reads, 1 to L are the outputs of the blocks, and L+ln_f is the last after GPT-2's final
-# layer norm. GPT-2 has nothing to read before the first word of a text, so that word is left out. **Untrained** models have the same configuration and tokenizer and fresh weights; the untrained e5 reads two thirds of the texts.
+# layer norm. GPT-2 has nothing to read before the first word of a text, so that word is left out. **Untrained** models have the same configuration and tokenizer and fresh weights; the untrained e5 reads a little more than half of the texts.
 #
 # ## Words that have nothing to do with each other
 #
@@ -73,13 +73,13 @@ plots.layer_panels({"mean cosine": beside(anisotropy), "IsoScore": beside(isotro
 # **IsoScore** {cite}`rudman2022` asks how evenly the variance fills the dimensions: 1 means evenly, 0 a single dimension. It does not see a mean that all words share.
 
 # %% [markdown]
-# The null is not zero: states of untrained models share a direction too. Training makes it much stronger in GPT-2, above all in the second block, and later blocks take most of it back. The two measures rank layers differently, since a direction that all words
+# The null is not zero: states of untrained models share a direction too. Training makes this direction much stronger in GPT-2, above all in the second block, and later blocks take most of it back. In e5 it is weaker than without training until the last block. The two measures rank layers differently, since a direction that all words
 # share raises the cosine and leaves IsoScore alone.
 #
 # ## A few dimensions carry it
 #
 # A mean cosine is a sum over dimensions, and a few **rogue dimensions** may carry most of it {cite}`timkey2021`. The three with the largest shares are chosen on one half of the texts and measured on the other.
-# What happens when they are set to zero? {numref}`fig-geo-rogue` shows the cosine without them, and whether senses suffer.
+# What happens when they are set to zero? {numref}`fig-geo-rogue` shows the cosine without them, and whether telling senses apart ({doc}`senses`) suffers.
 
 # %%
 rogue = each(lambda found: geometry.rogue_dimensions(found.states, found.texts))
@@ -112,7 +112,7 @@ cosines, separations = three_lines(anisotropy, less_alike), three_lines(accuracy
 plots.layer_panels({"mean cosine": cosines, "same sense, share": separations}, LAYERS, styles);
 
 # %% [markdown]
-# In GPT-2's last layers, in HerBERT and in e5 up to the last block but one, the three coordinates carry a good part of the cosine and say nothing of senses. (e5 shows the latter best, since the small models tell senses apart a little or hardly at all.) The high cosines after GPT-2's second and third block and after e5's last are of another kind: most of them is left when three coordinates are taken away. Does the small GPT-2 need its three? They are replaced after its last
+# In GPT-2's last layers, in HerBERT and in e5 up to the last block but one, the three coordinates carry a good part of the cosine and say nothing about senses. (e5 shows the latter best, since the small models tell senses apart a little or hardly at all.) The high cosines after GPT-2's second and third block and after e5's last are of another kind: most of the cosine is left without the three coordinates. Does the small GPT-2 need its three? They are replaced after its last
 # block, before the final layer norm, and the loss is measured on the book's paragraphs.
 
 # %%
@@ -148,7 +148,7 @@ cost = pd.DataFrame({"what": list(losses), "loss added [nats]": [statistics.boot
 report.table(cost, f"GPT-2 (loss {report.number(whole.mean())} nats), states after the last block changed; intervals over {len(ids)} paragraphs", digits=3)
 
 # %% [markdown]
-# What sets these coordinates? Two causes have been named: the **position** of a word {cite}`kovaleva2021` and its **frequency** {cite}`puccetti2022`. A regression on indicators of the position, or on the log frequency of the form and its
+# What determines these coordinates? Two causes have been proposed: the **position** of a word {cite}`kovaleva2021` and its **frequency** {cite}`puccetti2022`. A regression on indicators of the position, or on the log frequency of the form and its
 # square, is fitted on half of the texts, and {numref}`fig-geo-causes` shows what it explains of the coordinates in the other half.
 
 # %%
@@ -179,14 +179,14 @@ styles = {"three rogue": (ORANGE, "-"), "mean over all": (BLUE, "-"), "three rog
 plots.layer_panels(lines, LAYERS, styles, zero=True);
 
 # %% [markdown]
-# Frequency has a share in e5's rogue dimensions and in those of GPT-2's first blocks; position explains little in sentences of some ten words. Neither explains the dimensions that matter most here: what varies in the three coordinates
-# after GPT-2's last block, where they carry most of the cosine, is mostly something else. The model uses it: the loss also rises where only this variation is taken away, in the row with the mean.
+# Frequency explains a part of e5's rogue dimensions and of those in GPT-2's first blocks; position explains little in sentences of some ten words. Neither explains the dimensions that matter most here: what varies in the three coordinates
+# after GPT-2's last block, where they carry most of the cosine, is mostly something else. The model uses it: the loss also rises when only this variation is removed (the row *at their mean* of the table above).
 #
 # ## How many directions a word can move in
 #
 # Vectors of hundreds of coordinates may still lie near a curved surface of few dimensions. The **intrinsic dimension** counts the directions around a point from distances to its neighbours. **TwoNN** {cite}`facco2017`
-# uses that in $d$ dimensions the ratio $\mu$ of the second to the first nearest distance has the distribution $1 - \mu^{-d}$; **maximum likelihood** {cite}`levina2004` averages $\log(r_k / r_j)$ over $k = 20$ neighbours. Both
-# read 1,200 words here, the same in every model, because estimates grow with their number.
+# uses the fact that in $d$ dimensions the ratio $\mu$ of the second to the first nearest distance has the distribution function $1 - \mu^{-d}$; **maximum likelihood** {cite}`levina2004` averages $\log(r_k / r_j)$ over $k = 20$ neighbours, $r_j$ being the distance to the $j$-th. Both
+# get 1,200 words here, the same in every model, because estimates grow with their number.
 
 # %%
 dimension = each(lambda found: geometry.intrinsic_dimension(found.states, found.texts, max_points=1200))
@@ -199,12 +199,12 @@ by_method = {
 plots.layer_panels(by_method, LAYERS, STYLES);
 
 # %% [markdown]
-# In GPT-2 both estimators agree: after the last block an untrained model has {glue:text}`geo-polish-gpt2-dimension-untrained` directions by TwoNN, about twice as many as the trained one. In HerBERT the estimators disagree about the sign of the difference. After e5's last block TwoNN finds far fewer directions than in the untrained twin, and maximum likelihood as many. So no difference is established in either encoder. What all three share is the embedding: trained embeddings are much simpler than random ones. In GPT-2's middle blocks, and in e5 over most of its blocks, the dimension then rises, perhaps because context adds to the spelling.
+# In GPT-2 both estimators agree: after the last block an untrained model has {glue:text}`geo-polish-gpt2-dimension-untrained` directions by TwoNN, about twice as many as the trained one. In HerBERT the estimators disagree about the sign of the difference. After e5's last block TwoNN finds far fewer directions than in the untrained twin, and maximum likelihood as many; before it both find fewer in most blocks. So after the last block no difference is established in either encoder. What all three models share is the embedding: trained embeddings are much simpler than random ones. In GPT-2's middle blocks, and in e5 over most of its blocks, the dimension then rises, perhaps because context adds to what the spelling says.
 #
 # ## One word, one sentence
 #
 # **Self-similarity** is the expected cosine of two occurrences of a word in different texts; high values mean that context changes the word *little*. Its baseline is anisotropy. **Intra-sentence
-# similarity** is the mean cosine of the words of a text with their mean. A word is part of that mean, so the fitting baseline keeps the lengths of the texts and deals their words anew. Words in at least five texts count.
+# similarity** is the mean cosine of the words of a text with their mean. A word is part of that mean, so the matching baseline keeps the lengths of the texts and deals their words anew. For self-similarity, words in at least five texts count.
 
 # %%
 similar = each(lambda found: geometry.self_similarity(found.states, found.forms, found.texts))
@@ -237,8 +237,8 @@ caption = "After the last block: self-similarity minus anisotropy for three kind
 report.table(pd.DataFrame(kinds).T, caption, index=True)
 
 # %% [markdown]
-# GPT-2's second block brings unrelated words so close together that two occurrences of one word stand out less, and later blocks undo most of this. In e5 context takes over block by block, and after the last, two occurrences of a word are little more alike than two words. Part of that last step is the baseline: the cosine of unrelated words jumps there and leaves less room. By the table, frequent function words and content words differ little, and not in the same direction in every model. Function words are the twenty most widespread that Morfeusz {cite}`kieras2017` knows as preposition, conjunction, particle or
-# pronoun; content words are nouns, verbs, adjectives or adverbs only. **MEV**, the maximum explainable variance, is the share of a word's occurrences that one direction carries, minus that of as many random words: it is larger than without training in the two models of this book, and smaller in e5. Words of one sentence are hardly more alike than words dealt at random, except in GPT-2's last layers, trained or not, and in e5's last blocks.
+# GPT-2's second block brings unrelated words so close together that two occurrences of one word stand out less, and later blocks undo most of this. In e5 context takes over block by block, and after the last block two occurrences of a word are little more alike than two different words. Part of that last step is the baseline: the cosine of unrelated words jumps there and leaves less room. In the table, frequent function words and content words differ little, and not in the same direction in every model. Function words are the twenty most widespread that Morfeusz {cite}`kieras2017` knows as preposition, conjunction, particle or
+# pronoun; content words are nouns, verbs, adjectives or adverbs that are none of these. **MEV**, the maximum explainable variance, is the share of the squared lengths of a word's states that one direction carries, minus that of as many random words. It is larger than without training in the two models of this book, and smaller in e5. Words of one sentence are hardly more alike than words dealt at random, except in GPT-2's last layers, trained or not, and in e5's last blocks.
 
 # %% tags=["remove-cell"]
 last = trained["polish-gpt2"].last_block
@@ -251,10 +251,10 @@ for name in ("polish-gpt2", "e5"):
 # %% [markdown]
 # ## Limits
 #
-# - The two models of this book are small and read little text, so their anisotropy says nothing of larger ones. e5 is one model, in 4 bits.
-# - A word is the mean over its tokens, so a rare word is also an average of pieces. Capitals count: *Nie* at the beginning of a sentence is taken for another word than *nie*.
-# - The three other dimensions in the table of losses are drawn at random, so they are also smaller than the rogue ones. Part of the loss at zero comes from taking away a large mean, as the row with the mean shows.
-# - The texts are single sentences. What position does in long texts is not seen here.
+# - The two models of this book are small and were trained on little text, so their anisotropy says nothing about larger ones. e5 is one model, in 4 bits.
+# - A word is the mean over its tokens, so a rare word is also an average of pieces. Capitals count: *Nie* (not) at the beginning of a sentence is taken for another word than *nie*.
+# - The three other dimensions in the table of losses are drawn at random, so they also have smaller values than the rogue ones. Part of the loss at zero comes from removing a large mean, as the row with the mean shows.
+# - The texts are single sentences. What position does in long texts cannot be seen here.
 # - Intervals over texts, words or lemmas do not cover the choice of texts, nor the one seed of each untrained model. An interval of the intrinsic dimension takes each word's neighbours as given.
 #
 # ## Exercises

@@ -1,15 +1,15 @@
 # %% [markdown]
 # # Grammar by head
 #
-# **Question.** Polish writes its grammar on the ends of words: *dom* is a house, *domu* of a house, *domem* with a house. Does the table of an attention head lead from a word to the form that grammar asks for, as
-# {cite:t}`elhelo2025` found of relations in larger models? The models themselves choose between forms: has any of their heads a part in that, and do the tables say which?
+# **Question.** Polish writes its grammar on the ends of words: *dom* is a house, *domu* of a house, *domem* with a house. Does the table of an attention head ({doc}`attention_heads`) lead from a word to the form that grammar asks for, as
+# {cite:t}`elhelo2025` found for relations in larger models? The models themselves choose between forms: do any of their heads contribute to that choice, and do the tables say which?
 #
 # **What was found**
 #
-# - **GPT-2 knows all of the grammar that it is asked for here, the number of the verb least surely; HerBERT knows the rules of case, and there is no sign that it knows the others.** They prefer the right one of two forms in {glue:text}`grammar-GPT-2-accuracy` and {glue:text}`grammar-HerBERT-accuracy` of cases, where ignoring the word before gives exactly half.
-# - **Tables of heads lead to the word, as any measure of likeness does, and not to the form.** The head of GPT-2 that ranks related words highest does no better than random projections that rank high what is alike, and it ranks a wrong form of the word about as high as the right one: the difference is {glue:text}`grammar-form-difference`.
-# - **Each model has one head that matters most for case, and it can be told by its table.** HerBERT's {glue:text}`grammar-HerBERT-strongest` has by far the largest effect in the four rules of case and hardly any in the other three, and its table says so. In GPT-2 a head of the first layer has the largest effect in nearly every rule.
-#   Its table says so of case and little of the verb, where tables of two later heads foretell their effects better. An untrained GPT-2 has tables that foretell effects too, so this is no sign of learning.
+# - **GPT-2 does better than chance in every rule tested here, least surely in the number of the verb; HerBERT does so in the rules of case, and there is no sign that it knows the others.** Over all rules they prefer the right one of two forms in {glue:text}`grammar-GPT-2-accuracy` and {glue:text}`grammar-HerBERT-accuracy` of cases, where ignoring the word before gives exactly half.
+# - **Tables of heads lead to the word, as any measure of likeness does, and not to the form.** The head of GPT-2 that ranks related words highest does no better than random projections that only compare how alike two words are, and it ranks a wrong form of the word about as high as the right one: the difference is {glue:text}`grammar-form-difference`.
+# - **Each model has one head that matters most for case, and its table shows that it does.** HerBERT's {glue:text}`grammar-HerBERT-strongest` has by far the largest effect in the four rules of case and hardly any in the other three, as its table says. In GPT-2 a head of the first layer has the largest effect in nearly every rule.
+#   Its table shows this for case and hardly for the verb, where the tables of two later heads predict their effects better. In an untrained GPT-2 tables predict effects too, so this is no sign of learning.
 #
 # Square brackets hold 95% intervals. L0H3 is head 3 of layer 0.
 
@@ -62,8 +62,8 @@ plots.intervals(shares, "right form preferred (%)", shades, zero=False, line=(50
 # %% [markdown]
 # ## Relations
 #
-# Most of the relations are rules of inflection that Morfeusz {cite}`kieras2017` applies to the words of both models; prepositions go with nouns that can stand only in cases they govern; pairs that no rule gives, such as opposites, stand in a list made for this book.
-# Words are tokens that stand as whole words in most of their occurrences. A pair belongs to one relation, no word stands twice on one side of it, and relations with fewer than 20 pairs are left out. The two vocabularies come from different texts and have few forms of verbs in common, so most of the relations between such forms fall out.
+# Most of the relations are rules of inflection that Morfeusz {cite}`kieras2017` applies to the words of both models; prepositions go with nouns whose form fits only the cases that they govern; pairs that no rule gives, such as opposites, come from a list made for this book.
+# Words are tokens that stand as whole words in most of their occurrences. A pair belongs to one relation only, no word comes twice on one side of a relation, and relations with fewer than 20 pairs are left out. The two vocabularies come from different texts and have few forms of verbs in common, so most relations between such forms are missing.
 
 # %% tags=["hide-output"]
 rows = [(name, len(own), ", ".join(f"{a} → {b}" for a, b in own[:4])) for name, own in pairs.items()]
@@ -99,12 +99,12 @@ best = {title: by_head[title].idxmax() for title in readers}
 # %% [markdown]
 # ## Rank scores
 #
-# The row of a word $s$ in the VO table of a head gives each word a logit ({doc}`attention_heads`). The rank score of a pair $(s, t)$ is the share of other words that $t$ beats there, with 1,000 words as rivals $C$,
+# The row of a word $s$ in the VO table of a head gives each word a logit ({doc}`attention_heads`). The rank score of a pair $(s, t)$ is the share of 1,000 rival words $C$ that $t$ beats there,
 #
 # $$r(s, t) = \frac{1}{|C|}\,\bigl|\{c \in C : (W_E W_{VO} W_U)_{s,c} < (W_E W_{VO} W_U)_{s,t}\}\bigr| ,$$
 #
-# with ties counted half. Embeddings go through the layer's norm, and only the rows and columns of the words are computed. Chance is not one half: a head may rank plural forms high whatever it reads. The score is therefore held against **mismatched pairs**, each source with
-# the targets of all others, which have the same columns. The difference is the **excess**.
+# with ties counted half. Embeddings go through the layer's norm, and only the rows and columns of the words are computed. Chance is not one half: a head may rank plural forms high whatever it reads. The score is therefore compared with **mismatched pairs**, in which each source stands with
+# the targets of all others, so that the columns are the same. The difference is the **excess**.
 
 # %%
 layer, head = best["GPT-2"]
@@ -114,10 +114,10 @@ table = rank_scores.rank_scores(left, right, few, against["GPT-2"])[["relation",
 report.table(table, f"GPT-2, L{layer}H{head}: mean rank of the right word, of mismatched pairs, and the difference")
 
 # %% [markdown]
-# There are two further nulls. **Random heads** have the singular values of trained heads and random directions (twenty draws of three heads each). **Random likeness** means projections on random subspaces of the rank of a head, which rank high what is alike.
+# There are two further nulls. **Random heads** have the singular values of trained heads and random directions (twenty draws of three heads each). **Random likeness** means projections on random subspaces of the rank of a head, which rank words by how alike they are to the source.
 #
 # A head *stands out* in a relation if it differs, in either direction, from mismatched pairs (by the exact variance over permutations of the targets) *and* from random heads (by a normal distribution with their mean and spread). The larger of the two p-values counts, corrected by Holm's method over all heads, relations,
-# models and readings. There are two readings, because a head of a later layer does not read an embedding. In the second the *mean update* is added to each embedding: what positions and earlier layers put before that layer on average. {numref}`fig-grammar-relations` has all heads in the first.
+# models and readings. There are two readings, because a head of a later layer does not read an embedding. In the second the *mean update* is added to each embedding: what positions and earlier layers put before that layer on average. {numref}`fig-grammar-relations` shows all heads in the first reading.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "How much higher a head's table ranks the right word in the row of a word than it ranks other words' right words, by relation: one point for each head of a model. Grey bars hold 95% of random heads with equal singular values. Filled marks stand out against both, corrected over all tests of the page. Diamonds are the head with the highest mean of each model.", "name": "fig-grammar-relations"}, "image": {"alt": "Two panels with 25 rows of points around zero. In GPT-2 filled points of several heads, and diamonds of L0H2, lie far to the right of the grey bars in every row but that of prepositions, and hardly a filled point lies to the left. In HerBERT the points stay near the bars, and most diamonds of L0H0 lie to the right of them."}}
 shown = {title: raw[raw["model"] == title] for title in readers}
@@ -132,10 +132,10 @@ tests = len(raw) // 2
 report.table(counts.reset_index(), f"Pairs of a head and a relation that stand out, of {tests} for each row, and how many heads they belong to")
 
 # %% [markdown]
-# Read with raw embeddings, several heads of GPT-2 promote related words in nearly every relation, and hardly one suppresses them, although most of its copying scores lie below zero ({doc}`heads_at_work`). After the mean update fewer heads stand out: what all states share fills the rows of the others, and
+# Read with raw embeddings, several heads of GPT-2 promote related words in nearly every relation, and hardly any suppresses them, although most of its copying scores lie below zero ({doc}`heads_at_work`). After the mean update fewer of its heads stand out: what all states share dominates the rows of the others, so that
 # their ranks depend little on the word. In HerBERT few heads stand out in either reading.
 #
-# How much is the best head's, and how much the embedding's? The next table has means over relations. Random heads have many draws, and the table gives the range that holds 95% of them.
+# How much of this is due to the best head, and how much to the embedding? The next table has means over relations. For random heads it gives the range that holds 95% of the draws.
 
 # %%
 def middle(draws):
@@ -157,11 +157,11 @@ for title, reader in readers.items():
 report.table(pd.DataFrame(rows, columns=["model", "table", "rank score", "excess"]), "Rank scores over all relations; intervals over relations, for random heads over heads")
 
 # %% [markdown]
-# The best heads lie far above random heads, but not clearly above random likeness, and the bare embedding, without any head, ranks related words higher still. They rank high what is alike, as the heads of {doc}`attention_heads` do.
+# The best heads lie far above random heads, but not clearly above random likeness, and the bare embedding, without any head, ranks related words higher still. The best heads rank by likeness, as those of {doc}`attention_heads` do.
 #
 # ### The word or the form?
 #
-# If the head knew that a genitive is wanted, it would rank *domu* above *domem*. Each pair whose lemma has a third form among the words is compared with a pair that has this other form as its target.
+# If the head knew that a genitive is wanted, it would rank *domu* above *domem*. Each pair whose lemma has a third form among the words is compared with a pair that has this third form as its target.
 
 # %%
 others = grammar.other_forms(pairs, words)
@@ -184,11 +184,11 @@ report.table(pd.DataFrame(rows, columns=["model", "head", "right form", "other f
 # %% [markdown]
 # ## What the models do: minimal pairs
 #
-# A minimal pair is a beginning of a sentence and two forms of one word, of which one is right. Pairs are drawn in blocks of two cues and two forms, such that each form is right after one cue. After *do* (to) stands the genitive *domu*, after *przed* (before) the
-# instrumental *domem*. Nobody who ignores the cue can do better than half: knowing which form is more frequent helps in one pair and harms in the other. {numref}`fig-grammar-accuracy` has the shares of right choices.
+# A minimal pair is a beginning of a sentence and two forms of one word, of which one is right. The last word of the beginning is the *cue*: a subject, a preposition, an adjective, a numeral or *swój* (one's own). Pairs are drawn in blocks of two cues and two forms, such that each form is right after one cue. *Do* (to) asks for the genitive *domu*, *przed* (before) for the
+# instrumental *domem*. Nobody who ignores the cue can do better than half: knowing which form is more frequent helps in one pair and harms in the other. {numref}`fig-grammar-accuracy` shows the shares of right choices.
 #
-# What is right is looked up in the dictionary. A right form fits as a form of the word that it is likeliest to be, which is the lemma with the most forms in the vocabulary; a wrong form fits in none of its readings. All forms are single
-# tokens, so one pass over a beginning scores both. HerBERT sees a mask and a full stop after the beginning. Intervals resample cues and lemmas.
+# What is right is looked up in the dictionary. Where a form can belong to several lemmas, its likeliest lemma is taken to be the one with the most forms in the vocabulary. A right form fits the cue as a form of that lemma; a wrong form does not fit in any of its readings. All forms are single
+# tokens, so one pass over a beginning scores both. After the beginning HerBERT sees a mask and a full stop. Intervals resample cues and lemmas.
 
 # %%
 examples = minimal.groupby("phenomenon", sort=False).head(2)[["phenomenon", "prefix", "right", "wrong"]]
@@ -196,11 +196,11 @@ report.table(examples, f"One block of each rule, of {len(minimal):,} pairs on {m
 
 # %% [markdown]
 # A model may also like one form better whatever the cue. In the mean of a block's two margins (a *margin* is the logit of the right form less that of the wrong one) this cancels, and the mean is above zero in {glue:text}`grammar-GPT-2-blocks` of GPT-2's blocks and {glue:text}`grammar-HerBERT-blocks` of
-# HerBERT's. A strong liking for some forms thus explains a part of HerBERT's lower shares, not all: without it HerBERT still falls behind GPT-2. It is also used to more text after a mask than the full stop that stands here.
+# HerBERT's. A strong liking for some forms thus explains a part of HerBERT's lower shares, but not all: without it HerBERT is still behind GPT-2. HerBERT is also used to more text after a mask than a full stop.
 #
 # ### Without a head
 #
-# A head is taken out by putting its mean output over forty sentences in the place of its output. Its **effect** is the margin with the head less the margin without it: above zero, the head helps the right form.
+# A head is removed by replacing its output with its mean output over forty sentences. Its **effect** is the margin with the head less the margin without it: above zero, the head helps the right form.
 
 # %%
 removed, effects, foretold, attention = {}, {}, {}, {}
@@ -225,8 +225,8 @@ def by_rule(values, title):
 plots.effect_maps({title: by_rule(effects[title], title) for title in readers}, "effect (logits)");
 
 # %% [markdown]
-# GPT-2 predicts at the cue itself, so the cue's embedding and the feed-forward layers could do without attention. Its heads help all the same. One head of the first layer has by far the largest effect in the rules of case, and it helps with the verb too; so do another head of the first layer and two of a later layer.
-# The head whose table leads best to related words is not among them: it has hardly any effect, and harms a little in {glue:text}`grammar-best-harms` rules. HerBERT predicts at the mask, so something has to carry the cue there:
+# GPT-2 predicts at the cue itself, so the cue's embedding and the feed-forward layers could do the work without attention. Its heads help all the same. One head of the first layer has by far the largest effect in the rules of case. It helps with the verb too, as do another head of the first layer and two of a later one.
+# The head whose table leads best to related words is not among them: it has hardly any effect, and harms a little in {glue:text}`grammar-best-harms` rules. HerBERT predicts at the mask, so a head has to carry the cue there:
 # {glue:text}`grammar-HerBERT-strongest` gives {glue:text}`grammar-HerBERT-attention` of its attention at the mask to the word before it.
 #
 # ### One block, followed
@@ -244,11 +244,11 @@ told = [
 report.table(pd.DataFrame(told, columns=["model", "beginning", "right", "wrong", "margin", "untrained", "head", "its effect"]), "A block of prepositions: margins in logits, and the effect of the head that matters most for prepositions")
 
 # %% [markdown]
-# A margin below zero is a wrong choice. The untrained margins are what the forms' random vectors give.
+# *Wojsko* is an army, *wojsk* of armies; *nad* (above) can take the first, *według* (according to) only the second. A margin below zero is a wrong choice. After both prepositions GPT-2's head pushes towards *wojsk*, more strongly where that is right. The untrained margins come from the random vectors of the forms.
 #
-# ## Do tables foretell effects?
+# ## Do tables predict effects?
 #
-# For a pair, a table says: the entry of the right form in the row of the cue, less that of the wrong form. In a block, what a head thinks of the forms by themselves cancels out, as it does in the effects. A head can write what its table says only if it attends to the cue, so the entry is also
+# For a pair, what a table says is the entry of the right form in the row of the cue, less that of the wrong form. Within a block, a head's liking for one of the forms cancels out, as it does in the effects. A head can write what its table says only if it attends to the cue, so the entry is also
 # multiplied by its attention there.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "For each head and rule: what the table says of the right form, times the attention to the cue (both in units of their spread over heads), against the effect of the head. Names are those of the heads with the largest effects.", "name": "fig-grammar-foretold"}, "image": {"alt": "Two scatter plots. In both most points lie near zero, and a few lie up and to the right: in GPT-2 those of L0H1, the highest, L0H6, L4H0 and L4H7, but one of L0H1 lies high at a table of about zero; in HerBERT those of L0H5, L0H0 and L0H3."}}
@@ -278,8 +278,8 @@ result = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["reading", "w
 report.table(result, "Correlation over heads of tables with effects, mean over seven rules; intervals over heads")
 
 # %% [markdown]
-# In both models entry times attention goes with the effects: with raw embeddings the correlation is {glue:text}`grammar-GPT-2-correlation` in GPT-2 and {glue:text}`grammar-HerBERT-correlation` in HerBERT. Ranks go with them weakly in GPT-2, and in HerBERT not demonstrably. The intervals are wide because a few heads stand against all others:
-# the table shows *which* heads matter, and not how the others are ordered. After the mean update the correlations are about as large, but their intervals reach down to zero. In GPT-2 the table misses a part: the head with the largest effect on the gender of the past has nearly nothing there by this measure.
+# In both models entry times attention correlates with the effects: with raw embeddings the correlation is {glue:text}`grammar-GPT-2-correlation` in GPT-2 and {glue:text}`grammar-HerBERT-correlation` in HerBERT. Ranks correlate with effects weakly in GPT-2, and not demonstrably in HerBERT. The intervals are wide because a few heads stand apart from all others:
+# the table shows *which* heads matter, and not how the others are ordered. After the mean update the correlations are about as large, but their intervals include zero. In GPT-2 the table misses a part: for the head with the largest effect on the gender of the past this measure is about zero.
 
 # %% tags=["remove-cell"]
 MAIN = ("embeddings", "mean entry × attention (Pearson)")
@@ -293,7 +293,7 @@ for title, name in zip(readers, TITLES, strict=True):
     correlation, permuted = tested[title, *MAIN]
     report.glue(f"grammar-{title}-correlation", report.interval(*correlation))
     p = statistics.permutation_pvalue(correlation.estimate, permuted)
-    report.finding(f"grammar-foretold-{name}", f"{title}: tables of heads foretell what removing them does to grammar", correlation, {"heads permuted": permuted}, unit="correlation", p=p, model=name, **page)
+    report.finding(f"grammar-foretold-{name}", f"{title}: tables of heads predict what removing them does to grammar", correlation, {"heads permuted": permuted}, unit="correlation", p=p, model=name, **page)
     own = shown[title].set_index(["layer", "head"]).loc[best[title], "excess"]
     draws = {n: nulls[title, n].groupby(["draw", "layer", "head"])["excess"].mean().to_numpy() for n in NULLS}
     report.finding(f"grammar-relations-{name}", f"{title}: the best head's table leads to related words", statistics.t_interval(own), draws, unit="rank beyond mismatched", model=name, **page)
@@ -313,22 +313,22 @@ report.glue("grammar-form-difference", report.interval(*statistics.t_interval(di
 # ## What could be wrong
 #
 # - **Rivals.** Ranks are taken among 1,000 of the words; another draw moves the mean score of a relation by a hundredth or so.
-# - **The measure was chosen with the data in sight.** Entry times attention became the measure of the board after first results of several measures had been seen. The table above has all of them, so discount this claim accordingly; another pair of models would be a fair test.
+# - **The measure was chosen with the data in sight.** Entry times attention became the measure of {doc}`the null board <null_board>` after first results of several measures had been seen. The table above has all of them, so discount this claim accordingly; another pair of models would be a fair test.
 # - **It is no sign of learning.** An untrained GPT-2 passes this test too ({doc}`null_board`): where blocks add little, removing a head does what its table says.
 # - **Relations overlap.** A pair belongs to one relation, but forms of one word stand in several, so counts of relations are not counts of independent facts.
 # - **The means that replace a head** come from forty sentences, and removing one head at a time does not show what another would do in its place.
-# - **Some wrong forms could go on.** *Przed domu* may continue, in a solemn style, with another noun. That lowers shares and cannot raise them.
+# - **Some wrong forms could be continued.** In a solemn style *przed domu* may go on with another noun. That lowers shares and cannot raise them.
 #
 # ## Limits
 #
-# - Two small models, HerBERT of old novels and textbooks, GPT-2 of ten kinds of text, and only words that both have as tokens. `ANALYSIS_MODELS=hub make book` asks the published ones, whose vocabularies hold more forms. e5 has no part: a bare encoder prefers no form.
-# - Beginnings are short: the cue stands right before the form. Agreement at a distance, which needs attention even in GPT-2, is not tested, and *swój* is tested for its agreement with the noun after it, not for whom it refers to.
+# - Two small models, HerBERT trained on old novels and textbooks, GPT-2 on ten kinds of text, and only words that both have as tokens. `ANALYSIS_MODELS=hub make book` asks the published ones, whose vocabularies hold more forms. e5 is left out, because a bare encoder prefers no form.
+# - Beginnings are short: the cue comes right before the form. Agreement at a distance, which needs attention even in GPT-2, is not tested, and *swój* is tested for its agreement with the noun after it, not for whom it refers to.
 # - A table is one reading of a head: biases are left out, and so is everything that feed-forward layers make of what a head writes.
 #
 # ## Exercises
 #
 # 1. Add a rule, such as the second person of verbs, to `grammar.RULES` and its name to `grammar.RELATIONS`, lower `min_pairs`, and see which relations appear. ({ref}`Solution <sol-gram-1>`)
 # 2. Put *nie* (not) before a verb: its object is then in the genitive. Does GPT-2 know? ({ref}`Solution <sol-gram-2>`)
-# 3. Use columns of the unembedding of length one in place of the raw ones. Which relations profit? ({ref}`Solution <sol-gram-3>`)
+# 3. Use columns of the unembedding of length one in place of the raw ones. Which relations gain? ({ref}`Solution <sol-gram-3>`)
 #
-# The original notebooks showed the best pairs of six heads and named what they seemed to relate ({doc}`replication`). Rank scores ask the other way round, about relations that were fixed beforehand.
+# The original notebooks showed the best pairs of six heads and named what they seemed to relate ({doc}`replication`). Rank scores go the other way round: the relations were fixed beforehand.

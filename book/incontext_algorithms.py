@@ -2,7 +2,7 @@
 # # Layers and algorithms
 #
 # **Question.** The regressor of {doc}`incontext_regression` predicts almost as least squares does. How does it get there? It might improve its answer from layer to layer, as an iterative algorithm does from step to step {cite}`akyurek2023,vonoswald2023,fu2024`;
-# or it might do nothing of use until its last layer. {numref}`fig-alg-steps` compares what can be read after each layer with the steps of two algorithms that end at least squares.
+# or it might do nothing of use until its last layer. {numref}`fig-alg-steps` compares what can be read after each layer with the steps of two algorithms that converge to least squares.
 
 # %% tags=["hide-cell"]
 import numpy as np
@@ -63,29 +63,29 @@ plots.steps_and_layers(steps, layers, "squared error / d");
 # %% [markdown]
 # **What was found**
 #
-# - **The answer is made in two layers.** The first layer only prepares it. After the second a linear probe reads a fair answer, after the third the model gives a good one; from an untrained model nothing can be read.
-# - **The last layer gains more than many steps of gradient descent.** The model errs less than gradient descent does even after {glue:text}`alg-gd-steps` steps, the most that were run, and as little as Newton's iteration after {glue:text}`alg-newton-steps`.
-# - **Its errors do not say which algorithm it runs.** They resemble those of Newton's iteration more than those of gradient descent, by {glue:text}`alg-lead` in similarity. But they resemble those of a ridge regression as much, and that takes no steps at all. Where the examples determine the
-#   answer, the similarity to any of them is {glue:text}`alg-determined` at most.
+# - **The answer is made in the last two layers.** The first layer only prepares it. After the second a linear probe reads a fair answer, and after the third the model gives a good one. From an untrained model nothing can be read.
+# - **The last layer gains more than many steps of gradient descent.** The model errs less than gradient descent does even after {glue:text}`alg-gd-steps` steps, the most that were run. Newton's iteration needs {glue:text}`alg-newton-steps` to err as little.
+# - **Its errors do not say which algorithm it runs.** Within the steps that were run, they resemble those of Newton's iteration more than those of gradient descent, by {glue:text}`alg-lead` in similarity. But they resemble those of a ridge regression as much, and that takes no steps at all. Where the examples determine the
+#   answer, the similarity to any of the three is {glue:text}`alg-determined` at most.
 #
 # Square brackets hold 95% intervals over prompts. Layers count from 0 in names of heads; states are labelled *embed* (what the first layer reads), 1, 2 and 3 (what each layer leaves).
 #
 # ## Model, prompts, read-outs
 #
-# The prompts are those of {doc}`incontext_regression`: ten points of a linear function of three numbers, without noise, drawn from seeds that no training used. The state of the residual stream at a *question* is what the model knows when it is
+# The prompts are those of {doc}`incontext_regression`: ten points of a linear function of three numbers, without noise, drawn from seeds that no training used. The state of the residual stream at a *question* holds what the model knows when it is
 # asked about $x_i$. A *probe* {cite}`alain2016` turns a state into a prediction: it is a ridge regression from the
-# state to $y_i$, fitted (standardisation included) on four fifths of the prompts and scored on the rest, for each layer and each number of examples by itself. After the last layer no probe is needed, since the model's own read-out
+# state to $y_i$, fitted (standardisation included) on four fifths of the prompts and scored on the rest, separately for each layer and each number of examples. After the last layer no probe is needed, since the model's own read-out
 # is there. The control is an untrained model, read in the same way.
 #
 # ## Two algorithms
 #
-# Before every point, let $S = X^\top X$ and $b = X^\top y$ of the points shown so far. *Gradient descent* goes down the squared error from $w_0 = 0$, and *Newton's iteration* approaches the inverse of $S$:
+# For every point, let $S = X^\top X$ and $b = X^\top y$ be taken over the points before it. *Gradient descent* reduces the squared error from $w_0 = 0$, and *Newton's iteration* approaches the inverse of $S$:
 #
 # $$w_{t+1} = w_t + \frac{b - S w_t}{\lambda_{\max}(S)},$$
 #
 # $$M_{t+1} = 2 M_t - M_t S M_t, \quad M_0 = \frac{S}{\lambda_{\max}(S)^2}, \quad w_t = M_t b.$$
 #
-# Both end at least squares. Gradient descent shrinks the error by a constant factor in each step, Newton's iteration squares what is left {cite}`fu2024`. The step sizes are the largest that the eigenvalues of $S$ allow; nothing is tuned to the model.
+# Both converge to least squares. Gradient descent shrinks the error by a constant factor in each step, whereas Newton's iteration squares the part that is left {cite}`fu2024`. The step sizes are set by the largest eigenvalue of $S$; nothing is tuned to the model.
 # Here are both on one question after five points, step by step:
 
 # %%
@@ -95,7 +95,7 @@ for name, algorithm in (("gradient descent", algorithms.gradient_descent), ("New
 print(f"least squares {incontext.least_squares(few.xs, few.ys)[0, 5]:.2f}")
 
 # %% [markdown]
-# In {numref}`fig-alg-steps` a layer's level crosses an algorithm's line at the step at which both err equally. The first layer knows nothing of the answer at a question: it brings each $y$ together with its $x$, at the answer tokens ({doc}`incontext_regression`). The second layer is worth one or two steps of gradient
+# In {numref}`fig-alg-steps` a layer's level crosses an algorithm's line at the step at which both err equally. After the first layer nothing of the answer can be read at a question: what this layer does is bring each $y$ together with its $x$, at the answer tokens ({doc}`incontext_regression`). The second layer is worth one or two steps of gradient
 # descent. The third divides the error by more than thirty, for which gradient descent, slowed down by directions in which the points hardly vary, would need dozens of steps.
 #
 # ## Are they the same errors?
@@ -111,14 +111,14 @@ best = {reader: algorithms.best_steps(table) for reader, table in tables.items()
 plots.similarity_maps(tables, best);
 
 # %% [markdown]
-# Where nothing is known, the errors are those of step 0 of gradient descent, which answers zero. In the trained model the most similar step moves on after the second and after the third layer, for both algorithms. In the untrained one no layer leaves the beginning.
+# Where nothing is known, the errors are those of step 0 of gradient descent, which answers zero. In the trained model the most similar step moves on after the second and after the third layer, for both algorithms. After the third it is the last step of gradient descent that was run, and more steps would bring gradient descent closer still ({ref}`solution of exercise 2 <sol-alg-2>`). In the untrained model it stays at step 0 in every layer.
 # The first point is left out, since there all answer alike.
 #
 # ## Is it Newton's iteration, then?
 #
-# Two controls speak against it. First, *ridge regression* takes no steps: if its errors are as similar, then similarity to an iteration is similarity to anything near least squares. Second, before three examples have been shown the answer is not determined, and every method of
+# Two controls test this. First, *ridge regression* takes no steps: if its errors are as similar, then similarity to an iteration is similarity to anything near least squares. Second, before three examples have been shown the answer is not determined, and every method of
 # least norm errs in the same way; these errors are the largest. So the similarity is also taken over the points after three examples or more alone. Step and penalty are chosen on one half of the prompts and measured on the other. Models of other seeds, which were trained in the
-# same way, say how similar two answerers can be.
+# same way, show how similar two answerers can be.
 
 # %%
 others = training_history.seed_models("regressor")
@@ -142,7 +142,7 @@ report.table(pd.DataFrame(similar), "Similarity of the trained model's errors to
 #
 # ## Where the answer and the weights can be read
 #
-# Is it one answer that grows, in the code of the model's own read-out? And could the model have estimated the function first, to apply it afterwards {cite}`akyurek2023`? {numref}`fig-ctx-depth` has the *lens* {cite}`nostalgebraist2020`, which applies the model's own final norm and read-out to earlier layers,
+# Does one answer grow from layer to layer, in the form that the model's own read-out reads? And could the model have estimated the function first, to apply it afterwards {cite}`akyurek2023`? {numref}`fig-ctx-depth` shows the *lens* {cite}`nostalgebraist2020`, which applies the model's own final norm and read-out to earlier layers,
 # beside the probe, and a probe for the weights of least squares.
 
 # %%
@@ -166,7 +166,7 @@ depth = {
     for k in (2, N - 1)
 } | {"weights,\n9 examples": answers.depth(readings(N - 1, least[:, -1]), least[:, -1])}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How much of least squares' answer, and of its weights, can be read at the question by layer: share of variance explained out of fold (1 is all; the lens may fall below 0), 95% intervals over prompts.", "name": "fig-ctx-depth"}, "image": {"alt": "Three panels. The answer appears between the first and the last layer for lens and probe and never in the untrained model; the weights stay at zero in every layer."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How much of least squares' answer, and of its weights, can be read at the question by layer: share of variance explained out of fold (1 is all; the lens may fall below 0), 95% intervals over prompts.", "name": "fig-ctx-depth"}, "image": {"alt": "Three panels. The answer appears between the first and the last layer for lens and probe and never in the untrained model; the weights stay at zero up to layer 2 and reach a tenth after layer 3."}}
 plots.layer_lines(depth, "variance explained ($R^2$)");
 
 # %%
@@ -175,13 +175,13 @@ skill = np.stack(skill, axis=1)  # [prompt, site and layer]
 best_probe = statistics.choose_and_measure(skill[::2], skill[1::2])
 
 # %% [markdown]
-# Lens and probe agree: the answer grows in the code of the read-out. The weights can hardly be read. Of the probes at all layers, at the question and at the answer token before it, where all nine points are known, the
-# best explains {glue:text}`alg-weights-best` of their variance (it was chosen on half of the prompts and measured on the others). {cite:t}`akyurek2023` could read weights from larger models. A model need not have
+# From the first layer on, lens and probe agree: the answer grows in the form that the read-out reads. The weights can hardly be read. They were probed at all layers, at the question and at the answer token before it, where all nine points are known. The
+# best probe explains {glue:text}`alg-weights-best` of their variance (it was chosen on half of the prompts and measured on the others). {cite:t}`akyurek2023` could read weights from larger models. A model need not have
 # them: $\hat y = \sum_i \alpha_i (x_i \cdot x)\, y_i$ is a regression too, and attention can weigh answers by products of x without ever forming $w$.
 #
 # ## Other seeds
 #
-# The recipe was run with several seeds. The table has the error that is left after each layer.
+# The recipe was run with several seeds. The table gives the error that is left after each layer.
 
 # %%
 rows = {}
@@ -197,7 +197,7 @@ report.table(pd.DataFrame.from_dict(rows, orient="index"), "By seed: squared err
 #
 # $$\hat w = \frac{\sum_m w_m \, e^{-r_m / 2\sigma^2}}{\sum_m e^{-r_m / 2\sigma^2}}, \qquad r_m = \sum_{j} (y_j - w_m \cdot x_j)^2,$$
 #
-# which becomes ridge regression when the tasks are many. Two tasks and three points show it at work. The first point fits both tasks, so the answer at the second lies between theirs; what is measured there fits one of them, and that one answers at the third.
+# which becomes ridge regression when the tasks are many. Two tasks and three points show it at work. The first point fits both tasks, so the answer at the second point lies between what the two tasks predict. The value measured there fits one of them, which then nearly decides the answer at the third point.
 
 # %%
 two = np.array([[1.0, 0.0], [0.0, 1.0]])
@@ -207,18 +207,18 @@ print("one of two tasks", estimators.bayes_of_tasks(three_xs, three_ys, two, noi
 print("any function", incontext.bayes_ridge(three_xs, three_ys, noise=0.3).round(2))
 
 # %% [markdown]
-# What do models do that saw few tasks, or many? For each number of tasks, from 4 to {glue:text}`alg-tasks-most`, one was trained anew with the recipe of the regressors (functions of four numbers with noise, eight points, 4,000 steps; `training/diversity.py`). Its distances to both estimators are recorded.
+# How do models answer that were trained on few tasks, or on many? For each of several numbers of tasks, from 4 to {glue:text}`alg-tasks-most`, one model was trained with the recipe of the regressors (functions of four numbers with noise, eight points, 4,000 steps; `training/diversity.py`). The distances of its answers from those of both estimators are on record.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "How far models answer from the posterior mean over their training tasks and from ridge regression, and how far these are from each other, by the number of training tasks: mean squared distance over 2,000 prompts and all their points, divided by d. Left: prompts of training tasks; right: prompts of new functions.", "name": "fig-alg-tasks"}, "image": {"alt": "Two panels with logarithmic axes. With four tasks the model lies near the posterior mean and far from ridge regression on training tasks; with 16 to 256 tasks the distance to ridge regression falls and is the smaller one, on training tasks and on new ones; with 1,024 tasks the model is far from both."}}
 diversity = recorded.table("task_diversity")
 plots.task_diversity(diversity);
 
 # %% [markdown]
-# With four tasks the model recognises them: on their prompts it is {glue:text}`alg-tasks-few` from the posterior mean and {glue:text}`alg-tasks-few-ridge` from ridge regression, and on a new function it goes on as if it were one of the four (loss {glue:text}`alg-tasks-few-new`, where ridge regression has
-# {glue:text}`alg-tasks-ridge-new`). From {glue:text}`alg-tasks-leave` to 256 tasks it is nearer to ridge regression, on its own training tasks too, although there the posterior mean would err less. The change is gradual: at the lower end of this range the model still errs less on its training tasks than ridge regression does, so it makes some use of knowing them; with more tasks it no longer does. Its loss on new functions falls to {glue:text}`alg-tasks-best-new`. {cite:t}`raventos2023` found this
-# change in larger models, at more tasks. With {glue:text}`alg-tasks-most` tasks the model stands far from both, at a loss of {glue:text}`alg-tasks-many-new`: it had hardly left the plateau on which every run begins, and on which the runs with more tasks stay longer.
+# With four tasks the model recognises them: on their prompts it is {glue:text}`alg-tasks-few` from the posterior mean and {glue:text}`alg-tasks-few-ridge` from ridge regression, and on a new function it stays nearer to the posterior mean, which takes the function for one of the four (loss {glue:text}`alg-tasks-few-new`, where ridge regression has
+# {glue:text}`alg-tasks-ridge-new`). From {glue:text}`alg-tasks-leave` to 256 tasks the model is nearer to ridge regression, on its own training tasks too, although there the posterior mean would err less. The change is gradual: at the lower end of this range the model still errs less on its training tasks than ridge regression does, so it makes some use of knowing them; with more tasks it no longer does. Its loss on new functions falls to {glue:text}`alg-tasks-best-new`. {cite:t}`raventos2023` found this
+# change in larger models, at more tasks. With {glue:text}`alg-tasks-most` tasks the model is far from both, at a loss of {glue:text}`alg-tasks-many-new`: it had hardly left the plateau on which every run begins, and where runs with more tasks stay longer.
 #
-# What this does not show: one seed was trained for each number, so where exactly the lines cross is not known. None of these models has become a ridge regression within 4,000 steps. Longer training, or more room in the model, might let it learn more tasks by heart and
+# What this does not show: one seed was trained for each number, so where exactly the lines cross is not known. None of these models became a ridge regression within 4,000 steps. Longer training, or more room in the model, might let it learn more tasks by heart and
 # move the crossing to the right. And where tasks are many, the two estimators give nearly the same answers (dashed), so that no model can be much nearer to one of them.
 #
 # ## What could be wrong

@@ -2,17 +2,17 @@
 # # Regression in context
 #
 # **Question.** A small GPT-2 reads points of a linear function that it has never seen, and predicts the next one. How well does it regress, which points does it
-# use, and what do its heads do for it? {doc}`incontext_algorithms` asks by which steps it gets there.
+# use, and what do its heads contribute? {doc}`incontext_algorithms` asks by which steps it gets there.
 #
 # {numref}`fig-ctx-errors` compares its errors with those of the textbook methods and of an untrained model.
 #
 # **What was found**
 #
-# - **The model does regression.** After nine examples, always answering zero errs {glue:text}`ctx-ratio` times as much. It does not quite reach least squares, which makes no error at all.
-# - **It uses eight of the nine points that it sees.** The last one has no influence on its answer: no head of the first layer brings that point's question and answer together. How many points are used differs from seed to seed.
-# - **Which cluster an attention row falls into depends on its position, and on nothing else that was tested.** Knowing the inputs helps to predict the cluster in {glue:text}`ctx-cluster-gains` of {glue:text}`ctx-cluster-tests` sets of rows.
+# - **The model does regression.** After nine examples the error of always answering zero is {glue:text}`ctx-ratio` times as large as the model's. It does not quite reach least squares, which makes no error at all.
+# - **It uses eight of the nine points that it sees.** The last one has next to no influence on its answer: no head of the first layer brings that point's question and answer together. How many points are used differs from seed to seed.
+# - **The cluster of an attention row can be guessed from its position.** A row is the attention that one token pays to those it sees. Knowing the inputs as well helps to predict its cluster in {glue:text}`ctx-cluster-gains` of {glue:text}`ctx-cluster-tests` sets of rows.
 #
-# A second model reads what two regressions predict instead of points; it is the subject of {doc}`model_selection`. Square brackets hold 95% intervals, over prompts unless
+# A second model, which reads the predictions of two regressions instead of points, is the subject of {doc}`model_selection`. Square brackets hold 95% intervals, over prompts unless
 # the text says otherwise. Layers and heads are counted from 0, so that L0H1 is the second head of the first layer. On the page {doc}`live` the model runs in your browser: move points,
 # and see its answers beside those of least squares.
 
@@ -38,8 +38,8 @@ CLUSTERED = 40  # prompts whose attention rows are clustered
 # ## Models and prompts
 #
 # A prompt is a row of points with $x_i \sim N(0, I_d)$, $w \sim N(0, I_d)$ and $y_i = w \cdot x_i$, plus noise where stated {cite}`garg2022`; here $d = 3$ and a prompt has ten points. A point is two
-# tokens: a *question*, which knows $x_i$, and an *answer*, which knows $y_i$. A linear read-in takes them to the width of a GPT-2 with three layers of two heads, and a linear
-# read-out takes the state of question $i$ to the prediction of $y_i$, made from the points before it. Errors are $(\hat y - y)^2 / d$, so that always answering zero errs by 1. All prompts of this page
+# tokens: a *question*, which holds $x_i$, and an *answer*, which holds $y_i$. The model is a GPT-2 with three layers of two heads. A linear read-in takes tokens to its width, and a linear
+# read-out turns the state at question $i$ into the prediction of $y_i$, made from $x_i$ and the points before it. Errors are $(\hat y - y)^2 / d$, so that always answering zero errs by 1 on average. All prompts of this page
 # come from seeds that no training used.
 
 # %%
@@ -54,8 +54,8 @@ transformer = partial(incontext.predict, regressor.model)
 # ## Error against the number of examples
 #
 # The model is compared with estimators that see the same points. *Least squares* takes the solution of least norm where there are fewer points than dimensions. *Ridge* is
-# $\hat w = (X^\top X + \lambda I)^{-1} X^\top y$, the posterior mean of $w$ if $\lambda$ is the variance of the noise over that of the weights {cite}`akyurek2023`. *Averaging* is $\hat w = \frac1k \sum x_i y_i$.
-# The lasso is slow, so it was run on 128 prompts.
+# $\hat w = (X^\top X + \lambda I)^{-1} X^\top y$, the posterior mean of $w$ if $\lambda$ is the variance of the noise divided by that of the weights {cite}`akyurek2023`. *Averaging* is $\hat w = \frac1k \sum x_i y_i$; *neighbours* answers with the mean y of the nearest x.
+# The lasso is slow, so it was run on only 128 prompts.
 
 # %%
 ESTIMATORS = {
@@ -75,12 +75,12 @@ errors["lasso(0.01)"] = incontext.query_errors(partial(estimators.lasso, penalty
 plots.curves(incontext.error_curves(errors), "squared error / d", floor=1e-3, ceiling=8);
 
 # %% [markdown]
-# With fewer examples than dimensions the model errs about as little as least squares of least norm, which is the best one can do there. The distance is largest with three examples, where least squares
+# With fewer examples than dimensions the model errs about as little as least squares of least norm, which is the best one can do there. The gap is largest with three examples, where least squares
 # becomes exact and the model does not: it errs by {glue:text}`ctx-gap-3` more. From six examples on, where least squares is exact, the model's error is {glue:text}`ctx-late`.
 #
 # ## One prompt
 #
-# The first of the prompts below shows what the model does, point by point. In each row the predictions are made from the rows above.
+# One prompt shows what the model does, point by point. In each row y is predicted from the x of that row and from the rows above.
 
 # %%
 shown = incontext.linear_prompts(400, N, D, seed=11)
@@ -133,15 +133,15 @@ last = {
 report.table(pd.DataFrame(last).T, "Error after the most examples, relative to that of answering zero", digits=3, index=True)
 
 # %% [markdown]
-# Nothing in the geometry of a prompt is hard for least squares, so its column shows what a model that had *learned least squares* would do. This model learned it for x of the lengths that it saw: longer x hurt most,
-# and other directions raise the error too, though far less. Orthogonal questions are rightly answered by zero, and both stay near it.
+# Without noise, least squares copes with any geometry of a prompt, so its column shows what a model that had *learned least squares* would do. This model learned it only for x of the lengths that it saw: longer x hurt most,
+# and other directions raise the error too, though far less. For orthogonal questions zero is the right answer, and both stay near it.
 #
 # With noise least squares explodes at three examples. The model that was trained with noise does not, but it does not reach the best estimator either: at the last point even least squares errs less, and from six examples on the model's error is {glue:text}`ctx-noise-late-bayes` above that of the
 # Bayes-optimal ridge.
 #
 # ## The weights it behaves as if it had
 #
-# An estimator that is linear in the question has weights. A model has a slope, the gradient of its prediction in the x asked about, which `implied_weights` takes by automatic differentiation:
+# An estimator that is linear in the question has weights. What a model has in their place is the gradient of its prediction with respect to the x asked about, which `implied_weights` takes by automatic differentiation:
 #
 # $$\hat w_k = \frac{\partial \hat y_{k+1}}{\partial x_{k+1}}.$$
 #
@@ -161,12 +161,12 @@ profiles = {
 plots.penalty_profiles(profiles, "squared distance / d", {"with noise": estimators.bayes_penalty(NOISE)});
 
 # %% [markdown]
-# The model trained with noise is nearest to ridge regressions near the best penalty, and the one trained without noise to those with penalties of some hundredths or less. With three examples it is about as far from least squares as from ridge(0.1): the difference is
-# {glue:text}`ctx-ridge-nearer`. Least squares divides by singular values that may be near zero there, and the model does not follow it all the way.
+# The model trained with noise is nearest to ridge regressions near the best penalty, and the one trained without noise to those with penalties of some hundredths or less. With three examples the latter is about as far from least squares as from ridge(0.1): the difference is
+# {glue:text}`ctx-ridge-nearer`. There least squares divides by singular values that may be near zero, and the model does not follow it all the way.
 #
 # ## Which points it uses
 #
-# Least squares uses every point shown. Does the model? The gradient of the last prediction in a shown $y_i$ says how much that answer counts. For an estimator that is linear in the answers it is the prediction where $y_i$ is 1 and the others are 0.
+# Least squares uses every point shown. Does the model? The gradient of the last prediction with respect to a shown $y_i$ says how much that answer counts. For an estimator that is linear in the answers, it equals the prediction when $y_i$ is 1 and the other answers are 0.
 
 # %%
 influence = {
@@ -176,17 +176,17 @@ influence = {
 }
 sizes = {name: np.abs(gradient) for name, gradient in influence.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How much each of the nine shown answers moves the last prediction: mean size of the gradient, with 95% bootstrap bands over prompts.", "name": "fig-ctx-influence"}, "image": {"alt": "Size of the gradient against the place of the shown point: flat for least squares, near zero for the untrained model, and for the transformer level over eight points, a little above that of least squares, and zero at the ninth."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How much each of the nine shown answers moves the last prediction: mean size of the gradient, with 95% bootstrap bands over prompts.", "name": "fig-ctx-influence"}, "image": {"alt": "Size of the gradient against the place of the shown point: flat for least squares, near zero for the untrained model, and for the transformer highest at the first of eight points and about level over the rest, clearly above that of least squares, and near zero at the ninth."}}
 by_point = {name: curve.assign(examples=curve["examples"] + 1) for name, curve in incontext.error_curves(sizes).items()}
 plots.curves(by_point, "size of the gradient", "shown point", log=False, floor=0);
 
 # %% [markdown]
-# The model weighs eight points evenly and leaves out the ninth, so that the last three have {glue:text}`ctx-influence-transformer` of the influence on its answer and {glue:text}`ctx-influence-least-squares` of that on least squares'. A point that is not used cannot help: the last step of
-# the model's error in {numref}`fig-ctx-errors` does not fall.
+# The model weighs eight points about evenly and leaves out the ninth. The last three have {glue:text}`ctx-influence-transformer` of the influence on its answer, and {glue:text}`ctx-influence-least-squares` of the influence on the answer of least squares. A point that is not used cannot help: in {numref}`fig-ctx-errors`
+# the model's error does not fall at the last step.
 #
 # ## Taking heads out
 #
-# What does the error from six examples on become without a head? Its output is replaced by zero, or by its mean over prompts at each token, which removes only what depends on the prompt.
+# How large does the error from six examples on become without a head? The head's output is replaced by zero, or by its mean over prompts at each token, which removes only what depends on the prompt.
 
 # %%
 without = {how: heads.ablation_errors(regressor.model, fresh, LATE, how) for how in answers.ABLATIONS}
@@ -200,7 +200,7 @@ plots.forest(ablations, "squared error / d", {"whole model": whole, "zero predic
 
 # %% [markdown]
 # Ablating {glue:text}`ctx-head-worst` destroys the regression: with the mean in its place the error is {glue:text}`ctx-head-worst-error`, worse than always answering zero. Its attention on the prompt of the table above shows why
-# ({numref}`fig-ctx-grid`), and {numref}`fig-ctx-grid-later` has a head of the next layer: queries down the side, keys along the top, questions and answers apart.
+# ({numref}`fig-ctx-grid`), and {numref}`fig-ctx-grid-later` shows a head of the next layer. Queries run from top to bottom and keys from left to right, questions (x) and answers (y) apart.
 
 # %%
 patterns = {name: heads.attention_patterns(loaded.model, shown) for name, loaded in (("trained", regressor), ("untrained", untrained))}
@@ -220,12 +220,12 @@ grid(*key_head.index);
 grid(1, 0);
 
 # %% [markdown]
-# The prompt keeps $x_i$ and $y_i$ in separate tokens, so some head has to bring them together before a later layer can use the pair. {glue:text}`ctx-head-worst` does: at the first eight points it pays {glue:text}`ctx-bind-early` of an
-# answer's attention to its own question, and at the last two {glue:text}`ctx-bind-late`. An answer that no head binds to its question cannot be used: {numref}`fig-ctx-influence` shows the same boundary from outside.
+# The prompt keeps $x_i$ and $y_i$ in separate tokens, so some head has to bring them together before a later layer can use the pair. {glue:text}`ctx-head-worst` does: at the first eight points an answer pays {glue:text}`ctx-bind-early` of its
+# attention in this head to its own question, and at the last two {glue:text}`ctx-bind-late`. An answer that no head binds to its question cannot be used: {numref}`fig-ctx-influence` shows the same boundary in the model's predictions.
 #
 # ## Are there kinds of rows?
 #
-# The rows of 40 prompts are clustered together, for each head and for questions and answers apart: by k-means, with the number of clusters (2 to 9) chosen by silhouette {cite}`rousseeuw1987`. How well do clusters agree with positions
+# The rows of 40 prompts are clustered together, separately for each head and for questions and answers, by k-means, with the number of clusters (2 to 9) chosen by silhouette {cite}`rousseeuw1987`. How well do clusters agree with positions
 # (adjusted mutual information, 0 by chance {cite}`vinh2010`)? How often does a linear support vector machine guess a row's cluster from its position, on prompts that it was not fitted to? And what is gained if it also knows the inputs: the x asked about and its
 # squares, for answers y and its square too? The nulls are an untrained model, and random attention: a softmax of independent normal scores over the keys that a row may see.
 
@@ -255,13 +255,13 @@ summary = {
 report.table(pd.DataFrame(summary).T, f"Clusters of attention rows, means over sets of rows; inputs add where the interval of the gain, at level 1 - 0.05/{N_SETS}, lies above 0", index=True)
 
 # %% [markdown]
-# Position alone says the cluster of {glue:text}`ctx-trained-position` of rows (mean over sets), and so it does for random attention ({glue:text}`ctx-random-position`), though there one cluster is so large that always guessing it is nearly as good. The inputs add something in {glue:text}`ctx-cluster-gains` of
-# {glue:text}`ctx-cluster-tests` sets. The original notebook looked at one prompt at a time. There, where rows are split into two clusters, a cut between early and late queries tells them apart with an accuracy of {glue:text}`ctx-random-cut` for random rows and of {glue:text}`ctx-trained-cut` for rows of the trained layers 1 and 2. Clusters that are not compared with position may show no more than the causal mask.
+# From its position alone a row's cluster is guessed rightly for {glue:text}`ctx-trained-position` of rows (mean over sets). For random attention it is {glue:text}`ctx-random-position`, though there one cluster is so large that always guessing it is nearly as good. The inputs add something in {glue:text}`ctx-cluster-gains` of
+# {glue:text}`ctx-cluster-tests` sets. The notebook that this chapter began with was to cluster one prompt at a time. When the rows of one prompt are split into two clusters, a cut between early and late queries tells them apart with an accuracy of {glue:text}`ctx-random-cut` for random rows and of {glue:text}`ctx-trained-cut` for rows of the trained layers 1 and 2. Clusters that are not compared with position may show no more than the causal mask.
 #
 # ## What rows follow
 #
-# No kinds does not mean no content: on average, position leaves {glue:text}`ctx-trained-content` of the variance of the trained model's rows unexplained and next to nothing of the untrained model's. What does that part follow? If the model regresses by attention, a question should look at a point
-# according to $x_i \cdot x$. {numref}`fig-ctx-follows` has the slope: how much more attention the last question pays to a point (its two tokens together), in units of even attention, for each unit of this product, beyond the mean at that place.
+# Rows without kinds may still depend on the inputs: on average, position leaves {glue:text}`ctx-trained-content` of the variance of the trained model's rows unexplained, and next to nothing of the untrained model's. What does the unexplained part follow? If the model regresses by attention, a question should look at a point
+# according to $x_i \cdot x$. {numref}`fig-ctx-follows` shows the slope: how much more attention the last question pays to a point (its two tokens together) for each unit of this product, beyond the mean at that place. Its unit is even attention, the mean over points.
 
 # %%
 slopes = {name: heads.product_slopes(by_layer, shown.xs) for name, by_layer in patterns.items()}
@@ -271,12 +271,12 @@ follows = pd.concat([heads.by_head(values, level=1 - 0.05 / 6).assign(group=name
 plots.forest(follows, "slope [even attention per unit of product]", {"nothing": 0.0});
 
 # %% [markdown]
-# In {glue:text}`ctx-following` of 6 heads the interval lies beyond anything in the untrained model. Attention follows the similarity of x by degrees, and with either sign: towards points on the same side, or towards those on the opposite side, whose
-# answers count with the opposite sign. Clusters could not show this.
+# In {glue:text}`ctx-following` of 6 heads the interval lies beyond anything in the untrained model. Their attention follows the similarity of x by degrees, and with either sign: some heads look towards points on the same side, others towards those on the opposite side, whose
+# answers have to count with the opposite sign. Clusters could not show this.
 #
 # ## Other seeds
 #
-# One model is an anecdote. The recipe was run with several seeds, of which the one with the lowest validation loss is the model of this page. The first table has the errors of all seeds on 10,000 prompts.
+# One model is an anecdote. The recipe was run with several seeds, of which the one with the lowest validation loss is the model of this page. The first table gives the errors of all seeds on 10,000 prompts.
 
 # %%
 rows = []
@@ -287,7 +287,7 @@ for name in ("regressor", "regressor-noisy"):
 report.table(pd.DataFrame(rows), "Error at the last point of every trained seed", digits=3)
 
 # %% [markdown]
-# Do the findings on attention hold in the other seeds? The second table has the slopes of all heads, and three summaries of the page.
+# Do the findings on attention hold in the other seeds? The second table gives the slopes of all heads, and three summaries of what this page measures.
 
 # %%
 rows = {}
@@ -305,16 +305,16 @@ by_seed = pd.DataFrame.from_dict(rows, orient="index")
 report.table(by_seed, "By seed: slope of attention in products of x for each head, and three summaries", index=True)
 
 # %% [markdown]
-# In each seed several heads follow the products of x, though heads of one index are not the same head in two seeds. The last three points have between {glue:text}`ctx-seeds-influence` of the influence. A head of the first layer
-# binds {glue:text}`ctx-seeds-bound` of the ten points to their questions, with more than half of an answer's attention. Positions are learned, so a token's neighbour is learned place by place, and training may end before the last place is reached.
-# The tenth answer is never needed. Models that were trained for as long with Adam and an even weight for every point bound six points and erred five times as much (`training/README.md`).
+# In each seed several heads follow the products of x, though a head of the same index need not do the same in another seed. The last three points have between {glue:text}`ctx-seeds-influence` of the influence. Depending on the seed, heads of the first layer
+# bind {glue:text}`ctx-seeds-bound` of the ten answers to their questions, with more than half of an answer's attention. Position embeddings are learned, so where the neighbouring token is has to be learned place by place, and training may end before the last place is reached.
+# The tenth answer is never needed, since no question follows it. Models that were trained for as long with Adam and an even weight for every point bound six points and erred five times as much (`training/README.md`).
 #
 # ## Limits
 #
-# These are models of three layers, trained for half an hour on one kind of prompt, so their error of {glue:text}`ctx-late` where least squares makes none may be due to size and training, not to the architecture. A slope describes the model at the x asked about and says nothing of its curvature. Ablating one head leaves later layers with a stream that they never saw, so its cost mixes what the head does with what its absence breaks. The slope in products of x is
-# observed, not intervened on. The untrained control is transformers' initialisation with one seed.
+# These are models of three layers, trained for half an hour on one kind of prompt, so their error of {glue:text}`ctx-late` where least squares makes none may be due to size and training, not to the architecture. A slope describes the model at the x asked about and says nothing of its curvature. Ablating one head leaves later layers with a residual stream unlike any that they saw in training, so its cost mixes what the head does with what its absence breaks. The slope in products of x is
+# observed, not intervened on. The untrained control is the initialisation of the library `transformers`, with one seed.
 #
-# The notebook that this chapter began with never got to its clusters: {doc}`replication` says where it stops.
+# The original notebook never got to its clusters: {doc}`replication` says where it stops.
 #
 # ## Exercises
 #

@@ -3,19 +3,19 @@
 #
 # % Numbers of other chapters are written {glue:text}`models.ipynb::key:s`, path relative to this page; without a format, here s for words, MyST-NB looks for the key on this page. A missing key fails the build.
 #
-# What do the numbers inside a transformer mean, and which answers survive a comparison with an untrained, a shuffled or a random model? This book asks that of two small Polish language models, of some toys and of
-# a published encoder. It is for readers who know roughly what a transformer is and want to see methods of interpretability explained, applied and held against a null model. No Polish is needed.
+# What do the numbers inside a transformer mean, and which answers survive a comparison with an untrained, a shuffled or a random model? This book asks that of two small Polish language models, of some toy models and of
+# a published encoder. It is for readers who know roughly what a transformer is and want to see methods of interpretability explained, applied and compared with a null model. No Polish is needed.
 #
 # ## Three findings
 #
 # 1. **A published encoder tells the senses of a word apart, block by block.** After the last block of multilingual-e5-small the nearest neighbour of an ambiguous word such as *zamek* (castle, or lock) has
 #    the same sense in {glue:text}`senses.ipynb::geo-e5-senses:s` of cases; spelling alone gives {glue:text}`senses.ipynb::geo-e5-permuted:s`. ({doc}`senses`)
-# 2. **A small Polish GPT-2 built the circuit that repeats what it has seen once.** A head of its first layer attends to the word before, and later heads use this to find what followed a word the last time. Where random words come again in the same order, its loss falls by
-#    {glue:text}`induction_polish.ipynb::indpl-gpt2-order:s` nats a token more than where they come again shuffled. Without that first head the gain is gone. ({doc}`induction_polish`)
+# 2. **A small Polish GPT-2 built the circuit that repeats what it has seen once.** A head of its first layer attends to the word before, and later heads use this to find what followed a word the last time. When random words are repeated in the same order, its loss falls by
+#    {glue:text}`induction_polish.ipynb::indpl-gpt2-order:s` nats a token more than when they are repeated shuffled. Without that first head the gain is gone. ({doc}`induction_polish`)
 # 3. **Given two predictors, a transformer combines them and chooses neither.** Its answers lie at {glue:text}`model_selection.ipynb::ctx-few-to-mean:s` from the best possible answer, the posterior mean, and at
-#    {glue:text}`model_selection.ipynb::ctx-few-to-hard:s` from those of a choice, where 1 is the squared distance between the predictors. ({doc}`model_selection`)
+#    {glue:text}`model_selection.ipynb::ctx-few-to-hard:s` from the answers that a choice between the predictors would give, where 1 is the squared distance between the two. ({doc}`model_selection`)
 #
-# Square brackets hold 95% intervals throughout the book. Of {glue:text}`null_board.ipynb::board-rows:d` claims, {glue:text}`null_board.ipynb::board-survive:d` survive their null models ({numref}`fig-index-board`).
+# Square brackets hold 95% intervals throughout the book. Of {glue:text}`null_board.ipynb::board-rows:d` claims, {glue:text}`null_board.ipynb::board-survive:d` survive their null models ({numref}`fig-index-board`); points to the left of its grey band speak against their claims.
 #
 # ## Three doors
 #
@@ -87,7 +87,7 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :img-bottom: _static/gallery/feed_forward.png
 # :img-alt: How many words of a list share a case, an ending, a lemma or a person, beside chance and random vectors, for three models.
 #
-# Some neurons of a feed-forward layer collect words of one kind: an ending, a case, a participle.
+# Some neurons of a feed-forward layer collect words of one kind: an ending, a case, forms of one word.
 # :::
 #
 # :::{grid-item-card} Neurons at work
@@ -105,7 +105,7 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :img-bottom: _static/gallery/attention_heads.png
 # :img-alt: How often the pairs of each head are two forms of a word, beside random heads.
 #
-# Which words a head relates, by its weights and in sentences, and how much of that is the embedding's.
+# Which words a head relates, by its weights and in sentences, and how much of that comes from the embedding.
 # :::
 #
 # :::{grid-item-card} Heads at work
@@ -123,7 +123,7 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :img-bottom: _static/gallery/grammar.png
 # :img-alt: Share of minimal pairs in which the right form is preferred, by rule, for two models and for untrained ones.
 #
-# Whether tables of heads lead to the form that grammar asks for, and whether the models need those heads.
+# Whether the weights of heads lead to the form that grammar asks for, and whether the models need those heads.
 # :::
 #
 # :::{grid-item-card} Senses of a word
@@ -150,7 +150,7 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :img-bottom: _static/gallery/lenses.png
 # :img-alt: How near three lenses come to the last layer's prediction, by layer, for both Polish models.
 #
-# What the two Polish models would predict if they stopped after a layer, and how much of that is there before the last.
+# What the two Polish models would predict if they stopped after a layer, and how much of the final prediction is there by then.
 # :::
 #
 # :::{grid-item-card} Induction
@@ -168,14 +168,14 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :img-bottom: _static/gallery/induction_forming.png
 # :img-alt: Losses, head scores and composition along the training of the toy.
 #
-# Which of the two heads comes first, what one needs of the other, and whether every run gets there.
+# Which of the two kinds of heads comes first, what one needs of the other, and whether every run gets there.
 # :::
 #
 # :::{grid-item-card} Induction in Polish models
 # :link: induction_polish
 # :link-type: doc
 # :img-bottom: _static/gallery/induction_polish.png
-# :img-alt: Preference for the right surname, around zero in all models.
+# :img-alt: Preference for the right surname, above zero in the trained GPT-2 and around zero in the other models.
 #
 # A small Polish GPT-2 learned to continue a pattern of words that it has seen once, with the two kinds of heads of the toy.
 # :::
@@ -186,7 +186,7 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :img-bottom: _static/gallery/attention_terms.png
 # :img-alt: Rise of the loss when one of four terms is left out.
 #
-# A head attends by what a token is or by where it stands; the score is an exact sum of both.
+# A head attends by what a token is or by where it stands; the score is an exact sum of terms of both kinds.
 # :::
 #
 # :::{grid-item-card} What terms look for
@@ -213,7 +213,7 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :img-bottom: _static/gallery/incontext_algorithms.png
 # :img-alt: Errors of two algorithms by step, beside what is left after each layer.
 #
-# Does the regressor improve its answer layer by layer, as an algorithm does step by step?
+# Does the model of the regression in context improve its answer layer by layer, as an algorithm does step by step?
 # :::
 #
 # :::{grid-item-card} Choosing a model
@@ -240,7 +240,7 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :img-bottom: _static/gallery/attention_norms.png
 # :img-alt: Coefficients of the regression beside the effects of interventions.
 #
-# Sizes of attention updates predict one another and do not act on one another.
+# A large attention update predicts a large next one, but does not make it large.
 # :::
 #
 # :::{grid-item-card} Controls for a regression
@@ -249,7 +249,7 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :img-bottom: _static/gallery/norms_controls.png
 # :img-alt: Coefficients of two models as controls enter one by one, and of an untrained model.
 #
-# How often a regression on the past reports one that is not there, and what its controls change.
+# How often a regression on the past reports a dependence that is not there, and what its controls change.
 # :::
 #
 # :::{grid-item-card} Where an update comes from
@@ -258,11 +258,11 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :img-bottom: _static/gallery/mixing.png
 # :img-alt: Rank correlation of two computed shares with a measured effect, by layer, for trained and untrained models.
 #
-# Which tokens mattered for an update? Attention weights tell it less well than the lengths of what they carry.
+# Which tokens mattered for an update? Attention weights say so less well than the lengths of what they carry.
 # :::
 # ::::
 #
-# The {doc}`atlas` holds every head and every neuron of every model, to search, sort and download. The book began with notebooks that asked the same questions of larger published models. {doc}`colophon` lists versions and checkpoints, and {doc}`references` the literature.
+# The {doc}`atlas` holds every head and every neuron of every model, to search, sort and download. The book began with notebooks that asked the same questions of larger published models ({doc}`replication`). {doc}`colophon` lists versions and checkpoints, and {doc}`references` the literature.
 # The numbers of the library agree with {doc}`those of other programs <oracles>`, and {doc}`mistakes in its input <bad_input>` end in an error message that says what is wrong.
 #
 # ## Po polsku
@@ -270,4 +270,4 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # Co znaczą liczby wewnątrz transformera i które odpowiedzi wytrzymują porównanie z modelem niewytrenowanym, przetasowanym lub losowym? Książka pyta o to dwa małe polskie modele językowe i kilka modeli
 # zabawkowych, wytrenowanych na jej potrzeby, oraz jeden opublikowany enkoder. Opublikowany enkoder warstwa po warstwie rozdziela znaczenia wyrazów takich jak *zamek*; tabele głowic uwagi mówią więcej o osadzeniach niż o głowicach;
 # mały polski GPT-2 nauczył się powtarzać ciąg słów, który raz przeczytał;
-# a transformer, który mógłby wybrać jeden z dwóch predyktorów, zamiast tego je łączy. Liczby obliczają rozdziały, które je podają, albo pochodzą z zapisanych przebiegów; wszystko działa bez sieci na zwykłym laptopie.
+# a transformer, który mógłby wybrać jeden z dwóch predyktorów, zamiast tego je łączy. Liczby są obliczane w rozdziałach, które je podają, albo pochodzą z zapisanych przebiegów; wszystko działa bez sieci na zwykłym laptopie.

@@ -59,8 +59,8 @@ plots.intervals(best_scores, "score of the best head, 0 to 1", KINDS);
 # - **The toy has the circuit.** One head of its first layer attends to the previous token with a score of {glue:text}`ind-previous-score`, one of its second layer to what followed an
 #   earlier occurrence with {glue:text}`ind-induction-score`; no head of the untrained toy exceeds {glue:text}`ind-untrained`.
 # - **The first layer works through the second layer's attention.** Without the heads of layer 0 that look one or two places back, the loss rises by {glue:text}`ind-set-shift` nats; with
-#   attention patterns held fixed, their removal costs {glue:text}`ind-set-shift-frozen`. If everything is taken from other sequences but the circuit and what it copies, {glue:text}`ind-scrubbed` of what the heads save in loss is kept, in five seeds.
-# - **Of the two Polish models GPT-2 has an induction head, and minigpt-polish has none.** The rule, which asks for half of a head's attention or more, finds {glue:text}`ind-gpt2-count` in GPT-2 and {glue:text}`ind-mini-count` in minigpt-polish. GPT-2's best head scores less than the toy's,
+#   attention patterns held fixed, their removal costs {glue:text}`ind-set-shift-frozen`. If everything but the circuit and what it copies is taken from other sequences, {glue:text}`ind-scrubbed` of what the heads save in loss is kept, in each of five seeds.
+# - **Of the two Polish models, GPT-2 has an induction head, and minigpt-polish has none.** A head counts if it gives at least half of its attention to what followed an earlier occurrence: {glue:text}`ind-gpt2-count` does in GPT-2, {glue:text}`ind-mini-count` in minigpt-polish. GPT-2's best head scores less than the toy's,
 #   and the rule looks at attention alone. {doc}`induction_polish` asks whether what these models predict shows induction too.
 #
 # Square brackets hold 95% intervals over sequences. L0H3 is head 3 of the first layer; layers and heads count from 0. On the page {doc}`live` the toy runs in your browser: type symbols, watch
@@ -68,9 +68,9 @@ plots.intervals(best_scores, "score of the best head, 0 to 1", KINDS);
 #
 # ## What an induction head is
 #
-# {numref}`fig-induction-idea` shows the mechanism. A head of layer 0 attends from every token to the one before and writes down which token that was: a
+# {numref}`fig-induction-idea` shows the mechanism on "Yesterday Jan Nowak slept, and today Jan". A head of layer 0 attends from every token to the one before and writes down which token that was: a
 # *previous-token head*. A head of layer 1 then searches for a place that says "I come after the token that you are reading", finds it after the earlier
-# occurrence, and raises the token that stands there: an *induction head*. What the first head writes, the second reads through its *keys*
+# occurrence, and raises the logit of the token that stands there: an *induction head*. What the first head writes, the second reads through its *keys*
 # (K-composition). Nothing in this depends on particular words, so it works on random tokens, which no model can have memorised. That makes random tokens the test.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "An induction circuit. Arrows go from the query to the key that it attends to.", "name": "fig-induction-idea"}, "image": {"alt": "A row of the words wczoraj, Jan, Nowak, spał, a, dziś, Jan. An arc of layer 0 leads from Nowak back to the first Jan, an arc of layer 1 from the second Jan to Nowak, and an arrow from the second Jan down to the guess Nowak."}}
@@ -80,8 +80,8 @@ plots.draw_induction(["wczoraj", "Jan", "Nowak", "spał,", "a dziś", "Jan"], ea
 # ## Models, probe, units
 #
 # The toy has two layers of eight heads, no feed-forward layers, no layer norm, and positions that only queries and keys see. It was trained on sequences of
-# 63 symbols out of 31. In a first stage these came from a Markov chain, and over every second sequence a block of random symbols was written again and again. In a second stage most
-# sequences walked through a hidden cycle of 3 to 30 symbols that the model had to find out, and blocks of 4 to 30 symbols came with noise and at any place ({numref}`fig-induction-placements`). In a short third stage repetition was nearly certain, and weight decay kept the heads' values small.
+# 63 symbols, from an alphabet of 31. In a first stage these came from a Markov chain, and in every second sequence a block of random symbols was written over them again and again. In a second stage most
+# sequences walked through a hidden cycle of 3 to 30 symbols that the model had to infer, and blocks of 4 to 30 symbols came with noise and at any place ({numref}`fig-induction-placements`). In a short third stage repetition was nearly certain, and weight decay kept the heads' values small.
 # *minigpt-polish* is built in the same way and was trained on Polish text; *GPT-2* is the book's Polish GPT-2 of six layers ({doc}`models <models>`). Untrained models have the same
 # shape and fresh weights.
 #
@@ -93,9 +93,9 @@ circuit = induction.find_circuit(scores["toy", "trained"][0])
 circuit
 
 # %% [markdown]
-# A score is the attention that a kind of key gets, averaged over the rows that have such a key at all (`circuits.head_scores`), so a perfect head scores exactly 1.
+# A score is the attention that a head gives to a kind of key, averaged over the rows that have such a key at all (`circuits.head_scores`), so a perfect head scores exactly 1.
 # The kinds of key are the *previous token*; the token *two back*; *duplicate tokens*, which are earlier occurrences of the query's token; *induction*, what came after them; and the *first position*, where heads often rest.
-# Duplicate and induction scores are taken where the block comes again. By one rule, a score of at least 0.5 on the choosing draw, the toy's *induction heads* are
+# Duplicate and induction scores are measured where the block comes again. By one rule, a score of at least 0.5 on the choosing draw, the toy's *induction heads* are
 # {glue:text}`ind-induction-heads` and its *shift heads*, which look one or two places back, {glue:text}`ind-shifting-heads`.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Scores of all heads on the probe, in per cent of attention; the toy beside an untrained model of the same shape.", "name": "fig-induction-scores"}, "image": {"alt": "Five pairs of heat maps, layer by head, with the percentages written in."}}
@@ -132,8 +132,8 @@ report.table(pd.DataFrame(example), "The second occurrence of the block, symbol 
 # %% [markdown]
 # ### Wherever a block stands
 #
-# A score on one probe says nothing of other probes. {numref}`fig-induction-placements` puts blocks of 4 to 30 symbols at many places and at many distances. After the first stage the head scored well on
-# long blocks that stand apart and badly on short ones; now the means lie near 0.85 or above it. The least score of a placement, which the model's card has for every seed, is {glue:text}`ind-least-placed` here.
+# A score on one probe says nothing about other probes. {numref}`fig-induction-placements` puts blocks of 4 to 30 symbols at many places and at many distances. After the first stage the head scored well on
+# long blocks that stand apart and badly on short ones; after the last stage most means lie above 0.85 and none far below it. The lowest score of the shipped model in any placement is {glue:text}`ind-least-placed`; its card has the lowest score of every seed.
 #
 # The same rules were tried on forty hand-built models with and without such heads: a test asks for at least 39 right verdicts (`circuits.verdicts`). TransformerLens's `detect_head` recognises the induction, duplicate-token and previous-token heads among them; it has no pattern for heads of a fixed offset, and does not ask through which side (queries, keys or values) two heads compose.
 
@@ -181,8 +181,8 @@ plots.intervals(control, "induction score, 0 to 1", {"fixed period": GREY, "rand
 # %% [markdown]
 # ## Does it help?
 #
-# In the first occurrence of the block nothing can be predicted: symbols are uniform, and no model does better on average than
-# $\ln 31$. In the second occurrence everything but the first symbol can be.
+# In the first occurrence of the block nothing can be predicted: symbols are uniform, and no model has a lower loss on average than
+# $\ln 31$. In the second occurrence everything but the first symbol can be predicted.
 
 # %% mystnb={"figure": {"caption": "Loss along the block in its first and second occurrence; the symbol at place 0 cannot be predicted and is left out. Bands are 95% intervals over sequences.", "name": "fig-induction-loss"}, "image": {"alt": "Loss against the place in the block: the first occurrence stays high, the second falls in the toy; both lines of the untrained model stay high."}}
 losses = {"toy": induction.block_losses(toy, probe), "untrained": induction.block_losses(fresh, probe)}
@@ -198,17 +198,17 @@ plots.losses_by_place(curves, SERIES, (float(np.log(len(SYMBOLS))), "ln 31"), "p
 
 # %% [markdown]
 # The toy's loss falls by {glue:text}`ind-toy-gain` nats from the first occurrence to the second, the untrained model's by {glue:text}`ind-untrained-gain`. In the first occurrence the toy's loss
-# exceeds $\ln 31$ because the toy expects repetitions and its Markov chain, and neither holds there. In the second occurrence the first symbol is harder to follow than the others: over 31 symbols a single match is weak evidence,
-# since every symbol recurs by chance. A head that looks two places back is useful for that reason: a key that holds the two symbols before it can be matched with the query's own two. The loss was lower before the later stages of the training, which taught the heads to go by a single symbol and kept their values small ({doc}`induction_forming`).
+# exceeds $\ln 31$ because the toy expects repetitions and its Markov chain, and neither holds there. In the second occurrence the symbol after the first is harder to predict than the later ones: among 31 symbols a single match is weak evidence,
+# since every symbol recurs by chance. That makes a head that looks two places back useful: a key that holds the two symbols before it can be matched with the query's symbol and the one before that. The loss was lower before the later stages of the training, in which the heads have to go by a single symbol and weight decay keeps their values small ({doc}`induction_forming`).
 #
 # ## The circuit in the weights
 #
-# If the story is right, the shift heads write what the induction heads read with their keys. The weights alone can tell: with $W_{OV} = W_V W_O$ of the earlier head and
+# If the story is right, the shift heads write what the induction heads read with their keys. The weights alone can show this. With $W_{OV} = W_V W_O$ of the earlier head and
 # $W_{QK} = W_Q W_K^\top$ of the later one,
 #
 # $$\mathrm{K\ composition} = \frac{\|W_{OV} W_{QK}^\top\|_F}{\|W_{OV}\|_F \|W_{QK}\|_F},$$
 #
-# and with $W_{QK}$ for queries (Q) or the later head's $W_{OV}$ for values (V). The null keeps both heads
+# and the same with $W_{QK}$ in the place of $W_{QK}^\top$ for queries (Q), or with the later head's $W_{OV}$ for values (V). The null keeps both heads
 # as they are and turns one against the other at random. The squared score is then $1/d_{model}$ on average, and its spread follows from the heads' singular values, which gives
 # every pair a z-score.
 
@@ -217,7 +217,7 @@ composed = {kind: circuits.composition_z(weights.extract(toy), kind) for kind in
 composed_fresh = {kind: circuits.composition_z(weights.extract(fresh), kind) for kind in "KQV"}
 compared = pd.DataFrame({kind: induction.compare_pairs(composed[kind], circuit.pairs, composed_fresh[kind]) for kind in "KQV"}).T
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Composition of every head of layer 0 with every head of layer 1 in the toy; white is what chance gives. Outlined: shift heads with induction heads.", "name": "fig-induction-composition"}, "image": {"alt": "Three eight by eight heat maps for keys, queries and values. Under keys the outlined cells are among the darkest."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Composition of every head of layer 0 with every head of layer 1 in the toy; white is what chance gives. Outlined: shift heads with induction heads. The scale ends at the highest of these; higher values have its darkest colour.", "name": "fig-induction-composition"}, "image": {"alt": "Three eight by eight heat maps for keys, queries and values. Under keys the outlined cells are among the darkest; under queries and values most of them are pale. Under values four other cells are the darkest."}}
 plots.composition_maps(
     {kind: found.scores[0, :, 1] for kind, found in composed.items()},
     float(composed["K"].expected[0, :, 1].mean()),
@@ -256,7 +256,7 @@ plots.labelled_points(copies, "copying", "induction", "copying score, −1 to 1"
 #
 # Weights suggest a mechanism; ablation tests it. Each head in turn is replaced by its mean over positions and sequences, which removes all that varies, and the loss in the second occurrence is compared with the whole model's. The layer above may
 # react in two ways: its patterns are computed anew, or they are frozen to those of the whole model, so that only its values change. A head that works *through another head's pattern*, as
-# the previous-token head should, does damage in the first way and none in the second.
+# the previous-token head should, does damage in the first case and none in the second.
 
 # %% mystnb={"figure": {"caption": "What ablating each head adds to the loss where the block comes again, with 95% intervals over sequences. Above 0 the head helps.", "name": "fig-induction-ablation"}, "image": {"alt": "Sixteen rows of points, one row a head, in two colours. The previous-token head adds much when patterns are recomputed and nothing when they are frozen; two other heads of layer 0 do so to a lesser degree, one of layer 0 and the four induction heads add the same both ways, and the rest lie near zero."}}
 WAYS = {"patterns recomputed": BLUE, "patterns frozen": ORANGE}
@@ -283,12 +283,12 @@ report.table(removed.rename_axis("without").reset_index(), "Added loss [nats a t
 #
 # ## Scrubbing the hypothesis
 #
-# Removing a head shows that it matters, not what it does. *Causal scrubbing* tests a hypothesis as a whole: everything that it does not name is replaced by what the model computes on *another* sequence, path by path, and the share of the
-# loss gap that is left is
+# Removing a head shows that it matters, not what it does. *Causal scrubbing* tests a hypothesis as a whole: everything that it does not name is replaced by what the model computes on *another* sequence, path by path. What is measured is the share of the
+# loss gap that the hypothesis keeps,
 #
 # $$\mathrm{kept} = \frac{L_\mathrm{nothing} - L_\mathrm{hypothesis}}{L_\mathrm{nothing} - L_\mathrm{model}},$$
 #
-# where under "nothing" all heads are resampled. The induction hypothesis says that the shift heads alone reach the queries and keys of the induction heads, that these copy what stands at the place they attend to, and that other heads count for nothing but the values that are copied. Three
+# where under "nothing" all heads are resampled. The induction hypothesis says that the shift heads alone reach the queries and keys of the induction heads, that these copy what stands at the place they attend to, and that other heads matter only through the values that are copied. Three
 # wrong hypotheses leave that composition out, allow it in the queries alone, or name all the other heads instead. In a first version values could read the embedding alone, and induction kept less than nine tenths of the gap in most seeds. The hypothesis was
 # widened after that had been seen: values read all that layer 0 writes, in the wrong hypotheses too.
 
@@ -333,13 +333,13 @@ report.table(
 )
 
 # %% [markdown]
-# The virtual head of the circuit's own pair adds nothing to the right symbol, and the mechanism says why. From the second occurrence the induction head goes to the place after the first, and the
-# previous-token head from there one place back, to the *same* token. Their virtual head is a head of duplicate tokens (score {glue:text}`ind-pair-duplicate`), which does not help to predict the next symbol: the circuit composes *patterns*, not values.
+# The virtual head of the circuit's own pair adds nothing to the right symbol, and the mechanism says why. From the second occurrence the induction head looks at the place after the first, and the
+# previous-token head looks from there one place back, to the *same* token. Their virtual head is a head of duplicate tokens (score {glue:text}`ind-pair-duplicate`), which does not help to predict the next symbol: the circuit composes *patterns*, not values.
 #
 # ## Limits
 #
 # The toy's data reward this circuit and little else. That it forms there shows that it can form, not that it must elsewhere. Ablation puts a model in states that it never met in training, and zeros do so more than means. Composition and copying
-# are properties of weights and leave positions, softmax and the embedding's own spread aside. {doc}`replication` has what notebook 002 did: it looked for induction in pictures of one sentence.
+# are properties of weights and leave positions, softmax and the embedding's own spread aside. {doc}`replication` describes notebook 002, one of those that this book began with: it looked for induction in pictures of one sentence.
 #
 # ## Exercises
 #

@@ -33,7 +33,7 @@ milestones = {step: induction.milestone(snapshots[step], probe, circuit, two_bac
 history = pd.DataFrame(milestones).T
 course = training_history.course().set_index("step")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The toy along training: loss on the probe, head scores (dotted: other seeds), and the mean K-composition of the circuit's pairs beside that of all other pairs and chance.", "name": "fig-induction-emergence"}, "image": {"alt": "Three panels over training steps on a logarithmic axis: losses of both occurrences part, the previous-token score and then the induction score rise, and the composition of the circuit's pairs leaves that of the other pairs."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The toy along training: loss on the probe, head scores (dotted: other seeds), and the mean K-composition of the circuit's pairs beside that of all other pairs and chance. The axis is logarithmic up to step 4,000, where the later stages begin, and linear beyond.", "name": "fig-induction-emergence"}, "image": {"alt": "Three panels over training steps: losses of both occurrences part, the previous-token score and then the induction score rise, and the composition of the circuit's pairs leaves that of the other pairs. After step 4,000 the loss of the second occurrence jumps up, and induction score and composition rise again."}}
 faint = {
     f"_{key}{seed}": (run[key], colour + "66", ":")
     for seed, run in course[course["seed"] != training_history.shipped_seed()].groupby("seed")
@@ -44,7 +44,7 @@ heads = {f"{report.head_name(*head)}, {label}": (history[key], colour, "-") for 
 losses = {"first occurrence": (history["first"], ORANGE, "-"), "second occurrence": (history["second"], BLUE, "-")}
 chance = 0 * history["first"] + toy.model.config.d_model**-0.5
 composition = {"circuit's pairs": (history["circuit's pairs"], BLUE, "-"), "other pairs": (history["other pairs"], GREY, "-"), "chance": (chance, plots.INK, "--")}
-plots.emergence({"loss [nats]": losses, "head score": heads | faint, "K-composition": composition}, "training step");
+plots.emergence({"loss [nats]": losses, "head score": heads | faint | {"other seeds": (pd.Series(dtype=float), GREY, ":")}, "K-composition": composition}, "training step", later=4000);
 
 # %% [markdown]
 # **What was found**
@@ -57,7 +57,7 @@ plots.emergence({"loss [nats]": losses, "head score": heads | faint, "K-composit
 #
 # ## Along the training
 #
-# The checkpoint's folder holds snapshots of the weights along the training (`models.training_history.snapshots`), and the probe of the chapter before is put to each of them. Heads are those of the finished model. The dotted lines of
+# The checkpoint's folder holds snapshots of the weights along the training (`models.training_history.snapshots`), and each of them is measured on the probe of the chapter before. The solid lines follow heads of the finished model. The dotted lines of
 # {numref}`fig-induction-emergence` are the best heads of four other seeds, as measured while they were trained.
 
 # %%
@@ -65,13 +65,13 @@ columns = ["previous token", "induction", "first", "second"]
 report.table(history.loc[[0, 100, 200, 300, 400], columns].rename_axis("step").reset_index(), "Scores of the two heads, and losses in the first and the second occurrence of the block [nats]", formats={"step": 0})
 
 # %% [markdown]
-# After three hundred steps most of the task is learned: the second occurrence of a block is far less surprising than the first. The later stages of the training begin at steps 4,000 and 4,600. The induction score rises once more, the
-# pairs of the circuit part further from the others, and the loss on the probe rises: the heads learn to go by a single symbol instead of two, which works for shorter blocks and is weaker evidence.
+# After three hundred steps most of the task is learned: the second occurrence of a block is far less surprising than the first. The later stages of the training begin at steps 4,000 and 4,600. In them the induction score rises again, the
+# K-composition of the circuit's pairs moves further from that of the others, and the loss on the probe rises. Their data ask the heads to go by a single symbol instead of two, which works for shorter blocks and is weaker evidence; that this is why the loss rises was not tested.
 #
 # ## Which part waits for which?
 #
-# The first 400 steps were taken again with the attention of one layer **clamped** {cite}`singh2024`: from the first step on its heads attend as those of the finished model of the same seed do (final), or throughout as those of the untrained
-# one (initial). All else is trained as before.
+# The first 400 steps were run again with the attention of one layer **clamped** {cite}`singh2024`: from the first step on, its heads attend either as those of the finished model of the same seed do (final) or as those of the untrained
+# one do (initial). All else is trained as before.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Loss on repeated symbols (after two of them) along the beginning of the training, with the attention of one layer clamped or of none; a line for each of two seeds.", "name": "fig-induction-clamps"}, "image": {"alt": "Lines over 400 steps. Unclamped, the loss falls from 3.5 nats at about step 275; with the first layer final at about 200, with the second layer final within 50 steps. With either layer initial it stays above three."}}
 clamped = recorded.table("induction_clamps")
@@ -83,11 +83,11 @@ report.table(halved.unstack("seed").rename(columns="seed {}".format).reset_index
 
 # %% [markdown]
 # With the finished pattern of layer 0 the loss falls below two nats after {glue:text}`ind-clamp-previous` steps, with that of layer 1 after {glue:text}`ind-clamp-induction`: the pattern of the induction head takes most of the time, and
-# waits for the previous-token head. Where that pattern is given, nothing needs the previous-token head, and after 400 steps its score is {glue:text}`ind-clamp-idle` only. If the attention of either layer is kept as it was before training, no circuit forms.
+# waits for the previous-token head. Where the pattern of the induction head is given, nothing needs the previous-token head, and after 400 steps its score is only {glue:text}`ind-clamp-idle`. If the attention of either layer is kept as it was before training, no circuit forms within these steps.
 #
 # ## Five seeds
 #
-# One model proves little, so the recipe was run from five seeds. The shipped model is the median by induction score, a rule that was settled before the training. The table measures
+# One model proves little, so the recipe was run from five seeds. The shipped model is the one with the median induction score after the first stage, a rule that was settled before the training. The table measures
 # all seeds and five untrained models with the same rules, each model with its own heads.
 
 # %%

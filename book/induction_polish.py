@@ -1,16 +1,16 @@
 # %% [markdown]
 # # Induction in Polish models
 #
-# **Question.** The toy of {doc}`induction` completes whatever it has seen once. Language models are said to learn the same from text {cite}`olsson2022`. Do this book's two Polish models do it,
+# **Question.** The toy of {doc}`induction` completes whatever it has seen once. Language models are said to learn the same from text {cite}`olsson2022`. Do this book's two Polish models do it
 # when a sequence of words, or a person's name, comes back?
 #
 # **What was found**
 #
-# - **The order of repeated words helps the GPT-2.** Where random words come again in the same order, the loss of GPT-2 falls by {glue:text}`indpl-gpt2-order` nats a token more than where they come again shuffled.
+# - **The order of repeated words helps GPT-2.** Where random words come again in the same order, the loss of GPT-2 falls by {glue:text}`indpl-gpt2-order` nats a token more than where they come again shuffled.
 #   For the toy, on symbols of its own, this is {glue:text}`indpl-toy-order` nats. The smaller minigpt-polish has no measurable gain.
-# - **The GPT-2 recalls a name that was given before, weakly.** Having read of *Stanisław Turski*, it expects *Turski* after *Stanisław* a little more than the other person's surname: the log odds move by {glue:text}`indpl-gpt2-names` nats.
+# - **GPT-2 weakly recalls a name that was given before.** Having read of *Stanisław Turski*, it expects *Turski* after *Stanisław* a little more than the other person's surname: the log odds move by {glue:text}`indpl-gpt2-names` nats.
 #   A model that copied what followed the first name would move them much further. The interval of minigpt-polish contains zero.
-# - **GPT-2 has the toy's circuit.** {glue:text}`indpl-strongest` gives about half of its attention to the token after an earlier occurrence, in random words and, less, in Polish paragraphs. It depends on a head of the first layer, {glue:text}`indpl-previous`, which
+# - **GPT-2 has the toy's circuit.** {glue:text}`indpl-strongest` gives about half of its attention to the token after an earlier occurrence in random words, and less in Polish paragraphs. It depends on a head of the first layer, {glue:text}`indpl-previous`, which
 #   looks at the token before: without either of them most of the gain is gone ({numref}`fig-induction-needed`). No head of minigpt-polish is found to look at the right place.
 #
 # Square brackets hold 95% intervals over sequences, sentences or paragraphs. L0H3 is head 3 of the first layer; layers and heads count from 0.
@@ -56,10 +56,10 @@ plots.intervals(statistics.interval_table(samples, ["label", "series"]), "fall o
 #
 # ## Does order help?
 #
-# The loss may fall in the second occurrence because the *words* are there again, in whatever order. So the second occurrence is also shuffled. What
-# the words bring is the fall from the first occurrence to the shuffled one; what their order brings, for which a model needs induction, is the fall from the shuffled to the faithful one. {numref}`fig-induction-order` has both.
+# The loss may fall in the second occurrence because the *words* are there again, in whatever order. So the loss is also measured with the second occurrence shuffled. What
+# the words bring is the fall from the first occurrence to the shuffled one; what their order brings, for which a model needs induction, is the fall from the shuffled one to the one in the same order. {numref}`fig-induction-order` has both.
 #
-# Both help the GPT-2. Its loss falls where the words come again shuffled, and it falls much further where they come in the same order. The untrained GPT-2 and minigpt-polish gain measurably from neither.
+# Both help GPT-2. Its loss falls where the words come again shuffled, and it falls much further where they come in the same order. The untrained GPT-2 and minigpt-polish gain measurably from neither.
 #
 # ## Do they recall a name?
 #
@@ -68,7 +68,7 @@ plots.intervals(statistics.interval_table(samples, ["label", "series"]), "fall o
 #
 # $$\tfrac12\left[\log\frac{p(a \mid A)}{p(b \mid A)} - \log\frac{p(a \mid B)}{p(b \mid B)}\right],$$
 #
-# so that what the model thinks of the surnames themselves cancels. A model that ignores the first name has a preference of exactly 0. One pair of texts:
+# so that what the model thinks of the surnames themselves cancels. A model that ignores the first name has a preference of exactly 0. One pair of texts ("Yesterday these two went to town. In the evening there came back only", and the first name of one of them):
 
 # %%
 people = {name: repeated_names.named_people(model.vocabulary, 240, seed=0) for name, model in trained.items()}
@@ -126,14 +126,14 @@ report.table(
 )
 
 # %% [markdown]
-# Some heads of GPT-2 look at the right place more than beside it, and the head that is chosen on random words does so strongly, if less than the best head of the toy, which has an excess of {glue:text}`indpl-toy-excess` on its own probe.
+# Some heads of GPT-2 look at the right place more than at the keys around it, and the head that is chosen on random words does so strongly, if less than the best head of the toy, which has an excess of {glue:text}`indpl-toy-excess` on its own probe.
 # The head that is chosen on paragraphs is the same one, with a smaller excess. A neighbour of a target may also differ from it in kind (what follows a preposition is often a noun), so on text an excess need not be induction. The best heads of minigpt-polish have no clear excess in the half that they were not
 # chosen on. The correction for many tests is Holm's {cite}`holm1979`.
 #
 # ## Which heads bring the gain?
 #
-# An excess says where a head looks, not that anything follows from it. So each head of GPT-2 is replaced by its mean, as {doc}`induction` does with the toy. {numref}`fig-induction-needed` sets the loss that this adds
-# where a block comes again beside the excess of the head, on eight new sequences of random words.
+# An excess says where a head looks, not that anything follows from it. So each head of GPT-2 is replaced by its mean, as {doc}`induction` does with the toy. {numref}`fig-induction-needed` plots the loss that this adds
+# where a block comes again against the excess of the head, on eight new sequences of random words.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Heads of GPT-2: how much more attention a head gives to the token after an earlier occurrence than to the keys around it, and what is added to the loss where the block comes again when the head is replaced by its mean. The heads that matter most are named.", "name": "fig-induction-needed"}, "image": {"alt": "Points in the colour of their layer. Three heads of later layers lie far right and above zero. Of the others, which lie at zero on the horizontal axis, one of the first layer adds most of all, and a few more add something; the crosses of the untrained model lie at zero."}}
 few, rows = standard_probe(trained["GPT-2"], n_sequences=8, seed=3), []
@@ -165,11 +165,11 @@ report.table(
 
 # %% [markdown]
 # This is the circuit of the toy, in a language model. {glue:text}`indpl-previous` gives nearly all of its attention to the token before. Removing it costs as much as all that order brings, and next to nothing once the patterns are frozen: it matters through where later heads look.
-# {glue:text}`indpl-strongest` looks at the token after the earlier occurrence, and what it writes is needed, since most of its effect is there with frozen patterns too. A mean in the place of a head takes away whatever else the head does, so an effect is an upper bound of what induction owes to it.
+# {glue:text}`indpl-strongest` looks at the token after the earlier occurrence, and what it writes is needed, since most of its effect is there with frozen patterns too. A mean in the place of a head takes away whatever else the head does, so not all of an effect need be induction; and other heads may stand in for a removed one, which makes its effect too small. The one head in the table that looks at neither place is not explained by this circuit: with frozen patterns the loss falls without it.
 #
 # ## When did the heads form?
 #
-# Snapshots of the training show the order of events. The earliest that could be measured are from ten million tokens.
+# Snapshots of the training show the order of events. The figure begins at ten million tokens; the only earlier snapshots are from the very beginning, and no head stands out in them.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Along the training of polish-gpt2-mini: held-out loss on novels and textbooks, and the highest share of attention that any head gives, on random words that come twice, to the token before, to an earlier copy of the token, and to the token after that copy (induction). The learning rate falls from 28 million tokens on.", "name": "fig-induction-development"}, "image": {"alt": "Four panels against the number of tokens seen, from 10 to 40 million. The loss falls throughout. The previous-token score rises from below 0.3 to nearly 1 by 24 million tokens; induction rises later and more slowly, from about 0.1 to above a half."}}
 MEASURES = {"heldout_loss": "loss [nats a token]", "previous token": "previous token", "duplicate token": "earlier copy", "induction": "induction"}
@@ -182,14 +182,14 @@ plots.development({"GPT-2": development[development.index > 1e6]}, MEASURES, {"G
 # ## What could be wrong
 #
 # An effect may come from the test and not from what the model learned. Untrained models of the same shape gain nothing from order, have no preference, and have no head with an excess.
-# Finding nothing, as in minigpt-polish, means little if the test could not have found anything. The toy's excess and its gain from order show that two of the tests find induction where it is, and so does the GPT-2. How large a preference for names can be, a unit test shows. It puts a rule in the model's place that copies what followed
-# the last occurrence: it gets the full preference in every sentence, and a model that only knows how frequent surnames are gets exactly zero. The surnames are single tokens of the model's vocabulary, which leaves few of them for GPT-2; most come from the novels that the models were trained on,
+# Finding nothing, as in minigpt-polish, means little if the test could not have found anything. The toy's excess and its gain from order show that two of the tests find induction where it is, and so do those of GPT-2. A unit test shows how large a preference for names can be. It puts in the model's place a rule that copies what followed
+# the last occurrence: this rule gets the full preference in every sentence, and a model that only knows how frequent surnames are gets exactly zero. The surnames are single tokens of the model's vocabulary, which leaves few of them for GPT-2; most come from the novels that the models were trained on,
 # where some belong to other first names. The interval is over sentences and does not say how other names would do.
 #
 # ## Limits
 #
-# The two Polish models differ in depth, feed-forward layers, text and length of training, so that this page cannot say which of them made the difference. In other language models induction heads appeared after billions of tokens {cite}`olsson2022`;
-# the GPT-2 of this book has read some tens of millions, in part statutes and manuals, which repeat their phrases. Whether that helped was not tested. `ANALYSIS_MODELS=hub` asks the published GPT-2. The three scenes with names are short and alike.
+# The two Polish models differ in depth, feed-forward layers, text and length of training, so this page cannot say which of these made the difference. In other language models induction heads appeared after billions of tokens {cite}`olsson2022`;
+# the GPT-2 of this book has read some tens of millions, in part statutes and manuals, which repeat their phrases. Whether that helped was not tested. With `ANALYSIS_MODELS=hub` the page measures the published GPT-2 instead. All sentences with names follow one of three scenes, which are short and alike.
 #
 # ## Exercises
 #

@@ -2,13 +2,13 @@
 # # What a model would say early
 #
 # **Question.** A language model passes its state through block after block, and only the last state is turned into a prediction. What would it say if it stopped after the first block, or the second? A **lens** answers that: it
-# turns the state of a layer into one that the model's own read-out understands. {numref}`fig-lens-layers` shows how near three lenses come to the model's final prediction.
+# turns the state of a layer into one that the model's own read-out, which makes predictions from last states, can read. {numref}`fig-lens-layers` shows how near three lenses come to the model's final prediction.
 #
 # **What was found**
 #
-# - **Training moves the prediction out of the embedding and into the blocks.** A lens on GPT-2's embedding covers {glue:text}`lens-gpt2-embed` of the distance from one fixed guess to the model's own prediction. On that of an untrained GPT-2, whose blocks add little, it covers {glue:text}`lens-gpt2-embed-untrained` ({numref}`fig-lens-share`).
+# - **Training moves the prediction out of the embedding and into the blocks.** A lens on GPT-2's embedding covers {glue:text}`lens-gpt2-embed` of the distance from one fixed guess to the model's own prediction. In an untrained GPT-2, whose blocks add little, a lens on the embedding covers {glue:text}`lens-gpt2-embed-untrained` ({numref}`fig-lens-share`).
 # - **HerBERT does most of the work in its first block, GPT-2 block by block.** After one block the best lens names {glue:text}`lens-herbert-first` of HerBERT's predictions and {glue:text}`lens-polish-gpt2-first` of GPT-2's.
-# - **In GPT-2, reading a layer as if it were the last misses much of what is there.** After the last block but one the plain logit lens is {glue:text}`lens-gpt2-logit` nats off; a linear map brings that down to {glue:text}`lens-gpt2-affine`.
+# - **In GPT-2, reading a layer as if it were the last misses much of what is there.** After the last block but one the prediction of the plain logit lens is {glue:text}`lens-gpt2-logit` nats from the model's own; a fitted linear map brings that down to {glue:text}`lens-gpt2-affine`.
 #
 # Square brackets hold 95% intervals over documents.
 
@@ -131,11 +131,11 @@ figure.axes[0].set_ylim(0, min(5, figure.axes[0].get_ylim()[1]));
 # %% [markdown]
 # ## Places where a model predicts
 #
-# GPT-2 predicts the next token at every place. Its first token, which has nothing before it to read, is left out. **HerBERT** predicts where a token is hidden: at a token that it sees there is nothing to predict, and its training asked little
-# there. So one word in five is hidden, as in training, and each text is read five times, until every word has been hidden once. A lens of HerBERT is fitted on hidden places and measured on them.
+# GPT-2 predicts the next token at every place. Its first token, which has nothing before it to read, is left out. **HerBERT** predicts where a token is hidden: at a token that it sees there is nothing to predict, and little was asked of it there in
+# training. So one word in five is hidden, as in training, and each text is read five times, until every word has been hidden once. HerBERT's lenses are fitted on hidden places and measured on others.
 #
 # The texts were written for this book: 51 paragraphs, sentences around ambiguous words, and forty plain sentences. A *document* is a paragraph, all sentences of one ambiguous word, or one plain sentence. Lenses are fitted on half of the
-# documents and measured on places drawn from the others. Of a model with more than 13 states, counted with the embedding, 13 are read: the first and the last two, and others evenly spread between them.
+# documents and measured on places drawn from the others. In a model with more than 13 states, the embedding included, 13 are read: the first and the last two, and others evenly spread between them.
 
 # %%
 report.table(halves, "Documents and places")
@@ -143,16 +143,16 @@ report.table(halves, "Documents and places")
 # %% [markdown]
 # ## Three lenses
 #
-# Let $h_l$ be a state of layer $l$ and $U$ the model's read-out: the final layer norm and the unembedding in GPT-2, the head for hidden words in HerBERT. With a matrix and an offset for each layer a lens predicts
+# Let $h_l$ be a state of layer $l$ and $U$ the model's read-out: the final layer norm and the unembedding in GPT-2, the head for hidden words in HerBERT. With a matrix and an offset for each layer, a lens predicts
 #
 # $$q_l = \mathrm{softmax}\bigl(U(h_l A_l + b_l)\bigr).$$
 #
 # - The **logit lens** {cite}`nostalgebraist2020` reads the state as it is, $A_l = I$ and $b_l = 0$.
-# - The **affine lens** takes the $A_l$ and $b_l$ that foretell the last state best, by ridge regression with $A_l$ shrunk towards $I$. The tuned lens {cite}`belrose2023` has the same form and is trained on predictions instead; this one has a closed form.
-# - The **Jacobian lens** {cite}`gurnee2026` takes for $A_l$ the mean derivative of the last states by $h_l$: it reads a state by what a small change of it would do.
+# - The **affine lens** takes the $A_l$ and $b_l$ that predict the last state best, by ridge regression with $A_l$ shrunk towards $I$. The tuned lens {cite}`belrose2023` has the same form and is trained on predictions instead; this one has a closed form.
+# - The **Jacobian lens** {cite}`gurnee2026` takes for $A_l$ the mean derivative of the last states with respect to $h_l$: it reads a state by what a small change of it would do.
 #
-# All three are exact at the last layer. How far $q_l$ is from the model's own prediction $p$ is said by the Kullback-Leibler **divergence** $\sum_t p_t \log (p_t / q_{l,t})$, and by how often both have the same most probable token.
-# The calls are short; here the penalty is given instead of chosen, and two hundred places are enough:
+# All three are exact at the last layer. How far $q_l$ is from the model's own prediction $p$ is measured by the Kullback-Leibler **divergence** $\sum_t p_t \log (p_t / q_{l,t})$, and by how often both have the same most probable token.
+# The calls are short. In this example the penalty of the regression is given instead of chosen, two hundred places are measured, and the divergence is printed for each layer:
 
 # %%
 found, own, rows = places["polish-gpt2"], fit["polish-gpt2"], held["polish-gpt2"][:200]
@@ -163,13 +163,13 @@ print({layer: report.number(value) for layer, value in zip(found.layers, seen.kl
 # %% [markdown]
 # ## What is there, and in which basis
 #
-# {numref}`fig-lens-layers` has both answers. In GPT-2 the logit lens and the affine lens read the same states and are far apart: what the state says is there early, but not in the coordinates that the read-out expects. HerBERT's layer norms rescale the residual stream itself after every layer, and its states need less translation. Before the first block a hidden place of HerBERT holds nothing but the mask and its position, so that there every lens is a guess; one block of attention then brings in most of
-# what the sentence says. GPT-2's embedding knows the last token, and a lens makes of it what often follows this token.
+# {numref}`fig-lens-layers` shows both. In GPT-2 the logit lens and the affine lens read the same states and are far apart: much of the prediction is there early, but not in the coordinates that the read-out expects. HerBERT's layer norms rescale the residual stream itself after every layer, and its states need less translation. Before the first block a hidden place of HerBERT holds nothing but the mask and its position, so every lens can only guess there; one block of attention then brings in most of
+# what the sentence says. GPT-2's embedding knows the last token, and a lens turns that into what often follows this token.
 #
-# Nulls stand in the same axes. The pink line is a guess by frequency. The grey line asks whether a lens could do the work by itself: given states of an untrained model, which mix the same words, the same regression
-# finds little. It can even do worse than frequencies, because a lens that knows nothing answers with the read-out of the mean state, which is surer of itself than the mean of all predictions, and perhaps because this lens is fitted on fewer places.
+# The nulls are in the same panels. The line *frequencies* is one guess by frequency. The line *untrained states* asks whether a lens could do the work by itself: given states of an untrained model, which mix the same words, the same regression
+# finds little. In divergence it even does worse than frequencies, because a lens that knows nothing answers with the read-out of the mean state, which is surer of itself than the mean of all predictions, and perhaps because this lens is fitted on fewer places.
 #
-# What would stopping early cost on the text itself? The table has the loss of the tokens that do follow, or are hidden.
+# What would stopping early cost on the text itself? The table has the loss of the tokens that really follow, or are hidden.
 
 # %%
 def by_layer(cells):
@@ -186,11 +186,11 @@ report.table(by_layer(losses), "Loss of the affine lens after each layer [nats];
 # ## Where training puts the prediction
 #
 # Is it remarkable that a prediction grows with depth? It would grow in any network whose blocks add something. The null is an **untrained model with a lens of its own**, fitted in the same way to its own last states. Its predictions hardly differ
-# from place to place, so divergences in nats cannot be compared. The **share told** can:
+# from place to place, so its divergences in nats cannot be compared with those of a trained model. The **share told** can:
 #
 # $$1 - D_\mathrm{lens} / D_\mathrm{fixed},$$
 #
-# with the divergence of the lens above and that of the best fixed prediction below, which is the mean of the model's own predictions in the fitting half.
+# where $D_\mathrm{lens}$ is the divergence of the lens and $D_\mathrm{fixed}$ that of the best fixed prediction, the mean of the model's own predictions in the fitting half.
 
 # %%
 def share_told(kl, read, last, rows, own, labels):
@@ -225,13 +225,13 @@ alike = {name: with_own_lens(name, loaded[name], found, slice(2))[0] for name, f
 plots.layer_panels({"share told": share}, LAYERS, {title: (plots.MODEL_COLOURS[name], "-") for name, title in TITLES.items()} | {"untrained": (GREY, "--")}, zero=True);
 
 # %% [markdown]
-# In an untrained model, whose blocks add little, most of the prediction is there in the embedding, and in an untrained HerBERT nearly all of it. Training takes the prediction out of the embedding: in GPT-2 the lens tells {glue:text}`lens-gpt2-embed` there, against {glue:text}`lens-gpt2-embed-untrained`
-# without training. The trained model's lens is fitted on twice as many places as the untrained one's, which can only narrow this gap. The rest is the work of the blocks. So it takes no training to have much of an answer after one block: lenses of four untrained models name the token that the model will name in {glue:text}`lens-polish-gpt2-first-untrained` (GPT-2) and
-# {glue:text}`lens-herbert-first-untrained` (HerBERT) of cases there, and those of the trained ones in fewer.
+# In an untrained model, whose blocks add little, most of the prediction is there in the embedding, and in an untrained HerBERT nearly all of it. So it takes no training to have much of an answer early: after one block, lenses of four untrained models name the token that the model will name in {glue:text}`lens-polish-gpt2-first-untrained` (GPT-2) and
+# {glue:text}`lens-herbert-first-untrained` (HerBERT) of cases, and those of the trained ones in fewer. Training takes the prediction out of the embedding and leaves it to the blocks: in GPT-2 the lens on the embedding tells {glue:text}`lens-gpt2-embed`, against {glue:text}`lens-gpt2-embed-untrained`
+# without training. The trained model's lens is fitted on twice as many places as the untrained one's, which can only narrow this gap.
 #
 # ## A sentence, layer by layer
 #
-# *After a long moment of silence, father put his hand on his shoulder.* {numref}`fig-lens-gpt2` has what GPT-2 would say after each word of it. The sentence is not among those that lenses were fitted on.
+# *Po długiej chwili milczenia ojciec położył mu rękę na ramieniu* means *After a long moment of silence, father put his hand on his shoulder.* {numref}`fig-lens-gpt2` shows what GPT-2 would say after each of these Polish words. The lenses were not fitted on this sentence.
 
 # %% mystnb={"figure": {"caption": "GPT-2 on one sentence, downwards. Each cell has the token that the affine lens finds most probable after a layer; brighter cells are nearer to the prediction of the last layer. The token that does follow is the label of the row below. A hyphen marks a piece of a word, a bent arrow the end of a line.", "name": "fig-lens-gpt2"}, "image": {"alt": "A grid of ten tokens by seven layers with one word in each cell, from dark at the embedding to bright at the last layer. Most cells hold frequent words and marks; in some rows a word of the scene takes their place in a later layer."}}
 def grid(name):
@@ -251,18 +251,18 @@ said = grid("polish-gpt2")
 hidden = grid("herbert")
 
 # %% [markdown]
-# After *na* (on) the embedding of GPT-2 would go on with *{glue:text}`lens-said-early`*; the last layer says *{glue:text}`lens-said-late`*. For that it needs words further back: a hand is put on something. Where the first word *Po* (after) is hidden,
-# HerBERT says *{glue:text}`lens-hidden-early`* after one block and *{glue:text}`lens-hidden-late`* after the last. GPT-2 comes in its later layers to two other words of the scene, to *chwili* (moment) after *długiej* (long) and to *rękę* (hand) after *mu* (to him); both do follow. Most rows of both figures show no such change: from the first column to the last the best guess is a frequent word or a mark.
+# After *na* (on) the embedding of GPT-2 would go on with *{glue:text}`lens-said-early`* (his); the last layer says *{glue:text}`lens-said-late`* (shoulder). For that it needs words further back: a hand is put on something. Where the first word *Po* (after) is hidden,
+# HerBERT says *{glue:text}`lens-hidden-early`* (in) after one block and *{glue:text}`lens-hidden-late`* after the last. In its later layers GPT-2 finds two other words of the scene: *chwili* (moment) after *długiej* (long) and *rękę* (hand) after *mu* (to him); both do follow. Most rows of both figures show no such change: from the first column to the last the best guess is a frequent word or a punctuation mark.
 #
 # ## What could be wrong
 #
-# **Too few places for the regression.** In GPT-2 a map of 256 coordinates is fitted on some four and a half thousand places. On fewer, those of the {doc}`null_board`, the lens on its embedding tells next to nothing, so with more places it might tell more than the figures show. The penalty is chosen by five-fold cross-validation over whole documents of the fitting half, for each layer:
+# **Too few places for the regression.** In GPT-2 a map of 256 coordinates is fitted on some four and a half thousand places. With the fewer places that {doc}`the null board <null_board>` uses, the lens on GPT-2's embedding tells next to nothing, so with more places it might tell more than the figures show. The penalty is chosen by five-fold cross-validation over whole documents of the fitting half, for each layer:
 
 # %%
 report.table(by_layer({name: lens.penalties.item for name, lens in affine.items()}), "Chosen penalties, in units of the mean variance of a coordinate", digits=4)
 
 # %% [markdown]
-# **The Jacobian lens has no offset**, in the literature and in {numref}`fig-lens-layers`, while the affine lens has one. The next table gives all three the same: an offset that takes the mean state of the layer to the mean last state.
+# **The Jacobian lens has no offset**, in the literature and in {numref}`fig-lens-layers`, while the affine lens has one. The next table also gives one to the logit and the Jacobian lens: the offset that takes the mean state of the layer to the mean last state.
 
 # %%
 def late(name, lens):
@@ -290,9 +290,9 @@ columns = ["model", "lens", "offset", "divergence [nats]", "same token"]
 report.table(pd.DataFrame(rows, columns=columns), "Lenses after the last block but one; intervals over documents")
 
 # %% [markdown]
-# An offset helps both, and the affine lens stays nearest: it is fitted to foretell the last state, and a derivative is not.
+# An offset helps both, and the affine lens stays nearest: it is fitted to predict the last state, and a derivative is not.
 #
-# **The Jacobian is a mean over few places**, {glue:text}`lens-jacobian-places`, all in short sentences, because a sample of sequences takes as many backward passes as a state has coordinates. The rows of both halves show how much that matters.
+# **The Jacobian is a mean over few places**, {glue:text}`lens-jacobian-places`, all in short sentences, because a sample of sequences takes as many backward passes as a state has coordinates. The rows with one half and the other half of the places show how much that matters.
 
 # %% tags=["remove-cell"]
 def share_of(profile, layer):
@@ -316,16 +316,16 @@ report.glue("lens-jacobian-places", report.listed(f"{len(samples[name])} in {tit
 # %% [markdown]
 # ## Limits
 #
-# - A lens says what can be read from a state, not what later blocks do read from it.
-# - The affine lens minimises squared error of states, which is not what is measured. A lens that is trained on predictions, as the tuned lens is, would come nearer.
-# - Hidden places are places of an encoder as its training made them. What HerBERT computes at words that it sees is not read here.
-# - Agreement with the last layer is no skill. Both models are small, and the table of losses says how much the text still surprises the last layer itself.
-# - The texts are short. What long contexts add late in a model is not seen here. Intervals over documents do not cover the choice of texts, nor the seed of the untrained models in the figures; on the null board four of them stand beside each trained one, on the same places.
+# - A lens shows what can be read from a state, not what later blocks do read from it.
+# - The affine lens minimises the squared error of states, which is not what is measured here. A lens that is trained on predictions, as the tuned lens is, would come nearer.
+# - HerBERT is read only at hidden places, where its training made it predict. What it computes at words that it sees is not read here.
+# - Agreement with the last layer is not a skill: both models are small, and the table of losses says how much the text still surprises the last layer itself.
+# - The texts are short. What long contexts add late in a model cannot be seen here. Intervals over documents do not cover the choice of texts, nor the seed of the untrained models in the figures; on the null board four of them stand beside each trained one, on the same places.
 #
 # ## Exercises
 #
 # 1. Read the sentence of {numref}`fig-lens-gpt2` with the logit lens (`logit` in the place of `affine`). In which column do the guesses begin to continue the sentence? ({ref}`Solution <sol-lens-1>`)
-# 2. Hide every second word instead of every fifth (`Places.of(model, TEXTS, every=2)`). How much of HerBERT's prediction is there after the first block then? ({ref}`Solution <sol-lens-2>`)
+# 2. Hide every second word instead of every fifth (`Places.of(model, TEXTS, every=2)`). How much of HerBERT's prediction is then there after the first block? ({ref}`Solution <sol-lens-2>`)
 # 3. Compute the entropy of each lens's prediction. Are early predictions unsure, or sure and wrong? ({ref}`Solution <sol-lens-3>`)
 #
 # No notebook of the original collection asked this question.

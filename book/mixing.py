@@ -9,7 +9,7 @@
 # - **The lengths of contributions say which tokens matter, and attention weights say it less well.** In GPT-2 their rank correlations with the effects of taking a token away are {glue:text}`mix-polish-gpt2-lengths` and
 #   {glue:text}`mix-polish-gpt2-weights`.
 # - **Weights mislead most where nothing was learned.** In untrained GPT-2s their correlation is {glue:text}`mix-polish-gpt2-weights-untrained` on average; lengths do well there, too.
-# - **Both models mix most near the input.** Of what GPT-2's attention and residual connection make of a token, {glue:text}`mix-polish-gpt2-first` comes from other tokens in layer 0 and {glue:text}`mix-polish-gpt2-later` in the later layers, with the most in layer 1. HerBERT mixes most in layer 0.
+# - **Both models mix most near the input.** Measured by lengths, {glue:text}`mix-polish-gpt2-first` of what GPT-2's attention and residual connection make of a token comes from other tokens in layer 0, and {glue:text}`mix-polish-gpt2-later` in the later layers, most in layer 1. HerBERT mixes most in layer 0.
 #
 # Square brackets hold 95% intervals over sentences. Layers count from 0.
 
@@ -33,12 +33,12 @@ print(*(model.label for model in loaded.values()), sep="\n")
 #
 # Let $f^h(x) = (x W_V^h + b_V^h)\, W_O^h$ be what head $h$ would write if it attended to state $x$ alone, and $\alpha^h_{ij}$ the weight of token $j$ for token $i$. How much does $j$ matter for the update of $i$?
 #
-# - **Attention weights**, averaged over heads, say $\alpha_{ij}$.
-# - **Norm-based attention** {cite}`kobayashi2020` says $\lVert \sum_h \alpha^h_{ij} f^h(x_j) \rVert$, the length of the contribution.
+# - **Attention weights**, averaged over heads, give $\alpha_{ij}$.
+# - **Norm-based attention** {cite}`kobayashi2020` gives $\lVert \sum_h \alpha^h_{ij} f^h(x_j) \rVert$, the length of the contribution.
 # - **Value zeroing** {cite}`mohebbi2023` tries it out: the value of $j$ is set to zero in one layer, and $1 - \cos$ says how far the block's output turns at $i$.
 #
-# The first two are computed shares, the third is an observed effect. If a share says what matters, it ranks the tokens that $i$ sees as the effect does. {numref}`fig-mix-zeroing` has Spearman's rank correlation over the *other* tokens that a token
-# sees, its mean over the tokens of a sentence. The sentences are the shortest of the forty that were written for this book.
+# The first two are computed shares, the third is an observed effect. If a share says what matters, it puts the tokens that $i$ sees in the same order as the effect does. {numref}`fig-mix-zeroing` shows Spearman's rank correlation over the *other* tokens that a token
+# sees, averaged over the tokens of a sentence. The sentences are the shortest of the forty that were written for this book.
 
 # %%
 fresh = {name: [models.untrained_like(model, seed=seed) for seed in range(DRAWS)] for name, model in loaded.items()}
@@ -87,10 +87,10 @@ plots.layer_panels({"rank correlation": lines}, LAYERS, looks, zero=True);
 # %% [markdown]
 # ## Why weights mislead
 #
-# A token that is attended to may have little to give. Lengths know that, and weights do not. In both trained models the weights agree less well with the effects than the lengths do, in every layer. In an untrained model attention is nearly even, so that its small differences
-# rank tokens only somewhat better than chance, while the lengths of what tokens would give differ as embeddings do.
+# A token that is attended to may have little to give. Lengths take this into account, and weights do not. In both trained models the weights agree less well with the effects than the lengths do, in every layer. In an untrained model attention is nearly even, so that its small differences
+# rank tokens only somewhat better than chance, while the lengths of what tokens would give differ as their embeddings do.
 #
-# One sentence shows it: *Nie było w tym domu ani jednego pokoju bez książek*, there was not a single room without books in this house. The table has what the last word reads in GPT-2's first layer, each column as
+# One sentence shows it: *Nie było w tym domu ani jednego pokoju bez książek* ("There was not a single room without books in this house"). The table shows what the last word, *książek* (books), reads in GPT-2's first layer, each column as
 # shares of the other tokens that it sees.
 
 # %%
@@ -109,12 +109,12 @@ report.table(read, f"{SENTENCES[one]} What the token {loaded['polish-gpt2'].voca
 #
 # ## How much comes from others at all
 #
-# Shares compare other tokens with each other. The **mixing ratio** {cite}`kobayashi2021` compares all of them with the token itself. With what others bring, $m_i = \sum_{j \ne i} \sum_h \alpha^h_{ij} f^h(x_j)$, and what the token keeps through the
-# residual connection and its attention to itself, $k_i = x_i + \sum_h \alpha^h_{ii} f^h(x_i)$, it is
+# Shares compare other tokens with each other. The **mixing ratio** {cite}`kobayashi2021` compares all of them with the token itself. With $m_i = \sum_{j \ne i} \sum_h \alpha^h_{ij} f^h(x_j)$ for what others bring and $k_i = x_i + \sum_h \alpha^h_{ii} f^h(x_i)$ for what the token keeps through the
+# residual connection and its attention to itself, the ratio is
 #
 # $$\frac{\lVert m_i \rVert}{\lVert m_i \rVert + \lVert k_i \rVert} ,$$
 #
-# in HerBERT after the layer norm that follows. The call is `contributions.mixing_ratios(model, texts)`. The first token of a text is left out, since in GPT-2 it has no others.
+# in HerBERT with both taken through the layer norm that follows. The call is `contributions.mixing_ratios(model, texts)`. The first token of a text is left out, since in GPT-2 it has no others.
 
 # %%
 def mixing(model):
@@ -131,8 +131,8 @@ plots.layer_panels({"mixing ratio": of_layers}, LAYERS, {"trained": (plots.CYCLE
 # %% [markdown]
 # ## What could be wrong
 #
-# **Special tokens and first tokens are read in a way of their own.** Heads often rest on them, with large weights and short values, which would favour lengths. The table leaves them out, of HerBERT's sentences the first and the last token and of
-# GPT-2's the first; lengths stay ahead without them.
+# **Special tokens and first tokens are read in a way of their own.** Heads often attend to them with large weights and take little from them, since their values are short; that would favour lengths. One column of the table leaves out the first and the last token of HerBERT's sentences and
+# the first of GPT-2's; lengths stay ahead without them.
 #
 # **Lengths have a head start.** Value zeroing takes away the very vector whose length is measured, so the two should agree in any model, and in untrained ones they do. The comparison shows what attention weights leave out, not that a long contribution matters for the model's predictions.
 #

@@ -1,16 +1,16 @@
 # %% [markdown]
 # # Model selection in context
 #
-# **Question.** A transformer reads, point by point, what two ridge regressions predict and then what was measured. How noisy the measurements are differs between prompts, so that one or the other regression deserves more trust. Does
-# the transformer select the one that the evidence speaks for?
+# **Question.** A transformer reads, point by point, what two ridge regressions predict and then what was measured. The noise of the measurements differs between prompts, so that one or the other regression deserves more trust. Does
+# the transformer select the one that the evidence favours?
 #
-# {numref}`fig-ctx-alike` compares its answers with those of strategies that choose, average or combine.
+# {numref}`fig-ctx-alike` compares its answers with those of strategies that choose between the two regressions, average them or combine them.
 #
 # **What was found**
 #
-# - **It does not select.** Its answers lie at {glue:text}`ctx-few-to-mean` from the posterior mean of y, the best possible answer as far as simulation gives it, and at {glue:text}`ctx-few-to-hard` from those of a choice between the two regressions, where 1 is the squared distance between the two.
+# - **It does not select.** In units of the squared distance between the two regressions, its answers are {glue:text}`ctx-few-to-mean` from the posterior mean of y, the best possible answer as far as simulation gives it, and {glue:text}`ctx-few-to-hard` from those of a choice between the two.
 # - **This pays off.** Its squared error is lower than that of the choice by {glue:text}`ctx-few-under-hard`.
-# - **It takes two regressions that differ.** All this holds where the regressions were fitted to 6 points. With 21 points, as in the original notebook, they say nearly the same: the posterior mean is still nearest, but at {glue:text}`ctx-21-to-mean`, and all errors lie between {glue:text}`ctx-21-errors`.
+# - **It takes two regressions that differ.** All this holds where the regressions were fitted to 6 points. With 21 points, as in the original notebook, they say nearly the same: the posterior mean is still nearest, but at a distance of {glue:text}`ctx-21-to-mean`, and all errors lie between {glue:text}`ctx-21-errors`.
 #
 # The model is of the same kind as the one in {doc}`incontext_regression`. Square brackets hold 95% intervals over prompts.
 
@@ -30,8 +30,8 @@ COMPONENTS = 15_000  # simulated prompts that the evidence is computed from
 # %% [markdown]
 # ## Setting
 #
-# For each prompt a noise level is drawn, $0.8\,\alpha$ with $\alpha$ 0.1 or 0.8. Ridge regressions with penalties 0.1 and 0.8 are fitted to noisy points of a linear function of five numbers. The prompt holds what both predict at 21 fresh points and what
-# was measured there. Every answer is asked in turn, from the points before it. In the original notebook both regressions are fitted to 21 points, and then they hardly differ. The second checkpoint was trained on regressions fitted to 6 points, where the
+# For each prompt the standard deviation of the noise is drawn: $0.8\,\alpha$ with $\alpha$ 0.1 or 0.8. Ridge regressions with penalties 0.1 and 0.8, one for each $\alpha$, are fitted to noisy points of a linear function of five numbers. The prompt holds what both predict at 21 fresh points and what
+# was measured there. The model is asked for each measurement in turn, from both predictions of it and the points before. In the original notebook both regressions are fitted to 21 points, and then they hardly differ. A second model was trained on regressions fitted to 6 points, where the
 # choice matters.
 
 # %%
@@ -41,11 +41,11 @@ print(selector.label, few.label, sep="\n")
 # %% [markdown]
 # ## What the evidence allows
 #
-# Three of the strategies follow from one posterior. (A choice by past errors instead was not tried.) Given the functions of a prompt, its points $(p_1, p_2, y)$ are normal, and the probability of each $\alpha$ is a mixture over many simulated prompts (`incontext.selection.Mixture`):
+# Three of the strategies follow from one posterior. (A choice by past errors was not tried.) Given the true function of a prompt and the two fitted ones, its points $t = (p_1, p_2, y)$, the two predictions and the measurement, are normally distributed. The probability of each $\alpha$ then comes from a mixture over many simulated prompts $c$ with that $\alpha$ (`incontext.selection.Mixture`):
 #
 # $$p(\alpha \mid t_1, \dots, t_k) \propto \sum_{c \in \alpha} \prod_{i \le k} N(t_i;\, \mu_c, \Sigma_c).$$
 #
-# From it follow the *hard choice* of the likelier regression; *averaging* of both by their probability {cite}`hoeting1999`; and the *posterior mean* of y, which would be the best possible answer if endlessly many prompts were simulated. *Stacking* {cite}`wolpert1992` asks nothing about $\alpha$: it is one Bayesian linear
+# From it follow the *hard choice* of the likelier regression; *averaging* of both by their probability {cite}`hoeting1999`; and the *posterior mean* of y, which would be the best possible answer if endlessly many prompts were simulated. *Stacking* {cite}`wolpert1992` makes no use of $\alpha$: it is one Bayesian linear
 # regression of y on both predictions, in context, from the points before.
 
 # %%
@@ -58,16 +58,16 @@ comparisons = {
 # %% [markdown]
 # ## Whom does the model answer like?
 #
-# Errors alone do not tell strategies apart, but the distance between the model's answers and those of each strategy does.
+# Errors alone do not say which strategy a model follows. The distance between its answers and those of each strategy says more.
 
 # %% tags=["key-figure"] mystnb={"figure": {"caption": "Mean squared distance between the transformer's answers and those of each strategy (further left is more alike), in units of the squared distance between the two ridge regressions; 95% bootstrap intervals over prompts.", "name": "fig-ctx-alike"}, "image": {"alt": "Six rows of strategies. With 6 points fitted, posterior mean and then stacking lie far to the left of the others; with 21 points fitted all lie around one, the posterior mean furthest to the left."}}
 alike = {title: comparison.likeness() for title, comparison in comparisons.items()}
 plots.forest(pd.concat([table.assign(group=title) for title, table in alike.items()]), "squared distance, relative to that between the ridges", log=True);
 
 # %% [markdown]
-# With 6 points fitted the model imitates the posterior mean. An untrained model of the same shape lies at {glue:text}`ctx-few-untrained` from it. Next comes stacking, which is a regression in context as in {doc}`incontext_regression`, on two predictions instead of three numbers. But the model is nearer to the posterior mean and errs less than stacking, so it uses more than such a regression.
+# With 6 points fitted the model answers much like the posterior mean, from which an untrained model of the same shape is {glue:text}`ctx-few-untrained` away. The next nearest strategy is stacking, which is a regression in context as in {doc}`incontext_regression`, on two predictions instead of three numbers. But the model is nearer to the posterior mean and errs less than stacking, so it uses more than such a regression.
 #
-# With 21 points fitted the unit itself is small, since the squared distance between the two regressions is {glue:text}`ctx-21-unit` where the noise alone has a variance of {glue:text}`ctx-noise-floor`. The table has the errors. With 6 points fitted the transformer's is no higher than that of the posterior mean, which rests on a limited number of simulated prompts and so falls a little short of the best possible.
+# With 21 points fitted the unit itself is small, since the squared distance between the two regressions is {glue:text}`ctx-21-unit` where the noise alone has a variance of {glue:text}`ctx-noise-floor`. The table gives the errors. With 6 points fitted the transformer's error is no higher than that of the posterior mean, which rests on a limited number of simulated prompts and so falls a little short of the best possible.
 
 # %%
 frames = {title: comparison.error_table().set_index("answerer") for title, comparison in comparisons.items()}
@@ -79,7 +79,7 @@ report.table(errors, "Mean squared error after the first point, and paired diffe
 # %% [markdown]
 # ## When the evidence comes
 #
-# Points that were measured tell which noise made the prompt, and how the two predictions are best combined. The lead of the model over ridge(0.1) grows with them, as that of the posterior mean does ({numref}`fig-ctx-selection`).
+# Measured points tell which noise a prompt has, and how the two predictions are best combined. The lead of the model over ridge(0.1) grows with their number, as that of the posterior mean does ({numref}`fig-ctx-selection`).
 
 # %% mystnb={"figure": {"caption": "Squared error minus that of ridge(0.1) on the same prompts, 6 points fitted, by the number of measured points (below zero is better); means over prompts with 95% bootstrap bands.", "name": "fig-ctx-selection"}, "image": {"alt": "Lines against up to twenty measured points; those of the transformer, the posterior mean and stacking fall well below those of hard choice and averaging."}}
 squared = comparisons[SIX].squared_errors()
@@ -87,10 +87,10 @@ leads = {name: values - squared["ridge(0.1)"] for name, values in squared.items(
 plots.curves(incontext.error_curves(leads), "difference of squared errors", xlabel="points measured before", log=False);
 
 # %% [markdown]
-# The prompts do not lack evidence. After five points the posterior has a log loss on $\alpha$ of {glue:text}`ctx-few-bits-5` bits, where a coin has 1. Choosing is worse because neither regression is right:
+# The prompts do not lack evidence. After five points the posterior has a log loss on $\alpha$ of {glue:text}`ctx-few-bits-5` bits, where guessing at even odds has 1. Choosing is worse because neither regression is right:
 # both were fitted to 6 points, and a combination of the two, even with a negative weight, comes closer to the truth than either.
 #
-# One prompt shows it. The columns are some of its points, each answered from the points before it. The evidence for one alpha is clear after two points, and still the model does not answer like the regression that the evidence speaks for.
+# One prompt shows it. The columns are some of its points, each answered from the points before it. The evidence for one alpha is clear after two points, and still the model does not answer like the regression that the evidence favours.
 
 # %%
 one = comparisons[SIX]
@@ -106,7 +106,7 @@ report.table(example, f"One prompt, made with alpha {one.prompts.alphas[place]:.
 # %% [markdown]
 # ## Does it switch where the evidence does?
 #
-# Let $g_1$ and $g_2$ be the gradients of the model's answer in the predictions of ridge(0.1) and ridge(0.8). The weight that it puts on ridge(0.8) is $g_2 / (g_1 + g_2)$. {numref}`fig-ctx-switch` compares it with the log odds of $\alpha = 0.8$ after five points. A hard choice steps at zero, averaging follows the posterior, and stacking has its own regression
+# Let $g_1$ and $g_2$ be the gradients of the model's answer with respect to the predictions of ridge(0.1) and ridge(0.8). The weight that it puts on ridge(0.8) is $g_2 / (g_1 + g_2)$. {numref}`fig-ctx-switch` compares it with the log odds of $\alpha = 0.8$ after five points. A hard choice steps at zero, averaging follows the posterior, and stacking has its own regression
 # weights.
 
 # %%
@@ -116,12 +116,12 @@ switch = strategies.weights_by_odds(few.model, learned[SIX], n_prompts=1000, see
 plots.weights_by_odds(switch);
 
 # %% [markdown]
-# The weight does not follow the odds as a selection would: it is lowest at even odds, and its ends are {glue:text}`ctx-switch-first` where ridge(0.1) is likeliest and {glue:text}`ctx-switch-last` where ridge(0.8) is, instead of 0 and 1. Stacking has the same shape. A weight below zero is no error.
-# Ridge regressions shrink, and where there is little noise the best combination leans beyond the one that shrinks less. Why the weight is lowest at even odds was not examined.
+# The weight does not follow the odds as a selection would: it is lowest at even odds, and its ends are {glue:text}`ctx-switch-first` where ridge(0.1) is likeliest and {glue:text}`ctx-switch-last` where ridge(0.8) is, instead of 0 and 1. Stacking has the same shape. A weight below zero is no mistake.
+# Ridge regressions shrink what they predict, and where there is little noise the best combination goes beyond the one that shrinks less, away from the other. Why the weight is lowest at even odds was not examined.
 #
 # ## Other seeds
 #
-# Every seed of both recipes is on record. The first table has errors on 10,000 prompts, the second asks whether each seed of the selector with 6 points answers like the posterior mean.
+# Every seed of both recipes is on record. The first table gives errors on 10,000 prompts, and the second shows whether each seed of the selector with 6 points answers like the posterior mean.
 
 # %%
 rows = []
@@ -143,7 +143,7 @@ report.table(by_seed, "By seed, 6 points fitted: squared distance of the answers
 #
 # ## Limits
 #
-# The models have three layers and were trained for minutes on one kind of prompt. The posterior rests on 15,000 simulated prompts, which is coarse after many points: its log loss on $\alpha$ is {glue:text}`ctx-few-bits-10` bits after ten points and {glue:text}`ctx-few-bits-20` after twenty, while an exact one never rises. Stacking does
+# The models have three layers and were trained for minutes on one kind of prompt. The posterior rests on 15,000 simulated prompts, which is coarse after many points: its log loss on $\alpha$ is {glue:text}`ctx-few-bits-10` bits after ten points and {glue:text}`ctx-few-bits-20` after twenty, while that of an exact posterior never rises on average. Stacking does
 # not depend on their number. Likeness of answers says what the model computes, not how: its layers and heads were not taken apart here.
 #
 # ## Exercises

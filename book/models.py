@@ -9,7 +9,7 @@
 # - **The GPT-2 has learned much about Polish.** On documents it never saw, the loss of `polish-gpt2-mini` is {glue:text}`models-gpt2-loss` nats a token, where guessing by frequency costs
 #   {glue:text}`models-gpt2-unigram`. Nearly every word that it writes is a Polish word, but its sentences seldom make sense for longer than a clause.
 # - **HerBERT finds hidden tokens more often than guessing by frequency does.** `herbert-mini` has a hidden token among its first ten guesses {glue:text}`models-herbert-top10` of the time. The ten most frequent tokens would be right {glue:text}`models-herbert-unigram-top10`.
-# - **The weights are extracted correctly.** Attention rebuilt from them differs from the models' own by at most {glue:text}`models-identity-error` of its size, which is rounding. When HerBERT's output
+# - **The weights are extracted correctly.** The output of attention, rebuilt from them, differs from the models' own by at most {glue:text}`models-identity-error` of its size, which is rounding. When HerBERT's output
 #   matrix is split as an earlier notebook split it, the difference is {glue:text}`models-wrong-split-error` times that size.
 #
 # Square brackets hold 95% intervals over windows of held-out text.
@@ -39,9 +39,9 @@ gpt2, herbert = loaded.values()
 print(gpt2.label, herbert.label, sep="\n")
 
 # %% [markdown]
-# The embedded models are small on purpose: they load at once, without a network, and every claim of this book can be recomputed on a
+# The *embedded* models, those in the repository, are small on purpose: they load at once, without a network, and every claim of this book can be recomputed on a
 # laptop. They copy the architecture, not the size, of two published models, sdadas/polish-gpt2-medium {cite}`dadas_gpt2` and
-# allegro/herbert-base-cased {cite}`mroczkowski2021`. The columns "published" are counted from those models' configurations.
+# allegro/herbert-base-cased {cite}`mroczkowski2021`. The book calls its own two GPT-2 and HerBERT. The columns "published" are counted from the published models' configurations.
 
 # %% tags=["hide-input"]
 counted = {}
@@ -59,12 +59,12 @@ def in_words(count):
 report.table(sizes, "Shapes, then numbers of parameters (M: millions)", formats=dict.fromkeys(sizes, in_words), index=True)
 
 # %% [markdown]
-# In both, the unembedding is the token embedding again (tied weights), and in models this small the token embedding is the largest part. In the published models the feed-forward layers are.
+# In all four, the unembedding is the token embedding again (tied weights). In models as small as ours the token embedding is the largest part; in the published models the feed-forward layers are.
 #
 # The architectures differ in where their layer norms stand ({numref}`fig-models-blocks`). GPT-2 {cite}`radford2019` is *pre-norm*: a module reads a
 # normalised copy of the residual stream and adds to the stream itself, so that the gain of a layer norm can be multiplied into the
 # weights that read through it. BERT {cite}`devlin2019` is *post-norm*: the sum of stream and module is normalised, which changes the
-# stream for all later layers. That cannot be folded into any one matrix, and the library refuses to.
+# stream for all later layers. Such a norm cannot be folded into any one matrix, and the library refuses to fold it.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "One block of each architecture, read from the bottom up. The grey arrow is the residual stream; a plus adds a module's output to it. GPT-2's layer norms stand on the branches, HerBERT's on the stream.", "name": "fig-models-blocks"}, "image": {"alt": "Two block diagrams. In GPT-2 a branch leaves the residual stream, passes a layer norm and then attention or feed-forward, and is added back. In HerBERT the branch holds attention or feed-forward alone, and a layer norm stands on the stream after each addition."}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(5.6, 5.2))
@@ -98,11 +98,11 @@ columns = {"register": "register", "words": "words", "share": "share [%]", "held
 report.table(text[list(columns)].rename(columns=columns).rename_axis("source"), "What polish-gpt2-mini was trained on", digits=1, index=True)
 
 # %% [markdown]
-# Muon {cite}`jordan2024` updates the matrices of the GPT-2's blocks, AdamW everything else.
-# {numref}`fig-models-training` shows the loss on held-out text as training went on. The dashed line is the *unigram* loss: what a model
-# pays that knows how frequent each token is in the training text and nothing else. A masked model lingers there, because nothing can be learned
-# from a context before some head looks at it. HerBERT-mini therefore begins with contexts of 16 tokens, which grow to 128. Its training
-# loss belongs to the context of the moment; its held-out loss is always measured at 128.
+# The optimiser Muon {cite}`jordan2024` updates the matrices of the GPT-2's blocks, AdamW everything else.
+# {numref}`fig-models-training` shows the loss on held-out text as training went on. The dashed line is the *unigram* loss, that of a model
+# which knows how frequent each token is in the training text and nothing else. A masked model lingers near this line, because nothing can be learned
+# from a context before some head looks at it. HerBERT therefore begins with contexts of 16 tokens, which grow to 128. Its training
+# loss is measured at the context of the moment and can jump where the context grows; its held-out loss is always measured at 128.
 
 # %% mystnb={"figure": {"caption": "Loss in nats a token (lower is better) against tokens seen. For GPT-2 the next token, for HerBERT a masked one. The held-out loss of this figure is that of a fixed small sample, measured while training; the table below has the whole held-out set.", "name": "fig-models-training"}, "image": {"alt": "Two panels of loss curves, one for each model, with a dashed line at the unigram loss."}}
 figures = {name: cards.figures(name) for name in COLOURS}
@@ -112,7 +112,7 @@ plots.training_curves({name: cards.training_log(name) for name in COLOURS}, unig
 # %% [markdown]
 # ### Held-out loss
 #
-# With $p$ the probability that the model gives to the token that is there, the loss is $-\ln p$, averaged over held-out tokens. Tokens of one window depend on one another, so that all
+# With $p$ the probability that the model gives to the token that is there, the loss is $-\ln p$, averaged over held-out tokens. Tokens of one window depend on one another, so all
 # intervals are bootstraps over windows {cite}`efron1993`. The loss per token depends on how the tokenizer cuts; the same sum divided by words
 # or by characters does not, and can be compared with models of another vocabulary.
 
@@ -136,12 +136,12 @@ for label, of_run in (
 report.table(losses, "Held-out losses with 95% intervals over windows, and the runs", index=True)
 
 # %% [markdown]
-# The two columns answer different questions: GPT-2 guesses the next token from what stands before it, the HerBERT-like model guesses a
+# The two columns answer different questions: GPT-2 guesses the next token from what stands before it, HerBERT guesses a
 # hidden token from both sides. *Whole words* are hidden, so that no piece of a word
-# gives the rest away, and its loss is an average over hidden tokens; its "nats a word" is that average times tokens a word, not the loss
-# of a text. The mark of a model worth looking into had been set at 2.9 nats below the entropy of the tokens. The GPT-2 {glue:text}`models-gpt2-aim` it. The HerBERT-like model did not reach it. It is read all the same, and what is missing from it may be missing for want of training.
+# gives the rest away, and HerBERT's loss is an average over hidden tokens; its "nats a word" is that average times tokens a word, not the loss
+# of a text. For a model worth looking into, the mark had been set at 2.9 nats below the unigram entropy. The GPT-2 {glue:text}`models-gpt2-aim` it. HerBERT did not reach it. The book reads it all the same, but what it lacks it may lack for want of training.
 #
-# This held-out set is of the two sources that both models read. Of the other sources of the GPT-2, all but the twelve novels, whole documents were held out too, and the next table has its loss on each. Formulaic text
+# This held-out set comes from the two sources that both models read. Whole documents of the GPT-2's other sources were held out too, except of the twelve novels, and the next table has its loss on each. Formulaic text
 # costs less: a statute repeats its phrases, a novel does not.
 
 # %% tags=["hide-input"]
@@ -152,19 +152,19 @@ report.table(by_source.sort_values("polish-gpt2").rename_axis("held out from"), 
 # ### Does context help?
 #
 # A model that only knew frequencies would do equally well everywhere. {numref}`fig-models-positions` shows the GPT-2's loss by the number of tokens that it has seen of a
-# window, and so how much of the text before a token it uses.
+# window, and so how much the text before a token helps to predict it.
 
 # %% tags=["key-figure"] mystnb={"figure": {"caption": "Loss of polish-gpt2-mini by position in the window, averaged over positions from each power of two to the next (lower is better). The dashed line is the unigram loss, of a model that knows how frequent each token is.", "name": "fig-models-positions"}, "image": {"alt": "A line of held-out loss against the position in the window on a logarithmic axis, beside the dashed unigram loss."}}
 plots.loss_by_position(cards.loss_by_position("polish-gpt2"), unigram["polish-gpt2"], COLOURS["polish-gpt2"]);
 
 # %% [markdown]
-# From the first eight tokens of a window to its second half the loss changes by {glue:text}`models-gpt2-context-gain` nats; a change below zero means that more context helps. How much of it is grammar from
-# nearby and how much are names from far off, this figure does not say.
+# From the first eight tokens of a window to its second half the loss changes by {glue:text}`models-gpt2-context-gain` nats; a change below zero means that more context helps. The figure does not say
+# how much of this is grammar from nearby and how much are names from far off.
 #
 # ### Guessing hidden words
 #
-# For the HerBERT-like model a second figure is easier to read than a loss: how often the hidden token is its first guess, or among its
-# first ten. Among words that are a single token it is {glue:text}`models-herbert-top10-whole` at ten; pieces of longer words are harder, since the whole word is hidden.
+# For HerBERT another measure is easier to read than a loss: how often the hidden token is its first guess, or among its
+# first ten. Of hidden words that are a single token, {glue:text}`models-herbert-top10-whole` are among the first ten; pieces of longer words are harder, since the whole word is hidden.
 
 # %% mystnb={"figure": {"caption": "How often the hidden token of held-out text is among a model's first guesses, with 95% intervals over windows (higher is better). By frequency: the one, or ten, most frequent tokens are guessed every time.", "name": "fig-models-accuracy"}, "image": {"alt": "Shares of hidden tokens found by herbert-mini at one and ten guesses, by frequency and by an untrained model, as points with intervals."}}
 accuracy = cards.masked_accuracy("herbert")
@@ -173,7 +173,7 @@ plots.guess_shares(accuracy, {label: COLOURS["herbert"] for label in accuracy if
 # %% [markdown]
 # ## What they write
 #
-# These are four beginnings, continued by the GPT-2: 40 tokens, drawn at temperature 0.8 from the 40 most likely, seed 0, nothing picked.
+# These are four beginnings, continued by the GPT-2: 40 tokens, drawn at temperature 0.8 from the 40 most likely, with seed 0 and without selection.
 
 # %%
 from analysis_lib.models import generation
@@ -196,11 +196,11 @@ spelt = {
 }
 
 # %% [markdown]
-# How good is that? In 16 continuations, four of each beginning, Morfeusz knows {glue:text}`models-spelt-trained` of the words, and {glue:text}`models-spelt-untrained` of what an untrained model
-# writes with the same tokenizer (intervals over continuations). That measures spelling and no more. Nothing here says that the sentences make sense, and a reader of Polish will see that single clauses often do, and several in a row seldom.
+# How good is that? In 16 continuations, four of each beginning, the dictionary Morfeusz {cite}`kieras2017` knows {glue:text}`models-spelt-trained` of the words, and {glue:text}`models-spelt-untrained` of what an untrained model
+# writes with the same tokenizer (intervals over continuations). That measures spelling and no more. Nothing here says that the sentences make sense, and a reader of Polish will see that single clauses often do and several in a row seldom do.
 #
-# The HerBERT-like model fills gaps. One word is hidden in each sentence, and its five most likely tokens are shown with their
-# probabilities; a hyphen after a token says that the word would go on.
+# HerBERT fills gaps. One word is hidden in each sentence, and its five most likely tokens are shown with their
+# probabilities; a hyphen after a token means that the word would go on.
 
 # %%
 GAPS = {
@@ -222,8 +222,8 @@ def filled(english, polish):
 Markdown("\n".join(filled(*gap) for gap in GAPS.items()))
 
 # %% [markdown]
-# In the last sentence *stole* is the locative case of *stół* ("table"), so that only a preposition fits that governs the locative: *przy*
-# ("at"), *na* ("on"), *w* ("in"), *po* ("after"), *o* ("about"). A guess there is a guess about grammar.
+# In the last sentence *stole* is the locative case of *stół* ("table"), so that only a preposition that governs the locative fits: *przy*
+# ("at"), *na* ("on"), *w* ("in"), *po* ("after"), *o* ("about"). This gap therefore tests grammar.
 #
 # ## One notation, and its proof
 #
@@ -250,14 +250,14 @@ report.table(pd.DataFrame(shapes, index=names), "Shapes of the extracted weights
 #
 # must be the pattern and the output that the model itself computes {cite}`elhage2021`. `attention_errors` compares them, for every layer
 # and head, on five Polish sentences. One of the notebooks that this book began with ({doc}`replication`) split HerBERT's output matrix into heads along its *output* axis, while attention lays its heads side by
-# side on the *input* axis. Its tables of $W_{VO}$ for HerBERT therefore show mixtures of all heads. {numref}`fig-models-identity` holds
-# that split against the same check.
+# side on the *input* axis. Its tables of $W_{VO}$ for HerBERT therefore show mixtures of all heads. {numref}`fig-models-identity` puts
+# that split to the same check.
 
 # %%
 errors = {name: weights.attention_errors(one, texts) for name, one in loaded.items()}
 wrong = weights.attention_errors(herbert, texts, weights=weights.split_outputs_wrongly(read["herbert"]))
 
-# %% mystnb={"figure": {"caption": "Largest differences between attention rebuilt from extracted weights and the model's own (smaller is better; logarithmic). Patterns: one point a head, in attention weight. Outputs: one point a layer, divided by the output's largest value. Differences of exactly zero stand at the left, at 1e-9. Last row: HerBERT with its output matrix split along the wrong axis.", "name": "fig-models-identity"}, "image": {"alt": "Rows of points on a logarithmic axis. Errors of patterns and outputs of both models lie at a millionth or below; those of the wrong split lie near one."}}
+# %% mystnb={"figure": {"caption": "Largest differences between attention rebuilt from extracted weights and the model's own (smaller is better; logarithmic). Patterns: one point a head, in attention weight. Outputs: one point a layer, divided by the output's largest value. Differences of exactly zero stand at the left, at 1e-9. Last row: HerBERT with its output matrix split along the wrong axis.", "name": "fig-models-identity"}, "image": {"alt": "Rows of points on a logarithmic axis. Errors of patterns and outputs of both models lie at about a millionth or below; those of the wrong split lie near one."}}
 relative = {name: found.output / found.output_scale for name, found in errors.items()}
 wrongly = wrong.output / wrong.output_scale
 groups = [(f"{name},\npatterns", found.pattern, COLOURS[name]) for name, found in errors.items()]
@@ -287,8 +287,8 @@ report.glue_frame(pd.Series({key: report.interval(*found, scale=100, unit="%", d
 #
 # ## A third model, trained by others
 #
-# Some chapters, {doc}`senses` first of all, also read a published encoder, multilingual-e5-small {cite}`wang2024`. It knows Polish among some hundred languages, and a Python package ships it in 4 bits. Others trained it
-# *contrastively*, at first on about a billion pairs of texts: the mean of its last states for one text of a pair was to lie near that for the other, and far from those for the texts of other pairs.
+# Some chapters, {doc}`senses` first of all, also read a published encoder, multilingual-e5-small {cite}`wang2024`. It knows Polish among some hundred languages, and a Python package ships it in 4 bits. Its authors trained it
+# *contrastively*, at first on about a billion pairs of texts: the mean of its last states over one text of a pair was to come near the mean over the other, and far from the means over texts of other pairs.
 # It has no head that predicts tokens. This page therefore gives no loss for it, and its weights are read through its own embedding.
 
 # %%
@@ -304,8 +304,8 @@ side.loc["licence"] = {"polish-gpt2": "CC BY 4.0", "herbert": "CC BY 4.0", "e5":
 report.table(side, "The models side by side: shapes, parameters (M: millions), training", index=True)
 
 # %% [markdown]
-# The same check of the weights holds: the table shows the largest differences from the model's own attention on two of the sentences. The figure shows what 4 bits are. A row of a matrix is stored in
-# blocks of 32 weights. A block has one scale, and each of its weights is a whole multiple of it, from −8 to 7. The weight that is largest in size is −8 times the scale, which gives the scale away.
+# The same check of the weights holds: the table shows the largest differences from the model's own attention on two of the sentences. The figure shows what 4 bits do. A row of a matrix is stored in
+# blocks of 32 weights. A block has one scale, and each of its weights is a whole multiple of it, from −8 to 7. The weight that is largest in size is −8 times the scale, so the scale can be found from it.
 
 # %%
 identity = {name: weights.attention_errors(one, texts[:2]) for name, one in three.items()}
@@ -322,9 +322,9 @@ if installed:
 # %% [markdown]
 # ## Limits
 #
-# The models are small. About half of what the GPT-2 read and most of what HerBERT read is the Polish of old novels, and what is modern in it is that of law, parliament, textbooks and manuals, so that everyday speech of today is missing.
-# What a head of theirs does is shown to be so in *these* models. Whether it holds in the published models,
-# which are many times as large, is a question that `ANALYSIS_MODELS=hub make book` puts, not one that this page answers. The intervals speak of held-out
+# The models are small. About half of what the GPT-2 read and most of what HerBERT read is the Polish of old novels, and the modern part is the language of law, parliament, textbooks and manuals, so that everyday speech of today is missing.
+# What the book says of a head is shown for *these* models. Whether it holds in the published models,
+# which are many times as large, this page does not answer; `ANALYSIS_MODELS=hub make book` puts the question to them. The intervals speak of held-out
 # text of the same kind, one training run and one seed.
 #
 # ## Exercises

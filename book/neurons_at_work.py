@@ -61,13 +61,13 @@ plots.firing_by_layer(by_layer, COLOURS);
 #
 # - **HerBERT's neurons fire at words like those of their key's list,** in every layer, where that list holds words of one kind ({numref}`fig-work-key`). Few lists do.
 # - **GPT-2's neurons do so in every layer too, but seldom.** They fire at such words more often than other neurons of the layer do, in the first layer at {glue:text}`work-polish-gpt2-first` of their strongest places and in none at much more than a quarter. At the other places the list does not show what makes the neuron fire.
-# - **Values write what their lists say.** In {glue:text}`work-steered` cases, adding a value raises its list more than any random direction and any other value of the layer that was tried, though now and then by little.
+# - **Values write what their lists say.** In {glue:text}`work-steered` cases, adding a value raises its list more than any random direction and any other value of the layer that was tried, though sometimes only by little.
 #
 # ## Setting
 #
 # A feed-forward layer adds up its neurons: neuron $i$ fires with the strength $f(x \cdot k_i + b_i)$ and then writes $v_i$ ({doc}`feed_forward` has the notation and says how lists are made). The list of a
 # key or a value has twenty words. It *passes* where more of them share a lemma, an ending, a part of speech, a case, a person and so on than chance explains, after a correction for everything that was
-# looked at. This chapter asks only neurons whose lists pass, and of each list only the feature that chance explains least.
+# looked at. This chapter looks only at neurons whose lists pass, and in each list only at the feature that chance explains least.
 
 # %% tags=["hide-input"]
 rows = {
@@ -91,7 +91,7 @@ report.table(pd.DataFrame(rows, dtype=object), "The models, the neurons that are
 # $$s_{ij} = \frac{1}{12} \sum_{p \in P_j} [\text{the word at } p \text{ has the feature of list } i]$$
 #
 # says how well list $i$ fits the places of neuron $j$ of the same layer. If lists say what neurons fire at, $s_{ii}$ is larger than $s_{ij}$. In GPT-2 later layers prepare the next word, so the word *after* each
-# place is asked as well.
+# place is looked at as well.
 #
 # ```python
 # firing = Firing.of(model, texts, n=12)     # where every neuron fires most
@@ -120,12 +120,12 @@ firing_table = pd.DataFrame(rows)
 report.table(firing_table, "Share of places where the word, or the next word, is of the kind of the key's list; means over keys that pass")
 
 # %% [markdown]
-# In GPT-2's later layers the next word fits the list as often as the word itself does. In its first layer, and in all layers of HerBERT, the next word hardly fits better than at the places of other neurons. Some keys of GPT-2's later layers seem to point at the word that comes next, not at the word that makes the neuron fire.
+# In GPT-2's last three layers, and in its second, the next word fits the list about as often as the word itself does. In its first layer the next word hardly fits more often than at the places of other neurons, and in HerBERT no more often. Some keys of GPT-2 seem to point at the word that comes next, not at the word that makes the neuron fire.
 #
 # ## Do values write what their lists say?
 #
-# To the output of the feed-forward layer we add the value, as strongly as the neuron fires at its twelve places on average, at every place of eight sentences. The *rise* of a list is how far the logits of its
-# twenty tokens rise beyond the mean rise of all words. Two nulls have the same length as the value: random directions, and values of other neurons of the layer. HerBERT reads the sentences unmasked.
+# We add the value to the output of the feed-forward layer at every place of eight sentences, as strongly as the neuron fires at its twelve places on average. The *rise* of a list is how far the logits of its
+# twenty tokens rise beyond the mean rise of all words. Two nulls are added in its place, at the same length: random directions, and values of other neurons of the layer. HerBERT reads the sentences unmasked.
 
 
 # %%
@@ -170,7 +170,7 @@ report.glue("work-steered", f"{sum(beyond)} of {len(beyond)}")
 # ## Worked examples
 #
 # Three neurons of each model, chosen by rule: the key and the value whose lists are most alike in an ending, a case, a person or a lemma, and one neuron drawn at random, as a sample of the rest.
-# Each card has both lists, the twelve places, and what adding the value does. A card opens at a click.
+# Each card has the first words of both lists, the twelve places, and what adding the value does. Click a card to open it.
 
 
 # %%
@@ -205,11 +205,11 @@ for title, found in lists.items():
 plots.NeuronCards(cards)
 
 # %% [markdown]
-# Compare two of the cards. HerBERT's neuron of the first layer fires *at* words of the kind that its key lists, instrumentals. GPT-2's neuron whose key and value list adjectives in *-ej* fires at other words: none of its twelve places is a word in *-ej*, and all are feminine nouns in the genitive or the locative (*babki*, *aptece*, *wody*). In these cases a feminine adjective ends in *-ej*. Such an adjective often follows its noun in Polish (*opinii publicznej*, of public opinion), and the neuron's value raises these adjectives. So its list says what the neuron writes, and only by way of grammar what it fires at. The {doc}`atlas` has the lists of all neurons.
+# Compare two of the cards. HerBERT's neuron of the first layer fires *at* instrumentals, the kind of words that its key lists. GPT-2's neuron whose key and value list adjectives in *-ej* fires at other words: none of its twelve places is a word in *-ej*, and all are feminine nouns in the genitive or the locative (*babki*, of a grandmother or a cake; *aptece*, a pharmacy; *wody*, of water). In these cases a feminine adjective ends in *-ej*. Such an adjective often follows its noun in Polish (*opinii publicznej*, of public opinion), and the neuron's value raises these adjectives. So its list says what the neuron writes, and only by way of grammar what it fires at. The {doc}`atlas` has the lists of all neurons.
 #
 # ## What could be wrong
 #
-# **The words of some kinds are frequent.** A neuron that fires at nouns fits every list of nouns. The crosses of {numref}`fig-work-key` already show that. A harder null keeps the lists that pass and the neurons that
+# **The words of some kinds are frequent.** A neuron that fires at nouns fits every list of nouns. The crosses of {numref}`fig-work-key` already show how often places fit a list that is not the neuron's own. A harder null keeps the lists that pass and the neurons that
 # have them, and lets the neurons of each layer exchange their lists, a thousand times.
 
 # %%
@@ -234,14 +234,14 @@ for name, title in TITLES.items():
     report.finding(f"work-{name}-values", f"{title}: adding a value raises the words of its list", statistics.bootstrap_interval(part["own value"]), nulls, unit="nats", **page)
 
 # %% [markdown]
-# **In the last layer the second question nearly answers itself.** After it only a layer norm and the unembedding follow in GPT-2, and the list was made with that unembedding, so that its values can hardly fail.
-# HerBERT has a dense layer in between, and values of earlier layers pass through all later blocks; these are the real test. That is why {numref}`fig-work-values` has values of every layer. The cards of neurons drawn at random show that a value raises its list even where the words have nothing in common. The test confirms that values are read correctly, not that words of one kind are special.
+# **In the last layer the second question nearly answers itself.** In GPT-2 only a layer norm and the unembedding come after it, and the lists were made with that unembedding, so that values of the last layer can hardly fail.
+# HerBERT has a dense layer in between, and values of earlier layers pass through all later blocks; these cases are the real test. That is why {numref}`fig-work-values` has values of every layer. The cards of neurons drawn at random show that a value raises its list even where the words have nothing in common. The test confirms that values are read correctly, not that words of one kind are special.
 #
 # **The lists were chosen on weights and measured on text,** so the choice cannot have favoured the result. An untrained model cannot be a null here, because none of its lists passes.
 #
 # ## Limits
 #
-# - Only neurons whose lists pass are asked, fewer than a tenth of GPT-2's keys and values and still fewer of HerBERT's. The others may do something that no list of words shows.
+# - Only neurons whose lists pass are looked at, fewer than a tenth of GPT-2's keys and values and still fewer of HerBERT's. The others may do something that no list of words shows.
 # - The texts are short and few. A neuron's twelve strongest places among them need not be what it is for.
 # - The word at a place is read out of context, with all its dictionary readings.
 # - Adding a value everywhere, at its full strength, is more than the neuron ever does by itself. HerBERT is trained to predict masked words and reads none here.

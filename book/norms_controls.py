@@ -6,13 +6,13 @@
 #
 # **What was found**
 #
-# - **A trend alone looks like a past.** The *original* specification, that of the notebook with which this study began, reports a dependence on earlier tokens in {glue:text}`norms-false-trend` of simulated texts that have a trend and no such dependence.
+# - **A trend alone looks like a dependence on the past.** The *original* specification, that of the notebook with which this study began, reports a dependence on earlier tokens in {glue:text}`norms-false-trend` of simulated texts that have a trend and no such dependence.
 #   The *full* one, with all controls of this page, errs about as often as it should.
-# - **Controls matter most in the last layers.** Of GPT-2's coefficients one token back the original specification marks {glue:text}`norms-polish-gpt2-original-share` in single texts. Below the last layer they stay about where they are as controls enter; in the last layer the coefficient falls when the trend is taken out, and is large again once the regression knows what the tokens are.
-#   In HerBERT's last layer the sign changes at that step.
+# - **Controls matter most in the last layers.** In single texts the original specification marks {glue:text}`norms-polish-gpt2-original-share` of GPT-2's coefficients one token back as significant. Below the last layer they stay about where they are as controls enter; in the last layer the coefficient falls when the trend is taken out, and rises again once the regression knows what the tokens are.
+#   In HerBERT the sign changes at that step in the layers above the first, and the last layer moves most.
 # - **No control replaces an untrained model.** With every control, an untrained GPT-2 has a larger coefficient one token back than the trained one, in every layer.
 #
-# Square brackets hold 95% intervals. Texts are the units unless it is said otherwise.
+# Square brackets hold 95% intervals. Texts are the units unless the page says otherwise.
 #
 # {numref}`fig-norms-steps` has a row for each step from the original specification to the full one.
 
@@ -61,8 +61,8 @@ plots.coefficient_steps(steps, NAMES);
 #
 # $$y_{it} = \alpha_i + \gamma_t + \sum_{k} \beta_k\, y_{i,t-k} + \delta^\top x_{it} + e_{it} .$$
 #
-# The original notebook {cite}`cohen_norms` took one text, an intercept, two lags and ordinary standard errors, and marked what was below 0.05.
-# `norms.ORIGINAL` is that specification, and with it one call is the original's analysis. On the same rows `numpy` gives the same coefficients:
+# The original notebook {cite}`cohen_norms` took one text, an intercept, two lags and ordinary standard errors, and marked every p below 0.05.
+# `norms.ORIGINAL` is that specification, and with it one call repeats the original's analysis. On the same rows `numpy` gives the same coefficients:
 
 # %%
 first = measured["polish-gpt2"].tokens["text"] == 0
@@ -85,18 +85,18 @@ report.table(
 #
 # 1. all texts, errors clustered by text with the jackknife {cite}`mackinnon2023`, Holm's correction {cite}`holm1979` over layers and lags;
 # 2. log position as a covariate;
-# 3. a level $\alpha_i$ for each text and $\gamma_t$ for each position, which take out a trend of any shape; the bias that the levels bring is subtracted;
+# 3. a level $\alpha_i$ for each text and $\gamma_t$ for each position, which take out a trend of any shape that texts share; the bias that the levels bring is subtracted;
 # 4. what the tokens are: only outcomes that begin a word (the pieces of one word share its level), and as covariates log frequency in these texts, log rank in the
-#    tokenizer's merges and punctuation, of the outcome's token *and* of the tokens at the lags, for which it also counts whether they continue a word.
+#    tokenizer's merges and punctuation, of the outcome's token *and* of the tokens at the lags; for the latter also whether they continue a word.
 #
-# The jackknife estimates the levels of positions again in each of the fits that leave one text out. Projecting them out once, as is usual, would make the errors 3% too small in these texts.
+# The jackknife estimates the levels of positions again in each of the fits that leave one text out. Projecting them out once, as is usual, would make the standard errors 3% too small in these texts.
 #
-# In {numref}`fig-norms-steps` a filled point is significant by the test of its row, and has not yet been compared with a null: the bottom row is a model that has read nothing, and in GPT-2 its points are filled as well. {doc}`attention_norms` therefore counts a coefficient only where it is farther from zero than those of untrained models.
+# In {numref}`fig-norms-steps` a filled point is significant by the test of its row, and has not yet been compared with a null: the bottom row is a model that has learned nothing, and in GPT-2 its points are filled as well. {doc}`attention_norms` therefore counts a coefficient only where it is farther from zero than those of untrained models.
 #
 # ## What each specification reports where there is nothing
 #
 # In simulated log norms the truth is known (`norms.simulation.simulate`): independent tokens; independent tokens with a trend; words whose pieces share a level; errors whose size
-# drifts along the text. None of them depends on its past in any other way. The original specification gets one text of 95 tokens and 12 layers, as in the notebook it comes from; the full one 45 texts of 95.
+# drifts along the text. In none of them does a token depend on those before it in any other way. The original specification gets one text of 95 tokens and 12 layers, as in the notebook it comes from; the full one 45 texts of 95.
 
 # %%
 rates = calibration.false_positives()
@@ -109,12 +109,12 @@ report.table(
 )
 
 # %% [markdown]
-# The original specification takes a trend for a past nearly every time, and the pieces of words for one in about a fifth of the draws. Of its 24 tests at least one errs in most draws even where tokens are independent, and in all draws otherwise; Holm's correction repairs this only where tokens are independent. The full specification errs about as often as it should.
+# The original specification takes a trend for a dependence on the past nearly every time, and the pieces of words or a drifting size of the errors in about a fifth of the draws. Of its 24 tests at least one errs in most draws even where tokens are independent, and in all draws otherwise; Holm's correction repairs this only where tokens are independent. The full specification errs about as often as it should.
 #
 # ## The price of levels
 #
 # Levels of texts bias the other coefficients. A text's mean contains the errors that follow, so coefficients of lags come out too small, by $-(1+\rho)/T$ with many texts {cite}`nickell1981` and
-# $-(1+3\rho)/T$ in a single series {cite}`kendall1954`, for one lag $\rho$ and $T$ tokens. The table shows the bias in simulated texts with two lags of 0.3 and 0.1, and what is left of it after the correction.
+# $-(1+3\rho)/T$ in a single series {cite}`kendall1954`, for a single lag with coefficient $\rho$ and texts of $T$ tokens. The table shows the bias in simulated texts with two lags of 0.3 and 0.1, and what is left of it after the correction.
 
 # %%
 for n_texts in (1, 45):
@@ -128,11 +128,11 @@ report.table(
 # %% [markdown]
 # ## Two ways to an interval
 #
-# The lags describe the data and are no mechanism, so what they leave over need not be independent. The test of Breusch and Godfrey {cite}`godfrey1978`, which unlike Durbin and Watson's statistic allows for
-# lagged outcomes, rejects independent residuals (p below 0.05, uncorrected) in {glue:text}`norms-bg` layers of the two models. Errors clustered by text stay right, since they allow for any dependence within a text.
+# The lags describe the data and are no mechanism, so the residuals need not be independent. The test of Breusch and Godfrey {cite}`godfrey1978`, which unlike Durbin and Watson's statistic allows for
+# lagged outcomes, rejects the independence of residuals (p below 0.05, uncorrected) in {glue:text}`norms-bg` layers of the two models. Standard errors clustered by text remain valid, since they allow for any dependence within a text.
 #
-# They are right where there are many texts. For some dozens the **wild cluster bootstrap** {cite}`cameron2008,mackinnon2023` is a second opinion that needs no t distribution. It takes a value for the true coefficient, flips the signs
-# of the residuals of whole texts at random, computes t again in each of 999 such samples, and keeps the value if the t of the data is not among the largest twentieth.
+# They need many texts, however. With only some dozens, the **wild cluster bootstrap** {cite}`cameron2008,mackinnon2023` is a second opinion that needs no t distribution. It takes a value for the true coefficient, flips the signs
+# of the residuals of whole texts at random, computes t again in each of 999 such samples, and keeps the value in the interval if the t of the data is not among the largest twentieth in size.
 
 # %%
 second = []
@@ -149,12 +149,12 @@ shown = shown[["model", "layer"]].assign(**{title: [statistics.Interval(*row) fo
 report.table(shown, "The coefficient one token back with all controls: 95% intervals by the jackknife over texts and by the wild cluster bootstrap, each interval by itself")
 
 # %% [markdown]
-# The two agree. Over all {glue:text}`norms-wild-tested` lags and leads of both models the intervals of the bootstrap are {glue:text}`norms-wild-width` times as wide as those of the jackknife, and
-# {glue:text}`norms-wild-differ` coefficients have a p below 0.05 by one of the two alone.
+# The two agree. Over all {glue:text}`norms-wild-tested` lags and leads of both models the intervals of the bootstrap are {glue:text}`norms-wild-width` times as wide as those of the jackknife. The
+# number of coefficients with a p below 0.05 by only one of the two is {glue:text}`norms-wild-differ`.
 #
 # ## Other choices
 #
-# Other analysts would have chosen otherwise. {numref}`fig-norms-choices` shows the coefficient one token back with other lags, from a later first position, for all tokens and not only those that begin a word, with covariates
+# Other analysts might have chosen differently. {numref}`fig-norms-choices` shows the coefficient one token back with other lags, from a later first position, for all tokens and not only those that begin a word, with covariates
 # of the position in place of levels, for the feed-forward updates, and on random tokens, which are drawn evenly from the vocabulary and form no words.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The coefficient one token back under other choices, with 95% intervals (not corrected for the number of choices). Random tokens compare with the row of all tokens, since they have no words.", "name": "fig-norms-choices"}, "image": {"alt": "Two panels with a row for each of eight choices and a point for each layer. In GPT-2 the points of the first layer lie near zero and most others between 0.3 and 0.6, except in the row of the feed-forward updates, where all lie at 0.2 or below; in HerBERT most lie between 0 and 0.15."}}
@@ -162,13 +162,13 @@ choices = [sensitivity.other_choices(loaded[n], measured[n], FULL[n]).assign(mod
 plots.coefficients_by_choice(pd.concat(choices), NAMES);
 
 # %% [markdown]
-# In GPT-2 the attention updates of every layer above the first keep a clear coefficient whatever is chosen, though its size depends on the number of lags and on which tokens are taken. That of the first layer is close to zero under every choice. Above it random tokens have a clear coefficient as well, in some layers a larger one than the tokens of the texts and in others a smaller one: much of the coefficient comes from how the model averages and not from Polish sentences. HerBERT's coefficients
+# In GPT-2 the attention updates of every layer above the first keep a clear coefficient whatever is chosen, though its size depends on the number of lags and on which tokens are taken. The coefficient of the first layer is close to zero under every choice. In the layers above, random tokens have a clear coefficient as well, in some layers a larger one than the tokens of the texts and in others a smaller one: much of the coefficient comes from how the model averages and not from Polish sentences. HerBERT's coefficients
 # are small under every choice.
 #
 # ## Limits
 #
-# - The simulations have four kinds of texts without a past. Real norms may go wrong in a fifth way.
-# - The models and texts are those of {doc}`attention_norms`: two small models, and paragraphs that were written for this book.
+# - The simulations have four kinds of texts without a past. Real norms may mislead in a way that none of them has.
+# - The models and texts are those of {doc}`attention_norms`: two small models, and paragraphs that were written for this book. The untrained model is one draw of weights for each; {doc}`attention_norms` has eight.
 # - Frequency is counted in these texts, which are short; the rank in the tokenizer's merges stands in for frequency in its training text.
 #
 # ## Exercises

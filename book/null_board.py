@@ -4,9 +4,9 @@
 # Which claims of this book survive comparison with a model that has not learned, a table that was shuffled, or a head drawn at random? This page puts all of them in one picture. A claim inside the grey band is no stronger than chance alone would make it.
 #
 # - **{glue:text}`board-survive` of {glue:text}`board-rows` claims survive** the correction over the whole board.
-# - **What falls belongs mostly to the Polish models.** GPT-2 has an induction head, gains from the order of repeated words and recalls names, and these claims survive. No claim does of senses that stand apart in GPT-2 or HerBERT, of tables of heads that know the form of a word, or
-#   of attention updates that act on one another.
-# - **Where nothing was learned, the tests find little.** With untrained models in the place of the Polish ones, the p-value of {glue:text}`board-placebo` claims is below 0.05: {glue:text}`board-placebo-share`, where 5% at most are expected. Two tests that failed in a first run have been mended. Claims left after the correction: {glue:text}`board-placebo-survive`; the table near the end of the page says why.
+# - **Most claims that fall are about the Polish models, as are most claims on the board.** GPT-2 has an induction head, gains from the order of repeated words and recalls names; these claims survive. Among those that fall are the claims that GPT-2 and HerBERT keep the senses of a word apart, that tables of heads know the right form of a word, and
+#   that attention updates act on one another.
+# - **Where nothing was learned, the tests find little.** With untrained models in the place of GPT-2 and HerBERT, the p-value of {glue:text}`board-placebo` claims is below 0.05: {glue:text}`board-placebo-share`, where at most 5% are expected. Of these claims, the correction leaves {glue:text}`board-placebo-survive`; the table near the end of the page says why. Two tests that gave false alarms in a first run have been mended.
 
 # %% tags=["hide-cell"]
 from html import escape
@@ -24,7 +24,7 @@ plots.use_style()
 findings = report.read_findings("findings.json")
 board = report.board(findings)
 
-# %% tags=["key-figure"] mystnb={"figure": {"caption": "All claims of the book, a row for each, with a point and its 95% interval for each model that the claim is made of. Zero is the mean of the null that the claim exceeds by least. The unit is the standard deviation of their difference, so that differences by chance lie in the grey band 95% of the time. Short grey bars are all nulls. Filled points survive Holm's correction over the board at 0.05; in rows below the dotted line none does. The axis is linear from −3 to 3 and logarithmic beyond.", "name": "fig-null-board"}, "image": {"alt": "Rows of points with intervals, a row for each claim, coloured by model. At the top filled points lie far to the right of a grey band around zero; towards the bottom hollow ones lie in it or to its left. Grey bars around zero show the nulls."}}
+# %% tags=["key-figure"] mystnb={"figure": {"caption": "All claims of the book, a row for each, with a point and its 95% interval for each model that the claim is made of. Zero is the mean of the null that the claim exceeds by least. The unit is the standard deviation of their difference, so that differences by chance lie in the grey band 95% of the time. Thick grey bars beside a point: where 95% of the values of each of its nulls are expected. Filled points survive Holm's correction over the board at 0.05; in rows below the dotted line none does. The axis is linear from −3 to 3 and logarithmic beyond.", "name": "fig-null-board"}, "image": {"alt": "Rows of points with intervals, a row for each claim, coloured by model. At the top filled points lie far to the right of a grey band around zero; towards the bottom nearly all hollow ones lie in it or to its left, and one of e5 just to its right. Thick grey bars, some as wide as the band, show the nulls."}}
 plots.null_board(board);
 
 # %% tags=["key-figure", "remove-input"]
@@ -35,7 +35,9 @@ report.figure_data(board.drop(columns="nulls"), "fig-null-board")
 #
 # A chapter records a claim when it computes it: the value of the trained model with its interval, and for each null the mean and the spread of the values that the null gives. The **hardest** null of a row is
 # the one that the value exceeds by least. The p-value is the chapter's own where it has a test by permutation or by random draws; otherwise the difference from the hardest null is taken to be normal, with
-# the variances of value and null added. Holm's correction {cite}`holm1979` runs over all rows of the board, whether they turned out well or not.
+# the variances of value and null added. Where a chapter picked the best of many heads, its own p-value allows for the choice, so a point to the right of the band can still be hollow. Holm's correction {cite}`holm1979` runs over all rows of the board, whether they turned out well or not.
+#
+# The next cell prints one row as it was recorded: the claim, its value, the mean and spread of each null, the hardest null, and the p-value.
 
 # %%
 one = next(found for found in findings if found.key == "models-herbert-guesses")
@@ -44,7 +46,7 @@ print(one.claim, report.interval(one.estimate, one.low, one.high), one.nulls, on
 # %% [markdown]
 # ## All claims
 #
-# A line for each chapter opens its claims, with their values in their own units and the means of their nulls, the hardest first.
+# Each line below names a chapter and opens to show its claims, with their values in their own units and the means of their nulls, the hardest first.
 
 # %% tags=["hide-input"]
 def nulls_in_words(key):
@@ -74,8 +76,8 @@ HTML("".join(folded))
 # %% [markdown]
 # ## The same board without learning
 #
-# A test that is right finds nothing where there is nothing. So the chapters were run once more, as they stand, with **untrained twins** in the place of the trained GPT-2 and HerBERT: the same shape, tokenizer and counts of tokens, fresh weights from a seed that no
-# chapter uses (`tools/placebo_board.py`). Every claim about these two models that a chapter computes is tested again in this way. {numref}`fig-board-placebo` holds the p-values against those that tests of nothing give.
+# A sound test seldom finds anything where there is nothing to find. So the chapters were run once more, as they stand, with **untrained twins** in the place of the trained GPT-2 and HerBERT: the same shape, tokenizer and counts of tokens, fresh weights from a seed that no
+# chapter uses (`tools/placebo_board.py`). Every claim about these two models that a chapter computes is tested again in this way. {numref}`fig-board-placebo` shows the p-values beside those to be expected where nothing is true.
 
 # %%
 twins = report.read_findings("placebo.json")
@@ -83,13 +85,13 @@ tried = report.board(twins)
 low_p = tried[tried["p"] < 0.05]
 share = binomtest(len(low_p), len(tried)).proportion_ci(method="exact")
 
-# %% mystnb={"figure": {"caption": "P-values of all claims about untrained twins, in order, and those of the same claims about the trained models. Dashed: the expectation where nothing is true. Below the dotted line p is under 0.05. Axis logarithmic; p below 0.000001 is drawn there.", "name": "fig-board-placebo"}, "image": {"alt": "Two rows of rising points. Those of untrained twins follow the dashed line of the expectation, with one far below it; those of the trained models lie far below for most claims."}}
+# %% mystnb={"figure": {"caption": "P-values of all claims about untrained twins, in order, and those of the same claims about the trained models. Dashed: the expectation where nothing is true. Below the dotted line p is under 0.05. Axis logarithmic; p below 0.000001 is drawn there.", "name": "fig-board-placebo"}, "image": {"alt": "Two rows of rising points. Those of untrained twins follow the dashed line of the expectation from the seventh on; the first lies far below it, and the next five somewhat below, three of them just under 0.05. Those of the trained models lie far below for most claims."}}
 own = {found.key: found.p for found in findings}
 plots.ordered_pvalues({"trained": [own[key] for key in tried["key"] if key in own], "untrained twins": tried["p"]});
 
 # %% tags=["hide-input"]
 WHY = {
-    "grammar-foretold-polish-gpt2": "True of the twin, and no false alarm: where blocks add little, removing a head does what its table says. That tables foretell effects is a fact about heads and says nothing about training.",
+    "grammar-foretold-polish-gpt2": "True of the twin, and no false alarm: where blocks add little, removing a head does what its table says. That tables predict effects is a fact about heads and says nothing about training.",
 }
 CHANCE = "Not below 0.05 once corrected: of tests of nothing, one in twenty is expected to look like this."
 report.table(
@@ -99,7 +101,7 @@ report.table(
 )
 
 # %% [markdown]
-# The first run had two rows more, both false claims of {doc}`lenses`, and their tests were mended.
+# In the first run this table had two more rows, both of them false claims from {doc}`lenses`. Their tests were mended.
 #
 # - *After one block a model leans to the token that it will name.* An untrained GPT-2 passed this test better than the trained one, because blocks that add little leave the answer where it is. Untrained models with lenses of their own are now among the nulls, and the claim does not survive.
 # - *Training moves the prediction out of the embedding.* This had been held against one untrained model on other texts, with an interval that did not say how untrained models differ among themselves. It is now held against four of them on the same places.
@@ -118,5 +120,5 @@ report.glue("board-placebo-survive", int(tried["survives"].sum()))
 # - A distance in standard deviations is no measure of importance: a tiny effect that is known exactly lies far to the right. The table has the values in their own units.
 # - The two tests were mended with these twins in view. Twins from another seed, drawn afterwards, have p above 0.05 in all tests of that chapter.
 # - One twin of each model was drawn, so claims of one chapter about one twin are not independent, and the interval of their share is too narrow.
-# - Claims about the toys and about e5 have no twin here. Nor have those of {doc}`neurons_at_work`, since it asks neurons whose lists pass a test, and no list of an untrained model passes; nor one that rests on figures recorded at the end of a training.
+# - Claims about the toys and about e5 have no twin here. Neither have the claims of {doc}`neurons_at_work`, which asks only neurons whose lists pass a test, since no list of an untrained model passes, nor a claim that rests on figures recorded at the end of a training.
 # - Nulls of few draws have a spread that is itself uncertain, and a normal distribution is an assumption wherever the chapter has no test of its own.

@@ -53,8 +53,8 @@ plots.pair_bias(added, COLOURS, "tokens in the text", "added to the mean cosine"
 # %% [markdown]
 # ### A single text, and all of its tokens
 #
-# The notebook measured anisotropy within one text. Words of one text share its topic and stand in one another's context, so their mean cosine says little about the language, and every text gives another one. It also took
-# all tokens: punctuation, special tokens, and the first position, whose states are unusual in both models.
+# The notebook measured anisotropy within one text. Words of one text share its topic and stand in one another's context, so their mean cosine says little about the language and differs from text to text. The notebook also took
+# all tokens: punctuation, special tokens, and the first words of texts, whose states are unusual in both models.
 
 # %%
 def first_words(name):
@@ -84,7 +84,7 @@ plots.layer_panels({"mean cosine": single}, layers, styles);
 # %% [markdown]
 # ### The token that was looked up
 #
-# The notebook looked up the id of the string `nie`, which in neither tokenizer is the word. In HerBERT it is the piece that *begins* longer words (the word is `nie</w>`), in GPT-2 the one that
+# The notebook looked up the id of the string `nie`. In neither tokenizer is this id the word *nie*. In HerBERT it is the piece that *begins* longer words (the word is `nie</w>`), in GPT-2 the one that
 # *continues* them (the word is `Ġnie`). The notebook also averaged all occurrences in a text before it compared texts, which makes them more alike, and it subtracted no baseline; neither do the lines of {numref}`fig-rep-token`.
 
 # %%
@@ -109,8 +109,8 @@ plots.layer_panels({"mean cosine": nie}, layers, styles);
 # %% [markdown]
 # ### The last layer, and the number of passes
 #
-# A model has one more hidden state than it has layers, the embedding. The notebook's loop over as many indices as layers drew the embedding as layer 0 and never the output of the last block, while its printed
-# values came from the last state alone. It also ran a model anew for every layer and every text. The table counts the passes that its loops would make on these texts, and those of this page, where one pass a batch serves all layers and measures.
+# A model has one hidden state more than it has layers: the embedding. The notebook looped over as many indices as there are layers, so it drew the embedding as layer 0 and left out the output of the last block, while its printed
+# values came from the last state alone. It also ran a model anew for every layer and every text. The table counts the passes that its loops would make on these texts, and those of this page, where one pass over each batch serves all layers and measures.
 
 # %%
 def original(name):
@@ -147,7 +147,7 @@ report.table(compared, "Last layer. Anisotropy: within texts and between texts. 
 # %% [markdown]
 # ## Token pairs of heads
 #
-# The notebooks printed the best pairs of $W_{VO}$ and $W_{QK}$ for chosen heads of `sdadas/polish-gpt2-medium`, and read them by eye: one head pairs *swoich* with *swojej*, another *pan* with *panu*. Eleven
+# The notebooks printed the best pairs of $W_{VO}$ and $W_{QK}$ for chosen heads of `sdadas/polish-gpt2-medium`, and read them by eye: one head pairs *swoich* with *swojej* (two forms of "one's own"), another *pan* with *panu* (two forms of "gentleman"). Eleven
 # of these lists are kept in this book, so they can be put to the test that {doc}`attention_heads` uses: does a list pair forms of one lemma, one part of speech, or a preposition with a noun more often than the same list
 # with its right column shuffled? Pairs of a token with itself do not count.
 
@@ -192,11 +192,11 @@ report.table(
 
 # %% [markdown]
 # {glue:text}`rep-lists-survive` of {glue:text}`rep-lists` recorded lists survive in one relation or more, nearly all of them by pairing forms of one lemma. The published GPT-2 thus has heads whose lists pair forms of one lemma. {doc}`attention_heads` finds a few such lists in the small GPT-2 of this book as well, most of them in its first layer. Two cautions remain. The notebooks
-# show heads that somebody found worth showing, so the share says nothing of the other heads. And a head that merely pairs similar tokens would pass too: the null of random symmetric heads, which {doc}`attention_heads` uses, needs the weights.
+# show heads that somebody found worth showing, so the share says nothing about the other heads. And a head that merely pairs similar tokens would pass too: the null of random symmetric heads, which {doc}`attention_heads` uses, needs the weights.
 #
 # ### The same lists, made again
 #
-# Where the model has these heads, their lists can be made again from its weights, read as the notebook read them: raw, and with tokens of ASCII letters only. How many of the recorded pairs are among the fifty best, and do they come in the
+# If the model that the book is run on has these heads, their lists can be made again from its weights. They are then read as the notebook read them: raw, and with tokens of ASCII letters only. How many of the recorded pairs are among the fifty best, and do they come in the
 # recorded order?
 
 # %%
@@ -217,7 +217,7 @@ report.table(again, "Recorded lists beside those of the same heads in this model
 # %% [markdown]
 # ### How the pairs were searched
 #
-# The search halved the range of a threshold at most ten times, until between 500 and 250,000 entries lay above it. How many it ends with depends on the size of the entries, and it may end with none:
+# The search halved the range of a threshold at most ten times, until between 500 and 250,000 entries lay above it. How many entries it lets through depends on their size, and it may let through none:
 
 # %%
 def bisected(entries, fewest=500, most=250_000, high=1.0, steps=10):
@@ -240,11 +240,11 @@ report.table(pd.DataFrame(counts.items(), columns=["standard deviation of the en
 
 # %% [markdown]
 # `top_pairs` returns the largest entries themselves, as many as asked for, whatever their size. In the notebooks, filters for letters also ran *after* the search, and their test for letters refused every byte-level token with a Polish letter
-# in it, so *że* and *który* could appear in no list.
+# in it, so *że* ("that") and *który* ("which") could appear in no list.
 #
 # ### The wrong tokenizer
 #
-# One function ignored the tokenizer it was given and decoded GPT-2's tokens with HerBERT's. The ids mean other words there:
+# One function ignored the tokenizer it was given and decoded GPT-2's tokens with HerBERT's. There the same ids stand for other words:
 
 # %%
 known = np.arange(gpt2.d_vocab) < len(loaded["herbert"].vocabulary)  # ids that stand for something in both tokenizers
@@ -290,7 +290,7 @@ terms = {("trained", name): both_layers(name, model) for name, model in two_laye
 terms |= {("untrained", name): both_layers(name, models.untrained_like(model, seed=0)) for name, model in two_layers.items()}
 
 # %% [markdown]
-# A score of zero is not a forbidden one: softmax gives the keys after the query their share.
+# A score of zero does not forbid a key: softmax gives the keys after the query their share.
 
 # %%
 scale = float(weights.extract(two_layers["toy"]).attention_scale[0])
@@ -308,8 +308,8 @@ crop = {key: patterns[key][..., :10, :10].sum(-1).mean((0, 1)).numpy() for key i
 plots.readings_by_row({"attention on the future": future, "sum of a row of the crop": crop}, drawn);
 
 # %% [markdown]
-# In the notebook's reading the first row, which can only attend to itself, gives {glue:text}`rep-future-first` of its attention to later tokens. Two things enter the notebook's variance that softmax never sees: the zeros of the
-# mask, and what is constant along rows. The table takes the toy's induction head apart. (In the third column all rows count alike, short ones too, so that it can exceed the second.)
+# In the notebook's reading the first row, which can only attend to itself, gives {glue:text}`rep-future-first` of its attention to later tokens. Two things enter the notebook's variance that do not act on the model's attention: the zeros of the
+# mask, and what is constant along a row. The table takes the toy's induction head apart. (Under *within rows* all rows count alike, short ones too, so that it can exceed the variance over all causal entries.)
 
 # %%
 strongest = terms["trained", "toy"][:, :, 8 + circuit.strongest[1]]  # the heads of layer 1 come after the eight of layer 0
@@ -317,7 +317,7 @@ sizes = pd.DataFrame(readings.term_variances(strongest), index=pd.Index(attentio
 report.table(sizes.reset_index(), "The toy's induction head: variance of each term three ways, and the attention that moves without it")
 
 # %% [markdown]
-# Is the term with the largest variance the one that matters most? The next table counts the heads for which it is not the one without which most attention moves.
+# Is the term with the largest variance the one that matters most? The next table counts the heads in which it is not, because leaving out another term moves more attention.
 
 # %%
 rows = []
@@ -328,7 +328,7 @@ columns = ["model", "weights", "largest term differs", "position-position, by va
 report.table(pd.DataFrame(rows, columns=columns), "Heads of 16 whose largest term differs between the two measures, and heads in which either measure makes position-position the largest")
 
 # %% [markdown]
-# "Position-position terms have the largest magnitude" thus holds, by either measure, for most heads of the trained toy and for fewer than half of those of the Polish model. It holds for all heads of untrained models, so it is no sign of what was learned. In some heads the two measures do not agree on the largest term.
+# "Position-position terms have the largest magnitude" thus holds, by either measure, for most heads of the trained toy and for fewer than half of those of the Polish model. It holds for all heads of untrained models, so it is no sign of learning. In some heads the two measures do not agree on the largest term.
 #
 # ## Norms regressed on their past
 #
@@ -338,7 +338,7 @@ report.table(pd.DataFrame(rows, columns=columns), "Heads of 16 whose largest ter
 # | one English text of about 95 tokens | {glue:text}`attention_norms.ipynb::norms-texts:d` Polish texts, and random and shuffled tokens |
 # | an intercept and two lags | levels of texts and positions, what the tokens are, lags and leads |
 # | ordinary standard errors | clustered by text with the jackknife; HAC {cite}`newey1987` as a second opinion |
-# | Durbin and Watson's statistic in the summary, drawn to 2 by lagged outcomes | the test of Breusch and Godfrey |
+# | Durbin and Watson's statistic in the summary, pulled towards 2 by lagged outcomes | the test of Breusch and Godfrey |
 # | 24 tests at 0.05 | Holm's correction over layers and lags, intervals that hold at once |
 # | no null | untrained models, shuffled tokens, simulated texts |
 # | histograms drawn at the left edges of their bins; hooks left on the model | at the centres; hooks are removed |
@@ -372,8 +372,8 @@ columns = ["noise alone", "first ridge", "second ridge", "choice that sees the a
 report.table(pd.DataFrame(rows, index=columns).T, "Squared error at the last point, recorded and by the alphas that make the prompts", digits=4, index=True)
 
 # %% [markdown]
-# They cannot. With the alphas of the printed configuration the noise in y alone has a variance of {glue:text}`rep-noise-floor`, and no predictor errs by less. With alphas 0.1 and 0.5 the same procedure gives errors of the recorded size, so the figures
-# were probably made with those. The recorded "oracle" is no rule, since it looks at the answer. And with 21 points fitted all strategies answer nearly alike, so that these errors could not show whether a model was selected.
+# They cannot. With the alphas of the printed configuration the noise in y alone has a variance of {glue:text}`rep-noise-floor`, and no predictor that does not see the answer errs by less. With alphas 0.1 and 0.5 the same procedure gives errors of about the recorded size, so the figures
+# were probably made with those. The recorded "oracle" is no rule that could be followed, since it looks at the answer. And with 21 points fitted, all strategies answer nearly alike, so that these errors could not show whether a model was selected.
 #
 # ## Further steps, shown in other chapters
 #

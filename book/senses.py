@@ -57,10 +57,10 @@ plots.layer_panels({"same sense, share": shares}, LAYERS, drawn, above);
 # %% [markdown]
 # **What was found**
 #
-# - **A published encoder tells senses apart, the small GPT-2 does so a little, and HerBERT hardly.** After e5's last block the nearest neighbour of an ambiguous word is in the same sense in {glue:text}`geo-e5-senses` of cases,
-#   and in {glue:text}`geo-e5-permuted` if only the spelling counted. In GPT-2's last layers the share is a few points above that of permuted senses, more than chance explains; in HerBERT no layer passes the test of {numref}`fig-geo-senses`.
+# - **A published encoder tells senses apart; the two small models hardly do.** After e5's last block the nearest neighbour of an ambiguous word is in the same sense in {glue:text}`geo-e5-senses` of cases;
+#   if only the spelling counted, it would be {glue:text}`geo-e5-permuted`. In GPT-2's last layers the share is a few points above that of permuted senses. That passes the test of {numref}`fig-geo-senses`, but not the correction over all claims on the {doc}`null_board`. In HerBERT no layer passes.
 # - **Spelling brings words closer than sense does.** In e5 the same spelling raises the mean cosine of two occurrences by {glue:text}`geo-e5-gap-form`, and the same sense by {glue:text}`geo-e5-gap`.
-# - **The evidence is in the sentence.** In the two small models the nearest neighbour by the mean state of the other words of the sentence is in the same sense more often than the nearest by the state of the word itself, in e5 about as often.
+# - **The evidence is in the sentence.** In GPT-2 the nearest neighbour by the mean state of the other words of the sentence is in the same sense more often than the nearest by the state of the word itself. This holds in HerBERT too, but there the difference is nearly as large with permuted senses; in e5 both do about as well.
 #
 # Square brackets hold 95% intervals over words. {doc}`geometry` asks what the states of all words have in common.
 #
@@ -86,14 +86,14 @@ report.table(pd.DataFrame(lines, columns=["sense", "sentence, and in English"]),
 # %% [markdown]
 # Two models were trained for this book, a Polish **GPT-2**, which reads from left to right, and a **HerBERT**-like encoder, which sees both sides. **e5** is multilingual-e5-small {cite}`wang2024`, a published encoder of 12 blocks with
 # weights in 4 bits ({doc}`models`). The comparison is not like for like: e5 has read far more text, in many languages, and was trained *contrastively*, to bring two texts that belong together close to each other. Where e5 is
-# not installed the page has the small models alone.
+# not installed, the page has the small models alone.
 #
 # The **state** of a word is the mean over its tokens. `embed` is what the first block reads, 1 to L are the outputs of the blocks, and L+ln_f is the last after GPT-2's final layer norm. GPT-2 has nothing to read before
 # the first word of a text, so that word is left out. **Untrained** models have the same configuration and tokenizer and fresh weights.
 #
 # ## The nearest neighbour
 #
-# If a layer keeps senses apart, the nearest neighbour of an occurrence of *zamek*, by the cosine of their states, should be in the same sense. Here are the four nearest of one occurrence, the *lock* of the table above, before the first block
+# If a layer keeps senses apart, the nearest neighbour of an occurrence of *zamek*, by the cosine of their states, should be in the same sense. Here are the four nearest neighbours of one occurrence, the lock of the table above, before the first block
 # of e5 and after its last. The example was chosen because it shows the change.
 
 # %%
@@ -112,7 +112,7 @@ def neighbours(layer, asked=15, k=4):
 report.table(pd.concat([neighbours(0), neighbours(-1)]), f"Nearest neighbours of the lock in 'Nie mogłam trafić kluczem do [zamku]' in {ALL[SHOWN]}")
 
 # %% [markdown]
-# Before the first block the neighbours are spelled alike, whatever they mean. After the last they mean a lock three times of four, in other cases and numbers too. Over its eighteen sentences, *zamek* has a neighbour of the same sense
+# Before the first block the neighbours are spelled alike, whatever they mean. After the last, three of the four mean a lock, in other cases and numbers too. Over its eighteen sentences, *zamek* has a neighbour of the same sense
 # {glue:text}`geo-zamek-first` times in the embedding and {glue:text}`geo-zamek-last` times at the end. {numref}`fig-geo-plane` follows another word, *pokój* (room, peace), whose senses come apart so far that a plane shows it.
 
 # %% mystnb={"figure": {"caption": "The eighteen occurrences of pokój in the plane of their first two principal components, in three layers; above e5, below an untrained e5. The titles say which share of the variance the plane keeps; the rest is not seen here.", "name": "fig-geo-plane"}, "image": {"alt": "Six scatter plots of filled and open points. In e5's embedding the points form three clusters, one for each spelling, with both senses in each. After the last block nearly all rooms lie on the left and nearly all peaces on the right. In the untrained model the two senses stay mixed, and nothing changes from layer to layer."}}
@@ -127,7 +127,7 @@ plots.word_planes(rows, pokoj["sense"], {"room": (BLUE, "o"), "peace": (ORANGE, 
 # %% [markdown]
 # ### Spelling is the main confound
 #
-# Two occurrences of *zamkiem* are close because they are spelled alike, and a sense may prefer some endings. The null must keep whatever endings tell, so senses are **permuted among occurrences of one lemma that are spelled
+# Two occurrences of *zamkiem* are close because they are spelled alike, and a sense may prefer some endings. The null must keep whatever an ending says about the sense, so senses are **permuted among occurrences of one lemma that are spelled
 # alike**. P-values are corrected by Holm {cite}`holm1979` over all layers of the trained models, and over those of the untrained ones. The call behind {numref}`fig-geo-senses` is
 # `word_senses.neighbour_accuracy(states, lemmas, senses, strata=forms)`. The untrained e5 reads the sentences of only sixteen of the thirty words.
 
@@ -138,9 +138,9 @@ by_lemma = by_lemma.sort_values(list(ALL.values())[-1], ascending=False).rename_
 report.table(by_lemma, "The thirty words, their senses, and the share of nearest neighbours in the same sense, last layer")
 
 # %% [markdown]
-# A word has some eighteen sentences, so single words show little by themselves. The next table asks in three other ways, after the last block: with neighbours of **another spelling** only, which spelling cannot help; with the mean of all
-# words subtracted, since a shared direction can hide what differs; and with the mean state of the *other* words of the sentence, since a reader finds the sense in the **rest of the sentence**. An untrained model's mean of words is
-# its null, because sentences that share words are similar whatever was learned.
+# A word has some eighteen sentences, so single words show little by themselves. The next table asks in three other ways, after the last block: with neighbours of **another spelling** only, so that spelling cannot help; with the **mean** of all
+# words **subtracted**, since a shared direction can hide what differs; and with the mean state of the *other* words, since a reader finds the sense in the **rest of the sentence**. For the last, the same mean in an untrained model is
+# the null, because sentences that share words are similar whatever was learned.
 
 # %%
 checks = {}
@@ -162,10 +162,10 @@ variants = pd.DataFrame(rows, columns=["model", "neighbours by", "same sense", "
 report.table(variants, "Nearest neighbours after the last block; intervals over lemmas, p-values corrected over the rows")
 
 # %% [markdown]
-# In the small models neighbours by the rest of the sentence are in the same sense more often than neighbours by the word's own state, in e5 about as often. (Permuted senses agree more often there too, which is a part of the difference.) Training adds to that
-# in e5 and in GPT-2, but not in HerBERT. The evidence is in the sentence. GPT-2's words have taken up a part of it, also where the neighbours must be spelled differently, and can have taken up only what stands before them; HerBERT's words have hardly taken it up.
+# In the small models neighbours by the rest of the sentence are in the same sense more often than neighbours by the word's own state, in e5 about as often. (Permuted senses agree more often there too, which is a part of the difference in GPT-2 and nearly all of it in HerBERT.) Training makes the rest of the sentence a better guide
+# in e5 and in GPT-2, but not in HerBERT. So the evidence is in the sentence. GPT-2's words have taken up a part of it, even where the neighbours must be spelled differently, though they can read only what comes before them; HerBERT's words have hardly taken it up.
 #
-# Nearest neighbours look at one pair each. The **gap** looks at all: the mean cosine of two occurrences in one sense minus that of two in different senses. Spelling makes a larger one in every model.
+# A nearest neighbour is one pair only. The **gap** looks at all pairs: it is the mean cosine of two occurrences in one sense minus that of two in different senses. The same gap by spelling is larger in every model.
 
 # %%
 gap = each(lambda found: word_senses.cosine_gap(**marked(found.states[[-1]])))
@@ -198,7 +198,7 @@ for key, layer in (("first", 0), ("last", -1)):
 #
 # - That e5 separates senses is a finding on one model, in 4 bits. Why it does cannot be told here: it is larger, has read more, and was trained to compare texts.
 # - The sentences were written for this book with the sense in mind, and nobody else has labelled them. How well a reader could tell the senses apart is not known.
-# - GPT-2 sees what stands before a word. Where the sense only becomes clear afterwards its state cannot know it.
+# - GPT-2 sees what stands before a word. Where the sense becomes clear only after the word, its state cannot know it.
 # - A word is the mean over its tokens, so a rare word is also an average of pieces.
 # - Intervals over words do not cover the choice of texts, nor the one seed of each untrained model.
 # - A cosine is one geometry among others. That it separates senses weakly does not say that a linear probe could not.

@@ -1,6 +1,6 @@
 # %% [markdown]
 # # Solutions: two Polish language models
-# Each exercise stands in its chapter and once more here, sometimes shortened. Its solution is a few lines of code, which this page runs and folds away with their result, and a remark on what follows. Other solutions may be as good.
+# Each exercise is given in its chapter and repeated here, sometimes shortened. Its solution is a few lines of code, which this page runs and folds away with their result, and a remark on what follows. Other solutions may be as good.
 # The models are always those of this book, since the answers are about them. The exercises of the other chapters are solved in {doc}`solutions_small`.
 
 # %% tags=["hide-input"]
@@ -53,7 +53,7 @@ for sentence in texts.sentences()[:20]:
 print(f"{report.interval(*statistics.bootstrap_interval(rises), signed=True)} nats")
 
 # %% [markdown]
-# Order is much of what the model has learned, since the words are the same.
+# The words are the same, so much of what the model has learned is about their order.
 #
 # ## How words are cut
 #
@@ -71,7 +71,7 @@ for loaded in (gpt2, herbert, *e5):
 report.table(pd.DataFrame(rows).T.rename_axis("model").reset_index(), "Pieces of najpiękniejszego")
 
 # %% [markdown]
-# Each cuts it into two pieces, and only one of the pieces is a word, e5's *najpiękniej* (most beautifully). None cuts where a grammar would: *naj-* (most), *piękn-* (beautiful), *-iejsz-* (more), *-ego* (of the one).
+# Each cuts it into two pieces. Of all these pieces only one is a word, e5's *najpiękniej* (most beautifully). None cuts where a grammar would: *naj-* (most), *piękn-* (beautiful), *-iejsz-* (more), *-ego* (of the one).
 #
 # (sol-tokens-2)=
 # ### An ending by itself
@@ -105,7 +105,7 @@ ids = top_tokens(values[[best]], w.W_U, 10, gpt2.vocabulary.keep(whole_words=Tru
 print(neurons.neuron_name(best, w.d_mlp), *gpt2.vocabulary.text[ids])
 
 # %% [markdown]
-# *matka* itself is not among these ten words. No other value points more at it, and yet this one points more at many other words. See the neuron's row in the {doc}`atlas`.
+# *matka* itself is not among these ten words, which range from *obecności* (presence) to *synów* (sons). No other value points more at *matka*, and yet this one points more at many other words. See the neuron's row in the {doc}`atlas`.
 #
 # (sol-ff-2)=
 # ### Keys against values
@@ -135,7 +135,7 @@ order = np.argsort(-times, kind="stable")[:8]
 print(f"{len(ids)} words for {len(first)} values; most often", *(f"{gpt2.vocabulary.text[ids[i]]} ({times[i]})" for i in order))
 
 # %% [markdown]
-# No word owns the lists: even the one that stands first most often does so in less than one list in a hundred. Those that lead most often are mostly small words of grammar.
+# No word owns the lists: even the one that stands first most often does so in less than one list in a hundred. Those that lead most often are mostly small words of grammar, such as *się* (oneself), *i* (and) and *do* (to).
 #
 # ## Neurons at work
 #
@@ -159,7 +159,7 @@ for layer, neuron in ((2, 118), (5, 528), (5, 106)):  # those of the chapter's c
 report.table(pd.DataFrame(rows).T.rename_axis("value of").reset_index(), "GPT-2: rise of the value's twenty tokens beyond all words, nats")
 
 # %% [markdown]
-# Nearly. At this strength the effect is close to linear, so the direction of a value can be turned around.
+# Nearly. At this strength the effect is close to linear: subtracting a value lowers its words about as much as adding it raises them.
 #
 # (sol-work-2)=
 # ### Verbs in *-ła*
@@ -223,15 +223,17 @@ found = lists["unit"]
 null = permuted_null(
     found.left_ids, found.right_ids, reader.lexicon, reader.vocabulary.form_groups, names=("same_case", "same_number", "same_lemma"), max_draws=500
 )
-report.table(null[["share", "null_mean", "p"]].reset_index(), "GPT-2, VO of L0H3: shares of pairs, and their mean when the right column is permuted")
+table = null[["share", "null_mean", "p"]].rename(columns={"null_mean": "mean when permuted"}).reset_index()
+cells = {"p": lambda p: report.p_value(p, floor=1 / 501, bare=True)}
+report.table(table, "GPT-2, VO of L0H3: shares of pairs, and their mean when the right column is permuted", formats=cells)
 
 # %% [markdown]
-# The words of a pair agree in case more often than under permutation, and in number no more often. Polish forms are ambiguous: out of context, about half of the permuted pairs share a case by accident, and three quarters a number. A share without its null looks like a finding, and even the low p-value of the case is that of one list: corrected over all lists of the chapter, it does not pass (see the head's row in the {doc}`atlas`).
+# The words of a pair agree in case more often than under permutation, and in number no more often. Polish forms are ambiguous: out of context, about half of the permuted pairs share a case by accident, and three quarters a number. A share without its null looks like a finding, and even the low p-value for case is that of a single list: corrected over all lists of the chapter, it does not pass (see the head's row in the {doc}`atlas`).
 #
 # (sol-heads-3)=
 # ### A head that learned nothing
 #
-# *Put random projections in the place of all heads (`random_heads.symmetric`). In what share of a head's 200 best pairs are the two words forms of one word, before and after?*
+# *Replace all heads with random projections (`random_heads.symmetric`). In what share of a head's 200 best pairs are the two words forms of one word, before and after?*
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 drawn, kept, groups = random_heads.symmetric(w, seed=0), reader.keep, gpt2.vocabulary.form_groups
@@ -246,7 +248,7 @@ for name, found in shares.items():
     print(f"{name}: {report.percent(np.mean(found))} on average, {report.percent(max(found))} in the best head")
 
 # %% [markdown]
-# On average the random projections pair forms of a word more often than the trained heads do, since the embedding alone brings such forms together. A head has to be held against that.
+# On average the random projections pair forms of a word more often than the trained heads do, since the embedding alone brings such forms together. A head has to be compared with that.
 #
 # ## Heads at work
 #
@@ -264,7 +266,7 @@ print(f"{(np.sign(centred) != np.sign(as_they_are)).sum()} of {centred.size} hea
 print(f"above zero: {(centred > 0).sum()} with the means removed, {(as_they_are > 0).sum()} without")
 
 # %% [markdown]
-# One direction that all tokens share decides the sign of some scores. No probability depends on it, so it should not decide.
+# A direction that all tokens share decides the sign of some scores. No probability depends on this direction, so it should not decide a sign.
 #
 # (sol-copying-2)=
 # ### The best of all heads
@@ -319,12 +321,12 @@ for name, values in {"with nie": margins[:, 0], "with już": margins[:, 1], "bot
     print(f"{name}: right form preferred in {report.percent((values > 0).mean())} of {len(values)} cases")
 
 # %% [markdown]
-# It does: after *nie* it prefers the genitive nearly always, and after *już* the accusative in most cases. A liking for one of the two forms cancels out in the mean of both margins, which is above zero in every case.
+# It does: after *nie* it prefers the genitive nearly always, and after *już* (already) the accusative in most cases. A general preference for one of the two forms cancels out in the mean of both margins, and this mean is above zero in every case.
 #
 # (sol-gram-3)=
 # ### Unembeddings of length one
 #
-# *Use columns of the unembedding of length one in place of the raw ones. Which relations profit?*
+# *Use columns of the unembedding of length one in place of the raw ones. Which relations gain?*
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 rng = np.random.default_rng(0)
@@ -343,7 +345,7 @@ print(f"{(excess['gain'] > 0).sum()} of {len(excess)} relations profit; mean gai
 report.table(ends.reset_index(), "GPT-2, L0H2: excess of the rank score; the three largest and the three smallest gains", digits=3)
 
 # %% [markdown]
-# Gains and losses are small beside the excess itself. Lengths of unembeddings are not what keeps a head's table from leading further.
+# Gains and losses are small beside the excess itself. The lengths of unembeddings are not what limits a head's table.
 #
 # ## Senses of a word
 #
@@ -367,7 +369,7 @@ for place in changed[:3]:
 print(f"{len(changed)} of {len(cases)} occurrences change to their own sense; same sense by layer:", right.mean(axis=1).round(2))
 
 # %% [markdown]
-# The three shown change in three different blocks. That says little, since *pilot* is one of the words on which e5 does badly: after the last block the nearest neighbour is in the same sense less often than by chance.
+# The three shown are a flyer who makes for a lake when the engine dies, a remote control that has gone missing, and one that needs batteries. They change in three different blocks. That says little, since *pilot* is one of the words on which e5 does badly: after the last block the nearest neighbour is in the same sense less often than by chance.
 #
 # ## Geometry
 #
@@ -406,12 +408,12 @@ said.insert(0, "after", gpt2.vocabulary.text[found.table["token_id"]])
 report.table(said, "What the logit lens says after each layer")
 
 # %% [markdown]
-# After the embedding the lens names the token that was read, in every row, since reading and writing share one matrix. Then it says mostly commas and the commonest words. Nearly all words that do continue the sentence come in the last column only, which is the model's own guess; the commonest of them, *na* (on) after *rękę* (hand), comes two blocks earlier.
+# (The sentence says: *After a long moment of silence his father laid a hand on his shoulder.*) After the embedding the lens names the token that was read, in every row, since reading and writing share one matrix. Then it says mostly commas and the commonest words. Nearly all words that do continue the sentence come in the last column only, which is the model's own guess; the commonest of them, *na* (on) after *rękę* (hand), comes two blocks earlier.
 #
 # (sol-lens-2)=
 # ### More hidden words
 #
-# *Hide every second word instead of every fifth. How much of HerBERT's prediction is there after the first block then?*
+# *Hide every second word instead of every fifth. How much of HerBERT's prediction is then there after the first block?*
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 sentences = texts.senses()["sentence"].tolist()[:240]

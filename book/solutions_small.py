@@ -1,6 +1,6 @@
 # %% [markdown]
 # # Solutions: small transformers and the residual stream
-# Each exercise stands in its chapter and once more here, sometimes shortened. Its solution is a few lines of code, which this page runs and folds away with their result, and a remark on what follows. Other solutions may be as good.
+# Each exercise is given in its chapter and repeated here, sometimes shortened. Its solution is a few lines of code, which this page runs and folds away with their result, and a remark on what follows. Other solutions may be as good.
 # The models are always those of this book, since the answers are about them. The exercises of the other chapters are solved in {doc}`solutions_polish`.
 
 # %% tags=["hide-input"]
@@ -42,7 +42,7 @@ for loaded in (gpt2, toy):
 report.table(pd.DataFrame(rows).T.rename_axis("head").reset_index(), "Induction score of the best head", digits=3)
 
 # %% [markdown]
-# Neither loses much: a head that does something keeps its score. The largest of many small scores would be partly luck, as those of an untrained model are, and fall on another draw.
+# Neither loses much: a head that does something keeps its score. Where all scores are small, as in an untrained model, the largest is partly luck and would fall on another draw.
 #
 # (sol-ind-2)=
 # ### Who writes for whom?
@@ -106,7 +106,7 @@ for step, model in training_history.snapshots().items():
 report.table(pd.DataFrame(rows, columns=["step", "best head", "its score", "score of the finished model's head"]), "Induction scores on a draw other than the one that the best head was chosen on", digits=3)
 
 # %% [markdown]
-# It does. From step 200 on one head leads in this table. It is not the best of the finished model, since later stages of the training, which the table does not show, changed the order. Both rise at the same time, so the figure would tell the same story with either.
+# It does. From step 200 on the same head leads in every row of this table. It is not the best head of the finished model, since later stages of the training, which the table does not show, changed the order. The scores of both heads rise at the same time, so the figure would tell the same story with either.
 #
 # ## Induction in Polish models
 #
@@ -122,7 +122,7 @@ scenes = {scene.format(*["…"] * 4): statistics.bootstrap_interval(preferences[
 report.table(pd.DataFrame({"preference": scenes}).rename_axis("scene").reset_index(), "Preference for the right surname by scene, nats")
 
 # %% [markdown]
-# Not clearly: all three intervals lie above zero, and they overlap.
+# Not clearly: all three intervals lie above zero, and they overlap. (The scenes are: *Yesterday … and … went to town. In the evening only … came back*; *… and … sat down facing each other. The first to speak was …*; *The letter said that … and … were ill. The only one driven home was …*.)
 #
 # ## Terms of attention
 #
@@ -166,7 +166,7 @@ rise = next_token_losses(taken, ids, LeaveOut("position-position", 0)) - next_to
 print(f"where the block comes again {float(rise[again].mean()):+.2f} nats, elsewhere {float(rise[~again].mean()):+.2f} nats")
 
 # %% [markdown]
-# Layer 1 can continue a block only if layer 0 has said which symbol stood before, and layer 0 finds that one by its position.
+# Layer 1 can continue a block only if layer 0 has said which symbol came before, and layer 0 finds that symbol by its position.
 #
 # ## What attention terms look for
 #
@@ -199,7 +199,7 @@ for seed in (8, 9):
 print(f"correlation of {np.size(shares[0])} shares: {np.corrcoef(np.ravel(shares[0]), np.ravel(shares[1]))[0, 1]:.3f}")
 
 # %% [markdown]
-# The shares are a property of the weights, far more than of the sequences that they are measured on.
+# The shares are a property of the weights, and hardly of the draw of sequences that they are measured on.
 #
 # ## Regression in context
 #
@@ -234,7 +234,7 @@ for seed, loaded in training_history.seed_models("regressor").items():
 report.table(pd.DataFrame(errors).T.rename_axis("model").reset_index(), "Squared error / d by the number of examples, with 95% intervals over prompts", digits=4)
 
 # %% [markdown]
-# The means fall in all three, though only in seed 1 are the intervals at six and nine examples apart. In none of them do they fall to zero, where least squares stands from three examples on.
+# The means fall in all three, though only in seed 1 are the intervals at six and nine examples apart. In none of them do they fall to zero, which is the error of least squares from three examples on.
 #
 # (sol-ctx-3)=
 # ### Far from what it learned
@@ -252,7 +252,7 @@ for name, drawn in {"as trained": plain, "three times as long": far}.items():
 report.table(pd.DataFrame(errors).rename_axis("head").reset_index(), "Rise of the squared error / d from six examples on, without one head")
 
 # %% [markdown]
-# The head that matters most stays the same. If answers and errors only grew with x, every rise would be nine times as large. That of L0H1 grows less than that and those of layers 1 and 2 far more, so on long x the later heads matter more, compared with L0H1, than they did.
+# The head that matters most stays the same. If answers and errors simply scaled with x, every rise would be nine times as large. The rise of L0H1 grows by less and the rises of layers 1 and 2 by far more, so on long x the later heads matter more, compared with L0H1, than they did.
 #
 # ## Layers and algorithms
 #
@@ -273,7 +273,7 @@ alike = {name: [algorithms.error_similarity(answers, other, prompts.ys).mean() f
 report.table(pd.DataFrame({"most similar step": [int(np.argmax(found)) for found in alike.values()], "similarity": [max(found) for found in alike.values()]}, index=list(alike)).rename_axis("answerer").reset_index(), "Whose errors the model trained with noise makes")
 
 # %% [markdown]
-# The errors are nearly those of the ridge regression. Gradient descent that is stopped early is a kind of ridge regression too, and least squares, which trusts every point, is further away. All share the noise in y, and also the errors after one or two points, which are the largest, since no method knows more there. The lead of ridge regression is small.
+# The errors are nearly those of the ridge regression. Gradient descent that is stopped early is a kind of ridge regression too, and least squares, which trusts every point, is further away. All similarities are high in part because the methods share the noise in y and the errors after one or two points, which are the largest, since no method knows more there. The lead of ridge regression is small.
 
 # %% [markdown]
 # (sol-alg-2)=
@@ -300,7 +300,7 @@ rows = [(name, 1 + int(np.argmax(found)), max(found)) for name, found in alike.i
 report.table(pd.DataFrame(rows, columns=["algorithm", "most similar step", "similarity"]), "Whose errors the regressor makes", digits=3)
 
 # %% [markdown]
-# Yes, by a little. Plain gradient descent, which runs for 60 steps here and for 24 in the chapter, is about as similar as Newton's iteration. All three are most similar after their last step, when they have come closest to least squares: the errors do not show steps.
+# Yes, by a little. Plain gradient descent, which runs for 60 steps here and for 24 in the chapter, is about as similar as Newton's iteration. All three are most similar after their last step, when they have come closest to least squares, so the errors give no sign of single steps.
 #
 # ## Choosing a model
 #
@@ -349,7 +349,7 @@ for n in (1, 20):
 report.table(pd.DataFrame(shown).sort_index().rename_axis("log odds, about").reset_index(), "Weight on ridge(0.8), with 95% intervals over prompts; empty where fewer than 20 prompts have such odds")
 
 # %% [markdown]
-# After twenty points the two agree within their intervals. After one point they do not everywhere: near even odds stacking gives ridge(0.8) clearly less weight than the transformer does, and at lower odds clearly more. Stacking has that one point alone; the transformer has seen many prompts in training, and may use what was likely there.
+# After twenty points the two agree within their intervals. After one point they do not everywhere: near even odds stacking gives ridge(0.8) clearly less weight than the transformer does, and at the lowest odds clearly more. Stacking has nothing but that one point; the transformer has seen many prompts in training and may use what was likely there.
 #
 # ## Norms of updates
 #
@@ -385,7 +385,7 @@ for name, values in {"in order": logs, "shuffled": logs[:, order]}.items():
 report.table(pd.DataFrame(rows).rename_axis("layer").reset_index(), "GPT-2: correlation of the log norms of neighbours")
 
 # %% [markdown]
-# Here the measured norms are shuffled, and the model reads the texts as they are. What is left is due to texts that differ. In one layer that is about half of the correlation; in the others most of it needs the order of the tokens. Whether one update acts on the next is another question, which interventions answer.
+# Here the measured norms are shuffled, and the model reads the texts as they are. What is left is due to differences between texts. In one layer this is about half of the correlation; in the others most of the correlation needs the order of the tokens. Whether one update acts on the next is another question, which interventions answer.
 #
 # ## Controls for a regression on the past
 #
@@ -430,7 +430,7 @@ even = np.mean([np.mean(1 / np.arange(2, effect.shape[1] + 1)) for effect in eff
 report.table(pd.DataFrame({"layer": range(len(own)), "own value": own, "if all mattered alike": even}), "GPT-2: share of a token's own value in the effects of all values that it reads")
 
 # %% [markdown]
-# In the first layer it does, by far. In the second it matters less than an even split would give it: there attention fetches what stands around. In later layers it matters a little more than that, and the residual connection comes on top of it.
+# In the first layer it does, by far. In the second it matters less than an even split would give it: there attention fetches what stands around it. In later layers the own value matters somewhat more than an even split would give it, and the residual connection comes on top of that.
 #
 # (sol-mix-2)=
 # ### The largest weight
@@ -444,4 +444,4 @@ ranks = {name: contributions.rank_agreement(effects, shares).mean(axis=0) for na
 report.table(pd.DataFrame(ranks).rename_axis("layer").reset_index(), "GPT-2: rank correlation of two summaries of weights with value zeroing")
 
 # %% [markdown]
-# In hardly any layer, and then by little. The mean hides a head that looks at one token alone; where most heads look at the same tokens, the mean is surer.
+# In hardly any layer, and then by little. The mean hides a head that looks at one token alone. Where most heads look at the same tokens, the mean is the safer guide.

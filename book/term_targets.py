@@ -2,7 +2,7 @@
 # # What attention terms look for
 #
 # **Question.** The scores of a head are a sum of four terms, and {doc}`attention_terms` shows which of them two small models need: both need position-position in the first layer, and the toy needs token-token in the second. What does each of them look for?
-# Does position-position favour the previous position, does token-token favour the same token, and who wrote what a head of the second layer reads?
+# Does position-position favour the previous position, does token-token favour the same token, and which heads wrote what a head of the second layer reads?
 
 # %% tags=["hide-cell"]
 import numpy as np
@@ -42,7 +42,7 @@ elsewhere = activations.run_ids(loaded["Polish"], openings[16:32], outputs=["pat
 previous = {"toy": circuit.previous[1], "Polish": int(circuits.previous_token_scores(elsewhere)[0].argmax())}
 strongest = circuit.strongest[1]
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The position-position term of the layer-0 heads by distance from query to key (0: the query itself), each row's mean removed. The head with the highest previous-token score of each model, chosen on other sequences, is drawn thick and named. Dashed: the heads of an untrained model.", "name": "fig-terms-profiles"}, "image": {"alt": "Two panels of lines from distance 0 to 12. The thick line of the toy has a high peak at distance 1, another of its heads one at distance 2. The thick line of the Polish model falls slowly from distance 1; one of its heads has a high peak at 0. The dashed lines of untrained models lie close to zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The position-position term of the layer-0 heads by distance from query to key (0: the query itself), each row's mean removed. The head with the highest previous-token score of each model, chosen on other sequences, is drawn thick and named. Dashed: the heads of an untrained model.", "name": "fig-terms-profiles"}, "image": {"alt": "Two panels of lines from distance 0 to 12. The thick line of the toy and another of its heads have high peaks at distance 1, a third head has one at distance 2. The thick line of the Polish model falls slowly from distance 1; one of its heads has a high peak at 0. The dashed lines of untrained models lie close to zero."}}
 def by_distance(given, name):
     """The term of each layer-0 head by distance, {head: [distance]}."""
     lines = term_contrasts.mean_by_distance(attention_terms.row_centred(given[name, 0][3, 0])).numpy()
@@ -99,12 +99,12 @@ report.table(summary.reset_index(), "Heads of 8 whose position-position term fav
 # ## The same token, in token-token
 #
 # "A token pays quite a bit of attention to itself": in search of copying, the notebook saw a diagonal here too. A token-token term may favour the query's *own place*, or it may
-# favour the *same token*, and then earlier occurrences must stand out as well. In layer 0 the two cannot be told apart, since a token reads the same
-# everywhere; in layer 1 they can. (Whether a head *copies* is a matter of values, not of scores: see {doc}`induction <induction>`.)
+# favour the *same token*, and then earlier occurrences must stand out as well. In layer 0 the two cannot be told apart, since a token has the same state
+# wherever it stands; in layer 1 they can. (Whether a head *copies* is a matter of values, not of scores: see {doc}`induction <induction>`.)
 #
-# In layer 0 the term is a table over the vocabulary, and the unit is the token type: the mean of the table's diagonal, each row's mean removed, against 999 tables with columns in random order (two-sided p, Holm over the heads of both models).
-# For both layers, {numref}`fig-terms-same` has the contrast in running sequences. Frequent tokens might be favoured whatever the query is. For earlier occurrences the contrast is therefore reduced by what it is on average if each query looks for some other token of the sequence instead of its own.
-# Intervals are t intervals at a level at which all 64 of the figure together miss a true value with a probability of at most 5%.
+# In layer 0 the term is a table over the vocabulary, and the unit is the token type: the mean of the table's diagonal, each row's mean removed, is compared with that of 999 tables whose columns are in random order (two-sided p, Holm over the heads of both models).
+# For both layers, {numref}`fig-terms-same` has the contrast on the sequences themselves. Frequent tokens might be favoured whatever the query is. For earlier occurrences the figure therefore subtracts what the contrast is on average if each query looks for some other token of the sequence instead of its own.
+# Intervals are t intervals, so wide that the probability that any of the figure's 64 misses its true value is at most 5%.
 
 # %%
 LEVEL = 1 - 0.05 / 64
@@ -150,8 +150,8 @@ report.table(
 #
 # ## Layer 1: which head wrote what is read
 #
-# In layer 1 the token side is itself a sum: the embedding, and what each of eight layer-0 heads wrote. `circuits.terms.part_scores` splits the scores of a head by both
-# sides, ten parts by ten. {numref}`fig-terms-parts` sums the shares of variance over what the query reads, and shows which part of the *key* makes a head's scores vary. In the toy's induction heads this is above all what previous-token heads wrote, and position; in most heads of the Polish model it is what a single layer-0 head wrote.
+# In layer 1 the token side is itself a sum: the embedding, and what each of the eight layer-0 heads wrote. `circuits.terms.part_scores` splits the scores of a head on both
+# sides, ten parts (with the position) by ten. {numref}`fig-terms-parts` sums the shares of variance over what the query reads, and shows which part of the *key* makes a head's scores vary. In the toy's induction heads this is above all what previous-token heads wrote, and position; in most heads of the Polish model it is what a single layer-0 head wrote.
 
 # %%
 def part_shares(name, head):
@@ -179,7 +179,7 @@ def induction_contrast(w, draw):
 labels, contrast = induction_contrast(trained["toy"], probe)
 largest = statistics.choose_several(induction_contrast(trained["toy"], choosing)[1], contrast, 3)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The toy's induction head: how much each pair of parts raises the scores of induction targets above the row's other keys, mean over sequences. The cells add up to the contrast of the whole score.", "name": "fig-terms-contrast"}, "image": {"alt": "Heat map of ten query parts by ten key parts; a few dark cells stand out, the darkest where the query reads the embedding and the key what a layer-0 head wrote."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The toy's induction head: how much each pair of parts raises the scores of induction targets above the row's other keys, mean over sequences. The cells add up to the contrast of the whole score.", "name": "fig-terms-contrast"}, "image": {"alt": "Heat map of ten query parts by ten key parts; two cells stand out, both where the query reads the embedding: a dark one where the key reads what L0H2 wrote, and a paler one for L0H5. All others are near zero."}}
 plots.part_maps({"what the query reads": pd.DataFrame(contrast.mean(0), labels, labels)}, "score above other keys [nats]");
 
 # %%
@@ -195,13 +195,13 @@ report.table(
 # %% [markdown]
 # All pairs together raise the targets by {glue:text}`terms-pair-total` nats; no pair of the untrained model's head exceeds {glue:text}`terms-pair-fresh`.
 #
-# What stood $d$ places before an induction target is
-# what stands $d - 1$ places before the query, so two parts that carry these tokens can be matched: the query's own token with what a key's previous-token head wrote, and the token before the query with what a head that looks two places back
+# The token $d$ places before an induction target is the same as
+# the token $d - 1$ places before the query, so two parts that carry these tokens can be matched: the query's own token with what a key's previous-token head wrote, and the token before the query with what a head that looks two places back
 # wrote. Matches of the first kind make up most of the contrast. That a key is found by what an earlier head wrote into it is K-composition {cite}`elhage2021`, seen in the scores themselves.
 #
 # ## Limits
 #
-# These are two models, one of them trained for minutes on sequences made to need the circuit; other seeds and sizes may divide their labour otherwise. A contrast of scores says what raises attention and not what the attention is good for;
+# These are two models, one of them trained for minutes on sequences made so as to need the circuit; other seeds and sizes may divide the work otherwise. A contrast of scores says what raises attention and not what the attention is good for;
 # {doc}`attention_terms` measures that by leaving terms out. The split of scores into tokens and positions is a {ref}`choice <terms-centring>`. The Polish paragraphs are few and were written for this book.
 #
 # ## Exercises

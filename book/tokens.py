@@ -43,8 +43,8 @@ diagrams.draw_pieces([(english, pieces(polish)) for english, polish in SENTENCES
 #
 # - **The models do not read the same units.** GPT-2 reads {glue:text}`tokens-one-gpt2` of the words of Polish paragraphs as one token, HerBERT {glue:text}`tokens-one-herbert`, and the published encoder e5, whose vocabulary
 #   serves a hundred languages, {glue:text}`tokens-one-e5`.
-# - **A word has to be looked up as a word.** The token that is spelt *nie* ("not") is a piece of longer words in both Polish vocabularies, and the word itself is another token.
-# - **A filter for ASCII is a filter against Polish.** It takes away {glue:text}`tokens-ascii-gpt2` of GPT-2's tokens and {glue:text}`tokens-ascii-herbert` of HerBERT's, among them every word with one of nine letters.
+# - **A word has to be looked up as a word.** The token that is spelt *nie* ("not") is a piece of longer words in the vocabularies of both Polish models, and the word itself is another token.
+# - **A filter for ASCII is a filter against Polish.** It takes away {glue:text}`tokens-ascii-gpt2` of GPT-2's tokens and {glue:text}`tokens-ascii-herbert` of HerBERT's, among them every word with one of the nine Polish letters outside ASCII.
 #
 # Square brackets hold 95% intervals over paragraphs.
 #
@@ -63,7 +63,7 @@ columns = {"token": vocabulary.raw, "text": vocabulary.text, "can start a word":
 report.table(pd.DataFrame({name: np.asarray(values)[some] for name, values in columns.items()}), "HerBERT's tokens of one sentence")
 
 # %% [markdown]
-# Into how many pieces does a word fall? The words of the book's paragraphs were cut one by one.
+# Into how many pieces does a word fall? The words of the paragraphs that were written for this book were cut one by one.
 
 # %%
 def piece_counts(tokenizer):
@@ -87,7 +87,7 @@ report.table(pd.DataFrame(rows).T.rename_axis("model").reset_index(), "How many 
 # %% [markdown]
 # ## The word *nie*
 #
-# *Nie* ("not", "no") is among the most frequent Polish words. One of the original notebooks looked its token up by its letters, `convert_tokens_to_ids("nie")`. In the vocabularies of GPT-2 and HerBERT that is the id of a *piece*, not of the word;
+# *Nie* ("not", "no") is among the most frequent Polish words. One of the notebooks that this book began with looked its token up by its letters, `convert_tokens_to_ids("nie")`. In the vocabularies of GPT-2 and HerBERT that is the id of a *piece*, not of the word;
 # `word_id` asks for the token that stands for the word inside a text. ({doc}`replication` shows what followed from the mistake.)
 
 # %%
@@ -106,7 +106,7 @@ report.table(lookups, 'Two look-ups of "nie" and how often each occurs in the th
 # ## What filters take away
 #
 # Tables of tokens are easier to read without numbers and punctuation. The original notebooks kept ASCII only, which in Polish removes
-# every word with *ą ć ę ł ń ó ś ź* or *ż*. `filter_report` says what each filter removes, and this book does not use the last one.
+# every word with *ą ć ę ł ń ó ś ź* or *ż*. `filter_report` says what each filter removes. This book does not use the ASCII filter, the last in the table.
 
 # %%
 filters = {}
@@ -118,9 +118,9 @@ caption = "Tokens removed by each filter after those above it, and the share of 
 report.table(pd.DataFrame(filters).T, caption, index=True)
 
 # %% [markdown]
-# The dictionary of Morfeusz 2 {cite}`kieras2017` tells words from accidents of cutting. Of the tokens that can stand as a whole word and
-# have two letters or more, it knows {glue:text}`tokens-gpt2-known` of the GPT-2's and {glue:text}`tokens-herbert-known` of the HerBERT-like model's. Among the others
-# are names, beginnings or ends of longer words, abbreviations and, in the GPT-2's vocabulary, English words from manuals of software.
+# The dictionary of Morfeusz 2 {cite}`kieras2017` tells real words from pieces that only look like words. Of the tokens that can stand as a whole word and
+# have two letters or more, it knows {glue:text}`tokens-gpt2-known` of GPT-2's and {glue:text}`tokens-herbert-known` of HerBERT's. Among the others
+# are names, beginnings or ends of longer words, abbreviations and, in GPT-2's vocabulary, English words from software manuals.
 
 # %%
 whole = {name: vocabularies[name].text[vocabularies[name].keep(whole_words=True, min_length=2)] for name in two}
@@ -132,7 +132,7 @@ known = {name: Lexicon.from_forms(forms).known.mean() for name, forms in whole.i
 # Projections onto the vocabulary are inner products with rows of $W_E$, and a long row wins many of them whatever its direction. In a
 # trial run without a bound, one token in a hundred was about five times as long as the median: beginnings of words that only ever have
 # one continuation, such as *szczeg-* (of *szczegół*, "detail"). They filled the top lists of every head. These models were therefore
-# trained with a bound: after each step, longer rows of $W_E$ are scaled back to it.
+# trained with a bound on the norm: after each step, rows of $W_E$ that exceeded it were scaled back to it.
 
 # %% mystnb={"figure": {"caption": "Norms of the rows of the token embedding. The tick marks are the medians.", "name": "fig-tokens-norms"}, "image": {"alt": "Two histograms of embedding norms, one for each model, on a common axis."}}
 norms = {name: one.model.get_input_embeddings().weight.detach().norm(dim=1).numpy() for name, one in two.items()}
@@ -145,12 +145,12 @@ quantiles.loc["within 1% of the longest"] = [report.percent(np.mean(values > 0.9
 report.table(quantiles, "Quantiles of the norms of embedding rows, and the share of rows at the bound", index=True)
 
 # %% [markdown]
-# The GPT-2 uses the range below the bound, while nearly all rows of the HerBERT-like model stand at it. A bound limits what norms can do and does not remove it. {doc}`attention_heads` therefore reads VO with unembeddings of length one, and an exercise there compares that with the raw weights.
+# GPT-2 uses the range below the bound, while nearly all rows of HerBERT lie at it. A bound limits the influence of norms but does not remove it. {doc}`attention_heads` therefore reads what heads write with unembeddings of length one, and an exercise there compares that with the raw weights.
 #
 # ## Limits
 #
 # A piece that looks like a Polish ending need not be one to the model, which sees an id and no letters. The paragraphs were written for this book; older or more technical text has more rare words, and more pieces a word. Words were cut one by one, so what a tokenizer does at
-# punctuation does not count here.
+# punctuation is not counted here.
 #
 # ## Exercises
 #

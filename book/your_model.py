@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Your own model
 #
-# Everything in this book can be asked of another model. There are two ways: take a single model apart in a notebook, for which this page is a pattern to copy, or build the whole book on a pair of models of your own.
+# Most questions of this book can be asked of another model. There are two ways: take a single model apart in a notebook, for which this page is a pattern to copy, or build the whole book on a pair of models of your own.
 #
 # ## One model in a notebook
 #
-# Change the name below. It may be a study of this book, a folder that `save_pretrained` wrote, or a repository of the hub (`"owner/name"`, or `"owner/name@revision"`). For a model that is already in memory, use `al.wrap(model, tokenizer)`.
+# Change the name below. It may be the name of a model of this book, a folder that `save_pretrained` wrote, or a repository of the hub (`"owner/name"`, or `"owner/name@revision"`). For a model that is already in memory, use `al.wrap(model, tokenizer)`.
 
 # %%
 import numpy as np
@@ -21,7 +21,7 @@ untrained = al.untrained_like(model, seed=0)
 print(model.label)
 
 # %% [markdown]
-# **Are the weights read correctly?** `al.extract` gives the weights of every architecture in one notation, head by head. The proof is a comparison: attention rebuilt from these weights must be the model's own. Do this first. If the differences
+# **Are the weights read correctly?** `al.extract` gives the weights of every architecture in one notation, head by head. The proof is a comparison: attention rebuilt from these weights must equal the model's own. Do this first. If the differences
 # are not of the size of rounding, nothing below means anything.
 
 # %%
@@ -42,7 +42,7 @@ plots.score_maps(scores);
 
 # %% [markdown]
 # **What does a head write?** Take the head that attends most to the previous token. Its table $W_E W_{VO} W_U$ says which tokens become likelier when it attends to a token ({doc}`attention_heads`), and `al.top_pairs` finds the largest entries of
-# that table without forming it. Only tokens that are mostly whole words in training text are kept, where its counts came with the model, and pairs of a word with itself are left out.
+# that table without forming it. If the model came with token counts of its training text, only tokens that are mostly whole words there are kept. Pairs of a word with itself are left out.
 
 # %%
 layer, head = np.unravel_index(scores["trained"]["previous token"].argmax(), (w.n_layers, w.n_heads))
@@ -76,16 +76,16 @@ report.table(pd.DataFrame(rows, columns=["neuron", "tokens that it promotes"]), 
 # - **What it replaces.** The chapters on the two Polish models, on norms and on where updates come from read your pair. The small transformers, which were trained for one task each, and e5 stay as they are.
 # - **What it needs.** A GPT-2 in the place of `polish-gpt2` and a BERT with a masked-language head in that of `herbert`, each with its tokenizer. They should read Polish: texts, word lists and the dictionary are Polish, and with another language few tokens are kept
 #   as words. Other architectures can be added to the registry; the beginning of `analysis_lib/models/architectures.py` says how.
-# - **How long it takes.** On the embedded models, about a quarter of an hour. At the size of the published ones, {doc}`cost` has estimates for each chapter and measurements for some; two to three hours on two cores are to be expected, and eleven gigabytes of memory. Of large
-#   models the chapters look at stated samples of heads and neurons.
+# - **How long it takes.** On the models that come with the book, about a quarter of an hour. At the size of the published ones, {doc}`cost` has estimates for each chapter and measurements for some; expect two to three hours on two cores and eleven gigabytes of memory. In large
+#   models the chapters look at samples of heads and neurons, whose sizes they state.
 # - **If it is stopped.** Start it again. Chapters that were done are kept, and so is what was computed head by head in the others. `make clean` throws everything away.
-# - **What the sentences say.** Numbers in the text are those of your models. Sentences around them were written about the embedded models and may not hold for yours; {doc}`null_board` is drawn from recorded claims, and `make findings` records yours.
+# - **What the sentences say.** Numbers in the text are those of your models. The sentences around them were written about the models that come with the book and may not hold for yours; {doc}`null_board` is drawn from recorded claims, and `make findings` records yours.
 #
 # ## When something is refused
 #
 # Where the library refuses something, it stops with one sentence that names what it was given and what it expected. {doc}`bad_input` lists these sentences. The usual ones:
 #
 # - *A repository that asks for permission* needs a token of the hub in `HF_TOKEN`.
-# - *Pickled weights* are converted once, tensors only. A file that holds anything else is refused by the name of what it holds.
+# - *Pickled weights* are converted once, tensors only. A file that holds anything else is refused, and the message names what it holds.
 # - *A tokenizer that does not fit*: the model has fewer rows of embeddings than the tokenizer has tokens.
 # - *No network*: what was downloaded before is used if it is complete.

@@ -45,7 +45,7 @@ INTRODUCTION = """\
 # Agreement with other programs
 
 The library agrees with code that other people wrote in every quantity below: to rounding, except in one row where two definitions
-differ and the row says how.
+differ and the row says how. (For MAPS the formula of the paper was written out.)
 
 Most tests of a library compare it with itself. Here the same models and data go to other packages as well. The models are the two
 shipped language models, the shipped attention-only model, and

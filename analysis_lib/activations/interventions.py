@@ -54,7 +54,7 @@ def edited(model: nn.Module, changes: Mapping[tuple[str, int], Change]) -> Itera
     """
     places = sites_of(model)
     if any(name == "patterns" for name, _ in changes):
-        raise ValueError("changes: 'patterns' can be read only, since values have met them already; use frozen_patterns")
+        raise ValueError("changes: expected sites that can be changed, found 'patterns', which can only be read; use frozen_patterns")
     functions = [(places.at(*key), change) for key, change in changes.items()]
     with attached(functions):
         yield

@@ -173,7 +173,7 @@ def _frequent(words: np.ndarray, texts: np.ndarray, min_contexts: int) -> tuple[
     contexts = np.bincount(np.unique(np.stack([codes, text_codes]), axis=1)[0], minlength=len(names))
     kept = contexts >= min_contexts
     if not kept.any():
-        raise ValueError(f"words are in {contexts.max()} texts at most; expected min_contexts, {min_contexts}, of one word at least")
+        raise ValueError(f"words: expected one that occurs in {min_contexts} or more texts (min_contexts), found {contexts.max()} at most")
     return np.flatnonzero(kept[codes]), names[kept]
 
 

@@ -224,7 +224,7 @@ def read_with_transformers(folder: Path, what: str, reader: Callable, **options:
         raise
     # transformers raises many kinds here: OSError, ValueError, RuntimeError (sizes), the tokenizers' own Exception.
     except Exception as error:
-        raise CheckpointError(f"{folder}: its {what} cannot be read: {type(error).__name__}: {error}") from error
+        raise CheckpointError(f"{folder}: expected a {what} that transformers can read, found {type(error).__name__}: {error}") from error
 
 
 @contextmanager

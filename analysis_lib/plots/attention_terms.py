@@ -92,6 +92,7 @@ def terms_by_head(
         axis.set_xticks(range(len(heads)), heads)
         if logarithmic:
             axis.set_yscale("symlog", linthresh=logarithmic)
+            axis.autoscale(axis="y")  # margins on the new scale, so that no point is cut
     figure.supylabel(ylabel, color=INK, fontsize=12)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
@@ -122,9 +123,10 @@ def offset_profiles(
         for values in (untrained or {}).get(model, {}).values():
             axis.plot(np.arange(len(values)), values, color=MODEL_COLOURS["untrained"], ls="--", lw=1, label="untrained")
         for label, values in lines.items():
-            style = {"color": INK, "lw": 1, "alpha": 0.6, "label": "other heads"}
+            # Other heads stand in front, or the thick line would hide one that is like it.
+            style = {"color": INK, "lw": 1, "marker": ".", "ms": 3.5, "zorder": 4, "label": "other heads"}
             if label == marked[model]:
-                style = {"color": colours[model], "lw": 2.4, "marker": "o", "ms": 4, "zorder": 3, "label": label}
+                style = {"color": colours[model], "lw": 4, "alpha": 0.6, "zorder": 3, "label": label}
             axis.plot(np.arange(len(values)), values, **style)
         axis.axhline(0, color=INK, lw=0.8)
         axis.set_title(f"{model}: {marked[model]}", fontsize=11)

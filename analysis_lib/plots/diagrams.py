@@ -50,7 +50,7 @@ def draw_block(axes: plt.Axes, title: str, colour: str, pre_norm: bool, ends: tu
     axes.text(0.08, 10.0, ends[1], va="center", fontsize=10)
 
 
-def draw_pieces(rows: list[tuple[str, list[list[str]]]], colours: list[str], columns: int = 50) -> plt.Figure:
+def draw_pieces(rows: list[tuple[str, list[list[str]]]], colours: list[str], columns: int = 64) -> plt.Figure:
     """Sentences cut into pieces, one box for each piece, broken into lines like a text.
 
     Parameters

@@ -132,7 +132,9 @@ def percent_maps(tables: dict) -> plt.Figure:
         axis.vlines([i for i in range(1, len(labels)) if labels[i][0] != labels[i - 1][0]], 0, len(table), color=INK, lw=2.5)
         step = 1 + len(labels) // 60
         look = {"fontsize": 9} if len(labels) <= WRITTEN else {"fontsize": min(9, 360 / len(labels)), "rotation": 90}
-        axis.set_xticks(np.arange(len(labels))[::step] + 0.5, labels[::step], **look)
+        wide = [len(label) * len(labels) > 60 and len(labels) <= WRITTEN for label in labels]  # every second of these stands lower
+        shown = ["\n" + label if wide[place] and place % 2 else label for place, label in enumerate(labels)]
+        axis.set_xticks(np.arange(len(labels))[::step] + 0.5, shown[::step], **look)
         axis.set_yticks(np.arange(len(table)) + 0.5, table.index, fontsize=10)
         axis.set(title=title, ylim=(len(table), 0))
         axis.tick_params(length=0)

@@ -75,7 +75,7 @@ def effect_maps(tables: Mapping[str, pd.DataFrame], label: str) -> plt.Figure:
     ----------
     tables : dict of str to DataFrame [row, column]
         Title to values; columns are heads, such as "L0H3", and a line is drawn where the layer changes. Where names of all heads would
-        not fit, the layers are named.
+        not fit, those at equal steps are shown.
     label : str
         Of the colour bars.
 
@@ -91,19 +91,23 @@ def effect_maps(tables: Mapping[str, pd.DataFrame], label: str) -> plt.Figure:
         image = axis.pcolormesh(values, cmap="RdBu", norm=mpl.colors.SymLogNorm(top / 10, vmin=-top, vmax=top, base=10), rasterized=True)
         layers = [column.split("H")[0] for column in columns]
         begin = [i for i in range(len(columns)) if i == 0 or layers[i] != layers[i - 1]]
-        axis.vlines(begin[1:], 0, len(table), color=INK, lw=1.5 if len(columns) <= 30 else 0.6)
-        if len(columns) <= 30:
-            axis.set_xticks(np.arange(len(columns)) + 0.5, columns, fontsize=8.5, rotation=90)
-        else:
-            centres = [(start + stop) / 2 for start, stop in zip(begin, [*begin[1:], len(columns)], strict=True)]
-            axis.set_xticks(centres, [layers[i] for i in begin], fontsize=8.5, rotation=90)
+        for place in begin[1:]:
+            axis.axvline(place, color=INK, lw=1.5 if len(columns) <= 30 else 0.6)
+        axis.set_xticks(np.arange(len(columns)) + 0.5, columns, fontsize=10, rotation=90)  # all: the figure's numbers name them
+        step, heads = -(-len(columns) // 26), max(map(layers.count, layers))
+        while heads % step and step % heads:  # the same heads of each layer
+            step += 1
+        for place, name in enumerate(axis.get_xticklabels()):
+            name.set_visible(place % step == 0)
         axis.set_yticks(np.arange(len(table)) + 0.5, table.index, fontsize=10)
         axis.set(title=title, ylim=(len(table), 0))
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
         bar = figure.colorbar(image, ax=axis, label=label)
-        shown = f"{top:.2f}" if top >= 0.05 else f"{top:.1g}"
-        bar.set_ticks([-top, 0, top], labels=[f"\N{MINUS SIGN}{shown}", "0", shown])
+        ticks = [top * part for part in (0.1, 0.3, 1)]
+        shown = [f"{tick:.2f}" if tick >= 0.05 else f"{tick:.1g}" for tick in ticks]
+        negative = [f"\N{MINUS SIGN}{tick}" for tick in shown]
+        bar.set_ticks([*(-tick for tick in ticks), 0, *ticks], labels=[*negative, "0", *shown])
         bar.minorticks_off()
     return figure
 

@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from analysis_lib.plots.names import name_points
 from analysis_lib.plots.style import INK, MODEL_COLOURS, as_written
 
 
@@ -117,13 +118,13 @@ def weights_against_text(table: pd.DataFrame, labels: Sequence[str], colour: str
     figure, axis = plt.subplots(figsize=(5.8, 4.0))
     axis.axhline(0, color=INK, lw=0.8)
     axis.plot(100 * table["weights"], 100 * table["text"], "o", ms=4.5, color=colour, alpha=0.6, mec="none")
-    before, near = (-np.inf, -np.inf), False
-    for name, row in table.loc[list(labels)].sort_values("text").iterrows():
-        place = (100 * row["weights"], 100 * row["text"])
-        near = not near and abs(place[0] - before[0]) < 12 and abs(place[1] - before[1]) < 3  # raised above its neighbour's name
-        axis.plot([place[0]] * 2, [100 * row["low"], 100 * row["high"]], color=colour, lw=1.5)
-        axis.annotate(name, place, xytext=(6, 12 if near else -3), textcoords="offset points", color=colour)
-        before = place
+    named = 100 * table.loc[list(labels)].sort_values("text")
+    marks = [100 * table[["weights", "text"]].to_numpy()]
+    for _, row in named.iterrows():
+        axis.plot([row["weights"]] * 2, [row["low"], row["high"]], color=colour, lw=1.5)
+        marks.append(np.linspace([row["weights"], row["low"]], [row["weights"], row["high"]], 20))
+    name_points(axis, list(named.index), named[["weights", "text"]].to_numpy(), np.concatenate(marks), colour)
+    axis.set_xticks([tick for tick in axis.get_xticks() if 0 <= tick <= axis.get_xlim()[1]])  # room for names is no share below 0
     axis.set(xlabel=xlabel, ylabel=ylabel)
     return figure
 

@@ -72,7 +72,7 @@ def curves(
         axis.set_yscale("log")
     axis.set_ylim(bottom=floor, top=ceiling)
     axis.set(xlabel=xlabel, ylabel=ylabel)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     if figure is not None:
         figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return axis

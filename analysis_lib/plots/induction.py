@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
+from analysis_lib.plots.names import name_points
 from analysis_lib.plots.style import CYCLE, FAINT, INK, MODEL_COLOURS
 
 LAYER_COLOURS = (CYCLE[1], CYCLE[0], CYCLE[2], CYCLE[3])
@@ -128,7 +129,7 @@ def intervals(
 
 
 def losses_by_place(curves: pd.DataFrame, colours: dict[str, str], floor: tuple[float, str], xlabel: str) -> plt.Figure:
-    """Loss along a block that comes twice: a line with its band for each occurrence and model.
+    """Loss along a block that comes twice: a line with its band for each occurrence and model, every other line thin, over the one before.
 
     Parameters
     ----------
@@ -140,9 +141,9 @@ def losses_by_place(curves: pd.DataFrame, colours: dict[str, str], floor: tuple[
         Value in nats and label of a dashed line.
     """
     figure, axis = plt.subplots(figsize=(5.6, 3.4))
-    for series, colour in colours.items():
+    for number, (series, colour) in enumerate(colours.items()):
         part = curves[curves["series"] == series]
-        axis.plot(part["place"], part["estimate"], color=colour, label=series)
+        axis.plot(part["place"], part["estimate"], color=colour, lw=1.3 if number % 2 else 3.5, label=series)
         axis.fill_between(part["place"], part["low"], part["high"], color=colour, alpha=0.2, lw=0)
     axis.axhline(floor[0], color=INK, ls="--", lw=1.2, label=floor[1])
     axis.set(xlabel=xlabel, ylabel="loss [nats a token]", ylim=(0, None))
@@ -160,22 +161,26 @@ def composition_maps(scores: dict[str, np.ndarray], expected: float, marked: dic
     expected : float
         What chance gives; drawn white.
     marked : dict of str to list of (earlier, later)
-        Pairs outlined.
+        Pairs outlined. The scale ends at the largest of them: what lies above has the darkest colour.
     """
     figure, axes = plt.subplots(1, len(scores), figsize=(5.8, 2.75), sharey=True, squeeze=False)
-    reach = max(float(np.abs(values - expected).max()) for values in scores.values())
+    outlined = [float(scores[title][pair]) for title, pairs in marked.items() for pair in pairs]
+    top, highest = max(outlined, default=0.0), max(float(values.max()) for values in scores.values())
+    reach = max(expected, (top if outlined else highest) - expected)
     for axis, (title, values) in zip(axes[0], scores.items(), strict=True):
         image = axis.imshow(values, cmap="RdBu_r", vmin=expected - reach, vmax=expected + reach)
         for earlier, later in marked.get(title, []):
-            axis.add_patch(mpl.patches.Rectangle((later - 0.5, earlier - 0.5), 1, 1, fc="none", ec="black", lw=1.8))
+            axis.add_patch(mpl.patches.Rectangle((later - 0.5, earlier - 0.5), 1, 1, fc="none", ec="black", lw=1.8, clip_on=False))
         axis.set(title=title, xlabel="head of layer 1", xticks=range(0, values.shape[1], 2), yticks=range(0, len(values), 2))
     axes[0, 0].set_ylabel("head of layer 0")
-    figure.colorbar(image, ax=axes[0], shrink=0.75).set_label("composition")
+    bar = figure.colorbar(image, ax=axes[0], shrink=0.75, extend="max" if highest > expected + reach else "neither")
+    bar.ax.set_ylim(max(0, expected - reach), expected + reach)  # no composition is negative
+    bar.set_label("composition")
     return figure
 
 
 def labelled_points(table: pd.DataFrame, x: str, y: str, xlabel: str, ylabel: str, named: int = 4) -> plt.Figure:
-    """Heads as points in the colour of their layer, those of the untrained model as crosses; the largest by `y` are named.
+    """Heads as points in the colour of their layer, those of the untrained model as crosses; those farthest from 0 by `y` are named.
 
     With more than eight layers, a scale of colours stands in the place of a legend.
 
@@ -186,7 +191,7 @@ def labelled_points(table: pd.DataFrame, x: str, y: str, xlabel: str, ylabel: st
     """
     figure, axis = plt.subplots(figsize=(5.6, 3.6))
     fresh = table[~table["trained"]]
-    axis.plot(fresh[x], fresh[y], "x", color=MODEL_COLOURS["untrained"], ms=5, label="untrained")
+    axis.plot(fresh[x], fresh[y], "x", color=MODEL_COLOURS["untrained"], ms=6.5, mew=1.5, label="untrained", zorder=3)  # above the points
     own = table[table["trained"]]
     if own["layer"].nunique() > 8:
         figure.colorbar(axis.scatter(own[x], own[y], c=own["layer"], cmap="viridis", zorder=2), ax=axis, label="layer")
@@ -196,27 +201,24 @@ def labelled_points(table: pd.DataFrame, x: str, y: str, xlabel: str, ylabel: st
         for layer, colour in zip(layers, shades, strict=False):
             part = own[own["layer"] == layer]
             axis.plot(part[x], part[y], "o", color=colour, label=f"layer {layer}")
-    beside = own.nlargest(named, y)
-    aside = beside[x].max() + 0.06 * np.diff(axis.get_xlim())[0]  # names stand in a column to the right of all that are named
-    height, apart = np.inf, 0.08 * np.diff(axis.get_ylim())[0]
-    for row in beside.itertuples():
-        height = min(getattr(row, y), height - apart)
-        place = (getattr(row, x), getattr(row, y))
-        line = {"arrowstyle": "-", "color": FAINT, "lw": 0.9, "shrinkB": 3}
-        axis.annotate(f"L{row.layer}H{row.head}", place, (aside, height), va="center", arrowprops=line, annotation_clip=False)
     axis.axvline(0, color=INK, lw=0.8)
+    farthest = own.iloc[np.argsort(-own[y].abs().to_numpy(), kind="stable")[:named]]
+    names = [f"L{row.layer}H{row.head}" for row in farthest.itertuples()]
+    name_points(axis, names, farthest[[x, y]].to_numpy(), table[[x, y]].to_numpy())
     axis.set(xlabel=xlabel, ylabel=ylabel)
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
-def emergence(panels: dict[str, dict], xlabel: str) -> plt.Figure:
+def emergence(panels: dict[str, dict], xlabel: str, later: int | None = None) -> plt.Figure:
     """Measures along training, panels one above the other on one time axis, which is logarithmic after its first part.
 
     Parameters
     ----------
     panels : dict of str to dict
-        Axis label to {series: (Series by step, colour, line style)}.
+        Axis label to {series: (Series by step, colour, line style)}; an empty series gives the legend a line for unnamed ones.
+    later : int, optional
+        Step from which on the axis is linear and takes about a quarter of the width.
     """
     figure, axes = plt.subplots(len(panels), 1, figsize=(5.6, 2.2 * len(panels) + 0.4), sharex=True)
     for axis, (ylabel, lines) in zip(axes, panels.items(), strict=True):
@@ -235,15 +237,32 @@ def emergence(panels: dict[str, dict], xlabel: str) -> plt.Figure:
         axis.grid(True)
         axis.set_title(" ")  # room for the legend, which may be wider than the panel
         legend = axis.legend(
-            loc="lower left", bbox_to_anchor=(-0.14, 1), ncols=3, fontsize=10, borderaxespad=0.2, columnspacing=1.0, handlelength=1.4
+            loc="lower left",
+            bbox_to_anchor=(-0.14, 1),
+            ncols=4,
+            fontsize=10,
+            borderaxespad=0.2,
+            columnspacing=0.8,
+            handlelength=1.3,
+            handletextpad=0.5,
         )
         legend.set_in_layout(False)
         steps = next(iter(lines.values()))[0].index
-    axes[-1].set_xscale("symlog", linthresh=max(1, int(steps[steps > 0].min())), linscale=0.4)
-    ticks = [step for step in (0, 50, 100, 300, 1000, 3000, 10_000) if step <= steps.max()]
+    first, last = max(1, int(steps[steps > 0].min())), int(steps.max())
+    end = 1.1 * last
+    ticks = [step for step in (0, 50, 100, 300, 1000, 3000, 10_000) if step <= last]
+    if later is None:
+        axes[-1].set_xscale("symlog", linthresh=first, linscale=0.4)
+    else:
+        end = last + 0.06 * (last - later)
+        ticks = [step for step in ticks if 2 * step < later] + [later, (later + last) // 2, last]
+        grid = np.linspace(-first, 1.1 * last, 10_000)
+        width = np.arcsinh(later / first) / 3
+        bent = np.arcsinh(np.minimum(grid, later) / first) + width * np.maximum(grid - later, 0) / (last - later)
+        axes[-1].set_xscale("function", functions=(lambda x: np.interp(x, grid, bent), lambda x: np.interp(x, bent, grid)))
     axes[-1].set_xticks(ticks, [f"{step:,}" for step in ticks])
     axes[-1].minorticks_off()
-    axes[-1].set_xlim(-2, 1.1 * steps.max())
+    axes[-1].set_xlim(-2, end)
     axes[-1].set_xlabel(xlabel)
     return figure
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from analysis_lib.plots.style import CYCLE, INK, MODEL_COLOURS
@@ -40,9 +41,10 @@ def regression_beside_effect(table: pd.DataFrame, names: Mapping[str, str]) -> F
         _finish(axis, title, "layer")
         axis.margins(x=0.15)
     axes[0, 0].set_ylabel("change of log norm\nper unit of log norm")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    order = [labels.index(label) for label in ("effect of a larger update", "regression, one back", "untrained")]
-    figure.legend([handles[i] for i in order], [labels[i] for i in order], loc="outside lower center", ncols=2)
+    entries = [dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True)) for axis in axes[0]]
+    handles = {label: entries[0][label] for label in ("effect of a larger update", "regression, one back", "untrained")}
+    handles["regression, one back"] = tuple(entry["regression, one back"] for entry in entries)  # in every model's colour
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=2, handler_map={tuple: HandlerTuple(ndivide=None)})
     return figure
 
 
@@ -252,18 +254,23 @@ def sources_and_coefficients(table: pd.DataFrame, names: Mapping[str, str]) -> F
         Model to label.
     """
     figure, axis = plt.subplots(figsize=(5.2, 3.6))
+    table = table.reset_index(drop=True)
+    places = table.loc[table["source"] == "trained", ["shared", "estimate"]]
+    places = places / np.maximum(np.ptp(table[["shared", "estimate"]].to_numpy(), axis=0), 1e-9)  # about as they lie in the picture
     for model, name in names.items():
         for source, marker in (("trained", "o"), ("untrained", "x")):
             part = table[(table["model"] == model) & (table["source"] == source)]
             axis.plot(part["shared"], part["estimate"], marker, ms=7, color=MODEL_COLOURS[model], label=f"{name}, {source}")
             if source == "trained":
-                for place, row in enumerate(part.itertuples()):
-                    above = place % 2
+                for row in part.itertuples():
+                    away = places.drop(row.Index) - places.loc[row.Index]
+                    above = away.empty or away.loc[(away**2).sum(axis=1).idxmin(), "estimate"] <= 0  # not towards the nearest
                     axis.annotate(
-                        f"{row.layer}", (row.shared, row.estimate), xytext=(0, 6 if above else -6), ha="center",
+                        f"{row.layer}", (row.shared, row.estimate), xytext=(0, 6 if above else -6), ha="center", color=MODEL_COLOURS[model],
                         va="bottom" if above else "top", textcoords="offset points", fontsize=11,
                     )  # fmt: skip
     axis.axhline(0, color=INK, lw=0.8)
+    axis.margins(y=0.12)
     axis.set(xlabel="sources shared with the token before, 0 to 1", ylabel="coefficient, 1 back")
     axis.grid(True)
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)

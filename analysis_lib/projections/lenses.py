@@ -8,7 +8,7 @@ $$q_l = \mathrm{softmax}\bigl(U(h_l A_l + b_l)\bigr).$$
 The *logit lens* takes the state as it is, $A = I$ (nostalgebraist 2020). The *affine lens* is the ridge regression of the last states on
 those of the layer, the closed form of what Belrose et al. 2023 (arXiv 2303.08112) train and call the tuned lens. The *Jacobian lens* is
 the mean derivative of the last state by the layer's (Gurnee et al. 2026; TransformerLens has it as `tools.analysis.jacobian_lens`). The
-first shows what stands in the model's own basis, the second what can be foretold linearly, the third what a small change would do.
+first shows what stands in the model's own basis, the second what can be predicted linearly, the third what a small change would do.
 
 All three are exact at the last layer. `lens_scores` compares their predictions with the model's own.
 """
@@ -108,7 +108,7 @@ def affine_lens(
     ----------
     states : float [layer, place, d_model]
     last : float [place, d_model]
-        What they are to foretell: the last layer's states, of this model or another of its width.
+        What they are to predict: the last layer's states, of this model or another of its width.
     groups : array [place]
         The document of each place. Folds hold whole documents.
     penalties : sequence of float

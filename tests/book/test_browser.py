@@ -178,6 +178,19 @@ def test_a_figure_opens_and_closes_by_keyboard(site, browser):
     tab.close()
 
 
+def test_a_figure_on_a_phone_says_that_it_opens_larger(site, browser):
+    tab, _ = open_page(browser, site.folder / "book/grammar.html")
+    tab.set_viewport_size({"width": 390, "height": 844})
+    link = tab.locator("a.figure-link").first
+    assert "enlarge" in link.evaluate("node => getComputedStyle(node, '::after').content")
+    small = link.locator("img").bounding_box()["width"]
+    link.click()
+    shown = tab.locator("dialog.figure-view img")
+    shown.wait_for()
+    assert shown.bounding_box()["width"] > 1.3 * small
+    tab.close()
+
+
 def test_formulas_are_set_without_a_network(site, browser):
     tab, _ = open_page(browser, site.folder / "book/attention_heads.html")
     tab.wait_for_selector("mjx-container")

@@ -63,6 +63,8 @@ def test_composition_and_points(heads):
     words = drawn(plots.labelled_points(deep, "copying", "induction", "copying score", "induction score"))
     assert "layer 3" not in words  # a scale of colours says it
     assert "untrained" in words
+    points.loc[points["trained"], "induction"] = np.linspace(-2, 1, heads) if heads > 1 else -2
+    assert "L47H0" in drawn(plots.labelled_points(points, "copying", "induction", "copying", "induction", named=1))  # the lowest
 
 
 def test_induction_figures():
@@ -74,6 +76,37 @@ def test_induction_figures():
     along = pd.Series([3.0, 2.0, 1.0], index=[0, 50, 100])
     words = drawn(plots.emergence({"loss": {"first": (along, "C0", "-")}, "score": {"best": (along, "C1", ":")}}, "step"))
     assert all(word in words for word in ("loss", "score", "step", "best"))
+
+
+def test_emergence_gives_the_later_steps_room_and_unnamed_lines_a_name():
+    along = pd.Series(1.0, index=[0, 100, 1000, 4000, 4800])
+    lines = {"best": (along, "C0", "-"), "others": (pd.Series(dtype=float), "C1", ":")}
+    figure = plots.emergence({"loss": lines, "score": lines}, "step", later=4000)
+    assert all(word in drawn(figure) for word in ("others", "4,000", "4,800"))
+    axis = figure.axes[0]
+    places = axis.transData.transform([(step, 1) for step in (0, 4000, 4400, 4800)])[:, 0]
+    assert np.isclose(places[2] - places[1], places[3] - places[2], rtol=0.02)
+    assert 0.2 < (places[3] - places[1]) / (places[3] - places[0]) < 0.3
+    assert np.allclose(axis.transData.inverted().transform(axis.transData.transform((300, 1))), (300, 1), rtol=0.01)
+
+
+def test_composition_scale_ends_at_the_outlined_pairs():
+    scores = {"K": np.array([[0.2, 0.1], [0.1, 0.05]]), "V": np.array([[0.1, 0.7], [0.1, 0.1]])}
+    figure = plots.composition_maps(scores, 0.1, {"K": [(0, 0)]})
+    low, high = figure.axes[-1].get_ylim()
+    assert np.isclose(low, 0)
+    assert np.isclose(high, 0.2)
+
+
+def test_no_point_is_cut_on_a_logarithmic_axis():
+    rows = [("toy", 0, head, term) for head in (0, 1) for term in TERMS]
+    frame = table(rows, model=None, layer=None, head=None, term=None)
+    frame = frame.assign(estimate=np.where(frame["head"] == 1, 2.4, 1e-4), low=0.0, high=np.where(frame["head"] == 1, 2.5, 2e-4))
+    figure = plots.terms_by_head(frame, frame.iloc[:0].drop(columns="head"), "rise", logarithmic=0.01)
+    figure.canvas.draw()
+    axis = figure.axes[0]
+    height = axis.transAxes.inverted().transform(axis.transData.transform((0, 2.5)))[1]  # from 0 to 1, the top of the panel
+    assert height < 0.97
 
 
 @pytest.mark.parametrize("labels", [None, ["a"], [f"token{i}" for i in range(30)]])

@@ -26,6 +26,17 @@ def test_percent_maps(layers):
     assert all(word in texts_of(plots.percent_maps({"GPT-2": table})) for word in ("GPT-2", "any kind", "case", "K0"))
 
 
+def test_labels_of_narrow_columns_do_not_touch():
+    columns = [f"{side}{layer}" for side in "KV" for layer in range(6)] + ["like", "rand.", "untr."]
+    figure = plots.percent_maps({"GPT-2": pd.DataFrame(np.full((9, 15), 0.1), columns=columns)})
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
+    lines = [label.get_text().startswith("\n") for label in figure.axes[0].get_xticklabels()]
+    for line in (False, True):
+        own = [box for box, lower in zip(boxes, lines, strict=True) if lower == line]
+        assert all(before.x1 < after.x0 for before, after in zip(own, own[1:], strict=False))
+
+
 @pytest.mark.parametrize("rows", [1, 16])
 def test_counts_against_chance(rows):
     tokens = "mego swego własnego twego dobrego twojego swojego ludzkiego"

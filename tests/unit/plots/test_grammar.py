@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis_lib import plots
+from analysis_lib.plots.drawn import drawn_numbers
 from tests.support.figures import texts_of
 
 COLOURS = {"GPT-2": "#0a85c7", "HerBERT": "#dd6b10"}
@@ -35,16 +36,17 @@ def test_effect_maps():
     table = pd.DataFrame(np.linspace(-1, 2, 12).reshape(2, 6), index=["case", "number"], columns=[f"L{i // 3}H{i % 3}" for i in range(6)])
     figure = plots.effect_maps({"GPT-2": table, "zero": table * 0}, "effect (logits)")
     shown = texts_of(figure)
-    assert all(word in shown for word in ("GPT-2", "case", "L1H2", "effect (logits)", "\N{MINUS SIGN}2.00"))
+    assert all(word in shown for word in ("GPT-2", "case", "L1H2", "effect (logits)", "\N{MINUS SIGN}2.00", "0.60"))
 
 
-def test_many_heads_are_named_by_their_layers():
+def test_of_many_heads_some_are_named_and_the_numbers_name_all():
     names = [f"L{layer}H{head}" for layer in range(12) for head in (1, 5, 7)]
     figure = plots.effect_maps({"GPT-2": pd.DataFrame(np.full((2, 36), 0.001), columns=names)}, "effect (logits)")
-    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == [f"L{layer}" for layer in range(12)]
+    shown = [label.get_text() for label in figure.axes[0].get_xticklabels() if label.get_visible()]
+    assert shown == [f"L{layer}H1" for layer in range(12)]  # the same head of each
+    assert list(drawn_numbers(figure)["x"]) == names * 2
     assert "0.001" in texts_of(figure)
-    [lines] = [lines for lines in figure.axes[0].collections if hasattr(lines, "get_segments") and len(lines.get_segments()) == 11]
-    assert lines.get_segments()[0][0][0] == 3  # L1 and L10 are two layers
+    assert [line.get_xdata()[0] for line in figure.axes[0].lines] == list(range(3, 36, 3))  # L1 and L10 are two layers
 
 
 def test_foretold_effects():

@@ -1,5 +1,6 @@
 """Smoke tests of the figures of norms: they draw, have labels, and take one layer as well as forty-eight."""
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -91,3 +92,15 @@ def test_stars_are_filled_and_panels_of_a_model_share_their_axis():
     circles = [line for axis in figure.axes for line in axis.lines if line.get_marker() == "o"]
     solid = sum(len(line.get_xdata()) for line in circles if line.get_markerfacecolor() != "none")
     assert solid == table.drop_duplicates(["model", "layer", "lag"])["filled"].sum()
+
+
+def test_numbers_of_layers_stand_away_from_the_nearest_point():
+    table = pd.DataFrame({"model": next(iter(NAMES)), "source": "trained", "layer": [0, 1], "shared": [0.6, 0.6], "estimate": [0.4, 0.6]})
+    figure = plots.sources_and_coefficients(table.set_axis([0, 0]), NAMES)
+    assert [text.get_va() for text in figure.axes[0].texts] == ["top", "bottom"]
+
+
+def test_the_legend_of_the_regression_has_a_point_in_the_colour_of_every_model():
+    legend = plots.regression_beside_effect(rows(2), NAMES).legends[0]
+    colours = {mpl.colors.to_hex(line.get_color()) for line in legend.findobj(mpl.lines.Line2D) if line.get_marker() == "o"}
+    assert colours == {plots.MODEL_COLOURS[model] for model in NAMES}
