@@ -194,7 +194,7 @@ def test_no_hook_stays_whatever_happens_and_weights_are_as_before(model):
         ({("head", 0): zero()}, "unknown site 'head'; expected any of states, patterns"),
         ({("heads", 3): zero()}, "layer: expected 0 to 2 for 'heads', found 3"),
         ({("heads", -1): zero()}, "layer: expected 0 to 2"),
-        ({("patterns", 0): zero()}, "'patterns' can be read only"),
+        ({("patterns", 0): zero()}, "found 'patterns', which can only be read"),
         ({("heads", 0): zero(heads=[4])}, r"heads: expected heads that exist, .* found heads \[4\]"),
         ({("attention", 0): zero(heads=[0])}, r"heads: expected .* a site \[batch, token, head, d_head\]"),
         ({("attention", 0): zero(tokens=[0, 1])}, "tokens: expected one place below 7 for each of 3 sequences"),
