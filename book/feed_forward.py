@@ -237,7 +237,7 @@ for title, reader in readers.items():
 # **A reading aid.** Polish inflects: a noun has seven cases in two numbers, a verb marks person, number and, in the past tense, gender; endings show all of these. Endings that often come up: *-ami* instrumental plural
 # ("with, by …s"), *-ach* locative plural ("in, on …s"), *-ego* genitive singular of adjectives, *-ych* genitive or locative plural of adjectives, *-ość* nouns like English *-ness*, *-nie* verbal nouns and
 # adverbs, *-ł*, *-ła*, *-li* the past tense of he, she and they, *-ąc* "while …ing", *-ć* infinitives. A capital letter marks a name or the beginning of a sentence.
-# The lemmas in the tables are *być* (to be), *wiedzieć* (to know) and *który* (which). The part of speech *sign* means digits and Roman numerals. Out of context the dictionary gives a form all its readings: *fale* (waves) is vocative as well as nominative, and abbreviations such as *BBC* have every case. The two lists of e5 that share a case begin with such forms, so they say little about case.
+# The lemmas in the tables are *być* (to be), *wiedzieć* (to know) and *który* (which). The part of speech *sign* means digits and Roman numerals. Out of context the dictionary gives a form all its readings: *fale* (waves) is vocative as well as nominative, while forms that are the same in all seven cases, such as *BBC*, count for none.
 #
 # ## Do a neuron's key and value speak of the same tokens?
 #
@@ -324,17 +324,17 @@ report.glue("ff-shared", report.number(float((200 * real / (1 + real)).mean()), 
 # ## Norms and layer norms
 #
 # **Do a few tokens own all lists?** Embeddings of large norm have large inner products with everything. The table says how many different tokens the lists of all neurons hold, twenty in each, and what
-# share of the places the hundred most frequent of them fill. These hundred do not own the lists, but fill more places than in an untrained model, in HerBERT several times as many. In GPT-2 the hundred most frequent tokens of isotropic random vectors fill as many places,
-# so that there the embedding is enough to explain them. In HerBERT they fill fewer, so that the keys and values themselves favour some tokens.
+# share of the places the hundred most frequent of them fill. These hundred do not own the lists, but fill more places than in an untrained model, in HerBERT several times as many. Random vectors that vary as the layer's own keys or values do fill about as many, so the
+# favoured tokens belong to the directions that a layer prefers on the whole, and not to single neurons. In GPT-2 isotropic random vectors do so too, so that there the embedding is enough to explain them.
 
 # %%
-sources = {"keys": ["K"], "values": ["V"], "random vectors": ["random"], "untrained": ["untrained K", "untrained V"]}
-rows = [
-    {"model": title, "vectors": label} | neurons.hubs(np.concatenate([top[title, side][:, :20] for side in sides]))
-    for title in small
-    for label, sides in sources.items()
-]
-report.table(pd.DataFrame(rows), "Tokens that fill the lists", formats={"share of 100": ".1%"})
+rows = []
+for title in small:
+    like = dict(zip("KV", np.split(similar[title, 0], 2), strict=True))
+    sources = {label: top[title, side] for side, label in SIDES.items()} | {f"random vectors like the {label}": like[side] for side, label in SIDES.items()}
+    sources |= {"isotropic random vectors": top[title, "random"], "keys of the untrained model": top[title, "untrained K"]}
+    rows += [{"model": title, "vectors": label} | neurons.hubs(lists[:, :20]) for label, lists in sources.items()]
+report.table(pd.DataFrame(rows), "Tokens that fill the lists", formats={"filled by the top 100": ".1%"})
 
 # %% [markdown]
 # **What does leaving out the layer norm do?** GPT-2's keys do not read the residual stream itself but what `ln_2` makes of it. The gain $\gamma$ and the centring of that norm can be folded into the key,

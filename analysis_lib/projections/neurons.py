@@ -118,10 +118,11 @@ def hubs(ids: np.ndarray, most: int = 100) -> dict[str, float]:
     Returns
     -------
     dict
-        `lists`, `different tokens`, and `share of {most}`: the share of all places that the most frequent tokens fill.
+        `lists`, `different tokens`, and `filled by the top {most}`: the share of all places that the most frequent tokens fill.
     """
     counts = np.sort(np.bincount(np.ravel(ids)))[::-1]
-    return {"lists": len(ids), "different tokens": int((counts > 0).sum()), f"share of {most}": float(counts[:most].sum() / counts.sum())}
+    filled = float(counts[:most].sum() / counts.sum())
+    return {"lists": len(ids), "different tokens": int((counts > 0).sum()), f"filled by the top {most}": filled}
 
 
 def gains_by_layer(passed: ArrayLike, control: ArrayLike, n_layers: int, n_resamples: int = 1000) -> pd.DataFrame:

@@ -52,7 +52,7 @@ def test_columns_show_tokens_with_scores_and_leave_out_what_is_not_kept():
 
 def test_hubs_are_counted():
     ids = np.array([[0, 1], [0, 2], [0, 3]])
-    assert neurons.hubs(ids, most=1) == {"lists": 3, "different tokens": 4, "share of 1": 0.5}
+    assert neurons.hubs(ids, most=1) == {"lists": 3, "different tokens": 4, "filled by the top 1": 0.5}
 
 
 def test_gains_are_differences_of_shares():

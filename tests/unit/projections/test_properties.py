@@ -131,4 +131,4 @@ def test_hubs_own_a_share_of_all_places(seed, n, most):
     ids = lists(np.random.default_rng(seed), n)
     found = hubs(ids, most)
     times = sorted((ids.ravel().tolist().count(token) for token in range(8)), reverse=True)
-    assert found == {"lists": n, "different tokens": np.count_nonzero(times), f"share of {most}": sum(times[:most]) / ids.size}
+    assert found == {"lists": n, "different tokens": np.count_nonzero(times), f"filled by the top {most}": sum(times[:most]) / ids.size}

@@ -76,6 +76,15 @@ def test_planted_lists_are_found(small, forms, kind, feature):
     assert row["p_holm"] < 1e-3
 
 
+def test_forms_that_are_alike_in_all_cases_have_no_case():
+    texts = ["BBC", "USA", "kotami", "psami", "dom"]
+    lexicon = Lexicon.from_forms(texts)
+    assert lexicon.case[:2].all()  # the dictionary gives them every case
+    case = next(kind for kind in shared_features.token_kinds(lexicon, np.ones(5, dtype=bool)) if kind.name == "case")
+    assert case.table.toarray()[:2].sum() == 0
+    assert case.table.toarray()[2:4, case.labels.index("instrumental")].tolist() == [1, 1]
+
+
 def test_a_list_without_anything_in_common_has_p_one(small):
     row = alike(small, np.array([ids_of(small, ["Kraków", "dwa", "kotami"])])).set_index("kind").loc["lemma"]
     assert (row["feature"], row["count"], row["p"], row["p_holm"]) == ("", 0, 1, 1)
