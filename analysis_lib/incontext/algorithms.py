@@ -110,15 +110,15 @@ def error_similarity(
     return np.divide((ours * theirs).sum(axis=1), size, out=np.zeros(len(ys)), where=size > 0)
 
 
-def similarity_table(by_layer: Sequence[np.ndarray], iterates: Mapping[str, np.ndarray], ys: ArrayLike) -> pd.DataFrame:
+def similarity_table(by_layer: Sequence[np.ndarray], iterates: Mapping[str, Mapping[int, np.ndarray]], ys: ArrayLike) -> pd.DataFrame:
     """How alike the errors of every layer's read-out are to those of every iterate.
 
     Parameters
     ----------
     by_layer : sequence of array [batch, point]
         Predictions read at "embed", then after layers 1 to L.
-    iterates : mapping of str to array [step + 1, batch, point]
-        By algorithm.
+    iterates : mapping of str to mapping of int to array [batch, point]
+        By algorithm and number of steps.
     ys : array [batch, point]
 
     Returns
@@ -130,7 +130,7 @@ def similarity_table(by_layer: Sequence[np.ndarray], iterates: Mapping[str, np.n
         (algorithm, str(layer or "embed"), step, float(error_similarity(read, other, ys).mean()))
         for algorithm, predictions in iterates.items()
         for layer, read in enumerate(by_layer)
-        for step, other in enumerate(predictions)
+        for step, other in predictions.items()
     ]
     return pd.DataFrame(rows, columns=["algorithm", "layer", "step", "estimate"])
 

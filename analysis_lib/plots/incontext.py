@@ -295,7 +295,8 @@ def steps_and_layers(steps: pd.DataFrame, layers: pd.DataFrame, ylabel: str) -> 
     """
     figure, axis = plt.subplots(figsize=(5.6, 4.2))
     for (algorithm, part), colour, mark in zip(steps.groupby("algorithm", sort=False), (ORANGE, GREEN), "os", strict=False):
-        axis.plot(part["step"], part["estimate"], color=colour, marker=mark, ms=4, lw=1.7, label=algorithm)
+        marked = np.flatnonzero(np.isin(part["step"], [0, *2 ** np.arange(20)])).tolist()
+        axis.plot(part["step"], part["estimate"], color=colour, marker=mark, markevery=marked, ms=4, lw=1.7, label=algorithm)
     for reader, part in layers.groupby("reader", sort=False):
         colour, style = READER_LINES[reader]
         for row in part.itertuples():
@@ -304,7 +305,9 @@ def steps_and_layers(steps: pd.DataFrame, layers: pd.DataFrame, ylabel: str) -> 
     for level, label in _named_levels(layers[layers["reader"] == "probe"]):
         axis.annotate(label, (1.02, level), xycoords=axis.get_yaxis_transform(), va="center", color=READER_LINES["probe"][0])
     axis.set(yscale="log", xlabel="steps of the algorithm", ylabel=ylabel, ylim=(layers["low"].min() / 4, None))
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_xscale("symlog", base=2, linthresh=1)
+    axis.set_xlim(0, steps["step"].max())
+    axis.xaxis.set_major_formatter("{x:.0f}")
     figure.legend(loc="outside lower center", ncols=2)
     return figure
 
@@ -370,19 +373,21 @@ def similarity_maps(tables: Mapping[str, pd.DataFrame], best: Mapping[str, pd.Da
     algorithms = list(dict.fromkeys(pd.concat(tables.values())["algorithm"]))
     n_layers = len(dict.fromkeys(next(iter(tables.values()))["layer"]))
     size = (5.6, len(tables) * (0.34 * n_layers + 0.9) + 0.6)
-    figure, axes = plt.subplots(len(tables), len(algorithms), figsize=size, sharex=True, sharey=True, squeeze=False)
+    figure, axes = plt.subplots(len(tables), len(algorithms), figsize=size, sharex="col", sharey=True, squeeze=False)
     for row, (reader, table) in zip(axes, tables.items(), strict=True):
         for axis, algorithm in zip(row, algorithms, strict=True):
             part = table[table["algorithm"] == algorithm]
             grid = part.pivot(index="layer", columns="step", values="estimate").loc[list(dict.fromkeys(part["layer"]))]
             image = axis.imshow(grid, vmin=0, vmax=1, cmap="viridis", aspect="auto")
             for at, step in enumerate(best[reader].query("algorithm == @algorithm")["step"]):
-                axis.add_patch(plt.Rectangle((step - 0.5, at - 0.5), 1, 1, fill=False, ec="white", lw=2.2))
+                place = grid.columns.get_loc(step)
+                axis.add_patch(plt.Rectangle((place - 0.5, at - 0.5), 1, 1, fill=False, ec="white", lw=2.2))
+            every = -(-len(grid.columns) // 5)
+            axis.set_xticks(range(0, len(grid.columns), every), grid.columns[::every])
             axis.set_yticks(range(len(grid)), grid.index)
             axis.set_title(f"{algorithm}\n{reader}", fontsize=11)
         row[0].set_ylabel("layer")
     for axis in axes[-1]:
         axis.set_xlabel("step")
-        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     figure.colorbar(image, ax=axes, label="similarity of errors", shrink=0.8)
     return figure

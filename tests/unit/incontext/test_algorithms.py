@@ -53,8 +53,9 @@ def test_a_later_step_of_newton_equals_many_of_gradient_descent_in_one_dimension
 
 
 def test_planted_iterates_are_recognised(drawn):
-    iterates = {"Newton": algorithms.newton(drawn.xs, drawn.ys, 6), "gradient descent": algorithms.gradient_descent(drawn.xs, drawn.ys, 6)}
-    layers = iterates["Newton"][[0, 2, 5]]
+    run = {"Newton": algorithms.newton, "gradient descent": algorithms.gradient_descent}
+    iterates = {name: dict(enumerate(iterate(drawn.xs, drawn.ys, 6))) for name, iterate in run.items()}
+    layers = [iterates["Newton"][step] for step in (0, 2, 5)]
     best = algorithms.best_steps(algorithms.similarity_table(layers, iterates, drawn.ys))
     planted = best[best["algorithm"] == "Newton"]
     assert list(planted["step"]) == [0, 2, 5]

@@ -139,6 +139,15 @@ def test_similarity_maps_outline_the_likest_step():
         assert [patch.get_x() + 0.5 for patch in axis.patches] == [0, 1, 2]
 
 
+def test_similarity_maps_place_steps_by_their_order():
+    steps = (0, 1, 4, 16)
+    table = pd.DataFrame([("one", "1", step, step / 16) for step in steps], columns=["algorithm", "layer", "step", "estimate"])
+    figure = plots.similarity_maps({"trained": table}, {"trained": table[table["step"] == 16]})
+    axis = drawn(figure)[0]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["0", "1", "4", "16"]
+    assert [patch.get_x() + 0.5 for patch in axis.patches] == [3]
+
+
 def test_task_diversity_has_a_point_for_each_seed_and_lines_of_means():
     rows = [(m, seed, kind, 0.1 * (1 + seed), 1 / m, 2 / m) for kind in ("training", "new") for m in (4, 16) for seed in (0, 1)]
     columns = ["tasks", "seed", "prompts", "model_to_tasks", "model_to_ridge", "tasks_to_ridge"]
