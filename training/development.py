@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.torch import load_file
+from scipy.special import entr
 
 from analysis_lib import geometry, models, projections, texts, weights
 from analysis_lib.activations import run
@@ -28,7 +29,7 @@ from training.tokens import MODELS
 FIELDS = ["tokens", "measure", "source", "layer", "head", "value"]
 HEAD_SCORES = ("previous token", "induction", "duplicate token")
 HELDOUT_TOKENS = 16_384  # of each source: a curve's point, not a card's figure
-PARAGRAPHS = 20
+PARAGRAPHS, STRIDE = 20, 64
 PAIRS = 50
 
 
@@ -45,6 +46,16 @@ def pair_shares(loaded, lexicon):
             yield "same_case", layer, head, float(shares["same_case"])
 
 
+def of_paragraphs(loaded, paragraphs):
+    """How alike states are, by layer, and the mean entropy of a row of attention [nats] by head: near 0 where a head looks at one place."""
+    found = run(loaded, paragraphs, outputs=("patterns",), stride=STRIDE)
+    for layer, value in enumerate(geometry.mean_cosine(found.output("states"))):
+        yield {"measure": "anisotropy", "layer": layer, "value": float(value)}
+    rows = np.concatenate([entr(pattern).sum(axis=-1) for pattern in found.output("patterns")], axis=-1)
+    for (layer, head), value in np.ndenumerate(rows.mean(axis=-1)):
+        yield {"measure": "entropy", "layer": layer, "head": head, "value": float(value)}
+
+
 def measure(name, loaded, ids_by_source, lexicon):
     """All rows of one snapshot, without its tokens: dicts of the other ``FIELDS``."""
     short = {source: ids[:HELDOUT_TOKENS] for source, ids in ids_by_source.items()}
@@ -55,9 +66,7 @@ def measure(name, loaded, ids_by_source, lexicon):
     for kind, table in scores.items():
         for (layer, head), value in np.ndenumerate(table):
             yield {"measure": kind, "layer": layer, "head": head, "value": float(value)}
-    states = run(loaded, texts.paragraphs()[:PARAGRAPHS]).states
-    for layer, value in enumerate(geometry.mean_cosine(states)):
-        yield {"measure": "anisotropy", "layer": layer, "value": float(value)}
+    yield from of_paragraphs(loaded, texts.paragraphs()["text"][:PARAGRAPHS])
     for relation, layer, head, value in pair_shares(loaded, lexicon):
         yield {"measure": relation, "layer": layer, "head": head, "value": value}
 

@@ -9,7 +9,7 @@ Batches are padded on the right with an attention mask, so that no tokenizer nee
 and no padded position is ever returned. `text_windows` says what a word is and how a long text is cut.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -211,7 +211,7 @@ def tokens_of(loaded: LoadedModel, texts: Sequence) -> pd.DataFrame:
     ValueError
         As `run` and `run_ids`.
     """
-    given: list[Any] = checked_texts(texts) if isinstance(texts, str) else list(texts)  # a single string is refused
+    given: list[Any] = checked_texts(texts) if isinstance(texts, (str, pd.DataFrame, Mapping)) else list(texts)  # these are refused
     if given and not isinstance(given[0], str):
         return _id_table(_checked_sequences(given, loaded.model.config))
     encoded, windows = _encoded(loaded, given, None)

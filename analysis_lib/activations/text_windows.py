@@ -11,7 +11,7 @@ window that gives it most left context, which is the first that holds it.
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -24,9 +24,11 @@ WORD = re.compile(rf"{_LETTERS}(?:[-'’]{_LETTERS})*")
 
 
 def checked_texts(texts: Iterable[str]) -> list[str]:
-    """The texts as a list. An empty text, or something that is not a text, raises an error that gives its index."""
+    """The texts as a list. An empty text, or something that is not a text, raises an error that gives its index; so does a whole table."""
     if isinstance(texts, str):
         raise TypeError(f"texts is the string {texts[:40]!r}; expected a sequence of strings")
+    if isinstance(texts, (pd.DataFrame, Mapping)):  # going through them gives the names of columns or keys
+        raise TypeError(f"texts is a {type(texts).__name__}; expected a sequence of strings, for example one of its columns")
     texts = list(texts)
     if not texts:
         raise ValueError("texts is empty; expected at least one text")

@@ -61,6 +61,7 @@ LEFT, RIGHT = np.eye(3), np.ones((3, 3))
 
 CASES = [
     Case(TEXTS, "one string in the place of a list", lambda _: activations.run(gpt2(), "Nie wiem."), "texts"),
+    Case(TEXTS, "a table with texts in a column", lambda _: activations.run(gpt2(), pd.DataFrame({"text": ["Nie."]})), "texts"),  # type: ignore[arg-type]
     Case(TEXTS, "no text", lambda _: activations.run(gpt2(), []), "texts"),
     Case(TEXTS, "an empty text", lambda _: activations.run(gpt2(), ["Nie.", "  "]), "texts[1]"),
     Case(TEXTS, "a text that is a number", lambda _: activations.run(gpt2(), ["Nie.", 3]), "texts[1]"),  # type: ignore[list-item]

@@ -2,8 +2,10 @@ import csv
 import json
 import math
 import shutil
+from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -12,8 +14,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
 import training.__main__ as everything
+from analysis_lib import activations, geometry, texts
 from analysis_lib.statistics import wilson_interval
-from tests.support import tiny
+from tests.support import offline, tiny
 from training import attention, development, evaluate, export, herbert, loop, muon, polish_gpt2, tokens
 
 ROUNDING = 2.0**-8  # largest relative error of rounding to bf16
@@ -353,6 +356,24 @@ def test_all_columns_give_the_exact_loss(monkeypatch):
     loss, gradient, exact, its_gradient = estimate(0, torch.tensor([0, 3, 50]), n_columns=239)
     assert float(loss) == pytest.approx(float(exact), abs=1e-5)
     assert torch.allclose(gradient, its_gradient, atol=1e-6)
+
+
+def test_a_masked_loss_from_all_columns_is_exact(monkeypatch):
+    monkeypatch.setattr(loop, "compute_type", lambda device: torch.float32)
+    model, _ = small_herbert()
+    vocab = model.config.vocab_size
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        model.cls.predictions.decoder.bias.copy_(torch.randn(vocab, generator=generator))
+    batch = torch.randint(vocab, (3, 16), generator=generator)
+    chosen = torch.rand(3, 16, generator=generator) < 0.5
+    columns = partial(loop.sampled_columns, torch.randperm(vocab, generator=generator), n_columns=2 * vocab - 1, generator=generator)
+    exact, estimated = (herbert.loss_of(model, batch, chosen, batch, 8, columns=kept) for kept in (None, columns))
+    assert float(estimated.detach()) == pytest.approx(float(exact.detach()), abs=1e-5)
+    gradients = [torch.autograd.grad(loss, list(model.parameters()), allow_unused=True) for loss in (exact, estimated)]
+    for a, b in zip(*gradients, strict=True):
+        assert (a is None) == (b is None)
+        assert a is None or torch.allclose(a, b, atol=1e-5)
 
 
 def test_the_estimated_gradient_is_right_on_average(monkeypatch):
@@ -831,6 +852,20 @@ def test_snapshots_are_measured_once(finished, monkeypatch):
     development.develop(name, work, 1, 2)
     assert len(measured) == 2
     assert [row["tokens"] for row in development.read_table(path)] == ["256", "512"]
+
+
+@pytest.mark.parametrize("name", development.MODELS)
+def test_states_and_attention_are_measured_on_the_paragraphs_themselves(name):
+    loaded = offline.load({"polish-gpt2-mini": "polish-gpt2", "herbert-mini": "herbert"}[name])
+    paragraphs = texts.paragraphs()["text"][:3]
+    rows = pd.DataFrame(development.of_paragraphs(loaded, paragraphs))
+    found = activations.run(loaded, paragraphs, stride=64)
+    assert len(set(found.tokens["text"])) == 3
+    assert rows.query("measure == 'anisotropy'")["value"].tolist() == pytest.approx(geometry.mean_cosine(found.states).tolist(), rel=1e-5)
+    entropies = rows.query("measure == 'entropy'")
+    shape = loaded.model.config.num_hidden_layers, loaded.model.config.num_attention_heads
+    assert len(entropies) == shape[0] * shape[1]
+    assert entropies["value"].between(0, np.log(found.tokens.groupby("text").size().max())).all()
 
 
 # --- everything in turn ---
