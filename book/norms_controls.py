@@ -3,17 +3,6 @@
 #
 # **Question.** {doc}`attention_norms` regresses the size of each token's attention update on the sizes of the updates before it. There are few texts, sizes have a trend, and the pieces of a word
 # are alike. Which results of such a regression depend on how it was set up, and how often does it report a dependence where there is none?
-#
-# **What was found**
-#
-# - **A trend alone looks like a dependence on the past.** The *original* specification, that of the notebook with which this study began, reports a dependence on earlier tokens in {glue:text}`norms-false-trend` of simulated texts that have a trend and no such dependence.
-#   The *full* one, with all controls of this page, errs about as often as it should.
-# - **Controls matter most in the last layers.** In single texts the original specification marks {glue:text}`norms-polish-gpt2-original-share` of GPT-2's coefficients one token back as significant. Below the last layer they stay about where they are as controls enter; in the last layer the coefficient falls when the trend is taken out, and rises again once the regression knows what the tokens are.
-#   In HerBERT the sign changes at that step in the layers above the first, and the last layer moves most.
-# - **No control replaces an untrained model.** With every control, an untrained GPT-2 has a larger coefficient one token back than the trained one, in every layer.
-#
-# Square brackets hold 95% intervals. Texts are the units unless the page says otherwise.
-#
 # {numref}`fig-norms-steps` has a row for each step from the original specification to the full one.
 
 # %% tags=["hide-cell"]
@@ -54,6 +43,16 @@ steps["the same, untrained model"] = {
 plots.coefficient_steps(steps, NAMES);
 
 # %% [markdown]
+# **What was found**
+#
+# - **A trend alone looks like a dependence on the past.** The *original* specification, that of the notebook with which this study began, reports a dependence on earlier tokens in {glue:text}`norms-false-trend` of simulated texts that have a trend and no such dependence.
+#   The *full* one, with all controls of this page, errs about as often as it should.
+# - **Controls matter most in the last layers.** In single texts the original specification marks {glue:text}`norms-polish-gpt2-original-share` of GPT-2's coefficients one token back as significant. Below the last layer they stay about where they are as controls enter; in the last layer the coefficient falls when the trend is taken out, and rises again once the regression knows what the tokens are.
+#   In HerBERT the sign changes at that step in the layers above the first, and the last layer moves most.
+# - **No control replaces an untrained model.** With every control, an untrained GPT-2 has a larger coefficient one token back than the trained one, in every layer.
+#
+# Square brackets hold 95% intervals. Texts are the units unless the page says otherwise.
+#
 # ## The original regression, and its controls one by one
 #
 # The models are the Polish GPT-2 and the HerBERT of this book, and the texts are {glue:text}`norms-texts` paragraphs that were written for it ({doc}`attention_norms`). With $y_{it}$ the log norm of the attention
