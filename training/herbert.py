@@ -12,6 +12,7 @@ resumes; ``--continue-from`` starts from an exported checkpoint.
 """
 
 import math
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,13 +20,13 @@ from transformers import BertConfig, BertForMaskedLM, HerbertTokenizer
 
 from training.attention import use_plain_attention
 from training.command import add_shape, options_of, parsed, train_shaped
-from training.loop import ChunkedCrossEntropy, autocast, cap_norms, compute_type, even_starts, load_ids
+from training.loop import ChunkedCrossEntropy, autocast, cap_norms, compute_type, even_starts, load_ids, sampled_columns
 from training.muon import Muon
 
 CONTEXT = 128
 STAGES = [(3e5, 8), (1.5e6, 16), (3e6, 32), (6e6, 64), (math.inf, 128)]  # (up to how many tokens, context)
-BATCHES = [(4e6, 2048), (math.inf, 4096)]  # (up to how many tokens, tokens a batch)
-DECAY_FROM = 0.7
+BATCHES = [(4e6, 2048), (8e6, 4096), (math.inf, 8192)]  # (up to how many tokens, tokens a batch)
+DECAY_FROM = 0.5
 NORM_CAP = 1.6
 CLS, SEP, MASK = 0, 2, 4
 
@@ -138,12 +139,19 @@ def positions(n_texts, context, generator):
     return torch.randint(CONTEXT - context + 1, (n_texts, 1), generator=generator) + torch.arange(context)
 
 
-def loss_of(model, hidden, chosen, batch, chunk, fused=False, at=None):
-    """Mean loss over the chosen tokens, in nats; ``at`` are their positions, by default from 0."""
+def loss_of(model, hidden, chosen, batch, chunk, fused=False, at=None, columns=None):
+    """Mean loss over the chosen tokens, in nats; ``at`` are their positions, by default from 0.
+
+    ``columns`` (targets -> what `sampled_columns` gives) makes it an estimate from these columns.
+    """
     states = model.bert(hidden, position_ids=at).last_hidden_state[chosen]
     states = model.cls.predictions.transform(states).float()
-    decoder = model.cls.predictions.decoder
-    return ChunkedCrossEntropy.apply(states, decoder.weight, decoder.bias, batch[chosen], chunk, fused)
+    decoder, targets = model.cls.predictions.decoder, batch[chosen]
+    if columns is None:
+        return ChunkedCrossEntropy.apply(states, decoder.weight, decoder.bias, targets, chunk, fused)
+    kept, others, places = (x.to(batch.device) for x in columns(targets.cpu()))
+    table, bias = decoder.weight.index_select(0, kept), decoder.bias.index_select(0, kept)
+    return ChunkedCrossEntropy.apply(states, table, bias, places, chunk, fused, others)
 
 
 def at_tokens(table, tokens):
@@ -154,6 +162,7 @@ def at_tokens(table, tokens):
 def main(arguments=None):
     parser = options_of(__doc__, tokens=100e6, compiled="the encoder: faster on a CPU")
     add_shape(parser)
+    parser.add_argument("--columns", default=5120, type=int, help="of the estimated softmax; 0: always exact")
     options = parsed(parser, arguments)
     folder = options.work / "herbert-mini"
     ids, heldout = load_ids(folder / "train.bin"), load_ids(folder / "heldout.bin")
@@ -166,7 +175,8 @@ def main(arguments=None):
         model.bert.compile()
     check = windows(heldout, even_starts(len(heldout), 128, CONTEXT - 2), CONTEXT)
     check_hidden, check_chosen = mask_words(check, ends, 0.15, torch.Generator().manual_seed(0), corrupt=False)
-    chunk = 128 if options.device == "cpu" else 8192
+    chunk = 256 if options.device == "cpu" else 8192
+    order = torch.from_numpy(np.argsort(-counts, kind="stable"))
 
     def batch_loss(step, tokens):
         generator = torch.Generator().manual_seed(options.seed * 10_000_019 + step)
@@ -176,7 +186,10 @@ def main(arguments=None):
         hidden, chosen = mask_words(batch, ends, 0.2, generator)
         at = positions(*batch.shape, generator)
         hidden, chosen, batch, at = (t.to(options.device) for t in (hidden, chosen, batch, at))
-        return loss_of(model, hidden, chosen, batch, chunk, options.compile, at), batch.numel()
+        columns = None
+        if options.columns and tokens < DECAY_FROM * options.tokens:
+            columns = partial(sampled_columns, order, n_columns=options.columns, generator=generator)
+        return loss_of(model, hidden, chosen, batch, chunk, options.compile, at, columns), batch.numel()
 
     @torch.no_grad()
     def heldout_loss():
