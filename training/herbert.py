@@ -7,8 +7,9 @@ unigram frequencies until some head looks at neighbours, so it starts on short
 contexts (8, then 16, 32, 64, 128 tokens), with sinusoidal positions of the word
 embedding's scale and the output bias at the unigram log-frequencies. A short
 context stands anywhere among the positions, so that all of them are learned from
-the start. Muon on the blocks' matrices, AdamW on the rest. The same command
-resumes; ``--continue-from`` starts from an exported checkpoint.
+the start, and has no special tokens, at which heads would look instead of learning.
+Muon on the blocks' matrices, AdamW on the rest. The same command resumes;
+``--continue-from`` starts from an exported checkpoint.
 """
 
 import math
@@ -100,12 +101,13 @@ def word_ends(tokenizer):
     return torch.tensor([n.endswith("</w>") or i in special for i, n in enumerate(names)])
 
 
-def windows(ids, starts, context):
-    """``<s>`` + tokens + ``</s>`` at the given starts, [batch, context]."""
-    rows = np.stack([ids[s : s + context - 2] for s in starts]).astype("int64")
-    framed = torch.full((len(rows), context), SEP)
-    framed[:, 0], framed[:, 1:-1] = CLS, torch.from_numpy(rows)
-    return framed
+def windows(ids, starts, context, framed=True):
+    """``<s>`` + tokens + ``</s>`` at the given starts, [batch, context]; tokens alone where not ``framed``."""
+    rows = torch.from_numpy(np.stack([ids[s : s + context - 2 * framed] for s in starts]).astype("int64"))
+    if not framed:
+        return rows
+    ends = rows.new_tensor([CLS, SEP]).expand(len(rows), 2)
+    return torch.cat([ends[:, :1], rows, ends[:, 1:]], dim=1)
 
 
 def mask_words(batch, ends, rate, generator, corrupt=True):
@@ -182,7 +184,7 @@ def main(arguments=None):
         generator = torch.Generator().manual_seed(options.seed * 10_000_019 + step)
         context = at_tokens(STAGES, tokens)
         starts = torch.randint(len(ids) - context, (at_tokens(BATCHES, tokens) // context,), generator=generator).tolist()
-        batch = windows(ids, starts, context)
+        batch = windows(ids, starts, context, framed=context == CONTEXT)
         hidden, chosen = mask_words(batch, ends, 0.2, generator)
         at = positions(*batch.shape, generator)
         hidden, chosen, batch, at = (t.to(options.device) for t in (hidden, chosen, batch, at))

@@ -59,7 +59,7 @@ def test_what_a_run_measures_along_the_way(trained, name):
     by_measure = {}
     for row in rows:
         by_measure.setdefault(row["measure"], []).append(row)
-    heads = {"previous token", "induction", "duplicate token", "copying", "same_lemma", "same_case"}
+    heads = {"previous token", "induction", "duplicate token", "copying", "entropy", "same_lemma", "same_case"}
     assert set(by_measure) == {"heldout_loss", "anisotropy"} | heads
     assert {(row["layer"], row["head"]) for row in by_measure["induction"]} == {(str(i), str(j)) for i in range(2) for j in range(2)}
     assert len(by_measure["anisotropy"]) == 3 + (name == "polish-gpt2-mini")  # embedding, two layers, the final layer norm

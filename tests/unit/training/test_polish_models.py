@@ -146,6 +146,7 @@ def within(share, expected, n):
 def test_windows_are_framed():
     ids = np.arange(100, 200, dtype=np.uint16)
     assert herbert.windows(ids, [0, 40], 6).tolist() == [[0, 100, 101, 102, 103, 2], [0, 140, 141, 142, 143, 2]]
+    assert herbert.windows(ids, [0, 94], 6, framed=False).tolist() == [list(range(100, 106)), list(range(194, 200))]
 
 
 def test_words_are_hidden_whole_and_at_the_rate(masked):
