@@ -58,21 +58,33 @@ class Done(NamedTuple):
 
 
 async def execute(notebook: nbformat.NotebookNode, path: Path, timeout: int, gate: asyncio.Semaphore) -> Done:
-    """Execute a notebook in place, in its own folder, as Jupyter Book does."""
-    resources = {"metadata": {"path": str(path.parent)}}
-    client = NotebookClient(notebook, timeout=timeout, record_timing=False, resources=resources, extra_arguments=QUIET)
+    """Execute a notebook in place, in its own folder, as Jupyter Book does.
+
+    A kernel that dies before it answers is tried once more: of two that start at once, both may have chosen the same port.
+    """
     memory = math.nan
 
-    def look(**_: object) -> None:
-        nonlocal memory
-        memory = peak_memory(getattr(getattr(client.km, "provisioner", None), "pid", None))
+    async def once() -> None:
+        resources = {"metadata": {"path": str(path.parent)}}
+        client = NotebookClient(notebook, timeout=timeout, record_timing=False, resources=resources, extra_arguments=QUIET)
 
-    client.on_cell_executed = look
+        def look(**_: object) -> None:
+            nonlocal memory
+            memory = peak_memory(getattr(getattr(client.km, "provisioner", None), "pid", None))
+
+        client.on_cell_executed = look
+        await client.async_execute()
+
     async with gate:
         begun, raised = time.monotonic(), ""
         try:
-            await client.async_execute()
-        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            try:
+                await once()
+            except DeadKernelError:
+                raise
+            except RuntimeError:
+                await once()
+        except (CellExecutionError, CellTimeoutError, RuntimeError) as error:
             raised = type(error).__name__
         return Done(path, time.monotonic() - begun, memory, raised)
 

@@ -103,3 +103,21 @@ def test_a_number_of_jobs_that_makes_no_sense_is_refused(capsys):
     with pytest.raises(SystemExit):
         run_chapters.main(["--jobs", "-1"])
     assert "--jobs: expected 1 or more, got -1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("failures", "kept"), [(1, True), (2, False)])
+def test_a_kernel_that_does_not_start_is_tried_once_more(book, monkeypatch, failures, kept):
+    write(book, "index", "1 + 1")
+    starts = []
+    execute = run_chapters.NotebookClient.async_execute
+
+    async def start(client, *arguments, **options):
+        starts.append(client)
+        if len(starts) <= failures:
+            raise RuntimeError("Kernel died before replying to kernel_info")
+        return await execute(client, *arguments, **options)
+
+    monkeypatch.setattr(run_chapters.NotebookClient, "async_execute", start)
+    asyncio.run(run_chapters.run(book, 1, 60))
+    assert len(starts) == 2
+    assert ("index.ipynb" in cached(book)) == kept
