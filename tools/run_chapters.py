@@ -60,7 +60,7 @@ class Done(NamedTuple):
 async def execute(notebook: nbformat.NotebookNode, path: Path, timeout: int, gate: asyncio.Semaphore) -> Done:
     """Execute a notebook in place, in its own folder, as Jupyter Book does.
 
-    A kernel that dies before it answers is tried once more: of two that start at once, both may have chosen the same port.
+    A kernel that dies before it answers, as happens now and then where several start at once, is tried once more.
     """
     memory = math.nan
 

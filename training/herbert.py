@@ -21,7 +21,7 @@ from transformers import BertConfig, BertForMaskedLM, HerbertTokenizer
 
 from training.attention import use_plain_attention
 from training.command import add_shape, options_of, parsed, train_shaped
-from training.loop import ChunkedCrossEntropy, autocast, cap_norms, compute_type, even_starts, load_ids, sampled_columns
+from training.loop import autocast, cap_norms, compute_type, even_starts, load_ids, sampled_columns, token_loss
 from training.muon import Muon
 
 CONTEXT = 128
@@ -142,18 +142,11 @@ def positions(n_texts, context, generator):
 
 
 def loss_of(model, hidden, chosen, batch, chunk, fused=False, at=None, columns=None):
-    """Mean loss over the chosen tokens, in nats; ``at`` are their positions, by default from 0.
-
-    ``columns`` (targets -> what `sampled_columns` gives) makes it an estimate from these columns.
-    """
+    """Mean loss over the chosen tokens, in nats; ``at`` are their positions, by default from 0; ``columns`` as in `token_loss`."""
     states = model.bert(hidden, position_ids=at).last_hidden_state[chosen]
     states = model.cls.predictions.transform(states).float()
-    decoder, targets = model.cls.predictions.decoder, batch[chosen]
-    if columns is None:
-        return ChunkedCrossEntropy.apply(states, decoder.weight, decoder.bias, targets, chunk, fused)
-    kept, others, places = (x.to(batch.device) for x in columns(targets.cpu()))
-    table, bias = decoder.weight.index_select(0, kept), decoder.bias.index_select(0, kept)
-    return ChunkedCrossEntropy.apply(states, table, bias, places, chunk, fused, others)
+    decoder = model.cls.predictions.decoder
+    return token_loss(states, decoder.weight, decoder.bias, batch[chosen], chunk, fused, columns)
 
 
 def at_tokens(table, tokens):

@@ -160,6 +160,19 @@ class ChunkedCrossEntropy(torch.autograd.Function):
         return grad * d_hidden, grad * d_weight, None if d_bias is None else grad * d_bias, None, None, None, None
 
 
+def token_loss(hidden, table, bias, targets, chunk, fused=False, columns=None):
+    """Mean cross entropy of the tokens that follow from ``hidden`` [row, d_model], in nats.
+
+    ``table`` [vocab, d_model] and ``bias`` [vocab], which may be None, make the logits. ``columns`` (targets -> what
+    `sampled_columns` gives) makes it an estimate from these columns.
+    """
+    if columns is None:
+        return ChunkedCrossEntropy.apply(hidden, table, bias, targets, chunk, fused)
+    kept, others, places = (x.to(targets.device) for x in columns(targets.cpu()))
+    bias = None if bias is None else bias.index_select(0, kept)
+    return ChunkedCrossEntropy.apply(hidden, table.index_select(0, kept), bias, places, chunk, fused, others)
+
+
 def cap_norms(weight, largest):
     """Scale rows of an embedding that are longer than ``largest`` back to it, in place.
 

@@ -16,7 +16,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from training.attention import use_plain_attention
 from training.command import add_shape, options_of, parsed, train_shaped
-from training.loop import ChunkedCrossEntropy, autocast, cap_norms, compute_type, even_starts, load_ids, sampled_columns
+from training.loop import autocast, cap_norms, compute_type, even_starts, load_ids, sampled_columns, token_loss
 from training.muon import Muon
 
 CONTEXT = 256
@@ -73,16 +73,9 @@ def windows(ids, starts):
 
 
 def loss_of(model, batch, chunk=512, fused=False, columns=None):
-    """Mean next-token loss of windows [batch, CONTEXT + 1], in nats.
-
-    ``columns`` (targets -> what `sampled_columns` gives) makes it an estimate from these columns.
-    """
+    """Mean next-token loss of windows [batch, CONTEXT + 1], in nats; ``columns`` as in `token_loss`."""
     hidden = model.transformer(batch[:, :-1]).last_hidden_state.flatten(0, 1).float()
-    targets, table = batch[:, 1:].flatten(), model.lm_head.weight
-    if columns is None:
-        return ChunkedCrossEntropy.apply(hidden, table, None, targets, chunk, fused)
-    kept, bias, places = (x.to(batch.device) for x in columns(targets.cpu()))
-    return ChunkedCrossEntropy.apply(hidden, table.index_select(0, kept), None, places, chunk, fused, bias)
+    return token_loss(hidden, model.lm_head.weight, None, batch[:, 1:].flatten(), chunk, fused, columns)
 
 
 def epoch_starts(n_tokens, batch, first, seed):

@@ -9,7 +9,7 @@ Batches are padded on the right with an attention mask, so that no tokenizer nee
 and no padded position is ever returned. `text_windows` says what a word is and how a long text is cut.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from analysis_lib.activations import hooks, sites
-from analysis_lib.activations.text_windows import Encoded, Window, checked_texts, token_table, windows_of
+from analysis_lib.activations.text_windows import Encoded, Window, checked_texts, listed, token_table, windows_of
 from analysis_lib.models import LoadedModel
 
 
@@ -138,7 +138,7 @@ def run(
     Raises
     ------
     TypeError
-        `loaded` is a bare model.
+        `loaded` is a bare model, or `texts` a string or a table.
     ValueError
         Empty or over-long text (index and lengths named), unknown output, unknown architecture, model in training
         mode, tokenizer without offsets, attention implementation that returns no patterns.
@@ -211,7 +211,7 @@ def tokens_of(loaded: LoadedModel, texts: Sequence) -> pd.DataFrame:
     ValueError
         As `run` and `run_ids`.
     """
-    given: list[Any] = checked_texts(texts) if isinstance(texts, (str, pd.DataFrame, Mapping)) else list(texts)  # these are refused
+    given = listed(texts)
     if given and not isinstance(given[0], str):
         return _id_table(_checked_sequences(given, loaded.model.config))
     encoded, windows = _encoded(loaded, given, None)

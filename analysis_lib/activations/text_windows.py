@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,13 +24,18 @@ _LETTERS = r"(?:[^\W_][\u0300-\u036f]*)+"
 WORD = re.compile(rf"{_LETTERS}(?:[-'’]{_LETTERS})*")
 
 
-def checked_texts(texts: Iterable[str]) -> list[str]:
-    """The texts as a list. An empty text, or something that is not a text, raises an error that gives its index; so does a whole table."""
+def listed(texts: Iterable[Any]) -> list[Any]:
+    """Texts, or their ids, as a list; TypeError for a single string and for a table, which are no sequence of texts."""
     if isinstance(texts, str):
         raise TypeError(f"texts is the string {texts[:40]!r}; expected a sequence of strings")
     if isinstance(texts, (pd.DataFrame, Mapping)):  # going through them gives the names of columns or keys
         raise TypeError(f"texts is a {type(texts).__name__}; expected a sequence of strings, for example one of its columns")
-    texts = list(texts)
+    return list(texts)
+
+
+def checked_texts(texts: Iterable[str]) -> list[str]:
+    """The texts as a list. An empty text, or something that is not a text, raises an error that gives its index; so does what `listed` refuses."""
+    texts = listed(texts)
     if not texts:
         raise ValueError("texts is empty; expected at least one text")
     for index, text in enumerate(texts):

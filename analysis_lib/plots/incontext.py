@@ -284,7 +284,7 @@ def steps_and_layers(steps: pd.DataFrame, layers: pd.DataFrame, ylabel: str) -> 
     Parameters
     ----------
     steps : DataFrame
-        `algorithm step estimate`.
+        `algorithm step estimate`, from step 0, on a logarithmic axis on which powers of two are marked.
     layers : DataFrame
         `reader layer estimate low high`; each becomes a level with its band.
     ylabel : str
