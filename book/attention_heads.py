@@ -81,7 +81,7 @@ if HAS_E5:
 gpt2 = readers["GPT-2"]
 factors = projections.vo_factors(gpt2.weights, layer=0, head=3, embedding="layer_norm", unembedding="unit")
 found = projections.top_pairs(*factors, 4, gpt2.keep, gpt2.keep, gpt2.vocabulary.form_groups)
-report.table(found.to_frame(gpt2.vocabulary)[["left", "right", "score"]], "GPT-2, VO of L0H3: the four best pairs (left token → right token)")
+report.table(found.to_frame(gpt2.vocabulary)[["left", "right", "score"]], "GPT-2, VO of L0H3: the four best pairs (left token → right token)", polish=["left", "right"])
 
 # %% [markdown]
 # A token is kept if it is a whole word in most of its occurrences in training text and the dictionary of Morfeusz {cite}`kieras2017` knows it. Of e5's tokens, which belong to a hundred languages, those are kept that are also kept in
@@ -142,7 +142,7 @@ strong = strong.groupby("model", sort=False).head(12).merge(
 )
 strong["relation"] = strong["relation"].map(relations.TITLES)
 strong["list"] = strong["model"] + " " + strong["list"]
-report.table(strong[["list", "relation", "share", "permuted", *NULLS, "pairs"]], "Lists that stand out: share of pairs, its mean in permuted lists, and the highest share of a list of random heads of both kinds; pairs: the first of the list, whether or not they have the relation")
+report.table(strong[["list", "relation", "share", "permuted", *NULLS, "pairs"]], "Lists that stand out: share of pairs, its mean in permuted lists, and the highest share of a list of random heads of both kinds; pairs: the first of the list, whether or not they have the relation", polish=["pairs"])
 
 # %% [markdown]
 # In e5 nearly all that stands out is one lemma. Random heads with equal singular values hardly ever pair forms of one word, so these heads have learned to compare. Have they learned *which* directions to compare? That has not been shown. A list with as many forms as that of L2H7 comes from {glue:text}`heads-likeness-reach` random subspaces. But L2H7 was chosen as the best of {glue:text}`heads-e5-lists` lists, and after such a choice so few draws cannot decide. No other list of e5 has more forms than the best list of a random subspace. L2H7 and the heads like it compare tokens by likeness, and in e5's embedding

@@ -231,7 +231,7 @@ report.table(pd.DataFrame(columns).rename_axis("layer").reset_index(), "Beside r
 CAPTION = "{} ({} and its tokenizer): the most alike lists of each kind"
 for title, reader in readers.items():
     if len(alike[title]):
-        display(report.table(alike[title].rename(columns={"expected": "by chance"}), CAPTION.format(title, reader.loaded.identifier), digits=1))
+        display(report.table(alike[title].rename(columns={"expected": "by chance"}), CAPTION.format(title, reader.loaded.identifier), digits=1, polish=["tokens"]))
 
 # %% [markdown]
 # **A reading aid.** Polish inflects: a noun has seven cases in two numbers, a verb marks person, number and, in the past tense, gender; endings show all of these. Endings that often come up: *-ami* instrumental plural
@@ -307,7 +307,7 @@ for title, reader in small.items():
         columns = {"K": keys[neuron], "V": values[neuron], "−K": -keys[neuron], "−V": -values[neuron]}
         table = neurons.token_columns(columns, reader.weights.W_U, reader.vocabulary, reader.keep)
         name = neurons.neuron_name(numbers[title][neuron], reader.weights.d_mlp)
-        display(report.table(table, f"{title}, {name}: {rule}. Token and score", name=f"{title}-{name}-{rule[:14]}".replace(" ", "-")))
+        display(report.table(table, f"{title}, {name}: {rule}. Token and score", name=f"{title}-{name}-{rule[:14]}".replace(" ", "-"), polish=table.columns))
 
 # %% tags=["remove-cell"]
 for name, title in ALL.items():

@@ -67,7 +67,7 @@ plots.intervals(shares, "right form preferred (%)", shades, zero=False, line=(50
 
 # %% tags=["hide-output"]
 rows = [(name, len(own), ", ".join(f"{a} → {b}" for a, b in own[:4])) for name, own in pairs.items()]
-report.table(pd.DataFrame(rows, columns=["relation", "pairs", "the first four"]), "The relations and some of their pairs")
+report.table(pd.DataFrame(rows, columns=["relation", "pairs", "the first four"]), "The relations and some of their pairs", polish=["the first four"])
 
 # %% tags=["hide-input"]
 def ids(relations, title):
@@ -192,7 +192,7 @@ report.table(pd.DataFrame(rows, columns=["model", "head", "right form", "other f
 
 # %%
 examples = minimal.groupby("phenomenon", sort=False).head(2)[["phenomenon", "prefix", "right", "wrong"]]
-report.table(examples, f"One block of each rule, of {len(minimal):,} pairs on {minimal['prefix'].nunique()} beginnings")
+report.table(examples, f"One block of each rule, of {len(minimal):,} pairs on {minimal['prefix'].nunique()} beginnings", polish=["prefix", "right", "wrong"])
 
 # %% [markdown]
 # A model may also like one form better whatever the cue. In the mean of a block's two margins (a *margin* is the logit of the right form less that of the wrong one) this cancels, and the mean is above zero in {glue:text}`grammar-GPT-2-blocks` of GPT-2's blocks and {glue:text}`grammar-HerBERT-blocks` of
@@ -241,7 +241,7 @@ told = [
 ]
 
 # %%
-report.table(pd.DataFrame(told, columns=["model", "beginning", "right", "wrong", "margin", "untrained", "head", "its effect"]), "A block of prepositions: margins in logits, and the effect of the head that matters most for prepositions")
+report.table(pd.DataFrame(told, columns=["model", "beginning", "right", "wrong", "margin", "untrained", "head", "its effect"]), "A block of prepositions: margins in logits, and the effect of the head that matters most for prepositions", polish=["beginning", "right", "wrong"])
 
 # %% [markdown]
 # *Wojsko* is an army, *wojsk* of armies; *nad* (above) can take the first, *według* (according to) only the second. A margin below zero is a wrong choice. After both prepositions GPT-2's head pushes towards *wojsk*, more strongly where that is right. The untrained margins come from the random vectors of the forms.

@@ -4,7 +4,7 @@
 # % Numbers of other chapters are written {glue:text}`models.ipynb::key:s`, path relative to this page; without a format, here s for words, MyST-NB looks for the key on this page. A missing key fails the build.
 #
 # What do the numbers inside a transformer mean, and which answers survive a comparison with an untrained, a shuffled or a random model? This book asks that of two small Polish language models, of some toy models and of
-# a published encoder. It is for readers who know roughly what a transformer is and want to see methods of interpretability explained, applied and compared with a null model. No Polish is needed.
+# a published encoder. It is for readers who know roughly what a transformer is and want to see methods of interpretability explained, applied and compared with a null model. No Polish is needed: in tables, a Polish word with a dotted underline shows its meaning when it is pointed at or tapped.
 #
 # ## Three findings
 #

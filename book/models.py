@@ -74,8 +74,8 @@ diagrams.draw_block(right, "HerBERT: post-norm", COLOURS["herbert"], False, ("em
 # %% [markdown]
 # ## Data and training
 #
-# The text is Polish prose that may be passed on. `polish-gpt2-mini` read ten sources. About half of their words are from novels of 1840 to 1939, most of them of ELTeC-pol {cite}`eltec_pol`; the other half is
-# modern: manuals, statutes, judgments, speeches in parliament, textbooks. `herbert-mini` read two of the ten, the novels of ELTeC-pol and the textbooks on psychology and economics. Polish spelling was reformed in 1936, and novels in the old spelling were left out by a rule, so
+# Both models read the same text: Polish prose that may be passed on, from ten sources. About half of its words are from novels of 1840 to 1939, most of them of ELTeC-pol {cite}`eltec_pol`; the other half is
+# modern: manuals, statutes, judgments, speeches in parliament, textbooks. Polish spelling was reformed in 1936, and novels in the old spelling were left out by a rule, so
 # that one word has one spelling. Paragraphs that repeat others, word for word or nearly, were thinned. Whole documents were held out, not sentences, so that a name which occurs in one novel only
 # cannot leak. `training/README.md` says what each rule removed from each source.
 
@@ -95,14 +95,16 @@ TITLES = {
 text = cards.sources().rename(index=TITLES)
 text["share"] *= 100
 columns = {"register": "register", "words": "words", "share": "share [%]", "heldout": "words held out"}
-report.table(text[list(columns)].rename(columns=columns).rename_axis("source"), "What polish-gpt2-mini was trained on", digits=1, index=True)
+report.table(text[list(columns)].rename(columns=columns).rename_axis("source"), "What both models were trained on", digits=1, index=True)
 
 # %% [markdown]
-# The optimiser Muon {cite}`jordan2024` updates the matrices of the GPT-2's blocks, AdamW everything else.
+# The optimiser Muon {cite}`jordan2024` updates the matrices of the blocks, AdamW everything else.
 # {numref}`fig-models-training` shows the loss on held-out text as training went on. The dashed line is the *unigram* loss, that of a model
 # which knows how frequent each token is in the training text and nothing else. A masked model lingers near this line, because nothing can be learned
-# from a context before some head looks at it. HerBERT therefore begins with contexts of 16 tokens, which grow to 128. Its training
-# loss is measured at the context of the moment and can jump where the context grows; its held-out loss is always measured at 128.
+# from a context before some head looks at it. HerBERT therefore begins with two layers and contexts of eight tokens. The contexts grow to 128, and after six million tokens
+# the two layers are stacked three times {cite}`gong2019`; upper layers that had nothing to do in the meantime learned, in trials, to look at commas alone. Its training
+# loss is measured at the context of the moment and can jump where the context or the model grows; its held-out loss is always measured at 128. While the learning rate is constant, the training loss of both models is
+# estimated from a sample of the vocabulary, which makes it a little too low; the held-out loss is exact.
 
 # %% mystnb={"figure": {"caption": "Loss in nats a token (lower is better) against tokens seen. For GPT-2 the next token, for HerBERT a masked one. The held-out loss of this figure is that of a fixed small sample, measured while training; the table below has the whole held-out set.", "name": "fig-models-training"}, "image": {"alt": "Two panels of loss curves, one for each model, with a dashed line at the unigram loss."}}
 figures = {name: cards.figures(name) for name in COLOURS}
@@ -141,12 +143,12 @@ report.table(losses, "Held-out losses with 95% intervals over windows, and the r
 # gives the rest away, and HerBERT's loss is an average over hidden tokens; its "nats a word" is that average times tokens a word, not the loss
 # of a text. For a model worth looking into, the mark had been set at 2.9 nats below the unigram entropy. The GPT-2 {glue:text}`models-gpt2-aim` it. HerBERT did not reach it. The book reads it all the same, but what it lacks it may lack for want of training.
 #
-# This held-out set comes from the two sources that both models read. Whole documents of the GPT-2's other sources were held out too, except of the twelve novels, and the next table has its loss on each. Formulaic text
+# This held-out set comes from the two oldest sources, ELTeC-pol and the textbooks on psychology and economics. Whole documents of the other sources were held out too, except of the twelve novels, and the next table has the losses on each. Formulaic text
 # costs less: a statute repeats its phrases, a novel does not.
 
 # %% tags=["hide-input"]
-by_source = cards.losses_by_source(["polish-gpt2"]).rename(index=TITLES | {"old": "novels and textbooks, as above"})
-report.table(by_source.sort_values("polish-gpt2").rename_axis("held out from"), "Held-out loss of polish-gpt2-mini by source, in nats a token", index=True)
+by_source = cards.losses_by_source(list(COLOURS)).rename(index=TITLES | {"old": "novels and textbooks, as above"})
+report.table(by_source.sort_values("polish-gpt2").rename_axis("held out from"), "Held-out losses by source: GPT-2 in nats a token, HerBERT in nats a hidden token", index=True)
 
 # %% [markdown]
 # ### Does context help?
@@ -169,6 +171,21 @@ plots.loss_by_position(cards.loss_by_position("polish-gpt2"), unigram["polish-gp
 # %% mystnb={"figure": {"caption": "How often the hidden token of held-out text is among a model's first guesses, with 95% intervals over windows (higher is better). By frequency: the one, or ten, most frequent tokens are guessed every time.", "name": "fig-models-accuracy"}, "image": {"alt": "Shares of hidden tokens found by herbert-mini at one and ten guesses, by frequency and by an untrained model, as points with intervals."}}
 accuracy = cards.masked_accuracy("herbert")
 plots.guess_shares(accuracy, {label: COLOURS["herbert"] for label in accuracy if label.startswith("model")}, "hidden tokens guessed [%]");
+
+# %% [markdown]
+# ### What appears when
+#
+# Both runs kept their weights at steps that are evenly spaced on a logarithmic axis, and {numref}`fig-models-development` shows four measures of them: the loss, and for three kinds of behaviour the head that shows most of it. The scores are shares of attention on random words,
+# which come a second time after gaps: to the previous token, to the token that followed the word's first occurrence (*induction*), and among a head's best pairs of words the share that are forms of one lemma.
+
+# %% mystnb={"figure": {"caption": "The two models along their training. Loss on held-out novels and textbooks; then, of all heads, the largest score or share at that time.", "name": "fig-models-development"}, "image": {"alt": "Four panels against tokens seen on a logarithmic axis, with a line for each model: held-out loss, previous-token score, induction score, and share of a head's pairs that are forms of one word."}}
+MEASURES = {
+    "heldout_loss": "held-out loss [nats a token]",
+    "previous token": "previous-token score",
+    "induction": "induction score",
+    "same_lemma": "pairs of one lemma",
+}
+plots.development({name: cards.development(name) for name in COLOURS}, MEASURES, COLOURS);
 
 # %% [markdown]
 # ## What they write

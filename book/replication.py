@@ -158,10 +158,11 @@ forms = sorted(set(sides["left"]) | set(sides["right"]))
 lexicon, row_of = Lexicon.from_forms(forms), {form: row for row, form in enumerate(forms)}
 folded = pd.factorize(pd.Series(forms).str.lower())[0]
 tested = {"same_lemma": "one lemma", "same_pos": "one part of speech", "preposition_noun": "preposition and noun"}
-found = {}
-for (matrix, layer, head), rows in lists.groupby(["matrix", "layer", "head"]):
-    left, right = (sides.loc[rows.index, side].map(row_of).to_numpy() for side in ("left", "right"))
-    found[f"W_{matrix} {report.head_name(layer, head)}"] = permuted_null(left, right, lexicon, folded, names=list(tested))
+pairs = {
+    f"W_{matrix} {report.head_name(layer, head)}": [sides.loc[rows.index, side].map(row_of).to_numpy() for side in ("left", "right")]
+    for (matrix, layer, head), rows in lists.groupby(["matrix", "layer", "head"])
+}
+found = {name: permuted_null(*both, lexicon, folded, names=list(tested)) for name, both in pairs.items()}
 relations = pd.concat(found, names=["list"]).reset_index().dropna(subset="p")
 relations["p"] = statistics.holm(relations["p"])
 
@@ -190,6 +191,21 @@ report.table(
     formats={"p, Holm": lambda p: report.p_value(p, bare=True)},
 )
 
+# %% tags=["hide-input", "key-figure"] mystnb={"figure": {"caption": "Share of a recorded list's pairs that are two forms of one lemma (point), and the middle 95% of 200 shuffled lists with their mean (green). A row is a list of one head of the published GPT-2.", "name": "fig-rep-lists"}, "image": {"alt": "Eleven rows, one for each recorded list: in some the point for the list lies far to the right of the bar for shuffled lists, in others inside it."}}
+rng = np.random.default_rng(0)
+
+
+def lemma_share(left, right):
+    """Share of a list's pairs that are two forms of one lemma, in per cent."""
+    return 100 * permuted_null(left, right, lexicon, folded, names=["same_lemma"], max_draws=1)["share"].item()
+
+
+bars = []
+for name, (left, right) in pairs.items():
+    own, shuffled = lemma_share(left, right), [lemma_share(left, rng.permutation(right)) for _ in range(200)]
+    bars += [(name, "recorded", own, own, own), (name, "shuffled", np.mean(shuffled), *np.quantile(shuffled, [0.025, 0.975]))]
+plots.intervals(pd.DataFrame(bars, columns=["label", "series", "estimate", "low", "high"]), "pairs of one lemma [%]", {"recorded": BLUE, "shuffled": GREEN}, zero=False);
+
 # %% [markdown]
 # {glue:text}`rep-lists-survive` of {glue:text}`rep-lists` recorded lists survive in one relation or more, nearly all of them by pairing forms of one lemma. The published GPT-2 thus has heads whose lists pair forms of one lemma. {doc}`attention_heads` finds a few such lists in the small GPT-2 of this book as well, most of them in its first layer. Two cautions remain. The notebooks
 # show heads that somebody found worth showing, so the share says nothing about the other heads. And a head that merely pairs similar tokens would pass too: the null of random symmetric heads, which {doc}`attention_heads` uses, needs the weights.
@@ -212,7 +228,7 @@ else:
     print(f"This GPT-2 has {gpt2.n_layers} layers of {gpt2.n_heads} heads, and the lists are of layers 0 to 23 of the published one. ANALYSIS_MODELS=hub makes them again.")
 
 # %%
-report.table(again, "Recorded lists beside those of the same heads in this model; known: pairs of two tokens of its vocabulary") if has_them else None
+report.table(again, "Recorded lists beside those of the same heads in this model; known: pairs of two tokens of its vocabulary", polish=["the best pair here"]) if has_them else None
 
 # %% [markdown]
 # ### How the pairs were searched
@@ -250,7 +266,7 @@ report.table(pd.DataFrame(counts.items(), columns=["standard deviation of the en
 known = np.arange(gpt2.d_vocab) < len(loaded["herbert"].vocabulary)  # ids that stand for something in both tokenizers
 pairs = projections.top_pairs(*projections.qk_factors(gpt2, 0, 0), k=5, keep_left=known, keep_right=known)
 decoded = {f"{side}, by {title}": loaded[name].vocabulary.text[ids] for side, ids in (("query", pairs.left_ids), ("key", pairs.right_ids)) for name, title in TITLES.items()}
-report.table(pd.DataFrame(decoded), "The best pairs of W_QK in GPT-2's head L0H0, decoded with its own tokenizer and with HerBERT's")
+report.table(pd.DataFrame(decoded), "The best pairs of W_QK in GPT-2's head L0H0, decoded with its own tokenizer and with HerBERT's", polish=decoded)
 
 # %% [markdown]
 # ### Heads cut along the wrong axis

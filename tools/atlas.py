@@ -111,8 +111,11 @@ def entry(study: str, loaded: Any, **parts: dict) -> dict:
 
 
 def scripts(found: dict[str, dict]) -> dict[str, str]:
-    """The files by name: one for each model, and the list of models."""
-    files = {f"data-{name}.js": f'(window.atlasData ??= {{}})["{name}"] = "{compressed(model)}";\n' for name, model in found.items()}
+    """The files by name: one for each model, the glosses of Polish words, and the list of models."""
+    from analysis_lib import texts
+
+    data = found | {"glosses": texts.glossary()}
+    files = {f"data-{name}.js": f'(window.atlasData ??= {{}})["{name}"] = "{compressed(content)}";\n' for name, content in data.items()}
     kinds = {name: [kind for kind in ("heads", "neurons") if kind in model] for name, model in found.items()}
     listed = [{"name": name, "title": model["title"], "parts": kinds[name]} for name, model in found.items()]
     return files | {"models.js": f"window.atlasModels = {compact(listed)};\n"}

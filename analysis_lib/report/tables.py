@@ -6,12 +6,13 @@ import base64
 import hashlib
 import html
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from numbers import Real
 from typing import Any
 
 import pandas as pd
 
+from analysis_lib import texts
 from analysis_lib.report.words import MINUS, NOT_DEFINED, is_interval, is_missing, number, parts_of, slug, word_interval
 
 # What a cell must look like to be set to the right: a number, perhaps with a unit or an interval behind it.
@@ -19,6 +20,7 @@ _NUMERIC = re.compile(rf"(p )?[<=>≤≥]? ?[-+±{MINUS}]?[\d.,]+([ %(\[×].*)?|
 
 _INNER_SPACE = re.compile(r" (?!\[)")  # all spaces but that before an interval
 _NO_BREAK = "\u00a0"
+_WHOLE_WORD = re.compile(r"(?<![\w-])([^\W\d_]+)(?![\w-])")  # not "za-", a piece of a word
 
 Format = int | str | Callable[[Any], str]
 
@@ -36,8 +38,10 @@ class Table:
         The frame at full precision, numbers as numbers; an interval takes three columns.
     """
 
-    def __init__(self, frame: pd.DataFrame, caption: str, shown: pd.DataFrame, index: bool, name: str | None = None) -> None:
-        self.frame, self.caption, self._shown, self._index = frame, caption, shown, index
+    def __init__(
+        self, frame: pd.DataFrame, caption: str, shown: pd.DataFrame, index: bool, name: str | None = None, polish: Collection[Any] = ()
+    ) -> None:
+        self.frame, self.caption, self._shown, self._index, self._polish = frame, caption, shown, index, polish
         self.name = name or "-".join(slug(caption).lower().split("-")[:6])
         self.csv = _spread(frame).to_csv(index=index)
 
@@ -63,7 +67,11 @@ class Table:
         # The id is a function of the contents, so that building a book twice gives the same pages.
         identity = hashlib.sha256(f"{self.caption}{self.csv}".encode()).hexdigest()[:8]
         styler = shown.style.set_table_styles(styles).set_caption(html.escape(self.caption, quote=False)).set_uuid(identity)
-        styler = styler.format(escape="html").format_index(escape="html").format_index(escape="html", axis="columns")
+        styler = styler.format(escape="html")
+        if self._polish:
+            glosses = texts.glossary()
+            styler = styler.format(lambda text: _with_glosses(text, glosses), subset=list(self._polish))
+        styler = styler.format_index(escape="html").format_index(escape="html", axis="columns")
         styler.cell_ids = False
         if not self._index:
             styler = styler.hide(axis="index")
@@ -133,6 +141,7 @@ def table(
     formats: Mapping[Any, Format] | None = None,
     index: bool = False,
     name: str | None = None,
+    polish: Collection[Any] = (),
 ) -> Table:
     """A frame as a page shows it: captioned, numbers to the right, true minus signs, and a link to its CSV.
 
@@ -152,6 +161,8 @@ def table(
         Whether the row labels are shown.
     name : str, optional
         File name of the CSV, without its suffix; made from the caption otherwise.
+    polish : collection of columns
+        Columns whose Polish words show their English gloss on hover, where `texts.glossary` has one.
 
     Returns
     -------
@@ -160,7 +171,7 @@ def table(
     Raises
     ------
     ValueError
-        `formats` names a column that `frame` does not have.
+        `formats` or `polish` names a column that `frame` does not have.
 
     Examples
     --------
@@ -175,16 +186,27 @@ def table(
     if isinstance(frame, pd.Series):
         frame = frame.to_frame()
     formats = dict(formats or {})
-    unknown = [column for column in formats if column not in frame.columns]
-    if unknown:
-        raise ValueError(f"formats: expected columns of the frame, found {unknown}; the frame has {list(frame.columns)}")
+    for argument, named in (("formats", formats), ("polish", polish)):
+        unknown = [column for column in named if column not in frame.columns]
+        if unknown:
+            raise ValueError(f"{argument}: expected columns of the frame, found {unknown}; the frame has {list(frame.columns)}")
     shown = pd.DataFrame(
         {place: [_cell(x, formats.get(column, digits)) for x in frame.iloc[:, place]] for place, column in enumerate(frame.columns)},
         index=frame.index if index else None,
         dtype=object,
     )
     shown.columns = frame.columns
-    return Table(frame, caption, shown, index, name)
+    return Table(frame, caption, shown, index, name, polish)
+
+
+def _with_glosses(text: str, glosses: Mapping[str, str]) -> str:
+    """A cell as HTML; its words that have a gloss show it on hover."""
+    pieces = []
+    for piece in _WHOLE_WORD.split(text):
+        gloss = glosses.get(piece.lower())
+        shown = html.escape(piece)
+        pieces.append(f'<abbr title="{html.escape(gloss)}">{shown}</abbr>' if gloss else shown)
+    return "".join(pieces)
 
 
 def _csv_link(csv: str, name: str, words: str) -> str:

@@ -54,7 +54,8 @@ function enlargeFigures() {
   }
 }
 
-// A link inside the book shows, on hover and on focus, what it leads to: a figure of this page, an entry of the glossary, the beginning of a section or page.
+// A link inside the book shows, on hover and on focus, what it leads to: a figure of this page, an entry of the glossary, the beginning of a section or page;
+// a Polish word with a gloss shows it when it is tapped.
 const staticFolder = document.currentScript.src.replace(/book\.js.*/, "");
 function previewLinks() {
   const box = document.createElement("div");
@@ -84,6 +85,11 @@ function previewLinks() {
     link.addEventListener("focus", () => { if (link.matches(":focus-visible")) show(link); });
     link.addEventListener("blur", hide);
   }
+  document.addEventListener("click", event => {  // a browser shows a title on hover, but not where there is a finger only
+    const word = event.target.closest?.(".bd-article abbr[title]");
+    if (word) show(word);
+    else if (from?.matches("abbr")) hide();
+  });
   box.addEventListener("mouseenter", () => clearTimeout(timer));
   box.addEventListener("mouseleave", () => later(hide, 200));
   addEventListener("keydown", event => { if (event.key === "Escape") hide(); });
@@ -91,8 +97,9 @@ function previewLinks() {
 
 // What a preview holds, as nodes; undefined where there is nothing to show.
 async function previewOf(link) {
-  const address = new URL(link.href), anchor = decodeURIComponent(address.hash.slice(1));
   const words = (tag, text) => { const node = document.createElement(tag); node.textContent = text.length > 300 ? `${text.slice(0, 300)} …` : text; return node; };
+  if (link.matches("abbr")) return [words("p", link.title)];
+  const address = new URL(link.href), anchor = decodeURIComponent(address.hash.slice(1));
   const target = address.pathname === location.pathname && anchor && document.getElementById(anchor);
   if (target) {
     const figure = target.closest("figure"), image = figure?.querySelector("img");

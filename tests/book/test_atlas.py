@@ -18,16 +18,18 @@ LAYERS, SIZE = 3, 64
 
 @pytest.fixture(scope="module")
 def planted():
-    """Neurons with random lists; key 70 shares an ending and passes."""
+    """Neurons with random lists; key 70 shares an ending and passes, and key 33 alone holds a word that the glossary knows."""
     rng = np.random.default_rng(0)
     n = LAYERS * SIZE
-    text = np.array([f"słowo{i}" for i in range(300)])
+    text = np.array([*(f"słowo{i}" for i in range(299)), "Matka"])
+    ids = rng.integers(0, 299, (2, n, 8))
+    ids[0, 33, 0] = 299
     table = pd.DataFrame({"shared": "noun", "count": 6, "expected": 5.0, "p": 0.5, "passes": False}, index=range(n))
     keys = table.copy()
     keys.loc[70] = ["ending -go", 16, 0.3, 1e-9, True]
     cosine = rng.uniform(-1, 1, (LAYERS, SIZE))
     found = atlas_rows.part({atlas_rows.COSINE: cosine}, lists=["key", "value"])
-    return found | {"ids": rng.integers(0, 300, (2, n, 8)), "tests": [keys, table], "text": text}
+    return found | {"ids": ids, "tests": [keys, table], "text": text}
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +122,17 @@ def test_search_sort_and_filters(tab):
     tab.wait_for_selector("#atlas-rows thead th:last-child[aria-sort=ascending]")  # the table sorts after the click returns
     shown = [float(text.replace("−", "-")) for text in tab.locator("#atlas-rows tbody tr td:last-child").all_inner_texts()]
     assert shown == sorted(shown)
+
+
+def test_a_word_is_found_by_its_meaning_and_shows_it(tab):
+    tab.evaluate("atlas.choose('made-up')")
+    tab.wait_for_function("atlas.view.rows.length === 192")
+    tab.locator("input[type=search]").fill("mother")
+    assert names(tab) == ["L0N33"]
+    assert tab.locator("#atlas-rows abbr").evaluate_all("words => words.map(word => [word.innerText, word.title])") == [["Matka", "mother"]]
+    tab.locator("#atlas-rows tbody a").click()
+    tab.wait_for_selector("#atlas-card h3")
+    assert tab.locator("#atlas-card abbr").all_inner_texts() == ["Matka"]
 
 
 def test_the_csv_holds_the_rows_that_are_shown(tab):

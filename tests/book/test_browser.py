@@ -236,6 +236,19 @@ def test_a_link_to_the_glossary_shows_what_it_says(site, browser):
     tab.close()
 
 
+def test_a_polish_word_shows_its_gloss_when_it_is_tapped(site, browser):
+    tab, seen = open_page(browser, site.folder / "book/attention_heads.html")
+    word = tab.locator("td abbr:visible").first
+    word.click()
+    preview = tab.locator("#link-preview")
+    preview.wait_for(state="visible")
+    assert preview.inner_text() == word.get_attribute("title")
+    tab.locator("h1").first.click()
+    preview.wait_for(state="hidden")
+    assert seen.said == []
+    tab.close()
+
+
 def test_a_link_to_a_figure_shows_it(site, browser):
     tab, seen = open_page(browser, site.folder / "book/feed_forward.html")
     tab.locator("a.reference.internal[href='#fig-ff-survival']").first.hover()

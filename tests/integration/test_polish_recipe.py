@@ -13,7 +13,7 @@ from training import development, export, loop, minigpt_polish
 from training.corpus import build
 from training.tokens import MODELS
 
-TOKENS, SNAPSHOT = 40_000, 8_192
+TOKENS, SNAPSHOT = 40_000, 16_384  # the masked model has grown by then
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def trained(tmp_path_factory):
     """Folders of archives, of the work and of the checkpoints, after everything ran once; and how to run it again."""
     archives, work, checkpoints = (tmp_path_factory.mktemp(name) for name in ("archives", "work", "checkpoints"))
     arguments = ["--archives", str(archives), "--work", str(work), "--tokens", str(TOKENS), "--vocab", "600", "--threads", "1"]
-    arguments += ["--layers", "2", "--width", "32", "--heads", "2", "--device", "cpu"]
+    arguments += ["--layers", "3", "--width", "32", "--heads", "2", "--device", "cpu"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "SOURCES", small_archives.pack(archives, small_archives.files()))
         patch.setattr(export, "CHECKPOINTS", checkpoints)
@@ -38,7 +38,7 @@ def test_archives_become_checkpoints_that_load_and_have_learned(trained, name):
     work, checkpoints, _ = trained
     loaded = models.load(checkpoints / name)
     n_layers = loaded.model.config.num_hidden_layers
-    assert n_layers == 2
+    assert n_layers == 3
     with open(checkpoints / name / "training_log.csv", newline="") as file:
         last = list(csv.DictReader(file))[-1]
     assert int(last["tokens"]) >= TOKENS
@@ -61,8 +61,8 @@ def test_what_a_run_measures_along_the_way(trained, name):
         by_measure.setdefault(row["measure"], []).append(row)
     heads = {"previous token", "induction", "duplicate token", "copying", "entropy", "same_lemma", "same_case"}
     assert set(by_measure) == {"heldout_loss", "anisotropy"} | heads
-    assert {(row["layer"], row["head"]) for row in by_measure["induction"]} == {(str(i), str(j)) for i in range(2) for j in range(2)}
-    assert len(by_measure["anisotropy"]) == 3 + (name == "polish-gpt2-mini")  # embedding, two layers, the final layer norm
+    assert {(row["layer"], row["head"]) for row in by_measure["induction"]} == {(str(i), str(j)) for i in range(3) for j in range(2)}
+    assert len(by_measure["anisotropy"]) == 4 + (name == "polish-gpt2-mini")  # embedding, three layers, the final layer norm
     assert {row["source"] for row in by_measure["heldout_loss"]} >= {"old", "ustawy"}
 
 

@@ -14,6 +14,12 @@ const atlas = (() => {
   const number = (x, digits = 2) => x == null ? "" : x.toFixed(digits).replace("-", "−");
   const chance = p => p == null ? "" : p < 0.001 ? `< 0.001` : number(p, 3);
   const safe = text => String(text).replace(/[&<>"]/g, sign => `&#${sign.charCodeAt(0)};`);
+  // Polish words show their English gloss, and are found by it.
+  let glosses = {};
+  const WORD = /(?<![\p{L}\d-])\p{L}+(?![\p{L}\d-])/gu;  // not "za-", a piece of a word
+  const glossOf = word => Object.hasOwn(glosses, word.toLowerCase()) ? glosses[word.toLowerCase()] : "";
+  const glossed = text => safe(text).replace(WORD, word => glossOf(word) ? `<abbr title="${safe(glossOf(word))}">${word}</abbr>` : word);
+  const meanings = text => (text.match(WORD) ?? []).map(glossOf).join(" ");
   const BUCKETS = 32;  // cells of the map in a layer with more neurons
 
   // Rows: {name, layer, number, scores, lists: [{words, tests: [[what, value, chance, p, corrected p, passes], ...]}, ...]}.
@@ -64,7 +70,7 @@ const atlas = (() => {
     part().lists.forEach((title, i) => {
       const heads = view.kind === "heads";
       found.push({title, orderable: false, className: "atlas-words", data: (row, type) => type === "display"
-        ? `<span lang="pl">${safe(row.lists[i].words.slice(0, heads ? 4 : 8).join(heads ? "\n" : ", "))}</span>` : row.lists[i].words.join(" ")});
+        ? `<span lang="pl">${glossed(row.lists[i].words.slice(0, heads ? 4 : 8).join(heads ? "\n" : ", "))}</span>` : `${row.lists[i].words.join(" ")} ${meanings(row.lists[i].words.join(" "))}`});
       found.push({title: `${title}: alike in`, type: "num", data: (row, type) => {
         const best = row.lists[i].best;
         if (type === "sort") return best ? best[3] : 1;
@@ -135,7 +141,9 @@ const atlas = (() => {
     const parts = [element("h3", {}, `${view.model.title} ${row.name} `, element("a", {href: anchor, class: "atlas-link"}, "link to this row"))];
     row.lists.forEach((list, i) => {
       const heads = view.kind === "heads";
-      parts.push(element("p", {}, element("b", {}, `${part().lists[i]}: `), element("span", {lang: "pl"}, list.words.join(", "))));
+      const words = element("span", {lang: "pl"});
+      words.innerHTML = glossed(list.words.join(", "));
+      parts.push(element("p", {}, element("b", {}, `${part().lists[i]}: `), words));
       if (!list.tests.length) return;
       const body = list.tests.map(([what, value, expected, p, corrected, passes]) => element("tr", {},
         element("th", {scope: "row"}, what), ...[amount(value), heads ? amount(expected) : number(expected, 1), chance(p), ...(heads ? [chance(corrected)] : []), passes ? "yes" : "no"].map(text => element("td", {}, text))));
@@ -172,7 +180,7 @@ const atlas = (() => {
     fields.kind = element("select");
     fields.measure = element("select");
     fields.layer = element("select");
-    fields.search = element("input", {type: "search", placeholder: "word, ending, L2H7"});
+    fields.search = element("input", {type: "search", placeholder: "word, meaning, L2H7"});
     fields.passes = element("input", {type: "checkbox"});
     const save = element("button", {type: "button"}, "Download as CSV");
     root.replaceChildren(
@@ -207,8 +215,9 @@ const atlas = (() => {
   }
 
   async function choose(name, kind) {
-    await loaded(name);
+    await Promise.all([loaded(name), loaded("glosses")]);
     const model = models[name] ??= await unzipped(name);
+    glosses = models.glosses ??= await unzipped("glosses");
     const kinds = ["heads", "neurons"].filter(one => model[one]);
     Object.assign(view, {model, kind: kinds.includes(kind) ? kind : kinds.includes(view.kind) ? view.kind : kinds[0], measure: 0, chosen: null});
     view.rows = rowsOf(part(), view.kind);

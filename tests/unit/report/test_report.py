@@ -13,9 +13,22 @@ from hypothesis import strategies as st
 from lxml import html as lxml_html
 from nbclient import NotebookClient
 
-from analysis_lib import report, statistics
+from analysis_lib import report, statistics, texts
 
 INTERVAL = statistics.Interval(-0.5, -0.75, 0.25)
+
+
+def test_polish_words_show_their_gloss_and_pieces_and_other_columns_do_not():
+    frame = pd.DataFrame({"relation": ["do & to"], "pairs": ["Do → na-, <to>"]})
+    page = lxml_html.fromstring(report.table(frame, "Pairs", polish=["pairs"])._repr_html_())
+    glosses = texts.glossary()
+    assert [(word.text, word.get("title")) for word in page.iter("abbr")] == [("Do", glosses["do"]), ("to", glosses["to"])]
+    assert [cell.text_content().strip() for cell in page.iter("td")] == frame.iloc[0].tolist()
+
+
+def test_polish_columns_must_be_there():
+    with pytest.raises(ValueError, match=r"polish: expected columns of the frame, found \['left'\]"):
+        report.table(pd.DataFrame({"right": ["to"]}), "Pairs", polish=["left"])
 
 
 @given(st.floats(-1e6, 1e6), st.integers(0, 5))

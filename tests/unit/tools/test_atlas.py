@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis_lib import models
+from analysis_lib import models, texts
 from analysis_lib.projections import qk_factors, top_pairs
 from analysis_lib.weights import extract
 
@@ -103,7 +103,8 @@ def test_the_regressors_heads_and_neurons_have_scores():
 def test_scripts_set_one_constant_for_each_model():
     found = {"toy": {"name": "toy", "title": "Toy", "heads": {}}}
     files = atlas.scripts(found)
-    assert set(files) == {"data-toy.js", "models.js"}
+    assert set(files) == {"data-toy.js", "data-glosses.js", "models.js"}
     assert files["models.js"] == 'window.atlasModels = [{"name":"toy","title":"Toy","parts":["heads"]}];\n'
     assert json.loads(gzip.decompress(base64.b64decode(files["data-toy.js"].split('"')[-2]))) == found["toy"]
+    assert json.loads(gzip.decompress(base64.b64decode(files["data-glosses.js"].split('"')[-2]))) == texts.glossary()
     assert atlas.scripts(found) == files

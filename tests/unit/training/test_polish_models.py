@@ -225,6 +225,40 @@ def test_a_fresh_masked_model_starts_at_unigram_frequencies():
     assert float(positions.square().mean().sqrt()) == pytest.approx(float(words.std()), rel=1e-4)
 
 
+def test_a_model_grows_by_its_own_blocks_again():
+    small = herbert.build(herbert.configuration(64, layers=2, width=8, heads=2), 0, np.arange(64))
+    grown = herbert.grow(small, 5)
+    assert grown.config.to_dict() == small.config.to_dict() | {"num_hidden_layers": 5}
+    for i, block in enumerate(grown.bert.encoder.layer):
+        theirs = small.bert.encoder.layer[i % 2].state_dict()
+        assert all(torch.equal(value, theirs[key]) for key, value in block.state_dict().items())
+    rest = {key: value for key, value in grown.state_dict().items() if ".layer." not in key}
+    assert all(torch.equal(value, small.state_dict()[key]) for key, value in rest.items())
+    assert grown.cls.predictions.decoder.weight is grown.bert.embeddings.word_embeddings.weight
+    ids = torch.arange(5, 25)[None]
+    with torch.no_grad():
+        assert torch.equal(herbert.grow(small, 2).eval()(ids).logits, small.eval()(ids).logits)
+
+
+def test_queries_and_keys_learn_more_slowly_once_the_model_has_grown():
+    model = herbert.build(herbert.configuration(64, layers=1, width=8, heads=2), 0, np.arange(64))
+    for size, (looking, acting) in herbert.RATES.items():
+        muon, adam = herbert.optimizers_for(model, size)
+        rate_of = {id(p): group["lr"] for group in muon.param_groups for p in group["params"]}
+        names = {name: rate_of.pop(id(p)) for name, p in model.bert.encoder.named_parameters() if id(p) in rate_of}
+        assert names == {name: looking if "query" in name or "key" in name else acting for name in names}
+        assert len(names) == 6
+        assert not rate_of
+        assert sum(len(group["params"]) for group in adam.param_groups) == len(list(model.parameters())) - 6
+
+
+def test_the_layers_of_a_saved_run_are_counted(tmp_path):
+    assert herbert.layers_saved(tmp_path) is None
+    model = herbert.build(herbert.configuration(64, layers=3, width=8, heads=2), 0, np.arange(64))
+    loop.save_state(tmp_path, model, herbert.optimizers_for(model), {"step": 0})
+    assert herbert.layers_saved(tmp_path) == 3
+
+
 # --- batches, schedule, loss ---
 
 
@@ -592,7 +626,7 @@ class Killed(BaseException):
     pass
 
 
-def train(folder, steps, kill_at=None, before_step=lambda step: None, continue_from=None):
+def train(folder, steps, kill_at=None, before_step=lambda step: None, continue_from=None, until=math.inf):
     """Train the small GPT-2 as the recipes do; every step counts as 250,000 tokens, and is logged and saved."""
     model, optimizers = small_gpt2()
     folder.mkdir(exist_ok=True)
@@ -616,6 +650,7 @@ def train(folder, steps, kill_at=None, before_step=lambda step: None, continue_f
         device="cpu",
         save_every=-1,
         continue_from=continue_from,
+        until=until,
     )
     return model
 
@@ -644,6 +679,14 @@ def test_a_killed_run_goes_on_as_if_never_killed(tmp_path):
     assert [int(r["step"]) for r in rows(folder)] == [1, 2, 3, 4, 5]
     assert same_weights(train(folder, 5), straight)  # done: nothing more happens
     assert len(rows(folder)) == 5
+
+
+def test_a_run_that_stops_early_is_on_the_schedule_of_the_whole(tmp_path):
+    straight = train(tmp_path / "straight", 5)
+    train(tmp_path / "stopped", 5, until=500_000)
+    assert [int(r["step"]) for r in rows(tmp_path / "stopped")] == [1, 2]
+    assert same_weights(train(tmp_path / "stopped", 5), straight)
+    assert rows(tmp_path / "stopped") == rows(tmp_path / "straight")
 
 
 def test_a_fresh_run_drops_an_old_log(tmp_path):
@@ -843,15 +886,16 @@ def test_snapshots_are_measured_once(finished, monkeypatch):
         yield {"measure": "heldout_loss", "source": "old", "value": 1.5}
 
     monkeypatch.setattr(development, "measure", measure)
-    path = development.develop(name, work, 1, 2)
+    path = development.develop(name, work, 2)
     assert development.read_table(path) == [
         {"tokens": "256", "measure": "heldout_loss", "source": "old", "layer": "", "head": "", "value": "1.5"}
     ]
     for key, value in measured[0].model.state_dict().items():
         assert torch.equal(value, model.state_dict()[key].half().float())
-    loop.save_snapshot(folder / "snapshots", model, 512)
-    development.develop(name, work, 1, 2)
-    assert len(measured) == 2
+    deeper = type(model)(type(model.config).from_dict(model.config.to_dict() | {"num_hidden_layers": 2, "n_layer": 2}))
+    loop.save_snapshot(folder / "snapshots", deeper, 512)  # a run may have grown
+    development.develop(name, work, 2)
+    assert [loaded.model.config.num_hidden_layers for loaded in measured] == [1, 2]
     assert [row["tokens"] for row in development.read_table(path)] == ["256", "512"]
 
 
@@ -914,7 +958,7 @@ def test_all_recipes_run_in_turn_and_finished_steps_are_not_repeated(tmp_path, m
     assert calls[3][1] == f"{run} --vocab 16384"
     assert calls[4][1] == run
     assert calls[5][1] == f"--work {tmp_path} --tokens 300000.0 {machine}"
-    assert calls[6][1] == f"--work {tmp_path} --model polish-gpt2-mini --layers 6 --heads 8"
+    assert calls[6][1] == f"--work {tmp_path} --model polish-gpt2-mini --heads 8"
     assert calls[9][1].startswith(f"--work {tmp_path} --model herbert-mini --layers 6 --heads 8 --seed 0 --device-name CPU, ")
     assert calls[10][1].endswith(" --export")
 
