@@ -45,7 +45,7 @@ def main(arguments=None):
     if options.device.startswith("cuda"):
         device = torch.cuda.get_device_name(options.device)
     for name in tokens.MODELS:
-        development.main([*work, "--model", name, *shape])
+        development.main([*work, "--model", name, "--heads", str(options.heads)])
         export.main([*work, "--model", name, *shape, "--seed", str(options.seed), "--device-name", device])
     minigpt_polish.main([*work, "--seed", str(options.seed), "--device-name", device, "--export"])
 

@@ -1,6 +1,7 @@
 """What the commands of the language models share: their options, and training with what these say."""
 
 import argparse
+import math
 from pathlib import Path
 
 import torch
@@ -46,7 +47,7 @@ def parsed(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argp
     return options
 
 
-def train_shaped(options, folder, model, optimizers, batch_loss, heldout_loss, *, decay_from, after_step):
+def train_shaped(options, folder, model, optimizers, batch_loss, heldout_loss, *, decay_from, after_step, until=math.inf):
     """`loop.train` of a model with the options of `add_shape`: warm-up over 200,000 tokens, or a twentieth of a short run."""
     progress = train(
         folder,
@@ -60,5 +61,7 @@ def train_shaped(options, folder, model, optimizers, batch_loss, heldout_loss, *
         after_step=after_step,
         device=options.device,
         continue_from=options.continue_from,
+        until=until,
     )
     print(progress)
+    return progress

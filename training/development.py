@@ -23,7 +23,7 @@ from analysis_lib.projections.relations import permuted_null
 from analysis_lib.vocabulary import Lexicon
 from training.evaluate import heldout_losses, heldout_sources
 from training.export import KINDS
-from training.loop import load_weights
+from training.loop import layers_of, load_weights
 from training.tokens import MODELS
 
 FIELDS = ["tokens", "measure", "source", "layer", "head", "value"]
@@ -71,7 +71,7 @@ def measure(name, loaded, ids_by_source, lexicon):
         yield {"measure": relation, "layer": layer, "head": head, "value": value}
 
 
-def develop(name, work, layers, heads):
+def develop(name, work, heads):
     """Measure the snapshots of one run that are not in its table yet; returns the table's path."""
     folder = work / name
     path, snapshots = folder / "development.csv", sorted((folder / "snapshots").glob("*.safetensors"), key=lambda p: int(p.stem))
@@ -86,7 +86,7 @@ def develop(name, work, layers, heads):
             continue
         tensors = {k: v.float() for k, v in load_file(snapshot).items()}
         table = next(v for k, v in tensors.items() if k.endswith(("wte.weight", "word_embeddings.weight")))
-        model = kind(recipe.configuration(table.shape[0], layers, table.shape[1], heads))
+        model = kind(recipe.configuration(table.shape[0], layers_of(tensors), table.shape[1], heads))
         load_weights(model, tensors, snapshot)
         loaded = models.wrap(model.eval(), tokenizer)
         lexicon = lexicon or Lexicon.from_forms(loaded.vocabulary.text)
@@ -117,10 +117,9 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--work", default=Path("training/runs"), type=Path)
     parser.add_argument("--model", choices=MODELS, required=True)
-    parser.add_argument("--layers", default=6, type=int)
     parser.add_argument("--heads", default=8, type=int)
     options = parser.parse_args(arguments)
-    print(develop(options.model, options.work, options.layers, options.heads))
+    print(develop(options.model, options.work, options.heads))
 
 
 if __name__ == "__main__":

@@ -2,31 +2,38 @@
 
     python -m training.herbert --work training/runs --tokens 100e6
 
-Whole words are masked (a fifth of them). A post-norm model learns nothing but
-unigram frequencies until some head looks at neighbours, so it starts on short
-contexts (8, then 16, 32, 64, 128 tokens), with sinusoidal positions of the word
-embedding's scale and the output bias at the unigram log-frequencies. A short
-context stands anywhere among the positions, so that all of them are learned from
-the start, and has no special tokens, at which heads would look instead of learning.
-Muon on the blocks' matrices, AdamW on the rest. The same command resumes;
-``--continue-from`` starts from an exported checkpoint.
+Whole words are masked: a fifth of them, three tenths in contexts of 128. A post-norm model learns nothing but unigram
+frequencies until some head looks at neighbours, so it starts on short contexts (8, then 16, 32, 64, 128 tokens), with
+sinusoidal positions of the word embedding's scale and the output bias at the unigram log-frequencies. A short context
+stands anywhere among the positions, so that all of them are learned from the start.
+
+Heads that have nothing to do yet learn to look at one kind of token, whatever asks, and stay there. So the model has two
+layers while contexts are short, which are then stacked; and special tokens, the easiest of such kinds, stand around
+every fourth batch of the longest context only. Muon on the blocks' matrices, at a lower rate once the model has grown,
+AdamW on the rest. The same command resumes; ``--continue-from`` starts from an exported checkpoint.
 """
 
 import math
+import re
 from functools import partial
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from transformers import BertConfig, BertForMaskedLM, HerbertTokenizer
 
 from training.attention import use_plain_attention
 from training.command import add_shape, options_of, parsed, train_shaped
-from training.loop import autocast, cap_norms, compute_type, even_starts, load_ids, sampled_columns, token_loss
+from training.loop import autocast, cap_norms, compute_type, even_starts, layers_of, load_ids, sampled_columns, save_state, token_loss
 from training.muon import Muon
 
 CONTEXT = 128
 STAGES = [(3e5, 8), (1.5e6, 16), (3e6, 32), (6e6, 64), (math.inf, 128)]  # (up to how many tokens, context)
 BATCHES = [(4e6, 2048), (8e6, 4096), (math.inf, 8192)]  # (up to how many tokens, tokens a batch)
+FRAME_EVERY = 4  # batches of the longest context, of which one has special tokens
+MASK_RATES = (0.2, 0.3)  # of words in short contexts and in the longest
+SMALL, GROW_AT = 2, 6e6  # layers at first, and up to how many tokens
+RATES = {"small": (0.01, 0.01), "grown": (0.001, 0.003)}  # Muon's: for queries and keys, for the other matrices
 DECAY_FROM = 0.5
 NORM_CAP = 1.6
 CLS, SEP, MASK = 0, 2, 4
@@ -77,19 +84,32 @@ def build(config, seed, counts):
     return model
 
 
-def optimizers_for(model):
+def grow(model, layers):
+    """A model of ``layers`` blocks: those of ``model`` again and again, and the rest as it is (Gong et al. 2019, progressive stacking)."""
+    grown, tensors = BertForMaskedLM(BertConfig.from_dict(model.config.to_dict() | {"num_hidden_layers": layers})), {}
+    for name, tensor in model.state_dict().items():
+        found = re.search(r"\.layer\.(\d+)\.", name)
+        for i in range(int(found[1]), layers, model.config.num_hidden_layers) if found else [None]:
+            tensors[name if i is None else name.replace(found[0], f".layer.{i}.")] = tensor
+    grown.load_state_dict(tensors)
+    return grown
+
+
+def optimizers_for(model, size="grown"):
     """Muon for the blocks' matrices, AdamW for embeddings, the head, gains and biases.
 
     A rare token's gradient is small where the token does not occur. With a short memory AdamW makes full steps of it, which
     lower the token's probability between two occurrences; hence a long one, and BERT's epsilon.
     """
-    blocks = [p for p in model.bert.encoder.parameters() if p.ndim == 2]
-    inside = {id(p) for p in blocks}
+    blocks = {name: p for name, p in model.bert.encoder.named_parameters() if p.ndim == 2}
+    looking = [p for name, p in blocks.items() if "query" in name or "key" in name]
+    acting = [p for name, p in blocks.items() if not ("query" in name or "key" in name)]
+    inside = {id(p) for p in blocks.values()}
     others = [p for p in model.parameters() if id(p) not in inside]
     matrices, vectors = [p for p in others if p.ndim == 2], [p for p in others if p.ndim == 1]
     groups = [{"params": matrices, "weight_decay": 0.01}, {"params": vectors, "weight_decay": 0.0}]
     return [
-        Muon(blocks, lr=0.01, dtype=compute_type(blocks[0].device)),
+        Muon([{"params": p, "lr": rate} for p, rate in zip((looking, acting), RATES[size], strict=True)], dtype=compute_type(looking[0].device)),
         torch.optim.AdamW(groups, lr=5e-4, betas=(0.9, 0.999), eps=1e-6, fused=True),
     ]
 
@@ -149,6 +169,15 @@ def loss_of(model, hidden, chosen, batch, chunk, fused=False, at=None, columns=N
     return token_loss(states, decoder.weight, decoder.bias, batch[chosen], chunk, fused, columns)
 
 
+def layers_saved(folder):
+    """Layers of the model in a run's state; None where there is none."""
+    path = folder / "state.safetensors"
+    if not path.exists():
+        return None
+    with safe_open(path, "pt") as file:
+        return layers_of(file.keys())
+
+
 def at_tokens(table, tokens):
     """The entry of ``STAGES`` or ``BATCHES`` that holds after ``tokens``."""
     return next(value for end, value in table if tokens < end)
@@ -163,48 +192,62 @@ def main(arguments=None):
     ids, heldout = load_ids(folder / "train.bin"), load_ids(folder / "heldout.bin")
     tokenizer = HerbertTokenizer.from_pretrained(folder / "tokenizer")
     ends, counts = word_ends(tokenizer), np.bincount(ids, minlength=len(tokenizer))
-    model = build(configuration(len(tokenizer), options.layers, options.width, options.heads), options.seed, counts).to(options.device)
-    if options.device == "cpu":
-        use_plain_attention(model)
-    if options.compile:
-        model.bert.compile()
     check = windows(heldout, even_starts(len(heldout), 128, CONTEXT - 2), CONTEXT)
     check_hidden, check_chosen = mask_words(check, ends, 0.15, torch.Generator().manual_seed(0), corrupt=False)
     chunk = 256 if options.device == "cpu" else 8192
     order = torch.from_numpy(np.argsort(-counts, kind="stable"))
 
-    def batch_loss(step, tokens):
-        generator = torch.Generator().manual_seed(options.seed * 10_000_019 + step)
-        context = at_tokens(STAGES, tokens)
-        starts = torch.randint(len(ids) - context, (at_tokens(BATCHES, tokens) // context,), generator=generator).tolist()
-        batch = windows(ids, starts, context, framed=context == CONTEXT)
-        hidden, chosen = mask_words(batch, ends, 0.2, generator)
-        at = positions(*batch.shape, generator)
-        hidden, chosen, batch, at = (t.to(options.device) for t in (hidden, chosen, batch, at))
-        columns = None
-        if options.columns and tokens < DECAY_FROM * options.tokens:
-            columns = partial(sampled_columns, order, n_columns=options.columns, generator=generator)
-        return loss_of(model, hidden, chosen, batch, chunk, options.compile, at, columns), batch.numel()
+    def train(model, size, until=math.inf):
+        if options.device == "cpu":
+            use_plain_attention(model)
+        if options.compile:
+            model.bert.compile()
 
-    @torch.no_grad()
-    def heldout_loss():
-        total = 0.0
-        with autocast(options.device):
-            for part in zip(check_hidden.split(32), check_chosen.split(32), check.split(32), strict=True):
-                loss = loss_of(model, *(t.to(options.device) for t in part), chunk, options.compile)
-                total += float(loss) * int(part[1].sum())
-        return total / int(check_chosen.sum())
+        def batch_loss(step, tokens):
+            generator = torch.Generator().manual_seed(options.seed * 10_000_019 + step)
+            context = at_tokens(STAGES, tokens)
+            starts = torch.randint(len(ids) - context, (at_tokens(BATCHES, tokens) // context,), generator=generator).tolist()
+            long = context == CONTEXT
+            batch = windows(ids, starts, context, framed=long and step % FRAME_EVERY == 0)
+            hidden, chosen = mask_words(batch, ends, MASK_RATES[long], generator)
+            at = positions(*batch.shape, generator)
+            hidden, chosen, batch, at = (t.to(options.device) for t in (hidden, chosen, batch, at))
+            columns = None
+            if options.columns and tokens < DECAY_FROM * options.tokens:
+                columns = partial(sampled_columns, order, n_columns=options.columns, generator=generator)
+            return loss_of(model, hidden, chosen, batch, chunk, options.compile, at, columns), batch.numel()
 
-    train_shaped(
-        options,
-        folder,
-        model,
-        optimizers_for(model),
-        batch_loss,
-        heldout_loss,
-        decay_from=DECAY_FROM,
-        after_step=lambda: cap_norms(model.bert.embeddings.word_embeddings.weight, NORM_CAP),
-    )
+        @torch.no_grad()
+        def heldout_loss():
+            total = 0.0
+            with autocast(options.device):
+                for part in zip(check_hidden.split(32), check_chosen.split(32), check.split(32), strict=True):
+                    loss = loss_of(model, *(t.to(options.device) for t in part), chunk, options.compile)
+                    total += float(loss) * int(part[1].sum())
+            return total / int(check_chosen.sum())
+
+        return train_shaped(
+            options,
+            folder,
+            model,
+            optimizers_for(model, size),
+            batch_loss,
+            heldout_loss,
+            decay_from=DECAY_FROM,
+            after_step=lambda: cap_norms(model.bert.embeddings.word_embeddings.weight, NORM_CAP),
+            until=until,
+        )
+
+    def fresh(layers):
+        shape = configuration(len(tokenizer), layers, options.width, options.heads)
+        return build(shape, options.seed, counts).to(options.device)
+
+    if options.layers > SMALL and options.continue_from is None and layers_saved(folder) in (None, SMALL):
+        small = fresh(SMALL)
+        progress = train(small, "small", until=min(GROW_AT, options.tokens / 4))
+        model = grow(small, options.layers).to(options.device)
+        save_state(folder, model, optimizers_for(model), progress | {"started": progress["tokens"]})
+    train(fresh(options.layers), "grown")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import csv
 import json
 import math
 import os
+import re
 import shutil
 import time
 from contextlib import nullcontext
@@ -196,6 +197,11 @@ def save_state(folder, model, optimizers, progress):
     os.replace(scratch, folder / "state.safetensors")
 
 
+def layers_of(tensors):
+    """How many blocks a model has, by the names of its weights."""
+    return 1 + max(int(found[1]) for found in (re.search(r"\.(?:layer|h)\.(\d+)\.", name) for name in tensors) if found)
+
+
 def heads_of(model):
     """Attention heads a layer, which no shape of a weight tells; None where the model has no configuration."""
     return getattr(getattr(model, "config", None), "num_attention_heads", None)
@@ -312,8 +318,9 @@ def train(
     save_every=180,
     decay_from=0.4,
     continue_from=None,
+    until=math.inf,
 ):
-    """Run or resume a recipe until ``total`` tokens were seen.
+    """Run or resume a recipe until ``total`` tokens were seen, or ``until`` if that comes first.
 
     Parameters
     ----------
@@ -342,8 +349,9 @@ def train(
     progress = {"started": 0} | (progress or {"step": 0, "tokens": 0, "seconds": 0.0})
     trim_log(folder / "log.csv", progress["tokens"])
     peaks = [[g["lr"] for g in o.param_groups] for o in optimizers]
+    end = min(total, until)
     running, last_save, last_log, clock = [], time.time(), progress["tokens"], time.time()
-    while progress["tokens"] < total:
+    while progress["tokens"] < end:
         share = schedule(progress["tokens"], total, warmup, decay_from, progress["started"])
         for optimizer, lrs in zip(optimizers, peaks, strict=True):
             for group, lr in zip(optimizer.param_groups, lrs, strict=True):
@@ -364,13 +372,13 @@ def train(
         clock = now
         if any(before < at <= progress["tokens"] for at in SNAPSHOTS):
             save_snapshot(folder / "snapshots", model, progress["tokens"])
-        if progress["tokens"] - last_log >= 250_000 or progress["tokens"] >= total:
+        if progress["tokens"] - last_log >= 250_000 or progress["tokens"] >= end:
             row = {k: progress[k] for k in ("step", "tokens")} | {"seconds": round(progress["seconds"], 1), "lr_share": round(share, 4)}
             append_log(
                 folder / "log.csv", {**row, "train_loss": round(float(np.mean(running)), 4), "heldout_loss": round(heldout_loss(), 4)}
             )
             running, last_log = [], progress["tokens"]
-        if time.time() - last_save > save_every or progress["tokens"] >= total:
+        if time.time() - last_save > save_every or progress["tokens"] >= end:
             save_state(folder, model, optimizers, progress)
             last_save = time.time()
     return progress
