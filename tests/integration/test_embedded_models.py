@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from analysis_lib import models, weights
+from analysis_lib import models, texts, weights
 from analysis_lib.vocabulary import Lexicon, Vocabulary
 from tests.support.offline import load, needs
 
@@ -103,6 +103,14 @@ def test_polish_words_are_told_from_beginnings_of_words(loaded):
     assert not {"Woku", "Skrze", "seku", "Jaku", "bru", "sil", "bodź"} & kept
     assert {"nie", "się", "i", "w", "on", "ja", "tak", "pan", "ich", "był", "są"} <= kept
     assert polish.sum() > 0.4 * len(loaded.tokenizer)
+
+
+def test_every_word_among_its_tokens_has_a_gloss(loaded):
+    pytest.importorskip("morfeusz2")
+    vocabulary = loaded.vocabulary
+    kept = vocabulary.keep(whole_words=True, counts=loaded.counts, lexicon=Lexicon.from_forms(vocabulary.text), min_length=2)
+    forms = sorted({form.lower() for form in vocabulary.text[kept]} - set(texts.glossary()))
+    assert [form for form, known in zip(forms, Lexicon.from_forms(forms).known, strict=True) if known] == []  # names need their capital
 
 
 def test_attention_is_rebuilt_from_the_weights(loaded):
