@@ -109,7 +109,10 @@ def optimizers_for(model, size="grown"):
     matrices, vectors = [p for p in others if p.ndim == 2], [p for p in others if p.ndim == 1]
     groups = [{"params": matrices, "weight_decay": 0.01}, {"params": vectors, "weight_decay": 0.0}]
     return [
-        Muon([{"params": p, "lr": rate} for p, rate in zip((looking, acting), RATES[size], strict=True)], dtype=compute_type(looking[0].device)),
+        Muon(
+            [{"params": p, "lr": rate} for p, rate in zip((looking, acting), RATES[size], strict=True)],
+            dtype=compute_type(looking[0].device),
+        ),
         torch.optim.AdamW(groups, lr=5e-4, betas=(0.9, 0.999), eps=1e-6, fused=True),
     ]
 

@@ -34,7 +34,7 @@ def listed(texts: Iterable[Any]) -> list[Any]:
 
 
 def checked_texts(texts: Iterable[str]) -> list[str]:
-    """The texts as a list. An empty text, or something that is not a text, raises an error that gives its index; so does what `listed` refuses."""
+    """The texts as a list. An empty text, or something that is not a text, raises an error with its index. See `listed`, too."""
     texts = listed(texts)
     if not texts:
         raise ValueError("texts is empty; expected at least one text")

@@ -46,7 +46,7 @@ def sentences() -> list[str]:
 
 
 def glossary() -> dict[str, str]:
-    """English glosses of Polish forms, lower-cased form to gloss (one sense or two, out of context): all that the embedded models have as one token."""
+    """English glosses, one sense or two, of the lower-cased Polish forms that the embedded models have as one token."""
     rows = _HERE.joinpath("glossary.tsv").read_text(encoding="utf-8").splitlines()
     return dict(row.split("\t") for row in rows)
 
