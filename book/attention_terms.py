@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Token and position terms of attention
 #
-# **Question.** Does an attention head attend by *what* a token is or by *where* it stands? In a transformer whose positions only queries and keys read, the score of a query for a key is exactly a sum of four terms: token-token, token-position, position-token and position-position, the query's side first. How large is each term in each head, and what is lost without it?
+# **Question.** Does an attention head attend by *what* a token is or by *where* it stands? In a transformer in which only queries and keys read positions, the score of a query for a key is exactly a sum of four terms: token-token, token-position, position-token and position-position, the query's side first. How large is each term in each head, and what is lost without it?
 
 # %% tags=["hide-cell"]
 import pandas as pd
@@ -64,8 +64,8 @@ plots.intervals(rises, "rise of the loss [nats]", plots.TERM_COLOURS);
 # **What was found**
 #
 # - **The first layer needs positions.** Without position-position in layer 0 the loss of the *toy*, a model trained on repeated blocks, rises by {glue:text}`terms-toy-L0-pp-rise` nats at repeated tokens. In a model trained on
-#   Polish text it rises by {glue:text}`terms-Polish-L0-pp-rise`.
-# - **The toy's second layer needs tokens.** Without token-token in layer 1 its loss rises by {glue:text}`terms-toy-L1-tt-rise`: there its heads find what came after earlier occurrences of a token.
+#   Polish text it rises by {glue:text}`terms-Polish-L0-pp-rise` nats, averaged over all tokens.
+# - **The toy's second layer needs tokens.** Without token-token in layer 1 its loss rises by {glue:text}`terms-toy-L1-tt-rise` nats: the heads of this layer find what came after earlier occurrences of a token.
 # - **Size is not importance.** In the toy's layer 1, position-position makes up {glue:text}`terms-toy-L1-pp-share` of the variance of scores, and leaving it out
 #   raises the loss by only {glue:text}`terms-toy-L1-pp-rise` nats.
 #
@@ -76,7 +76,7 @@ plots.intervals(rises, "rise of the loss [nats]", plots.TERM_COLOURS);
 # Both models have two layers of eight heads, no feed-forward layers, no layer norm and no biases; learned positions are added to what queries and keys read
 # and to nothing else {cite}`press2021`. The toy reads fresh sequences in which a block of random symbols comes twice at a random distance ({doc}`induction <induction>` describes
 # its training). The Polish model reads the beginnings of paragraphs that were written for this book. *Untrained* models have the same configurations and fresh weights. Sequences and paragraphs are the
-# units: intervals are bootstraps over them {cite}`efron1993`. Heads to look at are chosen on as many other sequences and measured on these.
+# units: intervals are bootstraps over them {cite}`efron1993`. The heads to be looked at are chosen on a second set of as many sequences, and measured on the first.
 #
 # ## Four terms
 #
@@ -84,7 +84,7 @@ plots.intervals(rises, "rise of the loss [nats]", plots.TERM_COLOURS);
 #
 # $$s_{ij} = \frac{(x_i + p_i) W_Q W_K^\top (x_j + p_j)^\top}{\sqrt{d_{head}}} = x_i M x_j^\top + x_i M p_j^\top + p_i M x_j^\top + p_i M p_j^\top ,$$
 #
-# called token-token, token-position, position-token and position-position, the query's side first. `circuits.terms.score_terms` gives them scaled, and
+# where $M = W_Q W_K^\top / \sqrt{d_{head}}$. The four terms are called token-token, token-position, position-token and position-position. `circuits.terms.score_terms` gives them with this scaling, and
 # $-\infty$ where the key comes after the query, so that softmax can be applied to their sum as it is. The sum must give the pattern that the model itself computes.
 
 # %%
@@ -104,11 +104,11 @@ terms, untrained_terms = all_terms(trained), all_terms(untrained)
 errors = {name: pattern_error(name) for name in loaded}
 
 # %% [markdown]
-# The largest difference in either model is {glue:text}`terms-error`, which is rounding.
+# The model's own pattern and that of the sum differ by {glue:text}`terms-error` at most, in either model, which is rounding.
 #
 # Three heads are shown: the toy's head of layer 0 that attends most to the previous token, its head of layer 1 that attends most to what came after an
 # earlier occurrence of its token ({doc}`induction <induction>` defines both scores), and the Polish model's head of layer 0 that attends most to the previous token. Softmax does not see what is constant along a row, so each row's mean is
-# removed before drawing, and all terms of a head share one scale. Cells where the key comes after the query are grey. The first head's diagonal comes from position-position alone; in the second, token-token raises single keys and position-position the first places; in the third, position-position favours near places without a sharp line.
+# removed before drawing, and all terms of a head share one scale. Cells where the key comes after the query are grey. The first head's diagonal comes from position-position alone. In the second head token-token raises single keys, and position-position raises the first places. In the third, position-position favours near places without a sharp line.
 
 # %%
 circuit = induction.find_circuit(induction.probe_scores(induction.probe_patterns(loaded["toy"], choosing), choosing))
@@ -139,11 +139,11 @@ show_terms(attention_terms.score_terms(trained["Polish"], torch.tensor([sentence
 # ## How large a term is
 #
 # The size of a term $t$ is its variance *within rows*, over the keys $j \le i$ that query $i$ may attend to; the first row has one key and is left out. Terms covary, so their variances do not add up to that
-# of the scores. Their covariances with the scores $s$ do, and give shares that sum to 1:
+# of the scores $s$. Their covariances with the scores do add up to it, which gives shares that sum to 1:
 #
 # $$\mathrm{share}_t = \frac{\sum_i \mathrm{cov}_{j \le i}(t_{ij}, s_{ij})}{\sum_i \mathrm{var}_{j \le i}(s_{ij})} .$$
 #
-# A share is negative if a term works against the others. A second measure says what a term *does*: how much attention moves when it is left out, as total variation between the two patterns of a row, $\frac12 \sum_j |a_{ij} - a'_{ij}|$, from 0 to 1.
+# A share is negative if a term works against the others. A second measure says what a term *does*: how much attention moves when it is left out. This is the total variation between a row's pattern with the term, $a$, and without it, $a'$: $\frac12 \sum_j |a_{ij} - a'_{ij}|$, from 0 to 1.
 
 # %%
 MEASURES = {"share": lambda t: attention_terms.row_variances(t).share, "moved": attention_terms.total_variations}
@@ -183,14 +183,14 @@ averages = pd.DataFrame({
 report.table(averages.reset_index(), "Means over the eight heads of a layer, with 95% t intervals over heads")
 
 # %% [markdown]
-# The untrained models matter here. Before training, a term's size is what the author of the recipe chose: embeddings and positions are drawn with chosen standard deviations, and each side of a term that
-# reads a position instead of a token multiplies the term by their ratio. A large share of position-position is a finding only where it exceeds that of the untrained model, which the mean over heads does in no layer here; the attention that it moves clearly exceeds the untrained model's in one layer only, the toy's first, about twofold.
+# The untrained models matter here. Before training, a term's size follows from a choice of the recipe: embeddings and positions are drawn with chosen standard deviations, and each side of a term that
+# reads a position instead of a token multiplies the term by their ratio. A large share of position-position is a finding only where it exceeds that of the untrained model. The mean over heads does so in no layer here. The attention that position-position moves clearly exceeds that in the untrained model in one layer only, the toy's first, where it is about twice as large.
 #
 # ## What leaving a term out does to the loss
 #
 # A pattern may move where nothing depends on it. So each term is set to zero, later layers are computed anew, and the loss is measured: in
 # the toy at the repeated tokens of each sequence, where context helps, and in the Polish model at every token. {numref}`fig-terms-key` leaves a term out of all heads of a layer, and {numref}`fig-terms-losses` out of one head at a time.
-# Setting a term to zero also removes its mean (see [below](terms-centring)), so a rise in loss shows that the model relies on the term but not how much of its skill comes from the term; rises do not add up.
+# Setting a term to zero also removes its mean (see [below](terms-centring)), so a rise in loss shows that the model relies on the term but not how much of its skill comes from the term. The rises of several terms do not add up.
 
 # %% mystnb={"figure": {"caption": "Rise of the loss when a term is left out of one head, with 95% intervals over sequences: at repeated tokens in the toy, at all tokens in the Polish model. The axis is linear up to 0.01 nats and logarithmic beyond.", "name": "fig-terms-losses"}, "image": {"alt": "Four panels of points, two layers by two models, eight heads each with one point for each of the four terms. Most points lie at zero. Position-position of three heads of the toy's layer 0 and token-token of four heads of its layer 1 stand high, and so does position-position of one head of the Polish model's layer 0."}}
 alone = {
@@ -201,14 +201,14 @@ losses = statistics.interval_table(alone, COLUMNS)
 plots.terms_by_head(losses, null["share"][:0], "rise of the loss [nats]", logarithmic=0.01);
 
 # %% [markdown]
-# Few heads carry the rise. In the toy these are three heads of layer 0, for position-position, and four of layer 1, for token-token; in the Polish model most of the rise is due to position-position in a single head of layer 0. Not every term helps on these sequences: without token-position in its layer 1 the toy's loss falls a little.
+# Few heads carry the rise. In the toy these are three heads of layer 0, for position-position, and four of layer 1, for token-token; in the Polish model most of the rise is due to position-position in a single head of layer 0. Not every term helps on these sequences: the toy's loss falls a little without token-position in layer 1.
 # The next chapter, {doc}`term_targets`, asks which positions and which tokens these terms favour, and what an earlier head wrote for them.
 #
 # (terms-centring)=
 # ## A choice in the split
 #
-# Scores do not say what is token and what is position. A vector moved from every token to every position, $(x - c) + (p + c)$, changes no score, no pattern and no loss, but changes all four terms. In particular the *mean* of the
-# tokens can be counted on either side, since it is the same whichever token stands there. The table gives the mean share over heads with the weights as they are, and with the tokens' mean counted as position
+# Scores do not say what is token and what is position. Moving a vector $c$ from every token to every position, $(x - c) + (p + c)$, changes no score, no pattern and no loss, but it changes all four terms. In particular the *mean* of the
+# tokens can be counted on either side, since it is the same for every token. The table gives the mean share over heads with the weights as they are, and with the tokens' mean counted as position
 # (`centre=True`); the last columns repeat the rise of the loss for the toy.
 
 # %%
@@ -231,12 +231,12 @@ choice = pd.DataFrame(choice, pd.MultiIndex.from_product([(0, 1), TERMS], names=
 report.table(choice, "Mean share of variance over heads, and rise of the loss, by where the tokens' mean is counted", index=True)
 
 # %% [markdown]
-# The choice moves a mean share by up to {glue:text}`terms-choice`. Statements about terms hold for one such choice; this page uses the weights as they are unless it says otherwise. The original notebook measured terms by another
+# The choice moves a mean share by up to {glue:text}`terms-choice`. Statements about terms hold for one such choice; this page uses the weights as they are unless it says otherwise. One of the notebooks that this book began with measured terms by another
 # variance, under another mask: {doc}`replication` shows {ref}`what that does <replication-terms>`.
 #
 # ## Limits
 #
-# These are two models, one of them trained for minutes on sequences made so as to need the circuit; other seeds and sizes may divide their terms otherwise. The split into tokens and positions is a choice ([above](terms-centring)). Zero is a
+# These are two models, one of them trained for minutes on sequences made so as to need an induction circuit ({doc}`induction <induction>`); other seeds and sizes may divide their terms otherwise. The split into tokens and positions is a choice ([above](terms-centring)). Zero is a
 # strong intervention, and leaving terms out one by one cannot show what two of them do together. The method needs positions that only queries and keys read: in GPT-2 and BERT positions enter the residual stream,
 # layer norms rescale the sum and values carry positions on, so the library refuses them. The Polish paragraphs are few and were written for this book.
 #

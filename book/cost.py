@@ -3,7 +3,7 @@
 #
 # On the weights of every model below, the exact search for a head's best pairs is several times faster than a search that computes the whole table block by block.
 #
-# The lists of pairs in this book are exact, and yet most of each table is never computed. This page says how, and how much is saved. Its numbers are those of recorded runs of
+# The lists of pairs in this book are exact, although most of each table is never computed. This page says how this works and how much it saves. Its numbers come from recorded runs of
 # the programs in `benchmarks/`; `make bench` measures again on any machine. It also says how the cost grows, and what it would be for a model of 405 billion parameters.
 #
 # ## Two bounds
@@ -20,15 +20,15 @@
 #
 #   $$a \cdot b \le a_1 \cdot b_1 + \lVert a_2 \rVert\, \lVert b_2 \rVert .$$
 #
-#   This is an inner product in $r + 1$ dimensions. Its maximum over a small box of right-hand tokens costs one more small product, so that every left-hand token is compared with whole boxes before any single pair is computed.
+#   This is an inner product in $r + 1$ dimensions. Its maximum over a small box of right-hand tokens costs one more small product, so every left-hand token is compared with whole boxes before any single pair is computed.
 #
-# The search looks at a sample of pairs and then takes the cheapest of three ways: blocks of tokens ordered by norm, or boxes with $r = 1$ or $r = 2$. Rounding is part of every bound. What rounding could
-# have moved is scored again in double precision, so that the list is that of the exact product.
+# The search looks at a sample of pairs and then takes the cheapest of three ways: blocks of tokens ordered by norm, or boxes with $r = 1$ or $r = 2$. Rounding is part of every bound. Pairs whose place rounding could
+# have changed are scored again in double precision, so that the list is that of the exact product.
 #
 # ## What is saved
 #
-# The picture has one point for each head and reading (VO or QK, from weights as they are or normalised). Plain blocks compute everything in blocks and keep a running threshold; the search and the plain blocks took
-# turns head by head. For `untrained`, plain blocks were timed on a part of the rows and scaled up.
+# The picture has one point for each head and reading (VO or QK, from weights as they are or normalised). Plain blocks compute everything in blocks and keep a running threshold; the search and the plain blocks were timed in
+# turn, head by head. For `untrained`, plain blocks were timed on a part of the rows and scaled up.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "How many times faster the search is than plain blocks, against the share of the product that it computes. One point for each head and reading; both axes are logarithmic. Within most models the ratio falls with the share, but models differ: MiniLM gains much more than gpt2-mini at a like share. Where little is computed, preparation takes most of the time and the ratio levels off.", "name": "fig-cost-ratios"}, "image": {"alt": "Scatter plot. Horizontal axis: per cent of the product computed. Vertical axis: how many times faster than plain blocks. One colour for each model. Ratios fall as the share rises within gpt2-mini, herbert-mini, MiniLM and the untrained model, but MiniLM is about as fast at 3 to 6 per cent as the first two below 1. The untrained model and e5 Polish, at 30 to 50 per cent, are lowest."}}
 from pathlib import Path
@@ -42,8 +42,8 @@ heads = pd.read_csv(Path("../benchmarks/heads.csv"))
 plots.search_ratios(heads);
 
 # %% [markdown]
-# The table has the medians over heads and readings; the column *readings of heads* counts each head once for every reading. *Tokens* is the number of tokens allowed on each side of a pair. The run used one thread and counted the processor's seconds. `herbert-mini` is this
-# book's own model, and `gpt2-mini` an earlier GPT-2 of this book, with four layers and the same width of a head as the present one. A few heads of the first three models were drawn by lot, the same ones for each reading; of `untrained` and `e5 Polish` only a single head was measured. `MiniLM` is the published encoder all-MiniLM-L6-v2, and `e5 Polish` is multilingual-e5-small with the Polish words of its vocabulary. `untrained`
+# The table has the medians over heads and readings; the column *readings of heads* counts each head once for every reading, and *most chosen* is the way to search that was chosen for most of them. *Tokens* is the number of tokens allowed on each side of a pair. The run used one thread, and times are processor time. `herbert-mini` is this
+# book's own model, and `gpt2-mini` an earlier GPT-2 of this book, with four layers and the same width of a head as the present one. A few heads of the first three models were drawn at random, the same ones for each reading; of `untrained` and `e5 Polish` only a single head was measured. `MiniLM` is the published encoder all-MiniLM-L6-v2, and `e5 Polish` is multilingual-e5-small with the Polish words of its vocabulary. `untrained`
 # has random weights of the published GPT-2's size and a mean that all embeddings share.
 
 # %% tags=["hide-input"]
@@ -67,12 +67,12 @@ report.table(table, "The search beside plain blocks", formats={"times faster": 1
 # - Norm-explicit quantisation {cite}`dai2020` stores norms and directions apart. It answers approximately, and our lists are exact.
 # - Abuzaid and others {cite}`abuzaid2019` show that plain blocked products often beat indexes. This is why everything that survives a bound is computed here in dense blocks.
 #
-# LEMP can also list all entries above a given threshold. Otherwise these methods find the best items of each query. Here the best pairs of all queries together are wanted and no threshold is given, so that each good pair that is found rules out pairs everywhere.
+# LEMP can also list all entries above a given threshold. Otherwise these methods find the best items of each query. Here the best pairs of all queries together are wanted, and no threshold is given. Each good pair that is found therefore rules out pairs everywhere.
 #
 # ## How the cost grows
 #
-# The next picture varies one size at a time. For the vocabulary, larger and larger samples of the 250,037 tokens of multilingual-e5-small were drawn by lot, and one list of each matrix was searched for. For the width $d_\mathrm{head}$
-# of a head, random factors with lognormal norms were drawn for 32,768 tokens. For the number of layers, both lists of all heads of e5's first layers were made over its Polish words. These are so few that preparing the search takes longer than the whole product would. The dashed line is the least time that a method
+# The next picture varies one size at a time. For the vocabulary, larger and larger samples of the 250,037 tokens of multilingual-e5-small were drawn at random, and the lists of one VO and one QK matrix were searched for. For the width $d_\mathrm{head}$
+# of a head, random factors with lognormal norms were drawn for 32,768 tokens. For the number of layers, both lists of all heads of e5's first layers were made over its Polish words. There are so few of these words that preparing the search takes longer than the whole product would. The dashed line is the least time that a method
 # that computes everything would need: the operations of the whole product, at the rate that the same processor reached in one block. An exponent is the slope of a line in this picture, fitted by least squares.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Seconds of one core for the fifty best pairs, against the vocabulary, the width of a head and the number of layers (all heads of these layers), with fitted exponents. Dotted: forming the two factors from weights. Dashed: all products of the row at the processor's own rate, without looking at their entries. On real heads the search grows more slowly with the vocabulary than forming the factors, and much more slowly than the product.", "name": "fig-cost-growth"}, "image": {"alt": "Three panels with logarithmic axes. Top: seconds against tokens from 8 thousand to 250 thousand; the dashed line of the whole product rises fastest and ends about a hundred times or more above the others. Middle: seconds against d_head from 16 to 128. Bottom: seconds against layers from 1 to 12; the line rises little from 1 to 2 and then about as steeply as the dashed one, above it."}}
@@ -86,7 +86,7 @@ plots.search_growth(rows, growth.fitted_exponents(rows));
 #
 # With these rates one can say what the lists of all heads would cost on a model that nobody here can load. The table counts three things for both matrices of every head. *Factors* are products such as $W_E W_V$, whose operations can be counted exactly.
 # *Search* is a share of the time of the whole product: the share that it took on e5's whole vocabulary or, as the hard case, the share of all pairs that had to be computed on random weights. The first share is optimistic: {numref}`fig-cost-growth` shows that it is larger for smaller vocabularies, and the models of the table have smaller ones than e5. *Shipping* sends the embeddings to every machine and each head's own weights to one of them, with two bytes for each number, from one
-# machine with a link of 10 gigabits a second. A machine has 16 cores, each as fast as the one that measured.
+# machine with a link of 10 gigabits a second. A machine has 16 cores, each as fast as the one on which the rates were measured.
 
 # %%
 rate = rows.loc[rows["d_head"] == 128, "rate"].iloc[0]
@@ -111,15 +111,15 @@ caption = (
 report.table(table, caption, formats=dict.fromkeys([*times, "together"], report.duration))
 
 # %% [markdown]
-# For the largest model on one machine, arithmetic takes nearly all the time. With a hundred, each still has to receive the embeddings, and the link of the machine that sends them becomes the bottleneck; machines that pass copies on to each other
-# would remove it. The extrapolation assumes that heads of such a model can be pruned as well as those that were measured, which nobody has shown.
+# For the largest model on one machine, arithmetic takes nearly all the time. With a hundred machines, each still has to receive the embeddings, and the link of the machine that sends them becomes the bottleneck. If machines passed copies on to each other,
+# this bottleneck would go. The extrapolation assumes that heads of such a model can be pruned as well as those that were measured, which nobody has shown.
 #
 # ## The book at the size of the published models
 #
 # `tools/real_size_hub.py` makes random models with the layers, heads and vocabularies of the published GPT-2 and HerBERT. The table has the time that the parts of six chapters take on the GPT-2 of that size, measured on a sample of heads, neurons or texts and
-# multiplied by how many the chapter has. Some parts of these chapters, such as steering and the regressions themselves, were not measured, so that the sums leave something out.
-# The Jacobian lens and the neurons at work were measured while other programs kept the cores busy, which made other parts take half as long again. Their minutes may therefore be too high: the whole chapter on neurons at work took less when it was built (second table).
-# In the embedded models the chapters look at all neurons, heads, layers and null models, except where a page says otherwise. In large models they look at a sample, whose size they state, of the neurons, of the heads that are removed or tested on text, of the layers that are read or replaced, and of the null models.
+# multiplied by how many the chapter has. Some parts of these chapters, such as steering and the regressions themselves, were not measured, so the sums are too low by these parts.
+# The Jacobian lens and the neurons at work were measured while other programs kept the cores busy, which made other parts take 1.5 times as long. Their minutes may therefore be too high: the whole chapter on neurons at work took less when it was built (second table).
+# In the embedded models the chapters look at all neurons, heads, layers and null models, except where a page says otherwise. In large models they look at samples of the neurons, of the heads that are removed or tested on text, of the layers that are read or replaced, and of the null models, and they state the size of each sample.
 
 # %% tags=["hide-input"]
 parts = pd.read_csv(Path("../benchmarks/real_size.csv"))
@@ -130,8 +130,8 @@ table = table.assign(**{"longest part": longest["part"], "its minutes": longest[
 report.table(table, f"Minutes of one core for a GPT-2 of 24 layers, extrapolated; at most {parts['peak_mib'].max() / 1024:.1f} GiB were in use while measuring", digits=1)
 
 # %% [markdown]
-# We also began to build the book on the random pair, served from a hub on the same machine with two cores. No such build has finished yet; the second table has the chapters that were finished, for both models together. Two chapters at a time
-# needed more than the 23 gigabytes of memory: the system ended one of them, and the next build went on from what its sweeps had kept.
+# We also began to build the book on these two random models, which the same machine with two cores served as a hub does. No such build has finished yet. The second table has the chapters that were finished, for both models together. Two chapters at a time
+# needed more than the machine's 23 gigabytes of memory: the system ended one of them, and the next build went on from what its sweeps had kept.
 
 # %% tags=["hide-input"]
 built = pd.read_csv(Path("../benchmarks/real_build.csv"))
@@ -142,7 +142,7 @@ report.table(table, "Chapters built on random models of the published sizes, bes
 # %% [markdown]
 # ## Threads, processes and clusters
 #
-# Whatever is done to every head goes through one function, `sweep(function, items, shared)`. It runs on any backend of joblib: on threads or processes of one machine, or on a `dask.distributed` cluster.
+# Every computation that is repeated for each head goes through one function, `sweep(function, items, shared)`. It runs on any backend of joblib: on threads or processes of one machine, or on a `dask.distributed` cluster.
 # What the calls share, such as weights, reaches each worker once. One test counts the bytes; another kills a worker midway and still gets all results.
 #
 # ```python
@@ -158,4 +158,4 @@ report.table(table, "Chapters built on random models of the published sizes, bes
 #     lists = sweep(best_pairs, heads, shared=weights)
 # ```
 #
-# During `make book`, what sweeps have found is kept in `_build/sweeps` under the revision of the model, the arguments and the library's source, so that a build that was stopped goes on where it was.
+# During `make book`, what sweeps have found is kept in `_build/sweeps` under the revision of the model, the arguments and the library's source, so that a build that was stopped continues where it was.

@@ -62,8 +62,8 @@ plots.steps_and_layers(steps.query("step <= 64"), layers, "squared error / d");
 # **What was found**
 #
 # - **The answer is made in the last two layers.** The first layer only prepares it. After the second a linear probe reads a fair answer, and after the third the model gives a good one. From an untrained model nothing can be read.
-# - **Two layers do the work of more than twenty steps of gradient descent.** Gradient descent errs as little as the model after {glue:text}`alg-gd-steps` steps, Newton's iteration after {glue:text}`alg-newton-steps`.
-# - **Its errors do not say which algorithm it runs.** Newton's iteration and gradient descent, run for long enough, make errors that are equally like the model's (the similarities differ by {glue:text}`alg-lead`), and a ridge regression, which takes no steps at all, makes such errors too. Where the examples determine the
+# - **Two layers do the work of more than twenty steps of gradient descent.** Gradient descent needs {glue:text}`alg-gd-steps` steps to err as little as the model, and Newton's iteration {glue:text}`alg-newton-steps`.
+# - **The model's errors do not say which algorithm it runs.** Newton's iteration and gradient descent, run for long enough, make errors that are equally like the model's (the similarities differ by {glue:text}`alg-lead`), and a ridge regression, which takes no steps at all, makes such errors too. Where the examples determine the
 #   answer, the similarity to any of the three is {glue:text}`alg-determined` at most.
 #
 # Square brackets hold 95% intervals over prompts. Layers count from 0 in names of heads; states are labelled *embed* (what the first layer reads), 1, 2 and 3 (what each layer leaves).
@@ -83,7 +83,7 @@ plots.steps_and_layers(steps.query("step <= 64"), layers, "squared error / d");
 #
 # $$M_{t+1} = 2 M_t - M_t S M_t, \quad M_0 = \frac{S}{\lambda_{\max}(S)^2}, \quad w_t = M_t b.$$
 #
-# Both converge to least squares. Gradient descent shrinks the error by a constant factor in each step, whereas Newton's iteration squares the part that is left {cite}`fu2024`. The step sizes are set by the largest eigenvalue of $S$; nothing is tuned to the model.
+# Both converge to least squares. Gradient descent shrinks the error by a constant factor in each step, whereas Newton's iteration squares the share of it that is left {cite}`fu2024`. The step sizes are set by the largest eigenvalue of $S$; nothing is tuned to the model.
 # Here are both on one question after five points, step by step:
 
 # %%
@@ -93,8 +93,8 @@ for name, algorithm in (("gradient descent", algorithms.gradient_descent), ("New
 print(f"least squares {incontext.least_squares(few.xs, few.ys)[0, 5]:.2f}")
 
 # %% [markdown]
-# In {numref}`fig-alg-steps` a layer's level crosses an algorithm's line at the step at which both err equally. After the first layer nothing of the answer can be read at a question: what this layer does is bring each $y$ together with its $x$, at the answer tokens ({doc}`incontext_regression`). The second layer is worth two steps of gradient
-# descent. The third divides the error by about forty, for which gradient descent, slowed down by directions in which the points hardly vary, needs some two dozen steps more.
+# In {numref}`fig-alg-steps` a layer's level crosses an algorithm's line at the step at which both err equally. After the first layer nothing of the answer can be read at a question: this layer brings each $y$ together with its $x$, at the answer tokens ({doc}`incontext_regression`). The second layer is worth two steps of gradient
+# descent. The third divides the error by about forty. Gradient descent, slowed down by directions in which the points hardly vary, needs some two dozen more steps for that.
 #
 # ## Are they the same errors?
 #
@@ -110,13 +110,13 @@ best = {reader: algorithms.best_steps(table) for reader, table in tables.items()
 plots.similarity_maps(tables, best);
 
 # %% [markdown]
-# Where nothing is known, the errors are those of step 0 of gradient descent, which answers zero. In the trained model the most similar step moves on after the second and after the third layer, for both algorithms. After the third, both algorithms are most similar when they have nearly converged, and they are then equally similar. A comparison that stops gradient descent after two dozen steps would find Newton's iteration ahead, only because it converges in fewer steps. In the untrained model it stays at step 0 in every layer.
+# Where the probe can read nothing, the errors are nearly those of step 0 of gradient descent, which answers zero. In the trained model the most similar step moves on after the second and after the third layer, for both algorithms. After the third, both algorithms are most similar when they have nearly converged, and they are then equally similar. A comparison that stops gradient descent after two dozen steps would find Newton's iteration ahead, only because it converges in fewer steps. In the untrained model the most similar step is step 0 at every layer.
 # The first point is left out, since there all answer alike.
 #
 # ## Is it Newton's iteration, then?
 #
-# Two controls test this. First, *ridge regression* takes no steps: if its errors are as similar, then similarity to an iteration is similarity to anything near least squares. Second, before three examples have been shown the answer is not determined, and every method of
-# least norm errs in the same way; these errors are the largest. So the similarity is also taken over the points after three examples or more alone. Step and penalty are chosen on one half of the prompts and measured on the other. Models of other seeds, which were trained in the
+# Two controls test this. First, *ridge regression* takes no steps: if its errors are as similar to the model's, similarity does not point to an iteration, only to something near least squares. Second, before three examples have been shown the answer is not determined, and every method of
+# least norm errs in the same way; these errors are the largest. So the similarity is also taken over only the points after three examples or more. Step and penalty are chosen on one half of the prompts and measured on the other. Models of other seeds, which were trained in the
 # same way, show how similar two answerers can be.
 
 # %%
@@ -196,7 +196,7 @@ report.table(pd.DataFrame.from_dict(rows, orient="index"), "By seed: squared err
 #
 # $$\hat w = \frac{\sum_m w_m \, e^{-r_m / 2\sigma^2}}{\sum_m e^{-r_m / 2\sigma^2}}, \qquad r_m = \sum_{j} (y_j - w_m \cdot x_j)^2,$$
 #
-# which becomes ridge regression when the tasks are many. Two tasks and three points show it at work. The first point fits both tasks, so the answer at the second point lies between what the two tasks predict. The value measured there fits one of them, which then nearly decides the answer at the third point.
+# which becomes ridge regression when the tasks are many. Two tasks and three points show it at work. The first point fits both tasks, so the answer at the second point lies between what the two tasks predict. The value measured there fits one of them much better, and that nearly decides the answer at the third point.
 
 # %%
 two = np.array([[1.0, 0.0], [0.0, 1.0]])
@@ -206,18 +206,18 @@ print("one of two tasks", estimators.bayes_of_tasks(three_xs, three_ys, two, noi
 print("any function", incontext.bayes_ridge(three_xs, three_ys, noise=0.3).round(2))
 
 # %% [markdown]
-# How do models answer that were trained on few tasks, or on many? For each of several numbers of tasks, from 4 to {glue:text}`alg-tasks-most`, one model was trained with the recipe of the regressors (functions of four numbers with noise, eight points, 4,000 steps; `training/diversity.py`). The distances of its answers from those of both estimators are on record.
+# How do models that were trained on few tasks, or on many, answer? For each of several numbers of tasks, from 4 to {glue:text}`alg-tasks-most`, one model was trained with the recipe of the regressors (functions of four numbers with noise, eight points, 4,000 steps; `training/diversity.py`). The distances of its answers from those of both estimators are on record.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "How far models answer from the posterior mean over their training tasks and from ridge regression, and how far these are from each other, by the number of training tasks: mean squared distance over 2,000 prompts and all their points, divided by d. Left: prompts of training tasks; right: prompts of new functions.", "name": "fig-alg-tasks"}, "image": {"alt": "Two panels with logarithmic axes. With four tasks the model lies near the posterior mean and far from ridge regression on training tasks; with 16 to 256 tasks the distance to ridge regression falls and is the smaller one, on training tasks and on new ones; with 1,024 tasks the model is far from both."}}
 diversity = recorded.table("task_diversity")
 plots.task_diversity(diversity);
 
 # %% [markdown]
-# With four tasks the model recognises them: on their prompts it is {glue:text}`alg-tasks-few` from the posterior mean and {glue:text}`alg-tasks-few-ridge` from ridge regression, and on a new function it stays nearer to the posterior mean, which takes the function for one of the four (loss {glue:text}`alg-tasks-few-new`, where ridge regression has
-# {glue:text}`alg-tasks-ridge-new`). From {glue:text}`alg-tasks-leave` to 256 tasks the model is nearer to ridge regression, on its own training tasks too, although there the posterior mean would err less. The change is gradual: at the lower end of this range the model still errs less on its training tasks than ridge regression does, so it makes some use of knowing them; with more tasks it no longer does. Its loss on new functions falls to {glue:text}`alg-tasks-best-new`. {cite:t}`raventos2023` found this
-# change in larger models, at more tasks. With {glue:text}`alg-tasks-most` tasks the model is far from both, at a loss of {glue:text}`alg-tasks-many-new`: it had hardly left the plateau on which every run begins, and where runs with more tasks stay longer.
+# With four tasks the model recognises them: on their prompts it is {glue:text}`alg-tasks-few` from the posterior mean and {glue:text}`alg-tasks-few-ridge` from ridge regression, and on a new function it stays nearer to the posterior mean, which takes the function for one of the four. The model's squared error / d is then {glue:text}`alg-tasks-few-new`, and that of ridge regression
+# {glue:text}`alg-tasks-ridge-new`. From {glue:text}`alg-tasks-leave` to 256 tasks the model is nearer to ridge regression, on its own training tasks too, although there the posterior mean would err less. The change is gradual: at the lower end of this range the model still errs less on its training tasks than ridge regression does, so it makes some use of knowing them; with more tasks it no longer does. The model's error on new functions falls to {glue:text}`alg-tasks-best-new`. {cite:t}`raventos2023` found this
+# change in larger models, at larger numbers of tasks. With {glue:text}`alg-tasks-most` tasks the model is far from both, with an error of {glue:text}`alg-tasks-many-new` on new functions: it had hardly left the plateau on which every run begins. Runs with more tasks stay there longer.
 #
-# What this does not show: one seed was trained for each number, so where exactly the lines cross is not known. None of these models became a ridge regression within 4,000 steps. Longer training, or more room in the model, might let it learn more tasks by heart and
+# Only one seed was trained for each number of tasks, so where exactly the lines cross is not known. None of these models became a ridge regression within 4,000 steps. Longer training, or more room in the model, might let it learn more tasks by heart and
 # move the crossing to the right. And where tasks are many, the two estimators give nearly the same answers (dashed), so that no model can be much nearer to one of them.
 #
 # ## What could be wrong
@@ -227,13 +227,13 @@ plots.task_diversity(diversity);
 #
 # ## Limits
 #
-# Three layers give three points on a curve, while {cite:t}`fu2024` had twelve. The functions have only three dimensions. Nothing here is causal: {doc}`incontext_regression` removes heads.
+# Three layers give three points on a curve, while {cite:t}`fu2024` had twelve. The functions have only three dimensions. Nothing on this page intervenes in the model; {doc}`incontext_regression` removes heads.
 #
-# The original notebook asked nothing of this kind; it drew attention maps ({doc}`replication`).
+# The original notebook asked nothing of this kind; it was meant to draw attention maps ({doc}`replication`).
 #
 # ## Exercises
 #
-# 1. Do the same with the model that was trained with noise (`regressor-noisy`): which step of gradient descent are its errors most like, and are they still more like those of the best ridge regression? ({ref}`Solution <sol-alg-1>`)
+# 1. Do the same with the model that was trained with noise (`regressor-noisy`): which step of gradient descent are its errors most like, and are they even more like those of the best ridge regression? ({ref}`Solution <sol-alg-1>`)
 # 2. Give gradient descent its best constant step size, $2 / (\lambda_{\min} + \lambda_{\max})$ for each prompt. Are its errors then more like the model's than those of plain gradient descent? ({ref}`Solution <sol-alg-2>`)
 
 # %% tags=["remove-cell"]

@@ -8,11 +8,11 @@
 #
 # **What was found**
 #
-# - **The model does regression.** After nine examples the error of always answering zero is {glue:text}`ctx-ratio` times as large as the model's. It does not quite reach least squares, which makes no error at all.
+# - **The model does regression.** After nine examples the error of always answering zero is {glue:text}`ctx-ratio` times as large as the model's. The model does not quite reach least squares, which makes no error at all.
 # - **It uses eight of the nine points that it sees.** The last one has next to no influence on its answer: no head of the first layer brings that point's question and answer together. How many points are used differs from seed to seed.
-# - **The cluster of an attention row can be guessed from its position.** A row is the attention that one token pays to those it sees. Knowing the inputs as well helps to predict its cluster in {glue:text}`ctx-cluster-gains` of {glue:text}`ctx-cluster-tests` sets of rows.
+# - **The cluster of an attention row can be guessed from its position, as it can where attention is random.** A row is the attention that one token pays to those it sees. Knowing the inputs as well helps to predict its cluster in {glue:text}`ctx-cluster-gains` of {glue:text}`ctx-cluster-tests` sets of rows.
 #
-# A second model, which reads the predictions of two regressions instead of points, is the subject of {doc}`model_selection`. Square brackets hold 95% intervals, over prompts unless
+# A second model, which reads the predictions of two regressions where this one reads x, is the subject of {doc}`model_selection`. Square brackets hold 95% intervals, over prompts unless
 # the text says otherwise. Layers and heads are counted from 0, so that L0H1 is the second head of the first layer. On the page {doc}`live` the model runs in your browser: move points,
 # and see its answers beside those of least squares.
 
@@ -55,7 +55,7 @@ transformer = partial(incontext.predict, regressor.model)
 #
 # The model is compared with estimators that see the same points. *Least squares* takes the solution of least norm where there are fewer points than dimensions. *Ridge* is
 # $\hat w = (X^\top X + \lambda I)^{-1} X^\top y$, the posterior mean of $w$ if $\lambda$ is the variance of the noise divided by that of the weights {cite}`akyurek2023`. *Averaging* is $\hat w = \frac1k \sum x_i y_i$; *neighbours* answers with the mean y of the nearest x.
-# The lasso is slow, so it was run on only 128 prompts.
+# The *lasso* penalises the sum of the absolute weights; it is slow, so it was run on only 128 prompts.
 
 # %%
 ESTIMATORS = {
@@ -95,7 +95,7 @@ report.table(points.rename_axis("points before"), "One prompt: its points, and w
 # ## In distribution and out of it
 #
 # The same model reads other prompts {cite}`garg2022`: x shorter and longer; a covariance that falls as $1/i^2$ along random axes; points in one quadrant and questions in the opposite one; questions that are
-# orthogonal to all points, where zero is the right answer; noise in y. Each error is divided by the mean error of answering zero in the same setting. With noise, the best estimator is ridge regression with
+# orthogonal to all points, where zero is the best answer; noise in y. Each error is divided by the mean error of answering zero in the same setting. With noise, the best estimator is ridge regression with
 # $\lambda = 0.25$, and a second model that was trained on such prompts joins the comparison.
 
 # %%
@@ -134,7 +134,7 @@ report.table(pd.DataFrame(last).T, "Error after the most examples, relative to t
 
 # %% [markdown]
 # Without noise, least squares copes with any geometry of a prompt, so its column shows what a model that had *learned least squares* would do. This model learned it only for x of the lengths that it saw: longer x hurt most,
-# and other directions raise the error too, though far less. For orthogonal questions zero is the right answer, and both stay near it.
+# and other directions raise the error too, though far less. For orthogonal questions zero is the best answer, and the model and least squares both stay near it.
 #
 # With noise least squares explodes at three examples. The model that was trained with noise does not, but it does not reach the best estimator either: at the last point even least squares errs less, and from six examples on the model's error is {glue:text}`ctx-noise-late-bayes` above that of the
 # Bayes-optimal ridge.
@@ -161,7 +161,7 @@ profiles = {
 plots.penalty_profiles(profiles, "squared distance / d", {"with noise": estimators.bayes_penalty(NOISE)});
 
 # %% [markdown]
-# The model trained with noise is nearest to ridge regressions near the best penalty, and the one trained without noise to those with penalties of some hundredths or less. With three examples the latter is about as far from least squares as from ridge(0.1): the difference is
+# The model trained with noise is nearest to ridge regressions near the best penalty, and the one trained without noise to those with penalties of some hundredths or less. With three examples the model trained without noise is about as far from least squares as from ridge(0.1): the difference is
 # {glue:text}`ctx-ridge-nearer`. There least squares divides by singular values that may be near zero, and the model does not follow it all the way.
 #
 # ## Which points it uses
@@ -181,12 +181,12 @@ by_point = {name: curve.assign(examples=curve["examples"] + 1) for name, curve i
 plots.curves(by_point, "size of the gradient", "shown point", log=False, floor=0);
 
 # %% [markdown]
-# The model weighs eight points about evenly and leaves out the ninth. The last three have {glue:text}`ctx-influence-transformer` of the influence on its answer, and {glue:text}`ctx-influence-least-squares` of the influence on the answer of least squares. A point that is not used cannot help: in {numref}`fig-ctx-errors`
+# The model gives the first point somewhat more weight than the next seven, weighs these about evenly, and leaves out the ninth. The last three have {glue:text}`ctx-influence-transformer` of the influence on its answer, and {glue:text}`ctx-influence-least-squares` of the influence on the answer of least squares. A point that is not used cannot help: in {numref}`fig-ctx-errors`
 # the model's error does not fall at the last step.
 #
 # ## Taking heads out
 #
-# How large does the error from six examples on become without a head? The head's output is replaced by zero, or by its mean over prompts at each token, which removes only what depends on the prompt.
+# How large does the error become without a head, from six examples on? The head's output is replaced by zero, or by its mean over prompts at each token, which removes only what depends on the prompt.
 
 # %%
 without = {how: heads.ablation_errors(regressor.model, fresh, LATE, how) for how in answers.ABLATIONS}
@@ -226,8 +226,8 @@ grid(1, 0);
 # ## Are there kinds of rows?
 #
 # The rows of 40 prompts are clustered together, separately for each head and for questions and answers, by k-means, with the number of clusters (2 to 9) chosen by silhouette {cite}`rousseeuw1987`. How well do clusters agree with positions
-# (adjusted mutual information, 0 by chance {cite}`vinh2010`)? How often does a linear support vector machine guess a row's cluster from its position, on prompts that it was not fitted to? And what is gained if it also knows the inputs: the x asked about and its
-# squares, for answers y and its square too? The nulls are an untrained model, and random attention: a softmax of independent normal scores over the keys that a row may see.
+# (adjusted mutual information, 0 by chance {cite}`vinh2010`)? How often does a linear support vector machine guess a row's cluster from its position, on prompts that it was not fitted to? And what does the machine gain from knowing the inputs as well: the x of the point and its
+# squares and, for answers, y and its square? The nulls are an untrained model, and random attention: a softmax of independent normal scores over the keys that a row may see.
 
 # %%
 random = clusters.random_attention(patterns["trained"][1:2, :CLUSTERED, :1], seed=0)
@@ -255,13 +255,13 @@ summary = {
 report.table(pd.DataFrame(summary).T, f"Clusters of attention rows, means over sets of rows; inputs add where the interval of the gain, at level 1 - 0.05/{N_SETS}, lies above 0", index=True)
 
 # %% [markdown]
-# From its position alone a row's cluster is guessed rightly for {glue:text}`ctx-trained-position` of rows (mean over sets). For random attention it is {glue:text}`ctx-random-position`, though there one cluster is so large that always guessing it is nearly as good. The inputs add something in {glue:text}`ctx-cluster-gains` of
-# {glue:text}`ctx-cluster-tests` sets. The notebook that this chapter began with was to cluster one prompt at a time. When the rows of one prompt are split into two clusters, a cut between early and late queries tells them apart with an accuracy of {glue:text}`ctx-random-cut` for random rows and of {glue:text}`ctx-trained-cut` for rows of the trained layers 1 and 2. Clusters that are not compared with position may show no more than the causal mask.
+# From position alone the cluster is guessed correctly for {glue:text}`ctx-trained-position` of rows (mean over sets). For random attention it is {glue:text}`ctx-random-position`, though there one cluster is so large that always guessing it is not far behind. The inputs add something in {glue:text}`ctx-cluster-gains` of
+# {glue:text}`ctx-cluster-tests` sets. The notebook that this chapter goes back to was meant to cluster one prompt at a time. When the rows of one prompt are split into two clusters, a cut between early and late queries tells them apart with an accuracy of {glue:text}`ctx-random-cut` for random rows and of {glue:text}`ctx-trained-cut` for rows of the trained layers 1 and 2. Clusters that are not compared with position may show no more than the causal mask.
 #
 # ## What rows follow
 #
-# Rows without kinds may still depend on the inputs: on average, position leaves {glue:text}`ctx-trained-content` of the variance of the trained model's rows unexplained, and next to nothing of the untrained model's. What does the unexplained part follow? If the model regresses by attention, a question should look at a point
-# according to $x_i \cdot x$. {numref}`fig-ctx-follows` shows the slope: how much more attention the last question pays to a point (its two tokens together) for each unit of this product, beyond the mean at that place. Its unit is even attention, the mean over points.
+# Rows that do not fall into kinds may still depend on the inputs. On average, position leaves {glue:text}`ctx-trained-content` of the variance of the trained model's rows unexplained, and next to nothing of the untrained model's. What does the unexplained part follow? If the model regresses by attention, a question should look at a point
+# according to $x_i \cdot x$. {numref}`fig-ctx-follows` shows the slope: how much more attention the last question pays to a point (its two tokens together) for each unit of this product, beyond the mean at that place. Attention is given in units of even attention, which is its mean over points.
 
 # %%
 slopes = {name: heads.product_slopes(by_layer, shown.xs) for name, by_layer in patterns.items()}
@@ -276,7 +276,7 @@ plots.forest(follows, "slope [even attention per unit of product]", {"nothing": 
 #
 # ## Other seeds
 #
-# One model is an anecdote. The recipe was run with several seeds, of which the one with the lowest validation loss is the model of this page. The first table gives the errors of all seeds on 10,000 prompts.
+# One model is an anecdote. Both recipes, without noise and with it, were run with several seeds. The models of this page are those with the lowest validation loss. The first table gives the errors of all seeds on 10,000 prompts.
 
 # %%
 rows = []
@@ -287,7 +287,7 @@ for name in ("regressor", "regressor-noisy"):
 report.table(pd.DataFrame(rows), "Error at the last point of every trained seed", digits=3)
 
 # %% [markdown]
-# Do the findings on attention hold in the other seeds? The second table gives the slopes of all heads, and three summaries of what this page measures.
+# Do the findings on attention hold in the other seeds of the model trained without noise? The second table gives the slopes of all heads, and three summaries of what this page measures.
 
 # %%
 rows = {}
@@ -306,12 +306,12 @@ report.table(by_seed, "By seed: slope of attention in products of x for each hea
 
 # %% [markdown]
 # In each seed several heads follow the products of x, though a head of the same index need not do the same in another seed. The last three points have between {glue:text}`ctx-seeds-influence` of the influence. Depending on the seed, heads of the first layer
-# bind {glue:text}`ctx-seeds-bound` of the ten answers to their questions, with more than half of an answer's attention. Position embeddings are learned, so where the neighbouring token is has to be learned place by place, and training may end before the last place is reached.
+# bind {glue:text}`ctx-seeds-bound` of the ten answers to their questions, with more than half of an answer's attention. Position embeddings are learned, so the model has to learn place by place where the neighbouring token is, and training may end before the last place is reached.
 # The tenth answer is never needed, since no question follows it. Models that were trained for as long with Adam and an even weight for every point bound six points and erred five times as much (`training/README.md`).
 #
 # ## Limits
 #
-# These are models of three layers, trained for half an hour on one kind of prompt, so their error of {glue:text}`ctx-late` where least squares makes none may be due to size and training, not to the architecture. A slope describes the model at the x asked about and says nothing of its curvature. Ablating one head leaves later layers with a residual stream unlike any that they saw in training, so its cost mixes what the head does with what its absence breaks. The slope in products of x is
+# These are models of three layers, trained for half an hour on one kind of prompt, so their error of {glue:text}`ctx-late` where least squares makes none may be due to size and training, not to the architecture. Implied weights describe the model at the x asked about and say nothing of its curvature. Ablating one head leaves later layers with a residual stream unlike any that they saw in training, so the rise of the error mixes what the head does with what its absence breaks. The slope in products of x is
 # observed, not intervened on. The untrained control is the initialisation of the library `transformers`, with one seed.
 #
 # The original notebook never got to its clusters: {doc}`replication` says where it stops.

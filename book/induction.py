@@ -56,11 +56,11 @@ plots.intervals(best_scores, "score of the best head, 0 to 1", KINDS);
 # %% [markdown]
 # **What was found**
 #
-# - **The toy has the circuit.** One head of its first layer attends to the previous token with a score of {glue:text}`ind-previous-score`, one of its second layer to what followed an
-#   earlier occurrence with {glue:text}`ind-induction-score`; no head of the untrained toy exceeds {glue:text}`ind-untrained`.
+# - **The toy has the circuit.** One head of its first layer attends to the previous token with a score of {glue:text}`ind-previous-score`, and one head of its second layer attends to what followed an
+#   earlier occurrence of the present token with a score of {glue:text}`ind-induction-score`; no head of the untrained toy exceeds {glue:text}`ind-untrained`.
 # - **The first layer works through the second layer's attention.** Without the heads of layer 0 that look one or two places back, the loss rises by {glue:text}`ind-set-shift` nats; with
 #   attention patterns held fixed, their removal costs {glue:text}`ind-set-shift-frozen`. If everything but the circuit and what it copies is taken from other sequences, {glue:text}`ind-scrubbed` of what the heads save in loss is kept, in each of five seeds.
-# - **Of the two Polish models, GPT-2 has an induction head, and minigpt-polish has none.** A head counts if it gives at least half of its attention to what followed an earlier occurrence: {glue:text}`ind-gpt2-count` does in GPT-2, {glue:text}`ind-mini-count` in minigpt-polish. GPT-2's best head scores less than the toy's,
+# - **Of the two Polish models, GPT-2 has an induction head, and minigpt-polish has none.** A head counts if it gives at least half of its attention to what followed an earlier occurrence. The number of such heads is {glue:text}`ind-gpt2-count` in GPT-2 and {glue:text}`ind-mini-count` in minigpt-polish. GPT-2's best head scores less than the toy's,
 #   and the rule looks at attention alone. {doc}`induction_polish` asks whether what these models predict shows induction too.
 #
 # Square brackets hold 95% intervals over sequences. L0H3 is head 3 of the first layer; layers and heads count from 0. On the page {doc}`live` the toy runs in your browser: type symbols, watch
@@ -85,8 +85,8 @@ plots.draw_induction(["wczoraj", "Jan", "Nowak", "spał,", "a dziś", "Jan"], ea
 # *minigpt-polish* is built in the same way and was trained on Polish text; *GPT-2* is the book's Polish GPT-2 of six layers ({doc}`models <models>`). Untrained models have the same
 # shape and fresh weights.
 #
-# The probe consists of new sequences: random symbols, or random frequent Polish words, among which one block comes twice after a gap of random length. The sequence is the
-# unit of all intervals {cite}`efron1993`. The best of many heads looks better than it is on the sequences that it was chosen on, so heads are *chosen* on one draw of the probe and *measured* on another.
+# The probe consists of new sequences: random symbols, or random frequent Polish words, among which one block comes twice, with a gap of random length between. The sequence is the
+# unit of all intervals {cite}`efron1993`. On the sequences on which it was chosen, the best of many heads looks better than it is, so heads are *chosen* on one draw of the probe and *measured* on another.
 
 # %%
 circuit = induction.find_circuit(scores["toy", "trained"][0])
@@ -95,7 +95,7 @@ circuit
 # %% [markdown]
 # A score is the attention that a head gives to a kind of key, averaged over the rows that have such a key at all (`circuits.head_scores`), so a perfect head scores exactly 1.
 # The kinds of key are the *previous token*; the token *two back*; *duplicate tokens*, which are earlier occurrences of the query's token; *induction*, what came after them; and the *first position*, where heads often rest.
-# Duplicate and induction scores are measured where the block comes again. By one rule, a score of at least 0.5 on the choosing draw, the toy's *induction heads* are
+# Duplicate and induction scores are measured where the block comes again. By one rule for both, a score of at least 0.5 on the choosing draw, the toy's *induction heads* are
 # {glue:text}`ind-induction-heads` and its *shift heads*, which look one or two places back, {glue:text}`ind-shifting-heads`.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Scores of all heads on the probe, in per cent of attention; the toy beside an untrained model of the same shape.", "name": "fig-induction-scores"}, "image": {"alt": "Five pairs of heat maps, layer by head, with the percentages written in."}}
@@ -114,7 +114,7 @@ plots.patterns_with_targets({
 # %% [markdown]
 # ### One sequence, symbol by symbol
 #
-# The sequence of {numref}`fig-induction-patterns`, with letters for symbols. The table follows the block's second occurrence: which place the induction head looks at most, which symbol the previous-token
+# This is the sequence of {numref}`fig-induction-patterns`, with letters for symbols. The table follows the block's second occurrence: which place the induction head looks at most, which symbol the previous-token
 # head had noted there, and what the toy guesses.
 
 # %% tags=["hide-input"]
@@ -132,8 +132,8 @@ report.table(pd.DataFrame(example), "The second occurrence of the block, symbol 
 # %% [markdown]
 # ### Wherever a block stands
 #
-# A score on one probe says nothing about other probes. {numref}`fig-induction-placements` puts blocks of 4 to 30 symbols at many places and at many distances. After the first stage the head scored well on
-# long blocks that stand apart and badly on short ones; after the last stage most means lie above 0.85 and none far below it. The lowest score of the shipped model in any placement is {glue:text}`ind-least-placed`; its card has the lowest score of every seed.
+# A score on one probe says nothing about other probes. {numref}`fig-induction-placements` puts blocks of 4 to 30 symbols at many places and at many distances. After the first stage the best head of layer 1 scored well on
+# long blocks that stand apart and badly on short ones; after the last stage most means lie above 0.85 and none far below it. In the toy itself, which is one of the five seeds, the head's lowest score in any placement is {glue:text}`ind-least-placed`; the toy's model card has the lowest score of every seed.
 #
 # The same rules were tried on forty hand-built models with and without such heads: a test asks for at least 39 right verdicts (`circuits.verdicts`). TransformerLens's `detect_head` recognises the induction, duplicate-token and previous-token heads among them; it has no pattern for heads of a fixed offset, and does not ask through which side (queries, keys or values) two heads compose.
 
@@ -198,7 +198,7 @@ plots.losses_by_place(curves, SERIES, (float(np.log(len(SYMBOLS))), "ln 31"), "p
 
 # %% [markdown]
 # The toy's loss falls by {glue:text}`ind-toy-gain` nats from the first occurrence to the second, the untrained model's by {glue:text}`ind-untrained-gain`. In the first occurrence the toy's loss
-# exceeds $\ln 31$ because the toy expects repetitions and its Markov chain, and neither holds there. In the second occurrence the symbol after the first is harder to predict than the later ones: among 31 symbols a single match is weak evidence,
+# exceeds $\ln 31$ because the toy expects repetitions and the Markov chain of its training, and neither occurs there. In the second occurrence the symbol after the first is harder to predict than the later ones: among 31 symbols a single match is weak evidence,
 # since every symbol recurs by chance. That makes a head that looks two places back useful: a key that holds the two symbols before it can be matched with the query's symbol and the one before that. The loss was lower before the later stages of the training, in which the heads have to go by a single symbol and weight decay keeps their values small ({doc}`induction_forming`).
 #
 # ## The circuit in the weights
@@ -234,10 +234,10 @@ report.table(
 )
 
 # %% [markdown]
-# The circuit has {glue:text}`ind-k-in-circuit` of the model's 64 pairs, and {glue:text}`ind-k-in-top` of them are among the same number of pairs with the highest z-score of K-composition. The z-score says how unlike a random
+# The circuit has {glue:text}`ind-k-in-circuit` of the model's 64 pairs, and {glue:text}`ind-k-in-top` of them are among the {glue:text}`ind-k-in-circuit` pairs with the highest z-scores of K-composition. The z-score says how unlike a random
 # orientation a pair is, not how much the pair matters: trained heads share what they read, and some pairs outside the circuit have large z-scores too. What matters is shown by removing heads.
 #
-# An induction head must also raise what it attends to. The copying score $\sum_i \mathrm{Re}\,\lambda_i / \sum_i |\lambda_i|$ over the eigenvalues of $W_E W_{OV} W_U$ is 1 if every eigenvalue is positive, and about 0 for
+# An induction head must also raise the logit of what it attends to. The copying score $\sum_i \mathrm{Re}\,\lambda_i / \sum_i |\lambda_i|$ over the eigenvalues of $W_E W_{OV} W_U$ is 1 if every eigenvalue is positive, and about 0 for
 # random weights. The means over the vocabulary are removed first.
 
 # %% mystnb={"figure": {"caption": "Copying score, from weights, against induction score, from patterns; a point a head.", "name": "fig-induction-copying"}, "image": {"alt": "Points of both layers: heads with a high induction score have a copying score near one; crosses of the untrained model lie around zero in both."}}
@@ -254,7 +254,7 @@ plots.labelled_points(copies, "copying", "induction", "copying score, −1 to 1"
 #
 # ## Removing heads
 #
-# Weights suggest a mechanism; ablation tests it. Each head in turn is replaced by its mean over positions and sequences, which removes all that varies, and the loss in the second occurrence is compared with the whole model's. The layer above may
+# Weights suggest a mechanism; ablation tests it. The output of each head in turn is replaced by its mean over positions and sequences, which removes all that varies, and the loss in the second occurrence is compared with the whole model's. The layer above may
 # react in two ways: its patterns are computed anew, or they are frozen to those of the whole model, so that only its values change. A head that works *through another head's pattern*, as
 # the previous-token head should, does damage in the first case and none in the second.
 
@@ -279,7 +279,7 @@ removed.insert(0, "heads", [len(heads) for heads in sets.values()])
 report.table(removed.rename_axis("without").reset_index(), "Added loss [nats a token] where the block comes again, with 95% intervals over sequences")
 
 # %% [markdown]
-# Without the shift heads the loss rises about as much as without the induction heads, but only if the patterns of layer 1 may react: the shift heads decide where layer 1 looks. The other heads of layer 0 matter much less, and those of layer 1 not at all.
+# Without the shift heads the loss rises about as much as without the induction heads, but only if the patterns of layer 1 may react: the shift heads decide where layer 1 looks. The other heads of layer 0 matter much less, and the other heads of layer 1 do not matter at all.
 #
 # ## Scrubbing the hypothesis
 #
@@ -288,9 +288,9 @@ report.table(removed.rename_axis("without").reset_index(), "Added loss [nats a t
 #
 # $$\mathrm{kept} = \frac{L_\mathrm{nothing} - L_\mathrm{hypothesis}}{L_\mathrm{nothing} - L_\mathrm{model}},$$
 #
-# where under "nothing" all heads are resampled. The induction hypothesis says that the shift heads alone reach the queries and keys of the induction heads, that these copy what stands at the place they attend to, and that other heads matter only through the values that are copied. Three
-# wrong hypotheses leave that composition out, allow it in the queries alone, or name all the other heads instead. In a first version values could read the embedding alone, and induction kept less than nine tenths of the gap in most seeds. The hypothesis was
-# widened after that had been seen: values read all that layer 0 writes, in the wrong hypotheses too.
+# where under "nothing" all heads are resampled. The induction hypothesis says that the shift heads alone reach the queries and keys of the induction heads, that the induction heads copy what stands at the place they attend to, and that other heads matter only through the values that are copied. There are also three
+# wrong hypotheses: one leaves that composition out, one allows it in the queries alone, and one names all the other heads instead. As first stated, the induction hypothesis let values read the embedding alone, and it kept less than nine tenths of the gap in most seeds. It was
+# widened after that had been seen: values now read all that layer 0 writes, in the wrong hypotheses too.
 
 # %%
 claims = {}
@@ -309,7 +309,7 @@ plots.intervals(kept, "share of the loss gap kept", dict(zip(kept["series"].uniq
 #
 # ## Virtual heads
 #
-# Once its patterns are given the toy is linear, so its logits are a sum over paths: directly from the embedding; through one head; and through a head of each layer, $h_2 \circ h_1$, with pattern
+# Once its patterns are given, the toy is linear, so its logits are a sum over paths: directly from the embedding; through one head; and through a head of each layer, $h_2 \circ h_1$, with pattern
 # $A^{h_2} A^{h_1}$ and output circuit $W_{OV}^{h_1} W_{OV}^{h_2}$, which is called a *virtual head*. For every path `circuits.virtual_heads` gives its share of the logits' variance over the vocabulary (shares sum to one) and what it
 # adds to the logit of the right symbol, where the block comes again.
 
@@ -333,13 +333,13 @@ report.table(
 )
 
 # %% [markdown]
-# The virtual head of the circuit's own pair adds nothing to the right symbol, and the mechanism says why. From the second occurrence the induction head looks at the place after the first, and the
+# The virtual head of the circuit's own pair adds nothing to the logit of the right symbol, and the mechanism explains why. From the second occurrence the induction head looks at the place after the first, and the
 # previous-token head looks from there one place back, to the *same* token. Their virtual head is a head of duplicate tokens (score {glue:text}`ind-pair-duplicate`), which does not help to predict the next symbol: the circuit composes *patterns*, not values.
 #
 # ## Limits
 #
 # The toy's data reward this circuit and little else. That it forms there shows that it can form, not that it must elsewhere. Ablation puts a model in states that it never met in training, and zeros do so more than means. Composition and copying
-# are properties of weights and leave positions, softmax and the embedding's own spread aside. {doc}`replication` describes notebook 002, one of those that this book began with: it looked for induction in pictures of one sentence.
+# are properties of weights and leave positions, softmax and the embedding's own spread aside. {doc}`replication` describes notebook 002, one of the notebooks that this book began with, which looked for induction in pictures of one sentence.
 #
 # ## Exercises
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # How induction forms
 #
-# **Question.** The toy of {doc}`induction` ends its training with a circuit of two kinds of head. When does each of them appear, what does one need of the other, and does every run get there?
+# **Question.** The toy of {doc}`induction` ends its training with a circuit of two kinds of head. When does each kind appear, what does one need of the other, and does every run get there?
 
 # %% tags=["hide-cell"]
 import pandas as pd
@@ -50,15 +50,15 @@ plots.emergence({"loss [nats]": losses, "head score": heads | faint | {"other se
 # **What was found**
 #
 # - **The previous-token head comes first.** In {glue:text}`ind-seeds-order` runs its score passes one half before that of the best induction head does.
-# - **Most of the time goes into the pattern of the induction head.** With the finished attention of the first layer, previous-token head and all, the loss on repeated symbols still takes {glue:text}`ind-clamp-previous` steps to fall below two nats, instead of {glue:text}`ind-clamp-none`; with that of the second layer it takes {glue:text}`ind-clamp-induction`.
+# - **Most of the time goes into the pattern of the induction head.** If the first layer has its finished attention from the start, previous-token head and all, the loss on repeated symbols still takes {glue:text}`ind-clamp-previous` steps to fall below two nats, instead of {glue:text}`ind-clamp-none`. If the second layer has its finished attention, the loss takes {glue:text}`ind-clamp-induction` steps.
 # - **Every run gets there.** The training was run from five seeds, and all five models have the circuit.
 #
 # L0H3 is head 3 of the first layer; layers and heads count from 0.
 #
 # ## Along the training
 #
-# The checkpoint's folder holds snapshots of the weights along the training (`models.training_history.snapshots`), and each of them is measured on the probe of the chapter before. The solid lines follow heads of the finished model. The dotted lines of
-# {numref}`fig-induction-emergence` are the best heads of four other seeds, as measured while they were trained.
+# The checkpoint's folder holds snapshots of the weights along the training (`models.training_history.snapshots`), and most of them are measured on the probe of the chapter before. The solid lines of {numref}`fig-induction-emergence` follow heads of the finished model. The dotted lines
+# are the best heads of the four other seeds, as measured during their training.
 
 # %%
 columns = ["previous token", "induction", "first", "second"]
@@ -66,7 +66,7 @@ report.table(history.loc[[0, 100, 200, 300, 400], columns].rename_axis("step").r
 
 # %% [markdown]
 # After three hundred steps most of the task is learned: the second occurrence of a block is far less surprising than the first. The later stages of the training begin at steps 4,000 and 4,600. In them the induction score rises again, the
-# K-composition of the circuit's pairs moves further from that of the others, and the loss on the probe rises. Their data ask the heads to go by a single symbol instead of two, which works for shorter blocks and is weaker evidence; that this is why the loss rises was not tested.
+# K-composition of the circuit's pairs moves further from that of the others, and the loss on the probe rises. The data of these stages ask the heads to go by a single symbol instead of two. A single symbol works for shorter blocks and is weaker evidence; whether this is why the loss rises was not tested.
 #
 # ## Which part waits for which?
 #
@@ -82,13 +82,13 @@ halved = clamped[clamped["repeated_known_2"] < 2].groupby(["clamp", "seed"])["st
 report.table(halved.unstack("seed").rename(columns="seed {}".format).reset_index(), "The first step at which the loss is below two nats; clamps that are missing never get there", digits=0)
 
 # %% [markdown]
-# With the finished pattern of layer 0 the loss falls below two nats after {glue:text}`ind-clamp-previous` steps, with that of layer 1 after {glue:text}`ind-clamp-induction`: the pattern of the induction head takes most of the time, and
+# With the finished pattern of layer 0 the loss falls below two nats after {glue:text}`ind-clamp-previous` steps, and with the finished pattern of layer 1 after {glue:text}`ind-clamp-induction`: the pattern of the induction head takes most of the time, and
 # waits for the previous-token head. Where the pattern of the induction head is given, nothing needs the previous-token head, and after 400 steps its score is only {glue:text}`ind-clamp-idle`. If the attention of either layer is kept as it was before training, no circuit forms within these steps.
 #
 # ## Five seeds
 #
-# One model proves little, so the recipe was run from five seeds. The shipped model is the one with the median induction score after the first stage, a rule that was settled before the training. The table measures
-# all seeds and five untrained models with the same rules, each model with its own heads.
+# One model proves little, so the recipe was run from five seeds. The toy is the model with the median induction score after the first stage, a rule that was settled before the training. In the table
+# all seeds and five untrained models are measured by the same rules, each with its own heads.
 
 # %%
 runs = {f"seed {seed}": model for seed, model in training_history.seed_models().items()}

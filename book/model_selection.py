@@ -8,9 +8,9 @@
 #
 # **What was found**
 #
-# - **It does not select.** In units of the squared distance between the two regressions, its answers are {glue:text}`ctx-few-to-mean` from the posterior mean of y, the best possible answer as far as simulation gives it, and {glue:text}`ctx-few-to-hard` from those of a choice between the two.
+# - **It does not select.** Its answers are {glue:text}`ctx-few-to-mean` from the posterior mean of y, which is the best possible answer as far as simulation gives it, and {glue:text}`ctx-few-to-hard` from those of a choice between the two regressions. The unit is the squared distance between the two.
 # - **This pays off.** Its squared error is lower than that of the choice by {glue:text}`ctx-few-under-hard`.
-# - **It takes two regressions that differ.** All this holds where the regressions were fitted to 6 points. With 21 points, as in the original notebook, they say nearly the same: the posterior mean is still nearest, but at a distance of {glue:text}`ctx-21-to-mean`, and all errors lie between {glue:text}`ctx-21-errors`.
+# - **It takes two regressions that differ.** All this holds where the regressions were fitted to 6 points. With 21 points, as in the original notebook, they say nearly the same: the posterior mean is still nearest, but at a distance of {glue:text}`ctx-21-to-mean`, and the errors of the model and of all strategies lie between {glue:text}`ctx-21-errors`.
 #
 # The model is of the same kind as the one in {doc}`incontext_regression`. Square brackets hold 95% intervals over prompts.
 
@@ -41,12 +41,12 @@ print(selector.label, few.label, sep="\n")
 # %% [markdown]
 # ## What the evidence allows
 #
-# Three of the strategies follow from one posterior. (A choice by past errors was not tried.) Given the true function of a prompt and the two fitted ones, its points $t = (p_1, p_2, y)$, the two predictions and the measurement, are normally distributed. The probability of each $\alpha$ then comes from a mixture over many simulated prompts $c$ with that $\alpha$ (`incontext.selection.Mixture`):
+# Three of the strategies follow from one posterior. Given the true function of a prompt and the two fitted ones, each of its points $t = (p_1, p_2, y)$, which holds the two predictions and the measurement, is normally distributed. The probability of each $\alpha$ then comes from a mixture over many simulated prompts $c$ with that $\alpha$ (`incontext.selection.Mixture`):
 #
 # $$p(\alpha \mid t_1, \dots, t_k) \propto \sum_{c \in \alpha} \prod_{i \le k} N(t_i;\, \mu_c, \Sigma_c).$$
 #
 # From it follow the *hard choice* of the likelier regression; *averaging* of both by their probability {cite}`hoeting1999`; and the *posterior mean* of y, which would be the best possible answer if endlessly many prompts were simulated. *Stacking* {cite}`wolpert1992` makes no use of $\alpha$: it is one Bayesian linear
-# regression of y on both predictions, in context, from the points before.
+# regression of y on both predictions, in context, from the points before. A choice by past errors was not tried.
 
 # %%
 learned = {SIX: strategies.learn(6, COMPONENTS, seed=12), TWENTY_ONE: strategies.learn(21, COMPONENTS, seed=12)}
@@ -67,7 +67,7 @@ plots.forest(pd.concat([table.assign(group=title) for title, table in alike.item
 # %% [markdown]
 # With 6 points fitted the model answers much like the posterior mean, from which an untrained model of the same shape is {glue:text}`ctx-few-untrained` away. The next nearest strategy is stacking, which is a regression in context as in {doc}`incontext_regression`, on two predictions instead of three numbers. But the model is nearer to the posterior mean and errs less than stacking, so it uses more than such a regression.
 #
-# With 21 points fitted the unit itself is small, since the squared distance between the two regressions is {glue:text}`ctx-21-unit` where the noise alone has a variance of {glue:text}`ctx-noise-floor`. The table gives the errors. With 6 points fitted the transformer's error is no higher than that of the posterior mean, which rests on a limited number of simulated prompts and so falls a little short of the best possible.
+# With 21 points fitted the unit itself is small: the squared distance between the two regressions is {glue:text}`ctx-21-unit`, while the noise alone has a variance of {glue:text}`ctx-noise-floor`. The table gives the errors. With 6 points fitted the transformer's error is no higher than that of the posterior mean, which rests on a limited number of simulated prompts and so falls a little short of the best possible.
 
 # %%
 frames = {title: comparison.error_table().set_index("answerer") for title, comparison in comparisons.items()}
@@ -88,9 +88,9 @@ plots.curves(incontext.error_curves(leads), "difference of squared errors", xlab
 
 # %% [markdown]
 # The prompts do not lack evidence. After five points the posterior has a log loss on $\alpha$ of {glue:text}`ctx-few-bits-5` bits, where guessing at even odds has 1. Choosing is worse because neither regression is right:
-# both were fitted to 6 points, and a combination of the two, even with a negative weight, comes closer to the truth than either.
+# both were fitted to 6 points, and a combination of the two, in which one weight may be negative, comes closer to the truth than either.
 #
-# One prompt shows it. The columns are some of its points, each answered from the points before it. The evidence for one alpha is clear after two points, and still the model does not answer like the regression that the evidence favours.
+# One prompt shows this. The columns are some of its points, each answered from the points before it. The evidence for one alpha is clear after two points, and still the model does not answer like the regression that the evidence favours.
 
 # %%
 one = comparisons[SIX]
@@ -138,13 +138,13 @@ by_seed = pd.DataFrame(by_seed).rename_axis(None)
 report.table(by_seed, "By seed, 6 points fitted: squared distance of the answers from each strategy's, relative to that between the ridges", index=True)
 
 # %% [markdown]
-# On 4,000 fresh prompts the shipped selector with 21 points errs less than ridge(0.1) by {glue:text}`ctx-lead-all-01` and than ridge(0.8) by {glue:text}`ctx-lead-all-08`. The leads are small because the regressions leave little to gain.
+# On 4,000 fresh prompts the selector with 21 points that this page uses errs less than ridge(0.1) by {glue:text}`ctx-lead-all-01` and than ridge(0.8) by {glue:text}`ctx-lead-all-08`. The leads are small because the regressions leave little to gain.
 # The errors that the original project recorded are lower than any predictor can reach on such prompts: {ref}`replication <replication-selection>` says why.
 #
 # ## Limits
 #
-# The models have three layers and were trained for minutes on one kind of prompt. The posterior rests on 15,000 simulated prompts, which is coarse after many points: its log loss on $\alpha$ is {glue:text}`ctx-few-bits-10` bits after ten points and {glue:text}`ctx-few-bits-20` after twenty, while that of an exact posterior never rises on average. Stacking does
-# not depend on their number. Likeness of answers says what the model computes, not how: its layers and heads were not taken apart here.
+# The models have three layers and were trained for minutes on one kind of prompt. The posterior rests on 15,000 simulated prompts, which is coarse after many points: its log loss on $\alpha$ is {glue:text}`ctx-few-bits-10` bits after ten points and {glue:text}`ctx-few-bits-20` after twenty, while that of an exact posterior never rises on average. Stacking takes only its prior and its
+# noise from simulated prompts and hardly depends on their number. Likeness of answers says what the model computes, not how: its layers and heads were not taken apart here.
 #
 # ## Exercises
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Solutions: small transformers and the residual stream
-# Each exercise is given in its chapter and repeated here, sometimes shortened. Its solution is a few lines of code, which this page runs and folds away with their result, and a remark on what follows. Other solutions may be as good.
-# The models are always those of this book, since the answers are about them. The exercises of the other chapters are solved in {doc}`solutions_polish`.
+# Each exercise is given in its chapter and repeated here, sometimes shortened. Its solution is a few lines of code, which this page runs and folds away with their result, and as a rule a remark on what follows. Other solutions may be as good.
+# The page always loads the models of this book, since its remarks are about them. The exercises of the other chapters are solved in {doc}`solutions_polish`.
 
 # %% tags=["hide-input"]
 from dataclasses import replace
@@ -57,7 +57,7 @@ print(f"L{early}H{first} writes what L{late}H{second} reads with its keys: z = {
 print(f"previous-token score of the first {back[early, first]:.2f}, induction score of the second {induction[late, second]:.2f}")
 
 # %% [markdown]
-# The weights alone name a pair of the circuit.
+# The weights alone name a previous-token head and an induction head, which are a pair of the circuit.
 #
 # (sol-ind-3)=
 # ### Heads without training
@@ -252,14 +252,14 @@ for name, drawn in {"as trained": plain, "three times as long": far}.items():
 report.table(pd.DataFrame(errors).rename_axis("head").reset_index(), "Rise of the squared error / d from six examples on, without one head")
 
 # %% [markdown]
-# The head that matters most stays the same. If answers and errors simply scaled with x, every rise would be nine times as large. The rise of L0H1 grows by less and the rises of layers 1 and 2 by far more, so on long x the later heads matter more, compared with L0H1, than they did.
+# The head that matters most stays the same. If answers and errors simply scaled with x, every rise would be nine times as large. The rise of L0H1 grows by less and the rises of layers 1 and 2 by far more, so on long x the later heads matter more, compared with L0H1, than on x of the usual length.
 #
 # ## Layers and algorithms
 #
 # (sol-alg-1)=
 # ### With noise
 #
-# *Which step of gradient descent are the errors of the model trained with noise most like, and are they still more like those of the best ridge regression?*
+# *Which step of gradient descent are the errors of the model trained with noise most like, and are they even more like those of the best ridge regression?*
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 prompts = incontext.linear_prompts(400, 10, 3, seed=53, noise=0.5)
@@ -278,7 +278,7 @@ for name in ("gradient descent", "least squares"):
 report.table(pd.DataFrame(rows).T.rename_axis("answerer").reset_index(), "Whose errors the model trained with noise makes, with paired differences over prompts", digits=3)
 
 # %% [markdown]
-# The errors are nearly those of the ridge regression. Gradient descent that is stopped early is a kind of ridge regression too, and least squares, which trusts every point, is further away. All similarities are high in part because the methods share the noise in y and the errors after one or two points, which are the largest, since no method knows more there. The lead of ridge regression over gradient descent is small, but its interval lies above zero.
+# The errors are nearly those of the ridge regression. Gradient descent that is stopped early acts much like a ridge regression too, and least squares, which trusts every point, is further away. All similarities are high, in part because the methods share two kinds of errors: those that come from the noise in y, and those after one or two points, which are the largest, since no method knows more there. The lead of ridge regression over gradient descent is small, but its interval lies above zero.
 
 # %% [markdown]
 # (sol-alg-2)=
@@ -354,7 +354,7 @@ for n in (1, 20):
 report.table(pd.DataFrame(shown).sort_index().rename_axis("log odds, about").reset_index(), "Weight on ridge(0.8), with 95% intervals over prompts; empty where fewer than 20 prompts have such odds")
 
 # %% [markdown]
-# After twenty points the two agree within their intervals. After one point they do not everywhere: near even odds stacking gives ridge(0.8) clearly less weight than the transformer does, and at the lowest odds clearly more. Stacking has nothing but that one point; the transformer has seen many prompts in training and may use what was likely there.
+# After twenty points the two agree within their intervals. After one point they do not everywhere: near even odds stacking gives ridge(0.8) clearly less weight than the transformer does, and at the lowest odds clearly more. Stacking has only that one point and a prior for its weights; the transformer has seen many prompts in training and may use more of what was likely there.
 #
 # ## Norms of updates
 #
@@ -418,7 +418,7 @@ for covariates in ((), ("log_position",)):
     print(covariates or "as it was", report.interval(*statistics.wilson_interval(reported, 100)))
 
 # %% [markdown]
-# Where the trend is a straight line in the logarithm of the position, one covariate takes it out. Levels of positions take out a trend of any shape, but need several texts.
+# Where the trend is a straight line in the logarithm of the position, one covariate takes it out. A level for each position takes out a trend of any shape, but needs several texts.
 #
 # ## Where an update comes from
 #
@@ -435,7 +435,7 @@ even = np.mean([np.mean(1 / np.arange(2, effect.shape[1] + 1)) for effect in eff
 report.table(pd.DataFrame({"layer": range(len(own)), "own value": own, "if all mattered alike": even}), "GPT-2: share of a token's own value in the effects of all values that it reads")
 
 # %% [markdown]
-# In the first layer it does, by far. In the second it matters less than an even split would give it: there attention fetches what stands around it. In later layers the own value matters somewhat more than an even split would give it, and the residual connection comes on top of that.
+# In the first layer it does, by far. In the second its share is below that of an even split: there attention fetches what stands around the token. In later layers its share is somewhat above that of an even split, and the residual connection comes on top of that.
 #
 # (sol-mix-2)=
 # ### The largest weight
@@ -449,4 +449,4 @@ ranks = {name: contributions.rank_agreement(effects, shares).mean(axis=0) for na
 report.table(pd.DataFrame(ranks).rename_axis("layer").reset_index(), "GPT-2: rank correlation of two summaries of weights with value zeroing")
 
 # %% [markdown]
-# In hardly any layer, and then by little. The mean hides a head that looks at one token alone. Where most heads look at the same tokens, the mean is the safer guide.
+# It does so in hardly any layer, and there only by little. The mean hides a head that looks at one token alone. Where most heads look at the same tokens, the mean is the safer guide.

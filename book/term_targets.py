@@ -1,7 +1,7 @@
 # %% [markdown]
 # # What attention terms look for
 #
-# **Question.** The scores of a head are a sum of four terms, and {doc}`attention_terms` shows which of them two small models need: both need position-position in the first layer, and the toy needs token-token in the second. What does each of them look for?
+# **Question.** The scores of a head are a sum of four terms, and {doc}`attention_terms` shows which of them two small models need: both models need position-position in the first layer, and one of them, the *toy*, needs token-token in the second. What does each of these terms look for?
 # Does position-position favour the previous position, does token-token favour the same token, and which heads wrote what a head of the second layer reads?
 
 # %% tags=["hide-cell"]
@@ -58,20 +58,20 @@ plots.offset_profiles(profiles, marked, dict.fromkeys(ids, plots.CYCLE[1]), "pos
 # **What was found**
 #
 # - **Heads learn to favour near places, and some to look one place back.** {glue:text}`terms-toy-favour` of the toy's eight layer-0 heads and {glue:text}`terms-Polish-favour` of the Polish model's eight have a position-position term that favours the previous position,
-#   against {glue:text}`terms-untrained-favour` of the untrained models' sixteen. In the Polish model half of them favour another distance more.
-# - **Some heads avoid what others seek.** In layer 1 of the toy {glue:text}`terms-same-favour` heads score earlier places of the same token above the other keys, and {glue:text}`terms-same-avoid` score them below, among them the induction heads, which look for the place after.
-# - **The induction head reads what a first-layer head wrote.** The keys that it looks for, those after an earlier occurrence, are raised most by the match of {glue:text}`terms-first-pair`.
+#   against {glue:text}`terms-untrained-favour` of the untrained models' sixteen. Half of those of the Polish model favour another distance more.
+# - **Some heads avoid what others seek.** In layer 1 of the toy {glue:text}`terms-same-favour` heads score earlier places of the same token above the other keys, and {glue:text}`terms-same-avoid` score them below, among them the induction heads, which look for the place right after each of them.
+# - **The induction head reads what a first-layer head wrote.** The keys that the toy's strongest induction head looks for, those after an earlier occurrence of the query's token, are raised most by the match of {glue:text}`terms-first-pair`.
 #
 # Square brackets hold 95% intervals over sequences. L0H3 is head 3 of the first layer; layers and heads count from 0. The models, the sequences and the four terms are those of {doc}`attention_terms`:
 # a *toy* trained on repeated blocks of symbols, and a model of the same build trained on Polish text. *Untrained* models have the same configurations and fresh weights.
 #
 # ## The previous position, in position-position
 #
-# "A position pays attention to keys from the previous index", one of the notebooks that this book began with says of a diagonal in a picture. {numref}`fig-terms-profiles` averages the position-position term of every layer-0 head
-# over rows by distance from query to key, row means removed. The term depends on positions alone, so no sampling is involved.
+# One of the notebooks that this book began with says of a diagonal in a picture: "A position pays attention to keys from the previous index". {numref}`fig-terms-profiles` shows the position-position term of every layer-0 head
+# by distance from query to key, averaged over rows after each row's mean is removed. The term depends on positions alone, so no sampling is involved.
 #
 # The contrast is the term at the previous position less its mean at the other positions of the row (a difference of log odds), averaged over rows. The null keeps the head and all position embeddings
-# and puts the positions in random order, 999 times. P-values are corrected by Holm over all heads of both models {cite}`holm1979`.
+# and puts the positions in random order, 999 times. The p-values have Holm's correction over all heads of both models {cite}`holm1979`.
 
 # %%
 def shifts(given):
@@ -94,16 +94,16 @@ summary = pd.DataFrame({
 report.table(summary.reset_index(), "Heads of 8 whose position-position term favours the previous position (p < 0.05, Holm), and favours it most of all distances up to 12", digits=1)
 
 # %% [markdown]
-# A head that favours near positions of any kind passes this test too, and in the Polish model half of the heads that pass favour another distance most. The head on which the Polish model's loss depends most ({numref}`fig-terms-losses` in {doc}`attention_terms`) is among these: it favours the query's own place. The diagonal exists in some heads, then, and is no property of "the" position-position term.
+# A head that favours near positions of any kind passes this test too, and in the Polish model half of the heads that pass favour another distance most. The head on which the Polish model's loss depends most ({numref}`fig-terms-losses` in {doc}`attention_terms`) is among these: it favours the query's own place. So some heads have the diagonal, but it is no property of "the" position-position term.
 #
 # ## The same token, in token-token
 #
-# "A token pays quite a bit of attention to itself": in search of copying, the notebook saw a diagonal here too. A token-token term may favour the query's *own place*, or it may
+# The notebook, in search of copying, saw a diagonal in token-token too: "A token pays quite a bit of attention to itself". A token-token term may favour the query's *own place*, or it may
 # favour the *same token*, and then earlier occurrences must stand out as well. In layer 0 the two cannot be told apart, since a token has the same state
 # wherever it stands; in layer 1 they can. (Whether a head *copies* is a matter of values, not of scores: see {doc}`induction <induction>`.)
 #
-# In layer 0 the term is a table over the vocabulary, and the unit is the token type: the mean of the table's diagonal, each row's mean removed, is compared with that of 999 tables whose columns are in random order (two-sided p, Holm over the heads of both models).
-# For both layers, {numref}`fig-terms-same` has the contrast on the sequences themselves. Frequent tokens might be favoured whatever the query is. For earlier occurrences the figure therefore subtracts what the contrast is on average if each query looks for some other token of the sequence instead of its own.
+# In layer 0 the term is a table over the vocabulary, and the unit is the token type, that is, each different token that occurs in the sequences. Each row's mean is removed, and the mean of the table's diagonal is compared with that of 999 tables whose columns are in random order (two-sided p-values with Holm's correction over the heads of both models).
+# {numref}`fig-terms-same` shows the contrast on the sequences themselves, for both layers. Frequent tokens might be favoured whatever the query is. For earlier occurrences the figure therefore subtracts the average contrast that results if each query looks for some other token of the sequence instead of its own.
 # Intervals are t intervals, so wide that the probability that any of the figure's 64 misses its true value is at most 5%.
 
 # %%
@@ -151,7 +151,7 @@ report.table(
 # ## Layer 1: which head wrote what is read
 #
 # In layer 1 the token side is itself a sum: the embedding, and what each of the eight layer-0 heads wrote. `circuits.terms.part_scores` splits the scores of a head on both
-# sides, ten parts (with the position) by ten. {numref}`fig-terms-parts` sums the shares of variance over what the query reads, and shows which part of the *key* makes a head's scores vary. In the toy's induction heads this is above all what previous-token heads wrote, and position; in most heads of the Polish model it is what a single layer-0 head wrote.
+# sides: ten parts of what the query reads (the position is one of them) by ten of what the key reads. {numref}`fig-terms-parts` sums the shares of variance over what the query reads, and shows which part of the *key* makes a head's scores vary. In the toy's induction heads this is above all what previous-token heads wrote, and position; in most heads of the Polish model it is what a single layer-0 head wrote.
 
 # %%
 def part_shares(name, head):
@@ -193,15 +193,15 @@ report.table(
 )
 
 # %% [markdown]
-# All pairs together raise the targets by {glue:text}`terms-pair-total` nats; no pair of the untrained model's head exceeds {glue:text}`terms-pair-fresh`.
+# All pairs together raise the targets by {glue:text}`terms-pair-total` nats; in the same head of the untrained model no pair exceeds {glue:text}`terms-pair-fresh`.
 #
 # The token $d$ places before an induction target is the same as
 # the token $d - 1$ places before the query, so two parts that carry these tokens can be matched: the query's own token with what a key's previous-token head wrote, and the token before the query with what a head that looks two places back
-# wrote. Matches of the first kind make up most of the contrast. That a key is found by what an earlier head wrote into it is K-composition {cite}`elhage2021`, seen in the scores themselves.
+# wrote. Matches of the first kind make up most of the contrast. Finding a key by what an earlier head wrote into it is called K-composition {cite}`elhage2021`; here it is seen in the scores themselves.
 #
 # ## Limits
 #
-# These are two models, one of them trained for minutes on sequences made so as to need the circuit; other seeds and sizes may divide the work otherwise. A contrast of scores says what raises attention and not what the attention is good for;
+# These are two models, one of them trained for minutes on sequences made so as to need an induction circuit; other seeds and sizes may divide the work otherwise. A contrast of scores says what raises attention and not what the attention is good for;
 # {doc}`attention_terms` measures that by leaving terms out. The split of scores into tokens and positions is a {ref}`choice <terms-centring>`. The Polish paragraphs are few and were written for this book.
 #
 # ## Exercises

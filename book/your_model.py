@@ -5,7 +5,7 @@
 #
 # ## One model in a notebook
 #
-# Change the name below. It may be the name of a model of this book, a folder that `save_pretrained` wrote, or a repository of the hub (`"owner/name"`, or `"owner/name@revision"`). For a model that is already in memory, use `al.wrap(model, tokenizer)`.
+# Change the name below. It may be the name of a model of this book, a folder that `save_pretrained` wrote, or a repository of the Hugging Face hub (`"owner/name"`, or `"owner/name@revision"`). For a model that is already in memory, use `al.wrap(model, tokenizer)`.
 
 # %%
 import numpy as np
@@ -31,8 +31,8 @@ print(f"{w.n_layers} layers of {w.n_heads} heads, {w.d_vocab:,} tokens")
 print(f"largest difference in a pattern {errors.pattern.max():.1e}, in an update {(errors.output / errors.output_scale).max():.1e} of its size")
 
 # %% [markdown]
-# **What do its heads attend to?** Heads are scored on random words in which a block of words comes twice ({doc}`induction`): how much of its attention does a head give to the previous token, to what followed the same token earlier, to the
-# same token, to the first position? An untrained model of the same shape stands beside it, because some scores are high without any training. In the small GPT-2 one head of the first layer gives nearly all of its attention to the
+# **What do its heads attend to?** Heads are scored on random words in which a block of words comes twice ({doc}`induction`): the scores say how much of its attention a head gives to the previous token, to what followed the same token earlier, to the
+# same token, and to the first position. An untrained model of the same shape stands beside the model, because some scores are high without any training. In the small GPT-2 one head of the first layer gives nearly all of its attention to the
 # previous token, and one head of a later layer gives about half of its attention to what followed the same token earlier, as induction heads do. No head of the untrained model does either.
 
 # %% mystnb={"figure": {"caption": "Share of attention, in per cent, that each head gives to four kinds of tokens, in the model and in an untrained one of the same shape. Rows are layers, columns are heads.", "name": "fig-own-scores"}, "image": {"alt": "Four pairs of heat maps. On the left the trained model, which has a few bright cells in every map; on the right the untrained one, whose cells are nearly alike."}}
@@ -42,7 +42,7 @@ plots.score_maps(scores);
 
 # %% [markdown]
 # **What does a head write?** Take the head that attends most to the previous token. Its table $W_E W_{VO} W_U$ says which tokens become likelier when it attends to a token ({doc}`attention_heads`), and `al.top_pairs` finds the largest entries of
-# that table without forming it. If the model came with token counts of its training text, only tokens that are mostly whole words there are kept. Pairs of a word with itself are left out.
+# that table without forming it. If the model came with token counts of its training text, only tokens that are mostly whole words in that text are kept. Pairs of a word with itself are left out.
 
 # %%
 layer, head = np.unravel_index(scores["trained"]["previous token"].argmax(), (w.n_layers, w.n_heads))
@@ -61,7 +61,7 @@ rows = [(neuron, ", ".join(model.vocabulary.text[best.ids[neuron]])) for neuron 
 report.table(pd.DataFrame(rows, columns=["neuron", "tokens that it promotes"]), f"The first three neurons of layer {w.n_layers - 1}")
 
 # %% [markdown]
-# A list alone is no finding. Before you believe one, ask what a random head or a random vector between the same embeddings would have given: `projections.random_heads` draws such heads, and every chapter holds its lists against them.
+# A list alone is no finding. Before you believe one, ask what a random head or a random vector between the same embeddings would have given: `projections.random_heads` draws such heads, and every chapter compares its lists with such a null.
 #
 # ## The whole book on a pair of models
 #
@@ -70,22 +70,22 @@ report.table(pd.DataFrame(rows, columns=["neuron", "tokens that it promotes"]), 
 # ANALYSIS_MODELS=polish-gpt2=FOLDER_OR_ID,herbert=FOLDER_OR_ID make book
 # ```
 #
-# The first line downloads the published models, `sdadas/polish-gpt2-medium` and `allegro/herbert-base-cased`. The second takes models of your own, one of the two or both. A wrong value, or a model that cannot be read, ends the build before anything is computed. Each
+# The first line downloads the published models, `sdadas/polish-gpt2-medium` and `allegro/herbert-base-cased`. The second takes models of your own, for one of the two or for both. A wrong value, or a model that cannot be read, ends the build before anything is computed. Each
 # chapter then says which models it read and in which revision.
 #
 # - **What it replaces.** The chapters on the two Polish models, on norms and on where updates come from read your pair. The small transformers, which were trained for one task each, and e5 stay as they are.
 # - **What it needs.** A GPT-2 in the place of `polish-gpt2` and a BERT with a masked-language head in that of `herbert`, each with its tokenizer. They should read Polish: texts, word lists and the dictionary are Polish, and with another language few tokens are kept
 #   as words. Other architectures can be added to the registry; the beginning of `analysis_lib/models/architectures.py` says how.
-# - **How long it takes.** On the models that come with the book, about a quarter of an hour. At the size of the published ones, {doc}`cost` has estimates for each chapter and measurements for some; expect two to three hours on two cores and eleven gigabytes of memory. In large
+# - **How long it takes.** The build takes about a quarter of an hour on the models that come with the book. At the size of the published ones, {doc}`cost` has estimates for six chapters and measurements for some; two to three hours on two cores are to be expected, though no such build has finished yet, and eleven gigabytes of memory. In large
 #   models the chapters look at samples of heads and neurons, whose sizes they state.
-# - **If it is stopped.** Start it again. Chapters that were done are kept, and so is what was computed head by head in the others. `make clean` throws everything away.
-# - **What the sentences say.** Numbers in the text are those of your models. The sentences around them were written about the models that come with the book and may not hold for yours; {doc}`null_board` is drawn from recorded claims, and `make findings` records yours.
+# - **If it is stopped.** Start it again. Chapters that were done are kept, and so is what the others had computed head by head. `make clean` throws everything away.
+# - **What the sentences say.** Numbers in the text are those of your models. The sentences around them were written about the models that come with the book and may not hold for yours. {doc}`null_board` is drawn from recorded claims; `make findings` records those of your models.
 #
 # ## When something is refused
 #
 # Where the library refuses something, it stops with one sentence that names what it was given and what it expected. {doc}`bad_input` lists these sentences. The usual ones:
 #
-# - *A repository that asks for permission* needs a token of the hub in `HF_TOKEN`.
-# - *Pickled weights* are converted once, tensors only. A file that holds anything else is refused, and the message names what it holds.
+# - *A repository that asks for permission* needs an access token of the hub in the variable `HF_TOKEN`.
+# - *Pickled weights* are converted once, if they are tensors only. A file that holds anything else is refused, and the message names what it holds.
 # - *A tokenizer that does not fit*: the model has fewer rows of embeddings than the tokenizer has tokens.
-# - *No network*: what was downloaded before is used if it is complete.
+# - *No network*: a model that was downloaded before is used if its files are complete.

@@ -44,18 +44,18 @@ BESIDE = ("torch", "numpy")
 INTRODUCTION = """\
 # Agreement with other programs
 
-The library agrees with code that other people wrote in every quantity below: to rounding, except in one row where two definitions
-differ and the row says how. (For MAPS the formula of the paper was written out.)
+The library agrees with code that other people wrote in every quantity below. The agreement is to rounding, except in one row where two
+definitions differ, as the row says. For MAPS {cite}`elhelo2025` no package was asked: the formula of the paper was written out.
 
 Most tests of a library compare it with itself. Here the same models and data go to other packages as well. The models are the two
 shipped language models, the shipped attention-only model, and
 random GPT-2s and BERTs of odd shapes: one head, five heads, a feed-forward layer narrower than the stream, an unembedding of its own.
-The random weights are drawn anew by name, so that they are the same
+The random weights depend on the names and shapes of the parameters alone, so that they are the same
 everywhere.
 
-`make oracles` installs the packages in an environment of their own, compares every number, and writes this page. A sample of their
-answers is kept in the repository with the versions that gave them, and
-every run of the tests compares the library with it.
+`make oracles` installs the packages in an environment of their own, compares every number, and writes this page. A sample of the
+packages' answers is kept in the repository with the versions that gave them, and
+every run of the tests compares the library with this sample.
 """
 ENDING = """\
 ## What is not compared
@@ -65,8 +65,8 @@ ENDING = """\
 - **Scores of `detect_head`** are shares of all rows of a pattern. A perfect induction head scores about one half there and 1 here; the
   table converts these shares before it compares them.
 - **Wild bootstrap.** The table compares the t of the jackknife over texts. wildboottest 0.3.2 cannot draw its bootstrap for these errors
-  with numpy 2.4; a unit test holds the library's draws against regressions that are run again.
-- **Layer norms folded into weights.** TransformerLens centres what is written as well, and so gives other matrices with equal outputs.
+  with numpy 2.4; a unit test compares the library's draws with regressions that are run again.
+- **Layer norms folded into weights.** TransformerLens also centres what layers write, so that its matrices differ while outputs are equal.
 """
 
 
