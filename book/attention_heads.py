@@ -58,8 +58,8 @@ if HAS_E5:
 # %% [markdown]
 # **What was found**
 #
-# - **e5 has heads that look for another form of the same word.** In sentences that hold one, head L5H5 gives it {glue:text}`heads-text-form` of its attention, and {glue:text}`heads-text-control` to
-#   another noun in the same place. ({ref}`In real sentences <heads-in-sentences>`)
+# - **e5 has heads that look for another form of the same word.** Where a sentence holds another form of a word, head L5H5 gives that form {glue:text}`heads-text-form` of its attention; another noun in the
+#   same place gets {glue:text}`heads-text-control`. ({ref}`In real sentences <heads-in-sentences>`)
 # - **Tables of QK show such heads in the early layers only, and prove little.** In the list of L2H7, the best one, the two tokens are forms of one word in {glue:text}`heads-best-share` of cases. Random subspaces that know nothing but
 #   likeness reach {glue:text}`heads-likeness-range`, and the bare embedding, without any head, {glue:text}`heads-bare`.
 # - **The heads are not needed for what they seem to do.** Without the eight that attend most to the other form, two forms of a word stay as alike as they were: no layer's cosine falls by more than
@@ -85,8 +85,8 @@ report.table(found.to_frame(gpt2.vocabulary)[["left", "right", "score"]], "GPT-2
 
 # %% [markdown]
 # A token is kept if it is a whole word in most of its occurrences in training text and the dictionary of Morfeusz {cite}`kieras2017` knows it. Of e5's tokens, which belong to a hundred languages, those are kept that are also kept in
-# one of the other two models and have three letters or more. Pairs that differ only in a capital (*Dom*, *dom*, house) are left out. The original notebooks kept ASCII tokens only, which removes every
-# word with one of nine Polish letters.
+# one of the other two models and have three letters or more. Pairs that differ only in a capital (*Dom*, *dom*, house) are left out. The notebooks that this chapter began with kept ASCII tokens only, which removes every
+# word with any of the nine Polish letters outside ASCII.
 
 # %%
 rows = {}
@@ -145,17 +145,17 @@ strong["list"] = strong["model"] + " " + strong["list"]
 report.table(strong[["list", "relation", "share", "permuted", *NULLS, "pairs"]], "Lists that stand out: share of pairs, its mean in permuted lists, and the highest share of a list of random heads of both kinds; pairs: the first of the list, whether or not they have the relation", polish=["pairs"])
 
 # %% [markdown]
-# In e5 nearly all that stands out is one lemma. Random heads with equal singular values hardly ever pair forms of one word, so these heads have learned to compare. Have they learned *which* directions to compare? That has not been shown. A list with as many forms as that of L2H7 comes from {glue:text}`heads-likeness-reach` random subspaces. But L2H7 was chosen as the best of {glue:text}`heads-e5-lists` lists, and after such a choice so few draws cannot decide. No other list of e5 has more forms than the best list of a random subspace. L2H7 and the heads like it compare tokens by likeness, and in e5's embedding
+# In e5 nearly all lists that stand out do so in the relation *one lemma*. Random heads with equal singular values hardly ever pair forms of one word, so the heads of these lists have learned to compare. It has not been shown that they have learned *which* directions to compare. Of the lists of random subspaces, {glue:text}`heads-likeness-reach` have as many forms as that of L2H7. But L2H7 was chosen as the best of {glue:text}`heads-e5-lists` lists, and after such a choice so few draws cannot decide. No other list of e5 has more forms than the best list of a random subspace. L2H7 and the heads like it compare tokens by likeness, and in e5's embedding
 # it is the forms of a word that are most alike.
 #
-# In GPT-2, too, most of what stands out is one lemma, mostly in lists of the first layer. Most of these lists have no more forms than lists of random subspaces have. A few have more, but they are the best of many lists against few draws, so they decide nothing either. In HerBERT nothing stands out.
+# In GPT-2, too, most lists that stand out do so in *one lemma*; they are mostly lists of the first layer. Most of them have no more forms than lists of random subspaces have. A few have more, but they are the best of many lists against few draws, so they decide nothing either. In HerBERT nothing stands out.
 #
 # (heads-in-sentences)=
 # ## In real sentences
 #
 # Do these heads attend from one form of a word to the other when they meet both? The book has {glue:text}`heads-n-sentences` sentences for this, such as *Stał tam obcy człowiek, ale twarzy tego człowieka nie pamiętam* ("there stood a strange
-# man, but I do not remember that man's face"). Each has a control in which another noun of the same case and number stands in the place of the second form: *twarzy tego chłopca* ("that boy's"). The word that is attended to and both
-# places are the same in sentence and control, so the difference is due to what the two words have in common as forms of one lemma. Attention is averaged over both directions. Where the two forms have a token in common, a head could just look for that token again; such
+# man, but I do not remember that man's face"). Each has a control in which another noun of the same case and number stands in the place of the second form: *twarzy tego chłopca* ("that boy's"). The first of the two words and both
+# places are the same in sentence and control, so the difference is due to what the two words have in common as forms of one lemma. Attention is averaged over both directions. Where the two forms have a token in common, a head could just look for that token again. Such
 # sentences are left out, which leaves {glue:text}`heads-n-apart`.
 
 # %%
@@ -193,7 +193,7 @@ if HAS_E5:
 table if HAS_E5 else None
 
 # %% [markdown]
-# (For p, the differences of randomly chosen sentences change their sign, and each head's t statistic is compared with the largest t of any head in every such draw.) The two heads that the weights single out, L2H7 and L3H8, pass, so their tables say something true about them. But the strongest heads are in the middle layers, where
+# (To find p, the differences of randomly chosen sentences are given the opposite sign, and each head's t statistic is compared with the largest t of any head in every such draw.) The two heads that the weights single out, L2H7 and L3H8, pass, so their tables say something true about them. But the strongest heads are in the middle layers, where
 # the tables show little: a table reads embeddings, whereas a head of layer 5 reads what five blocks have made of them. Over all heads the two measures have a rank correlation of {glue:text}`heads-text-rank`; in
 # layer 2 alone it is {glue:text}`heads-text-rank-2`.
 #
@@ -322,8 +322,8 @@ if HAS_E5:
 # ## The two small models
 #
 # GPT-2 and HerBERT were trained for this book, GPT-2 with six layers of eight heads, HerBERT with four layers of six. Most of their lists are hard to tell from those of random heads between the same embeddings. The exceptions belong to nine heads of GPT-2, most of them in the first layer.
-# L0H1 and L0H6 attend between words that are alike in form or in meaning: *Pomimo* and *Mimo* (both mean *in spite of*), *nieco* and *trochę* (both *a little*), *czytać* and *pisać* (to read, to write). In L0H4, attending to a form of *ona* (she) promotes another form of it. In the share of
-# one lemma these three also lie above random likeness, though not far, and the others do not. A few lists of both models pair prepositions with nouns more often than any list of a random head. Only one of these passes the tests above, since a list with prepositions on the left and nouns on the right has such pairs however they are matched. {doc}`heads_at_work` asks what these heads do when the models read a text.
+# The lists of L0H1 and L0H6 pair words that are alike in form or in meaning: *Pomimo* and *Mimo* (both mean *in spite of*), *nieco* and *trochę* (both *a little*), *czytać* and *pisać* (to read, to write). In L0H4, attending to a form of *ona* (she) promotes another form of it. In the share of
+# one lemma these three heads also lie above random likeness, though not far, and the other six do not. A few lists of both models pair prepositions with nouns more often than any list of a random head. Only one of these passes the tests above, since a list with prepositions on the left and nouns on the right has such pairs however they are matched. {doc}`heads_at_work` asks what these heads do when the models read a text.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The small models: shares of pairs in the lists of all heads and of random heads. One point for each list, bars are medians. A row where the trained points do not lie to the right of those of random heads shows nothing that the heads have learned.", "name": "fig-heads-small"}, "image": {"alt": "Two panels, GPT-2 and HerBERT, with six rows each. The points of trained heads mostly overlap with those of random heads; a few lie to the right of both kinds in the row of prepositions with nouns, and in GPT-2 also in the row of one lemma."}}
 small = list(TITLES.values())
@@ -335,9 +335,9 @@ plots.share_strips(sources, relations.TITLES, shades);
 # ## Limits
 #
 # - e5 is one model, in 4 bits. Its attention and the ablations rest on sentences written for this book, all of one pattern. Its lists hold only words that are single tokens, which are frequent ones.
-# - The eight heads were chosen on the same sentences that give their attention. With differences of this size, and p-values over all heads, that changes little, but the eight differences are biased upwards.
+# - The eight heads were chosen on the same sentences that give their attention. This choice changes little, since the differences are large and the p-values cover all heads, but the eight differences are biased upwards.
 # - Two forms of a word share their meaning as well as their lemma, and the controls have nouns of other meanings. A head that looks for any word of similar meaning would do the same; no synonyms were tried.
-# - Readings of Morfeusz are out of context, so agreement is an upper bound. Permuting within a list cannot see that a list is all nouns. Biases and positions are left out of all tables.
+# - Readings of Morfeusz are out of context, so agreement is an upper bound. Permuting within a list cannot reveal that the list is all nouns. Biases and positions are left out of all tables.
 # - Removing heads one set at a time cannot show what other heads would do in their place.
 # - `ANALYSIS_MODELS=hub make book` asks the same of the published models in place of the two small ones.
 #
@@ -347,4 +347,4 @@ plots.share_strips(sources, relations.TITLES, shades);
 # 2. Take the same list and permute its right column. How often do two words then agree in case or number, and how often in the list itself? ({ref}`Solution <sol-heads-2>`)
 # 3. Replace all heads with random projections (`random_heads.symmetric`). In what share of a head's 200 best pairs are the two words forms of one word, before and after? ({ref}`Solution <sol-heads-3>`)
 #
-# The notebooks that this chapter began with read such lists by eye, for some heads and without a null: {doc}`replication` puts their lists to the test of this page.
+# In the original notebooks such lists were read by eye, for some heads and without a null: {doc}`replication` puts their lists to the test of this page.

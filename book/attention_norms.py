@@ -6,7 +6,7 @@
 #
 # **What was found**
 #
-# - **A large update predicts a large next one, but does not make it large.** Within the layers above the first, GPT-2's coefficients of the token before are {glue:text}`norms-polish-gpt2-beside`; doubling an update changes the next token's update in the next layer by {glue:text}`norms-polish-gpt2-acts` in the same unit.
+# - **A large update predicts a large next one, but does not make it large.** When the log norm of an update is regressed on that of the token before in the same layer, the coefficients in GPT-2's layers above the first are {glue:text}`norms-polish-gpt2-beside`. Doubling an update changes the next token's update in the next layer by {glue:text}`norms-polish-gpt2-acts` in the same unit.
 # - **Prediction needs no learning.** Untrained GPT-2s have *larger* coefficients than the trained one, {glue:text}`norms-polish-gpt2-mean-untrained` on average, because their updates are running means of what came before.
 # - **In HerBERT neighbours explain little.** There {glue:text}`norms-herbert-starred` of {glue:text}`norms-herbert-tested` coefficients are significant and farther from zero than in untrained models, but together the neighbours explain at most
 #   {glue:text}`norms-herbert-heldout-most` of the variance in texts held out.
@@ -69,7 +69,7 @@ plots.norm_distributions({NAMES[name]: m.attention[:, ~m.tokens["special"].to_nu
 # The regression of this page explains the log norm of a token's update by those of the two tokens before it in the same layer. Its *coefficient one token back* says by how much the log norm is higher when that of the token before is higher by one,
 # other things equal. The controls, which hold those things equal, follow in *Beyond what any transformer would show*.
 #
-# Any regression on the past meets an obstacle: norms have a trend ({numref}`fig-norms-position`). A GPT-2 token averages over all that came before it, and an average of many
+# Any regression on the past meets an obstacle: norms have a trend ({numref}`fig-norms-position`). In GPT-2 a token averages over all that came before it, and an average of many
 # vectors is short. The trend is clearest in the untrained model, where the slopes on the log of position are {glue:text}`norms-slope-untrained`; an average of independent vectors would have −0.5.
 # In HerBERT every token sees the whole text, and there is no trend.
 
@@ -82,8 +82,8 @@ plots.position_trends({NAMES[name]: lines for name, lines in trends.items()});
 # ## What an update does to later ones
 #
 # Within a layer no update can depend on another, since a layer computes all tokens at once. A cause can only run from one layer to a later one. So the update of one token in one
-# layer is replaced by the layer's mean update, and the norms of its neighbours' updates are measured in the *next* layer. If the token before mattered as such, the next token would be
-# moved, and moved more than tokens further on. Those tokens are the first control; untrained models are the second. One place is drawn in each text.
+# layer is replaced by the layer's mean update, and the norms of its neighbours' updates are measured in the *next* layer. If the token before mattered as such, the norm at the next token would
+# change, and it would change more than the norms at tokens further on. Those tokens are the first control; untrained models are the second. One place is drawn in each text.
 
 # %%
 REACH = 12
@@ -111,14 +111,14 @@ report.table(
 )
 
 # %% [markdown]
-# The next token is moved more than those further on, with an interval above zero, in {glue:text}`norms-polish-gpt2-causal-trained` layers of GPT-2 and
-# {glue:text}`norms-herbert-causal-trained` of HerBERT. It would be enough for this that the next layer attends to near tokens more than to distant ones, and in HerBERT the tokens before the replaced one are moved as well. The replaced update also changed in direction and not only in size,
+# The norm at the next token changes more than the norms further on, with the interval of the difference above zero, in {glue:text}`norms-polish-gpt2-causal-trained` layers of GPT-2 and
+# {glue:text}`norms-herbert-causal-trained` of HerBERT. For this it would be enough that the next layer attends to near tokens more than to distant ones, and in HerBERT the norms before the replaced token change as well. The replaced update also changed in direction and not only in size,
 # so the effect says something about attention rather than about norms. In the untrained GPT-2 the difference lies above zero in every layer, although attention is nearly even there: the next token averages over fewer tokens than those further on, so that each weighs more.
 #
 # The largest effect in GPT-2 is hardly local. Replacing an update of its layer 1 changes the norms of the next layer far more than replacing one of any other layer, and it does so twelve tokens on as well.
 #
-# To ask about *size* alone, the opening figure ({numref}`fig-norms-key`) doubles the update and keeps its direction. Its log norm then grows by $\log 2$; the change of the next token's log
-# norm in the next layer, divided by that, is in the unit of a coefficient. The two need not agree, in size or in sign: the regression describes what neighbours in one layer
+# To ask about *size* alone, the opening figure ({numref}`fig-norms-key`) doubles the update and keeps its direction. The log norm of the update then grows by $\log 2$; the change of the next token's log
+# norm in the next layer, divided by $\log 2$, is in the unit of a coefficient. This effect and the coefficient need not agree, in size or in sign: the regression describes what neighbours in one layer
 # have in common, the intervention what one layer does to the next. The table therefore also has the coefficient *across* layers: the next layer's log norms regressed on this layer's, the token's own included,
 # under the same controls. This is the prediction that the intervention tests.
 
@@ -150,7 +150,7 @@ report.table(
 )
 
 # %% [markdown]
-# Prediction and cause differ most clearly in GPT-2's layer 2. There a large update of the token before, in layer 1, predicts a larger update (by how much is measured only roughly), but doubling it makes that update *smaller*. In layer 5 both are negative, and in the other layers of GPT-2 both are near zero, although the coefficients within the layer are not. HerBERT has negative coefficients from layer 0 to layer 1 and from layer 2 to layer 3, but doubling an update moves next to nothing there. As far as one step to the next layer shows, the regression within a layer therefore sees what neighbours share in that layer, and not something that one token passes on to the next.
+# Prediction and cause differ most clearly in GPT-2's layer 2. There a large update of the token before, in layer 1, predicts a larger update (by how much is measured only roughly), but doubling it makes that update *smaller*. In layer 5 both are negative, and in the other layers of GPT-2 both are near zero, although the coefficients within the layer are not. HerBERT has negative coefficients from layer 0 to layer 1 and from layer 2 to layer 3, but doubling an update moves next to nothing there. The regression within a layer therefore sees what neighbours share in that layer, and not something that one token passes on to the next, as far as one step to the next layer shows.
 
 # %% [markdown]
 # ## Beyond what any transformer would show
@@ -160,7 +160,7 @@ report.table(
 # leads (tokens after) as well as lags (tokens before).
 #
 # Two nulls are made with the *same texts and the same specification*: models of the same shape with fresh weights, and the trained model on texts whose tokens were shuffled (each token keeps its description). Eight draws
-# of each (five for a model wider than 512, whose bars are a fifth longer for it) show where another draw would lie with a probability of 0.95.
+# of each (five for a model wider than 512, whose bars are therefore a fifth longer) show where another draw would lie with a probability of 0.95.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients with all controls, with intervals that hold for all layers and neighbours at once. Filled, a star: significant after Holm's correction by errors clustered by text and by HAC errors (which allow for dependence between near tokens), and farther from zero than in untrained models. Bars: where 95% of draws of a null are expected. Each model has a scale of its own.", "name": "fig-norms-nulls"}, "image": {"alt": "Panels for one and two tokens back and, in HerBERT, ahead; points of the trained model beside grey bars for untrained models and violet bars for shuffled tokens. In GPT-2 one token back the grey bars stand above the points; in HerBERT they lie around zero."}}
 plots.coefficients_against_nulls(pd.concat([examined[name].beside_nulls().assign(model=name) for name in NAMES]), NAMES);
@@ -173,11 +173,11 @@ report.table(
 )
 
 # %% [markdown]
-# The coefficients of an untrained GPT-2 have a plain cause. Its attention is nearly uniform, its update a running mean of all that came before, and a running mean moves slowly. Training makes
+# The coefficients of an untrained GPT-2 have a plain cause. Its attention is nearly uniform, its update is a running mean of all that came before, and a running mean changes slowly. Training makes
 # attention selective: one token back the coefficient is {glue:text}`norms-polish-gpt2-mean-trained` on average over layers, where untrained models have {glue:text}`norms-polish-gpt2-mean-untrained`.
-# HerBERT's untrained layers average over the whole text at every token and have no slow movement to show.
+# HerBERT's untrained layers average over the whole text at every token and have no slow change to show.
 #
-# The starred coefficients are listed below. Shuffled texts show whether they are about words in their order: a coefficient needs the order if it is clearly farther from zero than with shuffled tokens. Only those of HerBERT's layer 2 are. For the others this cannot be said, and in layer 1 of both models shuffled tokens have coefficients at least as large. GPT-2 also has coefficients one token back that lie above those of shuffled texts, from layer 3 on ({numref}`fig-norms-nulls`): order matters there, but the untrained models lie higher still, so these coefficients have no star. Frequency, rank and punctuation do not say all that a token is, either. If tokens that have large updates wherever they stand tended to stand side by side, that would look like a dependence.
+# The starred coefficients, those that are significant and farther from zero than in untrained models, are listed below. Shuffled texts show whether they are about words in their order: a coefficient needs the order if it is clearly farther from zero than with shuffled tokens. Only those of HerBERT's layer 2 are clearly farther. For the others this cannot be said, and in layer 1 of both models shuffled tokens have coefficients at least as large. GPT-2 also has coefficients one token back that lie above those of shuffled texts, from layer 3 on ({numref}`fig-norms-nulls`): order matters there, but the untrained models lie higher still, so these coefficients have no star. Frequency, rank and punctuation do not say all that a token is, either. If tokens that have large updates wherever they stand tended to stand side by side, that would look like a dependence.
 # The shuffled texts give a control for this too: in them each token stands in other places of its own text, and the mean of its log norms there is its *expected size*. The last two columns hold it constant
 # for the outcome's token and for its neighbours, beside all other controls.
 
@@ -196,7 +196,7 @@ report.table(
 # ## How much neighbours explain
 #
 # Levels and token identity leave a part of the variance; the partial $R^2$ is the share of it that lags (and leads) explain. For held-out texts, coefficients come from other texts, and only the level of the
-# predicted text is its own. In GPT-2 it depends on the layer: the neighbours explain nothing in layer 0, most of the variance in layer 1 and a smaller part above. In the untrained GPT-2 they explain nearly all of it in every layer; in HerBERT, trained or not, next to nothing ({numref}`fig-norms-explained`).
+# predicted text is its own. In GPT-2 the share depends on the layer: the neighbours explain nothing in layer 0, most of the variance in layer 1 and a smaller part above. In the untrained GPT-2 they explain nearly all of it in every layer; in HerBERT, trained or not, next to nothing ({numref}`fig-norms-explained`).
 
 # %%
 explained = pd.concat(

@@ -94,9 +94,9 @@ report.figure_data(shown, "fig-ff-key") if shown else None
 # **What was found**
 #
 # - **Some neurons collect words of one kind:** an ending, a case, a person, the forms of one lemma ({numref}`fig-ff-key`).
-# - **Random vectors have such lists too, but fewer.** They are drawn to vary as a layer's own keys or values do. Lists of GPT-2's keys hold words of one kind more often than lists of such vectors, by {glue:text}`ff-polish-gpt2-K-gain` percentage points, and lists of its values by {glue:text}`ff-polish-gpt2-V-gain`. Most of both differences is in the later layers.
+# - **Random vectors have such lists too, but fewer.** These vectors are drawn to vary as a layer's own keys or values do. Lists of GPT-2's keys hold words of one kind more often than lists of such vectors, by {glue:text}`ff-polish-gpt2-K-gain` percentage points, and lists of its values by {glue:text}`ff-polish-gpt2-V-gain`. Both differences lie mostly in the later layers.
 #   (Square brackets hold 95% intervals.)
-# - **A neuron's key and value rarely point at the same words,** yet more often than the key of one neuron and the value of another. In GPT-2 they share {glue:text}`ff-shared` of their hundred best tokens
+# - **A neuron's key and value rarely point at the same words,** yet more often than the key of one neuron and the value of another do. In GPT-2 they share {glue:text}`ff-shared` of their hundred best tokens
 #   on average. GPT-2's first layer is the exception: there a key overlaps with the *negated* value, so that the neuron takes away words like those it matches ({numref}`fig-ff-overlap`).
 #
 # ## Keys and values
@@ -108,9 +108,9 @@ report.figure_data(shown, "fig-ff-key") if shown else None
 # where key $k_i$ is column $i$ of $W_{in}$, value $v_i$ is row $i$ of $W_{out}$, and $f$ is a GELU, which is close to zero where its argument is negative. So $k_i$ is a pattern, and $v_i$ is what is
 # written when the pattern matches. In embedding space the neuron's two lists are the tokens with the largest entries of
 #
-# $$k_i W_U \qquad \text{and} \qquad v_i W_U ,$$
+# $$k_i W_U \qquad \text{and} \qquad v_i W_U .$$
 #
-# and, for the tokens that both point *away* from, of $-k_i W_U$ and $-v_i W_U$. (The models tie $W_U = W_E^\top$, so that one matrix serves for reading and writing; e5 has no unembedding, and its embedding serves for both.) A score is an inner
+# The tokens that the key or the value points *away* from are those with the largest entries of $-k_i W_U$ or $-v_i W_U$. (The models tie $W_U = W_E^\top$, so that one matrix serves for reading and writing; e5 has no unembedding, and its embedding serves for both.) A score is an inner
 # product and has no unit; scores are compared within a list only. `top_tokens` finds the best tokens of all neurons in one blocked product. Layers and neurons count from 0, so that L2N17 is neuron 17 of
 # the third layer.
 #
@@ -137,14 +137,14 @@ for title, reader in readers.items():
 report.table(pd.DataFrame(rows, dtype=object), "The models, their neurons and their tokens", index=True)
 
 # %% [markdown]
-# The last row is what the original notebooks lost by keeping only tokens that the tokenizer spells in ASCII. GPT-2's tokenizer spells *że* ("that") as `ĠÅ¼e`, so every word with a letter outside ASCII was gone.
+# The last row is the share of word tokens that the original notebooks lost, because they kept only tokens that the tokenizer spells in ASCII. GPT-2's tokenizer spells *że* ("that") as `ĠÅ¼e`, so every word with a letter outside ASCII was gone.
 # Few of e5's tokens are Polish words, since its vocabulary serves a hundred languages.
 #
 # ## Which lists are alike, and in what
 #
 # Every list is judged by a rule. For the twenty top tokens of a key or value we count how many share a lemma (the form under which a dictionary lists a word), an ending of two or three letters, a part of
 # speech, a case, a person; how many are numbers, names (words whose every lemma is capitalised), or capitalised. Two spellings of one form (*Dom*, *dom*) count once. Common features must count for less,
-# since most words are nouns. So chance means a list in which each token is replaced by a random one of similar frequency (within 200 ranks of its id, since byte-pair ids are in the order of merging, and e5's ids go from likely to unlikely pieces). With
+# since most words are nouns. So chance means a list in which each token is replaced by a random one of similar frequency. (Similar means within 200 ranks of its id: byte-pair ids are in the order of merging, and e5's ids go from likely to unlikely pieces.) With
 # $p_j$ the share of tokens around token $j$ that have the feature, the chance of a count of $c$ or more is the tail of a sum of independent draws,
 #
 # $$P\Bigl(\sum_{j=1}^{20} B_j \ge c\Bigr), \qquad B_j \sim \mathrm{Bernoulli}(p_j),$$
@@ -167,7 +167,7 @@ passed = {key: shared_features.passing(table) for key, table in judged.items()}
 
 
 # %% [markdown]
-# The rule does not find things in noise: no list of an untrained model passes. Random vectors are the harder control. A trained embedding already groups words, so that alike words come out together in whatever direction one looks. In HerBERT this happens more often in the directions that a layer prefers.
+# The rule does not find things in noise: no list of an untrained model passes. Random vectors are the harder control. A trained embedding already groups words, so that alike words come out together in some random directions too. In HerBERT this happens more often in the directions that a layer prefers.
 
 # %% tags=["hide-input"]
 SIDES = {"K": "keys", "V": "values"}
@@ -211,7 +211,7 @@ for title, reader in readers.items():
 plots.percent_maps(maps);
 
 # %% [markdown]
-# Layers differ. In GPT-2 it is mainly the later layers that exceed random vectors, with keys and with values. In HerBERT it is the keys of the first layer and the values of the layers after it. The table says by how many percentage points the lists of each layer pass more often than those of random vectors like the layer's own.
+# Layers differ. In GPT-2 it is mainly the later layers whose lists pass more often than those of random vectors, for keys and for values. In HerBERT it is the keys of the first layer and the values of the layers after it whose lists do. The table says by how many percentage points the lists of each layer pass more often than those of random vectors like the layer's own.
 
 # %%
 columns = {}
@@ -273,8 +273,8 @@ report.table(
 )
 
 # %% [markdown]
-# In both models keys overlap more with the value than with the negated value. In GPT-2's first layer it is the other way round: most neurons there take away words like those they match, and most neurons of later layers add to such words. The cosine of a neuron's key and value shows the sign without any tokens. Its mean over neurons (next table) is above zero in both models, which agrees with the overlaps but hides the first layer of GPT-2 (exercise 2 asks for every layer). Is the overlap due to a few neurons or to all of them? {numref}`fig-ff-survival`
-# has the whole distribution: a Jaccard index of 0.1 is 18 of 100 tokens in common. For key and value, many neurons share a few tokens more than shuffled pairs do, and a few neurons share many.
+# Over all layers, the keys of both models overlap more with the value than with the negated value. In GPT-2's first layer it is the other way round: most neurons there take away words like those they match, and most neurons of later layers add to such words. The cosine of a neuron's key and value shows the sign without any tokens. Its mean over neurons (next table) is above zero in both models, which agrees with the overlaps but hides the first layer of GPT-2 (exercise 2 asks for every layer). Is the overlap due to a few neurons or to all of them? {numref}`fig-ff-survival`
+# shows the whole distribution; a Jaccard index of 0.1 means that 18 of 100 tokens are shared. In many neurons, key and value share a few tokens more than shuffled pairs do, and in a few neurons they share many.
 
 # %% tags=["hide-input"]
 rows = {
@@ -323,9 +323,9 @@ report.glue("ff-shared", report.number(float((200 * real / (1 + real)).mean()), 
 #
 # ## Norms and layer norms
 #
-# **Do a few tokens own all lists?** Embeddings of large norm have large inner products with everything. The table says how many different tokens the lists of all neurons hold, twenty in each, and what
-# share of the places the hundred most frequent of them fill. These hundred do not own the lists, but fill more places than in an untrained model, in HerBERT several times as many. Random vectors that vary as the layer's own keys or values do fill about as many, so the
-# favoured tokens belong to the directions that a layer prefers on the whole, and not to single neurons. In GPT-2 isotropic random vectors do so too, so that there the embedding is enough to explain them.
+# **Do a few tokens own all lists?** An embedding of large norm can have a large inner product with many vectors, and so stand in many lists. The table says how many different tokens the lists of all neurons hold, twenty in each, and what
+# share of the places the hundred most frequent of them fill. These hundred do not own the lists, but they fill more places than in an untrained model, in HerBERT several times as many. In the lists of random vectors that vary as the layer's own keys or values do, the hundred most frequent tokens fill about as many places. So the
+# favoured tokens belong to the directions that a layer prefers on the whole, and not to single neurons. In GPT-2 the same holds for isotropic random vectors, so that there the embedding is enough to explain the favoured tokens.
 
 # %%
 rows = []
@@ -338,7 +338,7 @@ report.table(pd.DataFrame(rows), "Tokens that fill the lists", formats={"filled 
 
 # %% [markdown]
 # **What does leaving out the layer norm do?** GPT-2's keys do not read the residual stream itself but what `ln_2` makes of it. The gain $\gamma$ and the centring of that norm can be folded into the key,
-# $k' = (I - \mathbf{1}\mathbf{1}^\top/d)\,\mathrm{diag}(\gamma)\,k$, and that is what the neuron responds to. The original notebook read $k$. The lists of $k$ and $k'$ have this in common:
+# $k' = (I - \mathbf{1}\mathbf{1}^\top/d)\,\mathrm{diag}(\gamma)\,k$, and that is what the neuron responds to. The original notebook read $k$. The table shows how much the lists of $k$ and $k'$ have in common.
 
 # %%
 n_layers = small["GPT-2"].weights.n_layers
@@ -360,23 +360,23 @@ report.glue("ff-polish-gpt2-folded-kn", report.interval(*statistics.bootstrap_in
 #
 # ## The original notebook and this chapter
 #
-# The notebook showed four columns for ten neurons of a 24-layer Polish GPT-2 {cite}`dadas_gpt2`, picked by eye, with no control, no word with a Polish letter, and keys read without `ln_2`. Some are striking: in
+# The notebook showed four columns for ten neurons of a 24-layer Polish GPT-2 {cite}`dadas_gpt2`, picked by eye, with no control, no word with a Polish letter, and keys read without `ln_2`. Some lists are striking: in
 # layer 19, neuron 0, both K and V list *imiona* (first names), *nazwisko* (surname), *pseudonim*, *przydomek* (nickname). Here neurons are picked by rule, one of them at random, and every list is counted.
 #
 # ## Limits
 #
-# - The models are small; a neuron of a larger one may be cleaner. Set `ANALYSIS_MODELS=hub` to see.
+# - The models are small; a neuron of a larger one may be cleaner. `ANALYSIS_MODELS=hub make book` puts the same questions to the published ones.
 # - Reading a vector through $W_U$ leaves out biases, positions and whatever later layers do. HerBERT puts one more dense layer between its last state and the vocabulary, which is left out here as in the
 #   literature.
-# - Chance draws tokens independently and takes the rank of an id for frequency; tokens are read out of context, all dictionary readings at once. The filter leaves out words that in text are mostly followed by an ending (*obraz*, picture;
+# - Chance draws tokens independently and uses the rank of an id in place of frequency. Tokens are read out of context, with all dictionary readings at once. The filter leaves out words that in text are mostly followed by an ending (*obraz*, picture;
 #   *rozum*, reason).
-# - Overlap can come from frequency alone: a key that favours rare words and a value that points away from rare words share a list with opposite sign (in L5N911 above, the shared words are frequent ones). Shuffled pairs control only for what the neurons of
+# - Overlap can come from frequency alone: if a key favours rare words and its value points away from rare words, the lists of the key and of the negated value share words. (In L5N911 above, the shared words are frequent ones.) Shuffled pairs control only for what the neurons of
 #   a layer have in common.
 #
 # ## Exercises
 #
 # 1. Which neuron of GPT-2 has the value that points most at *matka* (mother), and what else does it point at? ({ref}`Solution <sol-ff-1>`)
-# 2. At what share of neurons do key and value point away from each other, layer by layer? What does an untrained model have? ({ref}`Solution <sol-ff-2>`)
+# 2. In what share of neurons do key and value point away from each other, layer by layer? What does an untrained model have? ({ref}`Solution <sol-ff-2>`)
 # 3. How many different words stand first in the lists of GPT-2's values, and which do so most often? ({ref}`Solution <sol-ff-3>`)
 #
 # ## References

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Geometry of contextual words
 #
-# **Question.** A language model turns every word into a vector, and changes it layer by layer according to the sentence around it. What do the vectors of all words have in common, so that a cosine between two of them can be read at
-# all {cite}`ethayarajh2019`? And how much of a word's vector does its context change?
+# **Question.** A language model turns every word into a vector, and changes it layer by layer according to the sentence around it. What do the vectors of all words have in common? A cosine between two of them can be read only when
+# this is known {cite}`ethayarajh2019`. And how much of a word's vector does its context change?
 
 # %% tags=["hide-cell"]
 import numpy as np
@@ -53,16 +53,16 @@ plots.layer_panels({"mean cosine": beside(anisotropy), "IsoScore": beside(isotro
 # **What was found**
 #
 # - **After GPT-2's last block three coordinates make unrelated words look alike.** They carry {glue:text}`geo-polish-gpt2-rogue` of the mean cosine there. Setting them to zero makes the model far worse at predicting the next token, but an ambiguous word has its nearest neighbour in the same sense about as often as before.
-# - **Two occurrences of a word stand out least in the published encoder.** After e5's last block the cosine of two occurrences of a content word exceeds that of two different words by only {glue:text}`geo-e5-self`, in GPT-2 by {glue:text}`geo-polish-gpt2-self`. Part of the difference is that after e5's last block all words are alike.
-# - **In GPT-2, training makes states simpler.** Around a word they vary in about {glue:text}`geo-polish-gpt2-dimension` directions after the last block, far fewer than without training. In the encoders the two estimators disagree after that block, so no difference is established there.
+# - **Two occurrences of a word stand out least in the published encoder.** After e5's last block the cosine of two occurrences of a content word exceeds that of two different words by only {glue:text}`geo-e5-self`, in GPT-2 by {glue:text}`geo-polish-gpt2-self`. Part of this difference between the models comes from the fact that after e5's last block all words are alike.
+# - **In GPT-2, training makes states simpler.** Around a word they vary in about {glue:text}`geo-polish-gpt2-dimension` directions after the last block, far fewer than without training. In the encoders the two estimators disagree after the last block, so no difference is established there.
 #
 # Square brackets hold 95% intervals over words, texts or lemmas, as each section says.
 #
 # ## Texts and states
 #
 # The texts are those of {doc}`senses`: forty plain sentences, and 540 that each show one sense of an ambiguous word. The models are the Polish **GPT-2** and the **HerBERT**-like encoder of this book, and **e5**, the published encoder
-# multilingual-e5-small {cite}`wang2024`, where it is installed. The **state** of a word is the mean over its tokens. `embed` is what the first block reads, 1 to L are the outputs of the blocks, and L+ln_f is the last after GPT-2's final
-# layer norm. GPT-2 has nothing to read before the first word of a text, so that word is left out. **Untrained** models have the same configuration and tokenizer and fresh weights; the untrained e5 reads a little more than half of the texts.
+# multilingual-e5-small {cite}`wang2024`, where it is installed. The **state** of a word is the mean over its tokens. `embed` is what the first block reads, 1 to L are the outputs of the blocks, and L+ln_f is the output of GPT-2's final
+# layer norm. GPT-2 has nothing to read before the first word of a text, so that word is left out in every model. **Untrained** models have the same configuration and tokenizer and fresh weights; the untrained e5 reads a little more than half of the texts.
 #
 # ## Words that have nothing to do with each other
 #
@@ -73,7 +73,7 @@ plots.layer_panels({"mean cosine": beside(anisotropy), "IsoScore": beside(isotro
 # **IsoScore** {cite}`rudman2022` asks how evenly the variance fills the dimensions: 1 means evenly, 0 a single dimension. It does not see a mean that all words share.
 
 # %% [markdown]
-# The null is not zero: states of untrained models share a direction too. Training makes this direction much stronger in GPT-2, above all in the second block, and later blocks take most of it back. In e5 it is weaker than without training until the last block. The two measures rank layers differently, since a direction that all words
+# {numref}`fig-geo-anisotropy` shows that the null is not zero: states of untrained models share a direction too. Training makes this direction much stronger in GPT-2, above all in the second block, and later blocks take most of it back. In e5 it is weaker than without training until the last block. The two measures rank layers differently, since a direction that all words
 # share raises the cosine and leaves IsoScore alone.
 #
 # ## A few dimensions carry it
@@ -179,14 +179,14 @@ styles = {"three rogue": (ORANGE, "-"), "mean over all": (BLUE, "-"), "three rog
 plots.layer_panels(lines, LAYERS, styles, zero=True);
 
 # %% [markdown]
-# Frequency explains a part of e5's rogue dimensions and of those in GPT-2's first blocks; position explains little in sentences of some ten words. Neither explains the dimensions that matter most here: what varies in the three coordinates
-# after GPT-2's last block, where they carry most of the cosine, is mostly something else. The model uses it: the loss also rises when only this variation is removed (the row *at their mean* of the table above).
+# Frequency explains a part of e5's rogue dimensions and of those in GPT-2's first blocks; position explains little in sentences of some ten words. The dimensions that matter most here are the three coordinates after GPT-2's last block, where they carry most of the cosine.
+# Most of what varies in them is explained neither by position nor by frequency. The model uses what varies in them: the loss also rises when only this variation is removed (the row *at their mean* of the table above).
 #
 # ## How many directions a word can move in
 #
-# Vectors of hundreds of coordinates may still lie near a curved surface of few dimensions. The **intrinsic dimension** counts the directions around a point from distances to its neighbours. **TwoNN** {cite}`facco2017`
-# uses the fact that in $d$ dimensions the ratio $\mu$ of the second to the first nearest distance has the distribution function $1 - \mu^{-d}$; **maximum likelihood** {cite}`levina2004` averages $\log(r_k / r_j)$ over $k = 20$ neighbours, $r_j$ being the distance to the $j$-th. Both
-# get 1,200 words here, the same in every model, because estimates grow with their number.
+# Vectors of hundreds of coordinates may still lie near a curved surface of few dimensions. The **intrinsic dimension** is the number of directions in which points vary around a point, estimated from the distances to its neighbours. **TwoNN** {cite}`facco2017`
+# uses the fact that in $d$ dimensions the ratio $\mu$ of the second to the first nearest distance has the distribution function $1 - \mu^{-d}$; **maximum likelihood** {cite}`levina2004` takes the inverse of the mean of $\log(r_k / r_j)$ over the neighbours $j < k$, with $k = 20$ and $r_j$ the distance to the $j$-th. Both
+# get 1,200 words here, because estimates grow with the number of words. The words are the same in every model except the untrained e5, which reads fewer texts.
 
 # %%
 dimension = each(lambda found: geometry.intrinsic_dimension(found.states, found.texts, max_points=1200))
@@ -199,7 +199,7 @@ by_method = {
 plots.layer_panels(by_method, LAYERS, STYLES);
 
 # %% [markdown]
-# In GPT-2 both estimators agree: after the last block an untrained model has {glue:text}`geo-polish-gpt2-dimension-untrained` directions by TwoNN, about twice as many as the trained one. In HerBERT the estimators disagree about the sign of the difference. After e5's last block TwoNN finds far fewer directions than in the untrained twin, and maximum likelihood as many; before it both find fewer in most blocks. So after the last block no difference is established in either encoder. What all three models share is the embedding: trained embeddings are much simpler than random ones. In GPT-2's middle blocks, and in e5 over most of its blocks, the dimension then rises, perhaps because context adds to what the spelling says.
+# In GPT-2 both estimators agree: after the last block an untrained model has {glue:text}`geo-polish-gpt2-dimension-untrained` directions by TwoNN, about twice as many as the trained one. In HerBERT the estimators disagree about the sign of the difference. After e5's last block TwoNN finds far fewer directions than in the untrained twin, and maximum likelihood as many; in most of the earlier blocks both find fewer. So after the last block no difference is established in either encoder. In the embedding all three models agree: trained embeddings are much simpler than random ones. In GPT-2's middle blocks, and in e5 over most of its blocks, the dimension then rises, perhaps because context adds to what the spelling says.
 #
 # ## One word, one sentence
 #
@@ -237,8 +237,8 @@ caption = "After the last block: self-similarity minus anisotropy for three kind
 report.table(pd.DataFrame(kinds).T, caption, index=True)
 
 # %% [markdown]
-# GPT-2's second block brings unrelated words so close together that two occurrences of one word stand out less, and later blocks undo most of this. In e5 context takes over block by block, and after the last block two occurrences of a word are little more alike than two different words. Part of that last step is the baseline: the cosine of unrelated words jumps there and leaves less room. In the table, frequent function words and content words differ little, and not in the same direction in every model. Function words are the twenty most widespread that Morfeusz {cite}`kieras2017` knows as preposition, conjunction, particle or
-# pronoun; content words are nouns, verbs, adjectives or adverbs that are none of these. **MEV**, the maximum explainable variance, is the share of the squared lengths of a word's states that one direction carries, minus that of as many random words. It is larger than without training in the two models of this book, and smaller in e5. Words of one sentence are hardly more alike than words dealt at random, except in GPT-2's last layers, trained or not, and in e5's last blocks.
+# GPT-2's second block brings unrelated words so close together that two occurrences of one word stand out less, and later blocks undo most of this. In e5 context takes over block by block, and after the last block two occurrences of a word are little more alike than two different words. Part of the fall in the last block comes from the baseline: the cosine of unrelated words jumps there and leaves less room. In the table, frequent function words and content words differ little, and not in the same direction in every model. Function words are the twenty that occur in most texts among those that the dictionary Morfeusz {cite}`kieras2017` knows as preposition, conjunction, particle or
+# pronoun; content words are nouns, verbs, adjectives or adverbs that are none of these. **MEV**, the maximum explainable variance, is the share of the squared lengths of a word's states that one direction carries, minus the same share for as many random words. It is larger than without training in the two models of this book, and smaller in e5. Words of one sentence are hardly more alike than words dealt at random, except in GPT-2's last layers, trained or not, and in e5's last blocks.
 
 # %% tags=["remove-cell"]
 last = trained["polish-gpt2"].last_block
@@ -260,7 +260,7 @@ for name in ("polish-gpt2", "e5"):
 # ## Exercises
 #
 # 1. Remove ten rogue dimensions of each layer instead of three (`geometry.rogue_dimensions(states, texts, k=10)`). How much of the mean cosine is left, and do the senses suffer now? ({ref}`Solution <sol-geo-2>` for the cosine)
-# 2. Set `ANALYSIS_MODELS=hub` and put the same questions to the published GPT-2 and HerBERT. Which of the takeaways hold?
+# 2. Set `ANALYSIS_MODELS=hub` and put the same questions to the published GPT-2 and HerBERT. Which of the findings at the top of this page hold?
 #
 # The notebook that this chapter began with measured two of these quantities in another way: {doc}`replication` has its procedure beside this one.
 

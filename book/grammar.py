@@ -6,8 +6,8 @@
 #
 # **What was found**
 #
-# - **GPT-2 does better than chance in every rule tested here, least surely in the number of the verb; HerBERT does so in the rules of case, and there is no sign that it knows the others.** Over all rules they prefer the right one of two forms in {glue:text}`grammar-GPT-2-accuracy` and {glue:text}`grammar-HerBERT-accuracy` of cases, where ignoring the word before gives exactly half.
-# - **Tables of heads lead to the word, as any measure of likeness does, and not to the form.** The head of GPT-2 that ranks related words highest does no better than random projections that only compare how alike two words are, and it ranks a wrong form of the word about as high as the right one: the difference is {glue:text}`grammar-form-difference`.
+# - **GPT-2 does better than chance in every rule tested here, least surely in the number of the verb; HerBERT does so in the rules of case, and there is no sign that it knows the others.** Over all rules they prefer the right one of two forms in {glue:text}`grammar-GPT-2-accuracy` and {glue:text}`grammar-HerBERT-accuracy` of cases; a model that ignores the word before is right in exactly half.
+# - **Tables of heads lead to the word, as any measure of likeness does, and not to the form.** The head of GPT-2 that ranks related words highest is not clearly better than random projections that only compare how alike two words are, and it ranks a wrong form of the word about as high as the right one: the difference is {glue:text}`grammar-form-difference`.
 # - **Each model has one head that matters most for case, and its table shows that it does.** HerBERT's {glue:text}`grammar-HerBERT-strongest` has by far the largest effect in the four rules of case and hardly any in the other three, as its table says. In GPT-2 a head of the first layer has the largest effect in nearly every rule.
 #   Its table shows this for case and hardly for the verb, where the tables of two later heads predict their effects better. In an untrained GPT-2 tables predict effects too, so this is no sign of learning.
 #
@@ -62,7 +62,7 @@ plots.intervals(shares, "right form preferred (%)", shades, zero=False, line=(50
 # %% [markdown]
 # ## Relations
 #
-# Most of the relations are rules of inflection that Morfeusz {cite}`kieras2017` applies to the words of both models; prepositions go with nouns whose form fits only the cases that they govern; pairs that no rule gives, such as opposites, come from a list made for this book.
+# A *relation* is a set of pairs of words, such as nouns and their genitives. Most relations are rules of inflection that Morfeusz {cite}`kieras2017` applies to the words of both models. Prepositions are paired with nouns whose form fits only the cases that they govern. Pairs that no rule gives, such as opposites, come from a list made for this book.
 # Words are tokens that stand as whole words in most of their occurrences. A pair belongs to one relation only, no word comes twice on one side of a relation, and relations with fewer than 20 pairs are left out. The two vocabularies come from different texts and have few forms of verbs in common, so most relations between such forms are missing.
 
 # %% tags=["hide-output"]
@@ -104,7 +104,7 @@ best = {title: by_head[title].idxmax() for title in readers}
 # $$r(s, t) = \frac{1}{|C|}\,\bigl|\{c \in C : (W_E W_{VO} W_U)_{s,c} < (W_E W_{VO} W_U)_{s,t}\}\bigr| ,$$
 #
 # with ties counted half. Embeddings go through the layer's norm, and only the rows and columns of the words are computed. Chance is not one half: a head may rank plural forms high whatever it reads. The score is therefore compared with **mismatched pairs**, in which each source stands with
-# the targets of all others, so that the columns are the same. The difference is the **excess**.
+# the targets of all others, so that both use the same columns. The difference is the **excess**.
 
 # %%
 layer, head = best["GPT-2"]
@@ -117,7 +117,7 @@ report.table(table, f"GPT-2, L{layer}H{head}: mean rank of the right word, of mi
 # There are two further nulls. **Random heads** have the singular values of trained heads and random directions (twenty draws of three heads each). **Random likeness** means projections on random subspaces of the rank of a head, which rank words by how alike they are to the source.
 #
 # A head *stands out* in a relation if it differs, in either direction, from mismatched pairs (by the exact variance over permutations of the targets) *and* from random heads (by a normal distribution with their mean and spread). The larger of the two p-values counts, corrected by Holm's method over all heads, relations,
-# models and readings. There are two readings, because a head of a later layer does not read an embedding. In the second the *mean update* is added to each embedding: what positions and earlier layers put before that layer on average. {numref}`fig-grammar-relations` shows all heads in the first reading.
+# models and readings. There are two readings, because a head of a later layer does not read an embedding. In the second the *mean update* is added to each embedding: what positions and earlier layers have, on average, added to a state before that layer. {numref}`fig-grammar-relations` shows all heads in the first reading.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "How much higher a head's table ranks the right word in the row of a word than it ranks other words' right words, by relation: one point for each head of a model. Grey bars hold 95% of random heads with equal singular values. Filled marks stand out against both, corrected over all tests of the page. Diamonds are the head with the highest mean of each model.", "name": "fig-grammar-relations"}, "image": {"alt": "Two panels with 25 rows of points around zero. In GPT-2 filled points of several heads, and diamonds of L0H2, lie far to the right of the grey bars in every row but that of prepositions, and hardly a filled point lies to the left. In HerBERT the points stay near the bars, and most diamonds of L0H0 lie to the right of them."}}
 shown = {title: raw[raw["model"] == title] for title in readers}
@@ -132,8 +132,8 @@ tests = len(raw) // 2
 report.table(counts.reset_index(), f"Pairs of a head and a relation that stand out, of {tests} for each row, and how many heads they belong to")
 
 # %% [markdown]
-# Read with raw embeddings, several heads of GPT-2 promote related words in nearly every relation, and hardly any suppresses them, although most of its copying scores lie below zero ({doc}`heads_at_work`). After the mean update fewer of its heads stand out: what all states share dominates the rows of the others, so that
-# their ranks depend little on the word. In HerBERT few heads stand out in either reading.
+# Read with raw embeddings, several heads of GPT-2 promote related words in nearly every relation, and hardly any suppresses them, although most of its copying scores lie below zero ({doc}`heads_at_work`). After the mean update fewer of its heads stand out: in the tables of the others, what all states share dominates every row, so that
+# the ranks depend little on the word. In HerBERT few heads stand out in either reading.
 #
 # How much of this is due to the best head, and how much to the embedding? The next table has means over relations. For random heads it gives the range that holds 95% of the draws.
 
@@ -161,7 +161,7 @@ report.table(pd.DataFrame(rows, columns=["model", "table", "rank score", "excess
 #
 # ### The word or the form?
 #
-# If the head knew that a genitive is wanted, it would rank *domu* above *domem*. Each pair whose lemma has a third form among the words is compared with a pair that has this third form as its target.
+# If the best head knew that a genitive is wanted, it would rank *domu* above *domem*. Each pair whose lemma has a third form among the words is compared with a pair that has this third form as its target.
 
 # %%
 others = grammar.other_forms(pairs, words)
@@ -196,7 +196,7 @@ report.table(examples, f"One block of each rule, of {len(minimal):,} pairs on {m
 
 # %% [markdown]
 # A model may also like one form better whatever the cue. In the mean of a block's two margins (a *margin* is the logit of the right form less that of the wrong one) this cancels, and the mean is above zero in {glue:text}`grammar-GPT-2-blocks` of GPT-2's blocks and {glue:text}`grammar-HerBERT-blocks` of
-# HerBERT's. A strong liking for some forms thus explains a part of HerBERT's lower shares, but not all: without it HerBERT is still behind GPT-2. HerBERT is also used to more text after a mask than a full stop.
+# HerBERT's. A strong liking for some forms thus explains a part of HerBERT's lower shares, but not all: without it HerBERT is still behind GPT-2. HerBERT is also used to seeing more text after a mask than a full stop.
 #
 # ### Without a head
 #
@@ -249,7 +249,7 @@ report.table(pd.DataFrame(told, columns=["model", "beginning", "right", "wrong",
 # ## Do tables predict effects?
 #
 # For a pair, what a table says is the entry of the right form in the row of the cue, less that of the wrong form. Within a block, a head's liking for one of the forms cancels out, as it does in the effects. A head can write what its table says only if it attends to the cue, so the entry is also
-# multiplied by its attention there.
+# multiplied by the head's attention to the cue.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "For each head and rule: what the table says of the right form, times the attention to the cue (both in units of their spread over heads), against the effect of the head. Names are those of the heads with the largest effects.", "name": "fig-grammar-foretold"}, "image": {"alt": "Two scatter plots. In both most points lie near zero, and a few lie up and to the right: in GPT-2 those of L0H1, the highest, L0H6, L4H0 and L4H7, but one of L0H1 lies high at a table of about zero; in HerBERT those of L0H5, L0H0 and L0H3."}}
 panels = {}
@@ -314,14 +314,14 @@ report.glue("grammar-form-difference", report.interval(*statistics.t_interval(di
 #
 # - **Rivals.** Ranks are taken among 1,000 of the words; another draw moves the mean score of a relation by a hundredth or so.
 # - **The measure was chosen with the data in sight.** Entry times attention became the measure of {doc}`the null board <null_board>` after first results of several measures had been seen. The table above has all of them, so discount this claim accordingly; another pair of models would be a fair test.
-# - **It is no sign of learning.** An untrained GPT-2 passes this test too ({doc}`null_board`): where blocks add little, removing a head does what its table says.
+# - **The correlation is no sign of learning.** An untrained GPT-2 passes this test too ({doc}`null_board`): where blocks add little, removing a head does what its table says.
 # - **Relations overlap.** A pair belongs to one relation, but forms of one word stand in several, so counts of relations are not counts of independent facts.
 # - **The means that replace a head** come from forty sentences, and removing one head at a time does not show what another would do in its place.
 # - **Some wrong forms could be continued.** In a solemn style *przed domu* may go on with another noun. That lowers shares and cannot raise them.
 #
 # ## Limits
 #
-# - Two small models, HerBERT trained on old novels and textbooks, GPT-2 on ten kinds of text, and only words that both have as tokens. `ANALYSIS_MODELS=hub make book` asks the published ones, whose vocabularies hold more forms. e5 is left out, because a bare encoder prefers no form.
+# - The page tests two small models, HerBERT trained on old novels and textbooks and GPT-2 on ten kinds of text, and only words that both have as tokens. `ANALYSIS_MODELS=hub make book` asks the published ones, whose vocabularies hold more forms. e5 is left out, because a bare encoder prefers no form.
 # - Beginnings are short: the cue comes right before the form. Agreement at a distance, which needs attention even in GPT-2, is not tested, and *swój* is tested for its agreement with the noun after it, not for whom it refers to.
 # - A table is one reading of a head: biases are left out, and so is everything that feed-forward layers make of what a head writes.
 #
@@ -329,6 +329,6 @@ report.glue("grammar-form-difference", report.interval(*statistics.t_interval(di
 #
 # 1. Add a rule, such as the second person of verbs, to `grammar.RULES` and its name to `grammar.RELATIONS`, lower `min_pairs`, and see which relations appear. ({ref}`Solution <sol-gram-1>`)
 # 2. Put *nie* (not) before a verb: its object is then in the genitive. Does GPT-2 know? ({ref}`Solution <sol-gram-2>`)
-# 3. Use columns of the unembedding of length one in place of the raw ones. Which relations gain? ({ref}`Solution <sol-gram-3>`)
+# 3. Scale the columns of the unembedding to length one. Which relations gain? ({ref}`Solution <sol-gram-3>`)
 #
 # The original notebooks showed the best pairs of six heads and named what they seemed to relate ({doc}`replication`). Rank scores go the other way round: the relations were fixed beforehand.

@@ -52,8 +52,8 @@ plots.labelled_points(pd.concat([scored, scored_fresh]), "score", "text", "copyi
 # %% [markdown]
 # **What was found**
 #
-# - **The copying score is no safe guide to the heads that copy.** By their scores most heads of GPT-2 make the tokens that they attend to less likely. On text, of the heads that were measured, {glue:text}`heads-copying-raise` make them more likely and {glue:text}`heads-copying-lower` less. With so few heads moderate agreement cannot be excluded: the two measures
-#   have a rank correlation of {glue:text}`heads-copying-agree`.
+# - **The copying score is no safe guide to the heads that copy.** By their scores most heads of GPT-2 make the tokens that they attend to less likely. On text, of the heads that were measured, {glue:text}`heads-copying-raise` make them more likely and {glue:text}`heads-copying-lower` less. The two measures
+#   have a rank correlation of {glue:text}`heads-copying-agree`: with so few heads, moderate agreement cannot be excluded.
 # - **Tables say what most heads of GPT-2's first layer write at a place, and hardly what other heads write.** A row of the table predicts 50 tokens. In that layer many of them are among the tokens that the head raises most, far more than if the prediction for another place of the sentence is taken. In later layers, and in HerBERT, the difference is small.
 # - **Lists of neurons say something about the place.** The list of a neuron has the tokens that it raises. In every layer, the list of the most active neuron holds clearly more of the tokens that the state favours at that place than the list of the neuron that is most active at another place.
 #
@@ -65,22 +65,22 @@ plots.labelled_points(pd.concat([scored, scored_fresh]), "score", "text", "copyi
 #
 # $$\frac{\sum_i \mathrm{Re}\,\lambda_i}{\sum_i |\lambda_i|}$$
 #
-# over the eigenvalues $\lambda_i$ of VO, and needs only a $d_\mathrm{head} \times d_\mathrm{head}$ matrix.
+# where $\lambda_i$ are the eigenvalues of VO. Computing it takes only a $d_\mathrm{head} \times d_\mathrm{head}$ matrix.
 
 # %%
 scores = circuits.copying_scores(extract(gpt2), centre=True)
 report.table(pd.DataFrame(scores).rename_axis("layer").rename(columns="head {}".format).head(6).reset_index(), "GPT-2: copying scores, by layer and head")
 
 # %% [markdown]
-# Positive eigenvalues do not prove copying, and an untrained model shows how far the score strays from zero by chance. Trained embeddings share a mean, along which one eigenvalue can outweigh all others. Removing the mean over the
-# vocabulary from the unembedding (`centre=True`) changes no probability, since softmax does not see a constant.
+# Positive eigenvalues do not prove copying, and an untrained model shows how far the score strays from zero by chance. Trained embeddings have a mean in common, and one eigenvalue along this mean can outweigh all others. Removing the mean over the
+# vocabulary from the unembedding (`centre=True`) changes no probability, since softmax ignores a constant that is added to all logits.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Copying score by eigenvalues, means over the vocabulary removed: one point for each head above its layer; crosses are untrained models of the same shape. Most heads lie below every untrained one, but most of the first layer lie above.", "name": "fig-heads-copying"}, "image": {"alt": "Points between minus one and one for each layer of GPT-2 and HerBERT, crosses of untrained models around zero. Most points of layer 0 lie above zero, most of the later layers far below it."}}
 plots.points_by_layer(copies, copies_fresh, "score", "copying score", COLOURS);
 
 # %% [markdown]
-# By this score most heads *lower* the logit of what they attend to. Do they do so on text? {numref}`fig-heads-copying-text` shows for 24 heads, drawn evenly from the layers, and over all places of 12 paragraphs,
-# how much more a head raises the tokens that it attends to than the other tokens before that place. How much it raises a token is measured by the fall of the token's logit when the head's output is replaced by its mean, which is how {cite:t}`mcdougall2023` tested copy
+# By this score most heads *lower* the logit of what they attend to. Do they do so on text? {numref}`fig-heads-copying-text` has 24 heads, drawn evenly from the layers. It shows
+# how much more a head raises the tokens that it attends to than the tokens of the context in general, on average over the places of 12 paragraphs. How much it raises a token is measured by the fall of the token's logit when the head's output is replaced by its mean, which is how {cite:t}`mcdougall2023` tested copy
 # suppression. The direct effect of the head on the logits leaves out what later layers make of its output, and gives another answer (correlation over heads {glue:text}`heads-copying-direct`).
 
 # %%
@@ -100,15 +100,15 @@ report.glue("heads-copying-agree", report.interval(agreement.statistic, *agreeme
 report.glue("heads-copying-direct", report.number(np.corrcoef(*(by_head[kind].mean(axis=1) for kind in ("direct", "ablation")))[0, 1]))
 
 # %% [markdown]
-# On text, {glue:text}`heads-copying-lower` heads do lower it (the intervals behind these counts hold for all heads at once), and the score does not tell them from those that raise it: of two heads of the first layer with similar high scores, one raises what it attends to more than any other head does, and the other lowers it most.
-# The eigenvalues weigh all directions of the embedding alike, while on text a head meets only the tokens that its own attention picks out. {doc}`grammar` asks what becomes of such scores when a later layer's table is read after the
+# On text, {glue:text}`heads-copying-lower` heads do lower the logit of what they attend to, and {glue:text}`heads-copying-raise` raise it (the intervals behind these counts hold for all heads at once). The score does not tell the two groups apart: of two heads of the first layer with similar high scores, one raises what it attends to more than any other head does, and the other lowers it most.
+# The eigenvalues weigh all directions of the embedding alike, while on text a head meets only the tokens that its own attention picks out. {doc}`grammar` asks what becomes of another score from weights when a later layer's table is read after the
 # mean update of earlier layers.
 #
 # ## Do the tables predict what heads write?
 #
-# At every place of {glue:text}`heads-recall-sentences` sentences written for this book, take the token that a head attends to most; its row of VO predicts 50 tokens. How many of them are among the 50 tokens that the head's actual output
-# raises most? The controls give each place the prediction of another place, so lists that always hold the same tokens gain nothing. The other place is anywhere, or in the same sentence. Only the second control also keeps the sentence's
-# topic, and the excess is recall less this control. The unembedding is raw here, since the model itself projects a head's output with it.
+# At every place of {glue:text}`heads-recall-sentences` sentences written for this book, take the token that a head attends to most; its row of VO predicts 50 tokens. The *recall* is the share of them that are among the 50 tokens that the head's actual output
+# raises most. Two controls give each place the prediction of another place, so lists that always hold the same tokens gain nothing. In the first control the other place is anywhere, in the second it is in the same sentence. Only the second also keeps the sentence's
+# topic, and the *excess* is the recall less this control. The unembedding is raw here, since the model itself projects a head's output with it.
 
 # %%
 texts = sentences()
@@ -143,7 +143,7 @@ for name, title in TITLES.items():
 #
 # ## The same question for neurons
 #
-# {cite:t}`dar2022` ask it of feed-forward values, the vectors that neurons add to the state: does the list of the most active value at a place hold the tokens that the hidden state after its block favours?
+# {cite:t}`dar2022` ask the same of feed-forward values, the vectors that neurons add to the state: does the list of the most active value at a place hold the tokens that the hidden state after its block favours?
 
 # %%
 values = pd.concat([recall.value_recall(model, texts).assign(model=title) for title, model in loaded.items()])
@@ -153,7 +153,7 @@ columns = ["model", "layer", "recall", "within sentences", "anywhere", "places"]
 report.table(shown[columns], "Recall of the most active value among the hidden state's top 50 tokens, with intervals over sentences, beside permuted places", digits=3)
 
 # %% [markdown]
-# It does so in every layer of both models. In some layers of GPT-2, the first among them, another place's list reaches about half of this recall, so some tokens are in many lists there. {doc}`neurons_at_work` looks at single neurons, and not just the
+# The list holds more of these tokens than another place's list in every layer of both models. In some layers of GPT-2, the first among them, another place's list reaches about half of this recall, so some tokens are in many lists there. {doc}`neurons_at_work` looks at single neurons, and not just the
 # most active one.
 #
 # ## Limits
@@ -161,10 +161,10 @@ report.table(shown[columns], "Recall of the most active value among the hidden s
 # - Copying on text needs a model that predicts the next token, so only GPT-2 was tested. The paragraphs were written for this book.
 # - A later layer may take back what a head writes. The removal of a head includes that, and cannot tell it from what the head does by itself.
 # - The most attended token is one of many that a head mixes, and the most active value is one of many that a layer adds. Recall can therefore be low even where the prediction is right for that one token or value.
-# - Heads are compared with their own output, neurons with the whole state after their block, which contains the value in question. Some agreement is therefore built in, and the two recalls are not on one scale.
+# - Heads are compared with their own output, neurons with the whole state after their block, which contains the value in question. For neurons some agreement is therefore built in, and the two recalls are not on one scale.
 # - Biases and positions are left out of the tables.
 #
 # ## Exercises
 #
 # 1. Compute GPT-2's copying scores without removing the means. How many heads change their sign? ({ref}`Solution <sol-copying-1>`)
-# 2. Choose the head that raises most what it attends to on the first twelve of 24 paragraphs. How much does it raise it on the other twelve? ({ref}`Solution <sol-copying-2>`)
+# 2. On the first twelve of 24 paragraphs, find the head that most raises what it attends to. By how much does it do so on the other twelve? ({ref}`Solution <sol-copying-2>`)

@@ -10,12 +10,12 @@
 #
 # 1. **A published encoder tells the senses of a word apart, block by block.** After the last block of multilingual-e5-small the nearest neighbour of an ambiguous word such as *zamek* (castle, or lock) has
 #    the same sense in {glue:text}`senses.ipynb::geo-e5-senses:s` of cases; spelling alone gives {glue:text}`senses.ipynb::geo-e5-permuted:s`. ({doc}`senses`)
-# 2. **A small Polish GPT-2 built the circuit that repeats what it has seen once.** A head of its first layer attends to the word before, and later heads use this to find what followed a word the last time. When random words are repeated in the same order, its loss falls by
-#    {glue:text}`induction_polish.ipynb::indpl-gpt2-order:s` nats a token more than when they are repeated shuffled. Without that first head the gain is gone. ({doc}`induction_polish`)
-# 3. **Given two predictors, a transformer combines them and chooses neither.** Its answers lie at {glue:text}`model_selection.ipynb::ctx-few-to-mean:s` from the best possible answer, the posterior mean, and at
-#    {glue:text}`model_selection.ipynb::ctx-few-to-hard:s` from the answers that a choice between the predictors would give, where 1 is the squared distance between the two. ({doc}`model_selection`)
+# 2. **A small Polish GPT-2 has formed a circuit of heads that repeats what the model has seen once.** A head of its first layer attends to the word before, and later heads use this to find what followed a word the last time. When random words are repeated in the same order, the model's loss falls by
+#    {glue:text}`induction_polish.ipynb::indpl-gpt2-order:s` nats a token more than when they are repeated in shuffled order. Without the head of the first layer the gain is gone. ({doc}`induction_polish`)
+# 3. **Given two predictors, a transformer combines them and chooses neither.** Its answers are {glue:text}`model_selection.ipynb::ctx-few-to-mean:s` from the best possible answer, the posterior mean, and
+#    {glue:text}`model_selection.ipynb::ctx-few-to-hard:s` from the answers that a choice between the predictors would give. Distances are squared, and 1 is the distance between the answers of the two predictors. ({doc}`model_selection`)
 #
-# Square brackets hold 95% intervals throughout the book. Of {glue:text}`null_board.ipynb::board-rows:d` claims, {glue:text}`null_board.ipynb::board-survive:d` survive their null models ({numref}`fig-index-board`); points to the left of its grey band speak against their claims.
+# Square brackets hold 95% intervals throughout the book. Of {glue:text}`null_board.ipynb::board-rows:d` claims, {glue:text}`null_board.ipynb::board-survive:d` survive their null models. {numref}`fig-index-board` shows them all; points to the left of the grey band speak against their claims.
 #
 # ## Three doors
 #
@@ -141,7 +141,7 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :img-bottom: _static/gallery/geometry.png
 # :img-alt: Mean cosine of unrelated words and evenness of variance by layer, for three models and untrained ones.
 #
-# What the states of all words have in common, and how much context changes one.
+# What the states of all words have in common, and how much context changes a state.
 # :::
 #
 # :::{grid-item-card} What a model would say early
@@ -168,7 +168,7 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :img-bottom: _static/gallery/induction_forming.png
 # :img-alt: Losses, head scores and composition along the training of the toy.
 #
-# Which of the two kinds of heads comes first, what one needs of the other, and whether every run gets there.
+# Induction needs two kinds of heads. Which comes first, what does one need of the other, and does every run get there?
 # :::
 #
 # :::{grid-item-card} Induction in Polish models
@@ -268,6 +268,6 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # ## Po polsku
 #
 # Co znaczą liczby wewnątrz transformera i które odpowiedzi wytrzymują porównanie z modelem niewytrenowanym, przetasowanym lub losowym? Książka pyta o to dwa małe polskie modele językowe i kilka modeli
-# zabawkowych, wytrenowanych na jej potrzeby, oraz jeden opublikowany enkoder. Opublikowany enkoder warstwa po warstwie rozdziela znaczenia wyrazów takich jak *zamek*; tabele głowic uwagi mówią więcej o osadzeniach niż o głowicach;
+# zabawkowych, wytrenowanych na jej potrzeby, oraz jeden opublikowany enkoder. Ten enkoder warstwa po warstwie rozdziela znaczenia wyrazów takich jak *zamek*; tabele głowic uwagi mówią więcej o osadzeniach niż o głowicach;
 # mały polski GPT-2 nauczył się powtarzać ciąg słów, który raz przeczytał;
 # a transformer, który mógłby wybrać jeden z dwóch predyktorów, zamiast tego je łączy. Liczby są obliczane w rozdziałach, które je podają, albo pochodzą z zapisanych przebiegów; wszystko działa bez sieci na zwykłym laptopie.

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Induction in Polish models
 #
-# **Question.** The toy of {doc}`induction` completes whatever it has seen once. Language models are said to learn the same from text {cite}`olsson2022`. Do this book's two Polish models do it
+# **Question.** The toy of {doc}`induction` completes whatever it has seen once. Language models are said to learn the same from text {cite}`olsson2022`. Do two of this book's Polish models, GPT-2 and minigpt-polish, do it
 # when a sequence of words, or a person's name, comes back?
 #
 # **What was found**
@@ -51,7 +51,7 @@ plots.intervals(statistics.interval_table(samples, ["label", "series"]), "fall o
 # *GPT-2* is the book's Polish GPT-2 of six layers, *minigpt-polish* has the toy's two layers of attention and was trained on Polish text ({doc}`models`). The toy is here for comparison, on symbols of its own. Untrained models
 # have the same shape and fresh weights.
 #
-# A probe consists of new sequences of frequent Polish words, drawn at random, among which one block of sixteen comes twice after a gap of random length. No model can have memorised them. The first draw is for
+# A probe consists of new sequences of frequent Polish words, drawn at random. In each sequence one block of sixteen words comes twice, with a gap of random length between. No model can have memorised these sequences. Two probes are drawn for each model: the first is for
 # choosing heads, the second for measuring.
 #
 # ## Does order help?
@@ -68,7 +68,7 @@ plots.intervals(statistics.interval_table(samples, ["label", "series"]), "fall o
 #
 # $$\tfrac12\left[\log\frac{p(a \mid A)}{p(b \mid A)} - \log\frac{p(a \mid B)}{p(b \mid B)}\right],$$
 #
-# so that what the model thinks of the surnames themselves cancels. A model that ignores the first name has a preference of exactly 0. One pair of texts ("Yesterday these two went to town. In the evening there came back only", and the first name of one of them):
+# so that what the model thinks of the surnames themselves cancels. A model that ignores the first name has a preference of exactly 0. The next cell prints one pair of texts. Both say of two people, with their names, "Yesterday these two went to town. In the evening there came back only", and end with the first name of one of them.
 
 # %%
 people = {name: repeated_names.named_people(model.vocabulary, 240, seed=0) for name, model in trained.items()}
@@ -80,12 +80,12 @@ named = {(label, "surname"): values for label, values in preferences.items()}
 plots.intervals(statistics.interval_table(named, ["label", "series"]), "preference for the right surname [nats]", {"surname": BLUE});
 
 # %% [markdown]
-# The trained GPT-2 prefers the surname that was given with the first name: a name that stands one sentence earlier reaches its predictions. The effect is small, since the odds of the right surname rise by less than one half. The preferences of
-# minigpt-polish and of the untrained models lie around zero. Names are a harder case than the repeated block: a single token, the first name, says where to look, and in ordinary text a first name need not be followed by a surname.
+# The trained GPT-2 prefers the surname that was given with the first name: a name that stands one sentence earlier reaches its predictions. The effect is small: the odds of the right surname rise by less than half. The preferences of
+# minigpt-polish and of the untrained models lie around zero. Names are a harder case than the repeated block: only a single token, the first name, says where to look, and in ordinary text a first name need not be followed by a surname.
 #
 # ## Which heads look at the right place at all?
 #
-# Every head spreads some attention over everything, so a small score says nothing. The *excess* is what a head gives to the
+# Every head spreads some attention over everything, so a little attention at the right place says nothing. The *excess* is what a head gives to the
 # token after an earlier occurrence beyond what it gives to a key within four places of that token (`circuits.scoreboard.induction_excess`). It is taken on random words and on natural text,
 # the paragraphs that were written for this book, at words of three letters or more that have been there before.
 
@@ -165,7 +165,7 @@ report.table(
 
 # %% [markdown]
 # This is the circuit of the toy, in a language model. {glue:text}`indpl-previous` gives nearly all of its attention to the token before. Removing it costs as much as all that order brings, and next to nothing once the patterns are frozen: it matters through where later heads look.
-# {glue:text}`indpl-strongest` looks at the token after the earlier occurrence, and what it writes is needed, since most of its effect is there with frozen patterns too. A mean in the place of a head takes away whatever else the head does, so not all of an effect need be induction; and other heads may stand in for a removed one, which makes its effect too small. The one head in the table that looks at neither place is not explained by this circuit: with frozen patterns the loss falls without it.
+# {glue:text}`indpl-strongest` looks at the token after the earlier occurrence, and what it writes is needed, since most of its effect remains with frozen patterns. A mean in the place of a head takes away whatever else the head does, so not all of an effect need be induction; and other heads may stand in for a removed one, so that its effect looks smaller than it is. The one head in the table that looks at neither place is not explained by this circuit: with frozen patterns the loss falls without it.
 #
 # ## When did the heads form?
 #
@@ -193,7 +193,7 @@ plots.development({"GPT-2": development[development.index > 1e6]}, MEASURES, {"G
 #
 # ## Exercises
 #
-# 1. Does GPT-2 recall names better in one of the three scenes? `repeated_names.SCENES` has them, and sentences take turns. ({ref}`Solution <sol-indpl-1>`)
+# 1. Does GPT-2 recall names better in one of the three scenes? `repeated_names.SCENES` has them, and the sentences take the scenes in turn. ({ref}`Solution <sol-indpl-1>`)
 # 2. Put your own model in with `al.wrap`, and compute its `name_preferences`. How large is the preference of a model that you know to have induction heads?
 
 # %% tags=["remove-cell"]

@@ -2,7 +2,7 @@
 # # What a model would say early
 #
 # **Question.** A language model passes its state through block after block, and only the last state is turned into a prediction. What would it say if it stopped after the first block, or the second? A **lens** answers that: it
-# turns the state of a layer into one that the model's own read-out, which makes predictions from last states, can read. {numref}`fig-lens-layers` shows how near three lenses come to the model's final prediction.
+# turns the state of a layer into one that the model's own read-out can read. (The read-out is the part that makes a prediction from the last state.) {numref}`fig-lens-layers` shows how near three lenses come to the model's final prediction.
 #
 # **What was found**
 #
@@ -132,7 +132,7 @@ figure.axes[0].set_ylim(0, min(5, figure.axes[0].get_ylim()[1]));
 # ## Places where a model predicts
 #
 # GPT-2 predicts the next token at every place. Its first token, which has nothing before it to read, is left out. **HerBERT** predicts where a token is hidden: at a token that it sees there is nothing to predict, and little was asked of it there in
-# training. So one word in five is hidden, as in training, and each text is read five times, until every word has been hidden once. HerBERT's lenses are fitted on hidden places and measured on others.
+# training. So one word in five is hidden, as in training, and each text is read five times, until every word has been hidden once. HerBERT's lenses are fitted on hidden places and measured on other hidden places.
 #
 # The texts were written for this book: 51 paragraphs, sentences around ambiguous words, and forty plain sentences. A *document* is a paragraph, all sentences of one ambiguous word, or one plain sentence. Lenses are fitted on half of the
 # documents and measured on places drawn from the others. In a model with more than 13 states, the embedding included, 13 are read: the first and the last two, and others evenly spread between them.
@@ -143,7 +143,7 @@ report.table(halves, "Documents and places")
 # %% [markdown]
 # ## Three lenses
 #
-# Let $h_l$ be a state of layer $l$ and $U$ the model's read-out: the final layer norm and the unembedding in GPT-2, the head for hidden words in HerBERT. With a matrix and an offset for each layer, a lens predicts
+# Let $h_l$ be a state of layer $l$ and $U$ the model's read-out: the final layer norm and the unembedding in GPT-2, the head for hidden words in HerBERT. With a matrix $A_l$ and an offset $b_l$ for each layer, a lens predicts
 #
 # $$q_l = \mathrm{softmax}\bigl(U(h_l A_l + b_l)\bigr).$$
 #
@@ -163,13 +163,13 @@ print({layer: report.number(value) for layer, value in zip(found.layers, seen.kl
 # %% [markdown]
 # ## What is there, and in which basis
 #
-# {numref}`fig-lens-layers` shows both. In GPT-2 the logit lens and the affine lens read the same states and are far apart: much of the prediction is there early, but not in the coordinates that the read-out expects. HerBERT's layer norms rescale the residual stream itself after every layer, and its states need less translation. Before the first block a hidden place of HerBERT holds nothing but the mask and its position, so every lens can only guess there; one block of attention then brings in most of
-# what the sentence says. GPT-2's embedding knows the last token, and a lens turns that into what often follows this token.
+# In GPT-2 the logit lens and the affine lens of {numref}`fig-lens-layers` read the same states and are far apart: much of the prediction is there early, but not in the coordinates that the read-out expects. HerBERT's layer norms rescale the residual stream itself after every layer, and its states need less translation. Before the first block a hidden place of HerBERT holds nothing but the mask and its position, so every lens can only guess there; one block of attention then brings in most of
+# what the sentence says. GPT-2's embedding knows the present token, and a lens turns it into what often follows.
 #
 # The nulls are in the same panels. The line *frequencies* is one guess by frequency. The line *untrained states* asks whether a lens could do the work by itself: given states of an untrained model, which mix the same words, the same regression
-# finds little. In divergence it even does worse than frequencies, because a lens that knows nothing answers with the read-out of the mean state, which is surer of itself than the mean of all predictions, and perhaps because this lens is fitted on fewer places.
+# finds little. Its divergence is even larger than that of frequencies. The reason is that a lens that knows nothing answers with the read-out of the mean state, which is surer of itself than the mean of all predictions. Perhaps it also matters that this lens is fitted on fewer places.
 #
-# What would stopping early cost on the text itself? The table has the loss of the tokens that really follow, or are hidden.
+# What would stopping early cost on the text itself? The table has the loss of the affine lens on the tokens that really follow (GPT-2) or are hidden (HerBERT).
 
 # %%
 def by_layer(cells):
@@ -185,7 +185,7 @@ report.table(by_layer(losses), "Loss of the affine lens after each layer [nats];
 # %% [markdown]
 # ## Where training puts the prediction
 #
-# Is it remarkable that a prediction grows with depth? It would grow in any network whose blocks add something. The null is an **untrained model with a lens of its own**, fitted in the same way to its own last states. Its predictions hardly differ
+# Is it remarkable that lenses come nearer to the prediction with depth? They would do so in any network whose blocks add something. The null is an **untrained model with a lens of its own**, fitted in the same way to its own last states. Its predictions hardly differ
 # from place to place, so its divergences in nats cannot be compared with those of a trained model. The **share told** can:
 #
 # $$1 - D_\mathrm{lens} / D_\mathrm{fixed},$$
@@ -225,9 +225,9 @@ alike = {name: with_own_lens(name, loaded[name], found, slice(2))[0] for name, f
 plots.layer_panels({"share told": share}, LAYERS, {title: (plots.MODEL_COLOURS[name], "-") for name, title in TITLES.items()} | {"untrained": (GREY, "--")}, zero=True);
 
 # %% [markdown]
-# In an untrained model, whose blocks add little, most of the prediction is there in the embedding, and in an untrained HerBERT nearly all of it. So it takes no training to have much of an answer early: after one block, lenses of four untrained models name the token that the model will name in {glue:text}`lens-polish-gpt2-first-untrained` (GPT-2) and
-# {glue:text}`lens-herbert-first-untrained` (HerBERT) of cases, and those of the trained ones in fewer. Training takes the prediction out of the embedding and leaves it to the blocks: in GPT-2 the lens on the embedding tells {glue:text}`lens-gpt2-embed`, against {glue:text}`lens-gpt2-embed-untrained`
-# without training. The trained model's lens is fitted on twice as many places as the untrained one's, which can only narrow this gap.
+# In an untrained model, whose blocks add little, most of the prediction is there in the embedding, and in an untrained HerBERT nearly all of it. So it takes no training to have much of an answer early. After one block, the lenses of untrained models (four of each shape) name the token that the model will name in {glue:text}`lens-polish-gpt2-first-untrained` (GPT-2) and
+# {glue:text}`lens-herbert-first-untrained` (HerBERT) of cases; the lenses of the trained models do so in fewer. Training takes the prediction out of the embedding and leaves it to the blocks: in GPT-2 the lens on the embedding tells {glue:text}`lens-gpt2-embed`, against {glue:text}`lens-gpt2-embed-untrained`
+# without training. The trained model's lens is fitted on more places than the untrained one's, which can only narrow this gap.
 #
 # ## A sentence, layer by layer
 #
@@ -251,12 +251,12 @@ said = grid("polish-gpt2")
 hidden = grid("herbert")
 
 # %% [markdown]
-# After *na* (on) the embedding of GPT-2 would go on with *{glue:text}`lens-said-early`* (his); the last layer says *{glue:text}`lens-said-late`* (shoulder). For that it needs words further back: a hand is put on something. Where the first word *Po* (after) is hidden,
+# After *na* (on) the embedding of GPT-2 would go on with *{glue:text}`lens-said-early`* (his); the last layer says *{glue:text}`lens-said-late`* (shoulder). That guess needs words further back, which say that a hand is put on something. Where the first word *Po* (after) is hidden,
 # HerBERT says *{glue:text}`lens-hidden-early`* (in) after one block and *{glue:text}`lens-hidden-late`* after the last. In its later layers GPT-2 finds two other words of the scene: *chwili* (moment) after *długiej* (long) and *rękę* (hand) after *mu* (to him); both do follow. Most rows of both figures show no such change: from the first column to the last the best guess is a frequent word or a punctuation mark.
 #
 # ## What could be wrong
 #
-# **Too few places for the regression.** In GPT-2 a map of 256 coordinates is fitted on some four and a half thousand places. With the fewer places that {doc}`the null board <null_board>` uses, the lens on GPT-2's embedding tells next to nothing, so with more places it might tell more than the figures show. The penalty is chosen by five-fold cross-validation over whole documents of the fitting half, for each layer:
+# **Too few places for the regression.** In GPT-2 a map of 256 coordinates is fitted on some four and a half thousand places. On {doc}`the null board <null_board>`, which uses fewer places, the lens on GPT-2's embedding tells next to nothing, so with more places it might tell more than the figures show. The penalty is chosen by five-fold cross-validation over whole documents of the fitting half, for each layer:
 
 # %%
 report.table(by_layer({name: lens.penalties.item for name, lens in affine.items()}), "Chosen penalties, in units of the mean variance of a coordinate", digits=4)
@@ -292,7 +292,7 @@ report.table(pd.DataFrame(rows, columns=columns), "Lenses after the last block b
 # %% [markdown]
 # An offset helps both, and the affine lens stays nearest: it is fitted to predict the last state, and a derivative is not.
 #
-# **The Jacobian is a mean over few places**, {glue:text}`lens-jacobian-places`, all in short sentences, because a sample of sequences takes as many backward passes as a state has coordinates. The rows with one half and the other half of the places show how much that matters.
+# **The Jacobian is a mean over few places**, {glue:text}`lens-jacobian-places`, all in short sentences, because a sample of sequences takes as many backward passes as a state has coordinates. The rows with one half and the other half of the places show how much the choice of places matters.
 
 # %% tags=["remove-cell"]
 def share_of(profile, layer):
@@ -319,8 +319,8 @@ report.glue("lens-jacobian-places", report.listed(f"{len(samples[name])} in {tit
 # - A lens shows what can be read from a state, not what later blocks do read from it.
 # - The affine lens minimises the squared error of states, which is not what is measured here. A lens that is trained on predictions, as the tuned lens is, would come nearer.
 # - HerBERT is read only at hidden places, where its training made it predict. What it computes at words that it sees is not read here.
-# - Agreement with the last layer is not a skill: both models are small, and the table of losses says how much the text still surprises the last layer itself.
-# - The texts are short. What long contexts add late in a model cannot be seen here. Intervals over documents do not cover the choice of texts, nor the seed of the untrained models in the figures; on the null board four of them stand beside each trained one, on the same places.
+# - Agreement with the last layer does not mean that a guess is right: both models are small, and the table of losses says how much the text still surprises the last layer itself.
+# - The texts are short. What long contexts add late in a model cannot be seen here. Intervals over documents do not cover the choice of texts, nor the seed of the untrained models in the figures; on the null board four untrained models stand beside each trained one, on the same places.
 #
 # ## Exercises
 #

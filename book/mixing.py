@@ -6,10 +6,10 @@
 #
 # **What was found**
 #
-# - **The lengths of contributions say which tokens matter, and attention weights say it less well.** In GPT-2 their rank correlations with the effects of taking a token away are {glue:text}`mix-polish-gpt2-lengths` and
-#   {glue:text}`mix-polish-gpt2-weights`.
-# - **Weights mislead most where nothing was learned.** In untrained GPT-2s their correlation is {glue:text}`mix-polish-gpt2-weights-untrained` on average; lengths do well there, too.
-# - **Both models mix most near the input.** Measured by lengths, {glue:text}`mix-polish-gpt2-first` of what GPT-2's attention and residual connection make of a token comes from other tokens in layer 0, and {glue:text}`mix-polish-gpt2-later` in the later layers, most in layer 1. HerBERT mixes most in layer 0.
+# - **The lengths of contributions say which tokens matter, and attention weights say it less well.** In GPT-2 the rank correlation with the effects of taking a token away is {glue:text}`mix-polish-gpt2-lengths` for lengths and
+#   {glue:text}`mix-polish-gpt2-weights` for weights.
+# - **Weights mislead most where nothing was learned.** In untrained GPT-2s the correlation of weights is {glue:text}`mix-polish-gpt2-weights-untrained` on average; lengths do well there, too.
+# - **Both models mix most near the input.** In layer 0 of GPT-2, {glue:text}`mix-polish-gpt2-first` of what attention and the residual connection make of a token comes from other tokens, measured by lengths; in the later layers it is {glue:text}`mix-polish-gpt2-later`, most in layer 1. HerBERT mixes most in layer 0.
 #
 # Square brackets hold 95% intervals over sentences. Layers count from 0.
 
@@ -90,8 +90,8 @@ plots.layer_panels({"rank correlation": lines}, LAYERS, looks, zero=True);
 # A token that is attended to may have little to give. Lengths take this into account, and weights do not. In both trained models the weights agree less well with the effects than the lengths do, in every layer. In an untrained model attention is nearly even, so that its small differences
 # rank tokens only somewhat better than chance, while the lengths of what tokens would give differ as their embeddings do.
 #
-# One sentence shows it: *Nie było w tym domu ani jednego pokoju bez książek* ("There was not a single room without books in this house"). The table shows what the last word, *książek* (books), reads in GPT-2's first layer, each column as
-# shares of the other tokens that it sees.
+# One sentence shows it: *Nie było w tym domu ani jednego pokoju bez książek* ("There was not a single room without books in this house"). The table shows what the last word, *książek* (books), reads in GPT-2's first layer. Each column is
+# scaled to sum to 100% over the other tokens that the word sees.
 
 # %%
 one = int(np.argmax([len(sentence.split()) for sentence in SENTENCES]))
@@ -104,7 +104,7 @@ read.insert(0, "token", loaded["polish-gpt2"].vocabulary.labels(ids[:asked]))
 report.table(read, f"{SENTENCES[one]} What the token {loaded['polish-gpt2'].vocabulary.labels(ids)[asked]} reads in GPT-2's first layer", digits=0)
 
 # %% [markdown]
-# By their weights, *pokoju* (room) matters nearly as much as *bez* (without), and *Nie* (not) less than *domu* (house). By the lengths of what they contribute, *bez* matters more than twice as much as *pokoju*, and *Nie* a little more than *domu*; the effects of taking them away have the same order.
+# By their weights, *pokoju* (room) matters nearly as much as *bez* (without), and *Nie* (not) less than *domu* (house). By the lengths of what they contribute, *bez* matters more than twice as much as *pokoju*, and *Nie* a little more than *domu*; the effects of taking them away have the same order as the lengths.
 # Lengths do not tell everything: taking *bez* away has an effect that is larger still, several times that of *pokoju*.
 #
 # ## How much comes from others at all
@@ -114,7 +114,7 @@ report.table(read, f"{SENTENCES[one]} What the token {loaded['polish-gpt2'].voca
 #
 # $$\frac{\lVert m_i \rVert}{\lVert m_i \rVert + \lVert k_i \rVert} ,$$
 #
-# in HerBERT with both taken through the layer norm that follows. The call is `contributions.mixing_ratios(model, texts)`. The first token of a text is left out, since in GPT-2 it has no others.
+# in HerBERT with both taken through the layer norm that follows. The call is `contributions.mixing_ratios(model, texts)`. The first token of a text is left out, since in GPT-2 it reads no other token.
 
 # %%
 def mixing(model):
@@ -131,7 +131,7 @@ plots.layer_panels({"mixing ratio": of_layers}, LAYERS, {"trained": (plots.CYCLE
 # %% [markdown]
 # ## What could be wrong
 #
-# **Special tokens and first tokens are read in a way of their own.** Heads often attend to them with large weights and take little from them, since their values are short; that would favour lengths. One column of the table leaves out the first and the last token of HerBERT's sentences and
+# **Special tokens and first tokens are read in a way of their own.** Heads often attend to them with large weights and take little from them, since their values are short; that would favour lengths. One column of the table below leaves out the first and the last token of HerBERT's sentences and
 # the first of GPT-2's; lengths stay ahead without them.
 #
 # **Lengths have a head start.** Value zeroing takes away the very vector whose length is measured, so the two should agree in any model, and in untrained ones they do. The comparison shows what attention weights leave out, not that a long contribution matters for the model's predictions.

@@ -2,15 +2,15 @@
 # # Two Polish models
 #
 # **Question.** What are the two models whose weights this book reads, how good are they, and are their weights extracted correctly? The chapter shows the architectures, the training,
-# what the models write, and the check on the weights. {doc}`tokens` shows how they cut Polish words; {doc}`feed_forward` and {doc}`attention_heads` build on both.
+# what the models write, and the check on the weights. {doc}`tokens` shows how they cut Polish words; {doc}`feed_forward` and {doc}`attention_heads` build on both pages.
 #
 # **What was found**
 #
 # - **The GPT-2 has learned much about Polish.** On documents it never saw, the loss of `polish-gpt2-mini` is {glue:text}`models-gpt2-loss` nats a token, where guessing by frequency costs
 #   {glue:text}`models-gpt2-unigram`. Nearly every word that it writes is a Polish word, but its sentences seldom make sense for longer than a clause.
-# - **HerBERT finds hidden tokens more often than guessing by frequency does.** `herbert-mini` has a hidden token among its first ten guesses {glue:text}`models-herbert-top10` of the time. The ten most frequent tokens would be right {glue:text}`models-herbert-unigram-top10`.
+# - **HerBERT finds hidden tokens more often than guessing by frequency does.** `herbert-mini` has a hidden token among its first ten guesses {glue:text}`models-herbert-top10` of the time. The ten most frequent tokens would be right {glue:text}`models-herbert-unigram-top10` of the time.
 # - **The weights are extracted correctly.** The output of attention, rebuilt from them, differs from the models' own by at most {glue:text}`models-identity-error` of its size, which is rounding. When HerBERT's output
-#   matrix is split as an earlier notebook split it, the difference is {glue:text}`models-wrong-split-error` times that size.
+#   matrix is split into heads as one of the original notebooks ({doc}`replication`) split it, the difference is {glue:text}`models-wrong-split-error` times that size.
 #
 # Square brackets hold 95% intervals over windows of held-out text.
 
@@ -100,9 +100,9 @@ report.table(text[list(columns)].rename(columns=columns).rename_axis("source"), 
 # %% [markdown]
 # The optimiser Muon {cite}`jordan2024` updates the matrices of the blocks, AdamW everything else.
 # {numref}`fig-models-training` shows the loss on held-out text as training went on. The dashed line is the *unigram* loss, that of a model
-# which knows how frequent each token is in the training text and nothing else. A masked model lingers near this line, because nothing can be learned
+# which knows how frequent each token is in the training text and nothing else. A model that guesses hidden tokens lingers near this line, because nothing can be learned
 # from a context before some head looks at it. HerBERT therefore begins with two layers and contexts of eight tokens. The contexts grow to 128, and after six million tokens
-# the two layers are stacked three times {cite}`gong2019`; upper layers that had nothing to do in the meantime learned, in trials, to look at commas alone. Its training
+# the two layers are stacked three times {cite}`gong2019`. In trials with all layers from the start, the upper ones had nothing to do in the meantime and learned to look at commas alone. HerBERT's training
 # loss is measured at the context of the moment and can jump where the context or the model grows; its held-out loss is always measured at 128. While the learning rate is constant, the training loss of both models is
 # estimated from a sample of the vocabulary, which makes it a little too low; the held-out loss is exact.
 
@@ -114,7 +114,7 @@ plots.training_curves({name: cards.training_log(name) for name in COLOURS}, unig
 # %% [markdown]
 # ### Held-out loss
 #
-# With $p$ the probability that the model gives to the token that is there, the loss is $-\ln p$, averaged over held-out tokens. Tokens of one window depend on one another, so all
+# The loss is $-\ln p$, averaged over held-out tokens, where $p$ is the probability that the model gives to the token that is there. Tokens of one window depend on one another, so all
 # intervals are bootstraps over windows {cite}`efron1993`. The loss per token depends on how the tokenizer cuts; the same sum divided by words
 # or by characters does not, and can be compared with models of another vocabulary.
 
@@ -141,9 +141,9 @@ report.table(losses, "Held-out losses with 95% intervals over windows, and the r
 # The two columns answer different questions: GPT-2 guesses the next token from what stands before it, HerBERT guesses a
 # hidden token from both sides. *Whole words* are hidden, so that no piece of a word
 # gives the rest away, and HerBERT's loss is an average over hidden tokens; its "nats a word" is that average times tokens a word, not the loss
-# of a text. For a model worth looking into, the mark had been set at 2.9 nats below the unigram entropy. The GPT-2 {glue:text}`models-gpt2-aim` it. HerBERT did not reach it. The book reads it all the same, but what it lacks it may lack for want of training.
+# of a text. The mark for a model worth looking into had been set at 2.9 nats below the unigram entropy. The GPT-2 {glue:text}`models-gpt2-aim` it. HerBERT did not reach it. The book reads HerBERT all the same, but what this model lacks may be due to too little training.
 #
-# This held-out set comes from the two oldest sources, ELTeC-pol and the textbooks on psychology and economics. Whole documents of the other sources were held out too, except of the twelve novels, and the next table has the losses on each. Formulaic text
+# The held-out set of this table comes from the two oldest sources, ELTeC-pol and the textbooks on psychology and economics. Whole documents of the other sources, except the twelve novels, were held out too, and the next table has the loss on each source. Formulaic text
 # costs less: a statute repeats its phrases, a novel does not.
 
 # %% tags=["hide-input"]
@@ -161,7 +161,7 @@ plots.loss_by_position(cards.loss_by_position("polish-gpt2"), unigram["polish-gp
 
 # %% [markdown]
 # From the first eight tokens of a window to its second half the loss changes by {glue:text}`models-gpt2-context-gain` nats; a change below zero means that more context helps. The figure does not say
-# how much of this is grammar from nearby and how much are names from far off.
+# how much of this comes from the grammar of nearby words and how much from names far off.
 #
 # ### Guessing hidden words
 #
@@ -175,8 +175,8 @@ plots.guess_shares(accuracy, {label: COLOURS["herbert"] for label in accuracy if
 # %% [markdown]
 # ### What appears when
 #
-# Both runs kept their weights at steps that are evenly spaced on a logarithmic axis, and {numref}`fig-models-development` shows four measures of them: the loss, and for three kinds of behaviour the head that shows most of it. The scores are shares of attention on random words,
-# which come a second time after gaps: to the previous token, to the token that followed the word's first occurrence (*induction*), and among a head's best pairs of words the share that are forms of one lemma.
+# Both runs kept their weights at steps that are evenly spaced on a logarithmic axis, and {numref}`fig-models-development` shows four measures at these steps: the loss, and three measures of heads, each for the head in which it is largest. Two of these are shares of attention on random words
+# that come a second time after a gap: attention to the previous token, and to the token that followed the word's first occurrence (*induction*). The third is the share of a head's best pairs of words that are forms of one lemma.
 
 # %% mystnb={"figure": {"caption": "The two models along their training. Loss on held-out novels and textbooks; then, of all heads, the largest score or share at that time.", "name": "fig-models-development"}, "image": {"alt": "Four panels against tokens seen on a logarithmic axis, with a line for each model: held-out loss, previous-token score, induction score, and share of a head's pairs that are forms of one word."}}
 MEASURES = {
@@ -304,7 +304,7 @@ report.glue_frame(pd.Series({key: report.interval(*found, scale=100, unit="%", d
 #
 # ## A third model, trained by others
 #
-# Some chapters, {doc}`senses` first of all, also read a published encoder, multilingual-e5-small {cite}`wang2024`. It knows Polish among some hundred languages, and a Python package ships it in 4 bits. Its authors trained it
+# Some chapters, {doc}`senses` first of all, also read a published encoder, multilingual-e5-small {cite}`wang2024`. It knows Polish among some hundred languages, and a Python package ships it with weights of 4 bits. Its authors trained it
 # *contrastively*, at first on about a billion pairs of texts: the mean of its last states over one text of a pair was to come near the mean over the other, and far from the means over texts of other pairs.
 # It has no head that predicts tokens. This page therefore gives no loss for it, and its weights are read through its own embedding.
 
@@ -321,8 +321,8 @@ side.loc["licence"] = {"polish-gpt2": "CC BY 4.0", "herbert": "CC BY 4.0", "e5":
 report.table(side, "The models side by side: shapes, parameters (M: millions), training", index=True)
 
 # %% [markdown]
-# The same check of the weights holds: the table shows the largest differences from the model's own attention on two of the sentences. The figure shows what 4 bits do. A row of a matrix is stored in
-# blocks of 32 weights. A block has one scale, and each of its weights is a whole multiple of it, from −8 to 7. The weight that is largest in size is −8 times the scale, so the scale can be found from it.
+# The weights pass the same check: the table shows the largest differences from the model's own attention on two of the sentences. The figure shows what 4 bits do. A row of a matrix is stored in
+# blocks of 32 weights. A block has one scale, and each of its weights is the scale times a whole number from −8 to 7. The weight that is largest in size is −8 times the scale, so the scale can be found from it.
 
 # %%
 identity = {name: weights.attention_errors(one, texts[:2]) for name, one in three.items()}
@@ -340,9 +340,9 @@ if installed:
 # ## Limits
 #
 # The models are small. About half of what the GPT-2 read and most of what HerBERT read is the Polish of old novels, and the modern part is the language of law, parliament, textbooks and manuals, so that everyday speech of today is missing.
-# What the book says of a head is shown for *these* models. Whether it holds in the published models,
-# which are many times as large, this page does not answer; `ANALYSIS_MODELS=hub make book` puts the question to them. The intervals speak of held-out
-# text of the same kind, one training run and one seed.
+# What the book says of a head is shown for *these* models. This page does not say whether it holds in the published models,
+# which are many times as large; `ANALYSIS_MODELS=hub make book` puts the question to them. The intervals allow for other held-out
+# text of the same kind, but not for another training run or another seed.
 #
 # ## Exercises
 # 1. Multiply $W_Q$ and $b_Q$ of a head by 2 and divide its $W_K$ and $b_K$ by 2. What changes in the head's attention? ({ref}`Solution <sol-models-1>`)

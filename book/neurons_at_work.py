@@ -59,8 +59,8 @@ plots.firing_by_layer(by_layer, COLOURS);
 # %% [markdown]
 # **What was found**
 #
-# - **HerBERT's neurons fire at words like those of their key's list,** in every layer, where that list holds words of one kind ({numref}`fig-work-key`). Few lists do.
-# - **GPT-2's neurons do so in every layer too, but seldom.** They fire at such words more often than other neurons of the layer do, in the first layer at {glue:text}`work-polish-gpt2-first` of their strongest places and in none at much more than a quarter. At the other places the list does not show what makes the neuron fire.
+# - **HerBERT's neurons fire at words like those of their key's list,** in every layer, if that list holds words of one kind ({numref}`fig-work-key`). Few lists hold words of one kind.
+# - **GPT-2's neurons do so in every layer too, but seldom.** They fire at such words more often than other neurons of the layer do. In the first layer such words stand at {glue:text}`work-polish-gpt2-first` of a neuron's strongest places, and in no layer at much more than a quarter. At the other places the list does not show what makes the neuron fire.
 # - **Values write what their lists say.** In {glue:text}`work-steered` cases, adding a value raises its list more than any random direction and any other value of the layer that was tried, though sometimes only by little.
 #
 # ## Setting
@@ -120,11 +120,11 @@ firing_table = pd.DataFrame(rows)
 report.table(firing_table, "Share of places where the word, or the next word, is of the kind of the key's list; means over keys that pass")
 
 # %% [markdown]
-# In GPT-2's last three layers, and in its second, the next word fits the list about as often as the word itself does. In its first layer the next word hardly fits more often than at the places of other neurons, and in HerBERT no more often. Some keys of GPT-2 seem to point at the word that comes next, not at the word that makes the neuron fire.
+# In GPT-2's last three layers, and in its second, the next word fits the list about as often as the word itself does. In GPT-2's first layer the next word fits the list hardly more often than it does at the places of other neurons, and in HerBERT it fits no more often. Some keys of GPT-2 seem to point at the word that comes next, not at the word that makes the neuron fire.
 #
 # ## Do values write what their lists say?
 #
-# We add the value to the output of the feed-forward layer at every place of eight sentences, as strongly as the neuron fires at its twelve places on average. The *rise* of a list is how far the logits of its
+# We add the value to the output of the feed-forward layer at every place of eight sentences, multiplied by the mean strength with which the neuron fires at its twelve places. The *rise* of a list is how far the logits of its
 # twenty tokens rise beyond the mean rise of all words. Two nulls are added in its place, at the same length: random directions, and values of other neurons of the layer. HerBERT reads the sentences unmasked.
 
 
@@ -169,7 +169,7 @@ report.glue("work-steered", f"{sum(beyond)} of {len(beyond)}")
 # %% [markdown]
 # ## Worked examples
 #
-# Three neurons of each model, chosen by rule: the key and the value whose lists are most alike in an ending, a case, a person or a lemma, and one neuron drawn at random, as a sample of the rest.
+# Three neurons of each model are shown, chosen by rule: those of the key and of the value whose lists are most alike in an ending, a case, a person or a lemma, and one drawn at random, as a sample of the rest.
 # Each card has the first words of both lists, the twelve places, and what adding the value does. Click a card to open it.
 
 
@@ -205,7 +205,7 @@ for title, found in lists.items():
 plots.NeuronCards(cards)
 
 # %% [markdown]
-# Compare two of the cards. HerBERT's neuron of the first layer fires *at* instrumentals, the kind of words that its key lists. GPT-2's neuron whose key and value list adjectives in *-ej* fires at other words: none of its twelve places is a word in *-ej*, and all are feminine nouns in the genitive or the locative (*babki*, of a grandmother or a cake; *aptece*, a pharmacy; *wody*, of water). In these cases a feminine adjective ends in *-ej*. Such an adjective often follows its noun in Polish (*opinii publicznej*, of public opinion), and the neuron's value raises these adjectives. So its list says what the neuron writes, and only by way of grammar what it fires at. The {doc}`atlas` has the lists of all neurons.
+# Compare two of the cards. HerBERT's neuron of the first layer fires *at* instrumentals, the kind of words that its key lists. GPT-2's neuron whose key and value list adjectives in *-ej* fires at other words: none of the twelve words at its places ends in *-ej*, and all are feminine nouns in the genitive or the locative (*babki*, of a grandmother or a cake; *aptece*, a pharmacy; *wody*, of water). Feminine adjectives end in *-ej* in these two cases. Such an adjective often follows its noun in Polish (*opinii publicznej*, of public opinion), and the neuron's value raises these adjectives. So its list says what the neuron writes, and only by way of grammar what it fires at. The {doc}`atlas` has the lists of all neurons.
 #
 # ## What could be wrong
 #
@@ -241,8 +241,8 @@ for name, title in TITLES.items():
 #
 # ## Limits
 #
-# - Only neurons whose lists pass are looked at, fewer than a tenth of GPT-2's keys and values and still fewer of HerBERT's. The others may do something that no list of words shows.
-# - The texts are short and few. A neuron's twelve strongest places among them need not be what it is for.
+# - Except for the cards drawn at random, only neurons whose lists pass are looked at, fewer than a tenth of GPT-2's keys and values and still fewer of HerBERT's. The others may do something that no list of words shows.
+# - The texts are short and few. A neuron's twelve strongest places among them need not show what it is for.
 # - The word at a place is read out of context, with all its dictionary readings.
 # - Adding a value everywhere, at its full strength, is more than the neuron ever does by itself. HerBERT is trained to predict masked words and reads none here.
 # - e5 predicts no tokens, so its values cannot be tried out.
@@ -251,7 +251,7 @@ for name, title in TITLES.items():
 #
 # 1. Subtract the value instead of adding it. Does its list fall as far as it rose? ({ref}`Solution <sol-work-1>`)
 # 2. Read the places where GPT-2's L5N528 fires, a neuron whose key lists verbs in *-ła*, the past tense of *she*. What do the sentences there have in common? ({ref}`Solution <sol-work-2>`)
-# 3. Let the neurons of GPT-2's first layer be asked for their single strongest place. Does the list fit it better than it fits the twelve? ({ref}`Solution <sol-work-3>`)
+# 3. Take only the single strongest place of each neuron of GPT-2's first layer. Does the key's list fit it better than it fits the twelve? ({ref}`Solution <sol-work-3>`)
 #
 # ## References
 #

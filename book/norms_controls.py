@@ -94,8 +94,8 @@ report.table(
 #
 # ## What each specification reports where there is nothing
 #
-# In simulated log norms the truth is known (`norms.simulation.simulate`): independent tokens; independent tokens with a trend; words whose pieces share a level; errors whose size
-# drifts along the text. In none of them does a token depend on those before it in any other way. The original specification gets one text of 95 tokens and 12 layers, as in the notebook it comes from; the full one 45 texts of 95.
+# In simulated log norms the truth is known (`norms.simulation.simulate`). There are four kinds: independent tokens; independent tokens with a trend; words whose pieces share a level; errors whose size
+# drifts along the text. In none of them does a token depend on those before it in any other way. The original specification gets one text of 95 tokens and 12 layers, as in the notebook it comes from; the full one gets 45 texts of 95 tokens and one layer.
 
 # %%
 rates = calibration.false_positives()
@@ -112,7 +112,7 @@ report.table(
 #
 # ## The price of levels
 #
-# Levels of texts bias the other coefficients. A text's mean contains the errors that follow, so coefficients of lags come out too small, by $-(1+\rho)/T$ with many texts {cite}`nickell1981` and
+# Levels of texts bias the other coefficients. A text's mean contains the errors that follow an outcome, so coefficients of lags come out too small. The bias is $-(1+\rho)/T$ with many texts {cite}`nickell1981` and
 # $-(1+3\rho)/T$ in a single series {cite}`kendall1954`, for a single lag with coefficient $\rho$ and texts of $T$ tokens. The table shows the bias in simulated texts with two lags of 0.3 and 0.1, and what is left of it after the correction.
 
 # %%
@@ -167,7 +167,7 @@ plots.coefficients_by_choice(pd.concat(choices), NAMES);
 # ## Limits
 #
 # - The simulations have four kinds of texts without a past. Real norms may mislead in a way that none of them has.
-# - The models and texts are those of {doc}`attention_norms`: two small models, and paragraphs that were written for this book. The untrained model is one draw of weights for each; {doc}`attention_norms` has eight.
+# - The models and texts are those of {doc}`attention_norms`: two small models, and paragraphs that were written for this book. Beside each model this page has one untrained model, a single draw of weights; {doc}`attention_norms` has eight.
 # - Frequency is counted in these texts, which are short; the rank in the tokenizer's merges stands in for frequency in its training text.
 #
 # ## Exercises

@@ -1,17 +1,17 @@
 # %% [markdown]
 # # The original notebooks re-examined
 #
-# This book began with notebooks by others. They ran on published models and on data that are not in this book, so their numbers cannot be repeated here. Their *procedures* can: each section of this page runs one of them on the
-# book's models and texts, beside the measure that the book uses instead, and shows what each step does to the result.
+# This book began with notebooks by others. They ran on published models and on data that are not in this book, so their numbers cannot be repeated here. Their *procedures* can be repeated. Most sections of this page run one of them on the
+# book's models and texts, beside the measure that the book uses instead, and show what each step does to the result.
 #
 # - **Some of the recorded lists of heads hold up.** {glue:text}`rep-lists-survive` of {glue:text}`rep-lists` pair words by grammar or form more often than the same lists shuffled.
-# - **Two sets of tables are not what they say.** One was decoded with another model's tokenizer, and one was cut into heads along the wrong axis. Neither shows an error when it runs.
+# - **Two sets of tables are not what they claim to be.** One was decoded with another model's tokenizer, and one comes from a matrix that was cut into heads along the wrong axis. Neither mistake raises an error.
 # - **Several steps make things look more alike or more dependent than they are:** pairs of a token with itself, averages over texts, and a trend along the text ({doc}`norms_controls`). Others work against them: HerBERT's anisotropy comes out lower by the notebook's procedure than by this book's.
 #
 # ## Anisotropy and context-specificity
 #
-# The notebook asked how alike the tokens of a text are in each layer (*anisotropy*), and how alike the occurrences of the word *nie* ("not") are (*context-specificity*). {doc}`geometry` asks the same with other steps. Its texts are the
-# sentences, and here the paragraphs as well. Square brackets and bands hold 95% intervals over texts.
+# The notebook asked how alike the tokens of a text are in each layer (*anisotropy*), and how alike the occurrences of the word *nie* ("not") are (*context-specificity*). {doc}`geometry` asks the same with other steps. That chapter reads the
+# book's sentences; this page reads the book's paragraphs as well. Square brackets and bands hold 95% intervals over texts.
 
 # %% tags=["hide-cell"]
 import numpy as np
@@ -85,7 +85,7 @@ plots.layer_panels({"mean cosine": single}, layers, styles);
 # ### The token that was looked up
 #
 # The notebook looked up the id of the string `nie`. In neither tokenizer is this id the word *nie*. In HerBERT it is the piece that *begins* longer words (the word is `nie</w>`), in GPT-2 the one that
-# *continues* them (the word is `Ġnie`). The notebook also averaged all occurrences in a text before it compared texts, which makes them more alike, and it subtracted no baseline; neither do the lines of {numref}`fig-rep-token`.
+# *continues* them (the word is `Ġnie`). The notebook also averaged all occurrences in a text before it compared texts, which makes them more alike. It subtracted no baseline, and neither do the lines of {numref}`fig-rep-token`.
 
 # %%
 pieces, nie = {}, {}
@@ -127,8 +127,8 @@ report.table(steps, "The notebook's steps on this page's texts; interval over te
 # %% [markdown]
 # ### What was recorded
 #
-# The notebook printed four values. They stand beside the same procedure on this book's models and texts, and beside the measure of {doc}`geometry` at the same layer. Models and texts differ, so a row is no
-# replication. The two models were moreover compared on different texts: HerBERT's context holds 512 tokens, a longer text raised an error, and the loop swallowed the error, so that only GPT-2 read the long texts. In HerBERT's last layer the notebook's procedure gives the lower anisotropy in spite of its pairs of a token with itself: all tokens of one text, punctuation and special tokens included, are less alike there than words of different texts.
+# The notebook printed four values. The table below puts them beside what the same procedure gives on this book's models and texts, and beside the measure of {doc}`geometry` at the same layer. Models and texts differ, so a row is no
+# replication. The notebook also compared its two models on different texts: HerBERT's context holds 512 tokens, a longer text raised an error, and the loop swallowed the error, so that only GPT-2 read the long texts. In HerBERT's last layer the notebook's procedure gives the lower anisotropy in spite of its pairs of a token with itself: all tokens of one text, punctuation and special tokens included, are less alike there than words of different texts.
 
 # %%
 printed = recorded.figures("001")
@@ -208,11 +208,11 @@ plots.intervals(pd.DataFrame(bars, columns=["label", "series", "estimate", "low"
 
 # %% [markdown]
 # {glue:text}`rep-lists-survive` of {glue:text}`rep-lists` recorded lists survive in one relation or more, nearly all of them by pairing forms of one lemma. The published GPT-2 thus has heads whose lists pair forms of one lemma. {doc}`attention_heads` finds a few such lists in the small GPT-2 of this book as well, most of them in its first layer. Two cautions remain. The notebooks
-# show heads that somebody found worth showing, so the share says nothing about the other heads. And a head that merely pairs similar tokens would pass too: the null of random symmetric heads, which {doc}`attention_heads` uses, needs the weights.
+# show heads that somebody found worth showing, so the share says nothing about the other heads. And a head that merely pairs similar tokens would pass too. The null of random symmetric heads, which {doc}`attention_heads` uses against this, needs the weights, and the lists alone do not give them.
 #
 # ### The same lists, made again
 #
-# If the model that the book is run on has these heads, their lists can be made again from its weights. They are then read as the notebook read them: raw, and with tokens of ASCII letters only. How many of the recorded pairs are among the fifty best, and do they come in the
+# If the model that the book is run on has these heads, their lists can be made again from its weights. The weights are then read as the notebook read them: raw, and with tokens of ASCII letters only. How many of the recorded pairs are among the fifty best, and do they come in the
 # recorded order?
 
 # %%
@@ -260,7 +260,7 @@ report.table(pd.DataFrame(counts.items(), columns=["standard deviation of the en
 #
 # ### The wrong tokenizer
 #
-# One function ignored the tokenizer it was given and decoded GPT-2's tokens with HerBERT's. There the same ids stand for other words:
+# One function ignored the tokenizer it was given and decoded GPT-2's tokens with HerBERT's, in which the same ids stand for other words:
 
 # %%
 known = np.arange(gpt2.d_vocab) < len(loaded["herbert"].vocabulary)  # ids that stand for something in both tokenizers
@@ -277,8 +277,8 @@ report.table(pd.DataFrame(decoded), "The best pairs of W_QK in GPT-2's head L0H0
 # (replication-terms)=
 # ## Token and position terms of attention
 #
-# The notebook split the scores of a two-layer model into the four terms of {doc}`attention_terms`, and called a term important when its variance is large. On the way it left out the scaling by $1/\sqrt{d_{head}}$, masked by setting
-# scores above the diagonal to *zero*, took variances over all entries with these zeros among them, and showed a crop of ten rows and columns cut after softmax. Each is done here on purpose (`circuits.readings`), to the models and sequences of {doc}`attention_terms`.
+# The notebook split the scores of a two-layer model into the four terms of {doc}`attention_terms`, and called a term important when its variance was large. On the way it left out the scaling by $1/\sqrt{d_{head}}$, masked by setting
+# scores above the diagonal to *zero*, took variances over all entries with these zeros among them, and showed a crop of ten rows and columns cut after softmax. Each of these steps is repeated here on purpose (`circuits.readings`), on the models and sequences of {doc}`attention_terms`.
 
 # %% tags=["hide-cell"]
 import torch
@@ -325,7 +325,7 @@ plots.readings_by_row({"attention on the future": future, "sum of a row of the c
 
 # %% [markdown]
 # In the notebook's reading the first row, which can only attend to itself, gives {glue:text}`rep-future-first` of its attention to later tokens. Two things enter the notebook's variance that do not act on the model's attention: the zeros of the
-# mask, and what is constant along a row. The table takes the toy's induction head apart. (Under *within rows* all rows count alike, short ones too, so that it can exceed the variance over all causal entries.)
+# mask, and what is constant along a row. The table takes the toy's induction head apart. (In the variance *within rows* all rows count alike, short ones too, so it can exceed the variance over all causal entries.)
 
 # %%
 strongest = terms["trained", "toy"][:, :, 8 + circuit.strongest[1]]  # the heads of layer 1 come after the eight of layer 0
@@ -344,7 +344,7 @@ columns = ["model", "weights", "largest term differs", "position-position, by va
 report.table(pd.DataFrame(rows, columns=columns), "Heads of 16 whose largest term differs between the two measures, and heads in which either measure makes position-position the largest")
 
 # %% [markdown]
-# "Position-position terms have the largest magnitude" thus holds, by either measure, for most heads of the trained toy and for fewer than half of those of the Polish model. It holds for all heads of untrained models, so it is no sign of learning. In some heads the two measures do not agree on the largest term.
+# The statement "position-position terms have the largest magnitude" thus holds, by either measure, for most heads of the trained toy and for fewer than half of those of the Polish model. It holds for all heads of untrained models, so it is no sign of learning. In some heads the two measures do not agree on the largest term.
 #
 # ## Norms regressed on their past
 #
@@ -364,13 +364,13 @@ report.table(pd.DataFrame(rows, columns=columns), "Heads of 16 whose largest ter
 # ## Regression in context
 #
 # The notebook on a GPT-2 that does regression ({doc}`incontext_regression`) stops at errors: names that were never defined, a hook tree that fails on the first module, a syntax error in the clustering function. None of its clusters
-# was ever computed, and its prompts are not interleaved, so that its even and odd rows are not the rows of questions and answers. It renamed the weights of an embedding table that no prompt reads; `weights.extract` has the read-in and the
-# read-out that take the table's place. Its hooks stay on the model; `activations.named` gives the same names and removes them.
+# was ever computed. Its prompts do not alternate between questions and answers, so its even and odd rows are not the rows of questions and answers. It renamed the weights of an embedding table that no prompt reads; `weights.extract` has the read-in and the
+# read-out that take the table's place. Its hooks stay on the model; `activations.named` gives what they record under the same names, and removes its own hooks.
 #
 # (replication-selection)=
 # ### Errors of the selector
 #
-# The project that it belongs to recorded errors at the last of 21 points on 10,000 prompts {cite}`berkott2023`. Can they be compared with those of {doc}`model_selection`?
+# The project that this notebook belongs to recorded errors at the last of 21 points on 10,000 prompts {cite}`berkott2023`. Can they be compared with those of {doc}`model_selection`?
 
 # %%
 from analysis_lib import incontext
@@ -388,7 +388,7 @@ columns = ["noise alone", "first ridge", "second ridge", "choice that sees the a
 report.table(pd.DataFrame(rows, index=columns).T, "Squared error at the last point, recorded and by the alphas that make the prompts", digits=4, index=True)
 
 # %% [markdown]
-# They cannot. With the alphas of the printed configuration the noise in y alone has a variance of {glue:text}`rep-noise-floor`, and no predictor that does not see the answer errs by less. With alphas 0.1 and 0.5 the same procedure gives errors of about the recorded size, so the figures
+# The recorded errors cannot be compared with those. With the alphas of the printed configuration the noise in y alone has a variance of {glue:text}`rep-noise-floor`, and every predictor that does not see the answer errs by at least that much. With alphas 0.1 and 0.5 the same procedure gives errors of about the recorded size, so the figures
 # were probably made with those. The recorded "oracle" is no rule that could be followed, since it looks at the answer. And with 21 points fitted, all strategies answer nearly alike, so that these errors could not show whether a model was selected.
 #
 # ## Further steps, shown in other chapters

@@ -60,7 +60,7 @@ plots.layer_panels({"same sense, share": shares}, LAYERS, drawn, above);
 # - **A published encoder tells senses apart; the two small models hardly do.** After e5's last block the nearest neighbour of an ambiguous word is in the same sense in {glue:text}`geo-e5-senses` of cases;
 #   if only the spelling counted, it would be {glue:text}`geo-e5-permuted`. In GPT-2's last layers the share is a few points above that of permuted senses. That passes the test of {numref}`fig-geo-senses`, but not the correction over all claims on the {doc}`null_board`. In HerBERT no layer passes.
 # - **Spelling brings words closer than sense does.** In e5 the same spelling raises the mean cosine of two occurrences by {glue:text}`geo-e5-gap-form`, and the same sense by {glue:text}`geo-e5-gap`.
-# - **The evidence is in the sentence.** In GPT-2 the nearest neighbour by the mean state of the other words of the sentence is in the same sense more often than the nearest by the state of the word itself. This holds in HerBERT too, but there the difference is nearly as large with permuted senses; in e5 both do about as well.
+# - **The evidence is in the sentence.** Neighbours can also be found by the mean state of the other words of the sentence. In GPT-2 such a neighbour is in the same sense more often than one found by the state of the word itself. This holds in HerBERT too, but there the difference is nearly as large with permuted senses; in e5 both kinds of neighbours do about equally well.
 #
 # Square brackets hold 95% intervals over words. {doc}`geometry` asks what the states of all words have in common.
 #
@@ -88,8 +88,8 @@ report.table(pd.DataFrame(lines, columns=["sense", "sentence, and in English"]),
 # weights in 4 bits ({doc}`models`). The comparison is not like for like: e5 has read far more text, in many languages, and was trained *contrastively*, to bring two texts that belong together close to each other. Where e5 is
 # not installed, the page has the small models alone.
 #
-# The **state** of a word is the mean over its tokens. `embed` is what the first block reads, 1 to L are the outputs of the blocks, and L+ln_f is the last after GPT-2's final layer norm. GPT-2 has nothing to read before
-# the first word of a text, so that word is left out. **Untrained** models have the same configuration and tokenizer and fresh weights.
+# The **state** of a word is the mean over its tokens. `embed` is what the first block reads, 1 to L are the outputs of the blocks, and L+ln_f is the output of GPT-2's final layer norm. GPT-2 has nothing to read before
+# the first word of a text, so that word is left out in every model. **Untrained** models have the same configuration and tokenizer and fresh weights.
 #
 # ## The nearest neighbour
 #
@@ -112,8 +112,8 @@ def neighbours(layer, asked=15, k=4):
 report.table(pd.concat([neighbours(0), neighbours(-1)]), f"Nearest neighbours of the lock in 'Nie mogłam trafić kluczem do [zamku]' in {ALL[SHOWN]}")
 
 # %% [markdown]
-# Before the first block the neighbours are spelled alike, whatever they mean. After the last, three of the four mean a lock, in other cases and numbers too. Over its eighteen sentences, *zamek* has a neighbour of the same sense
-# {glue:text}`geo-zamek-first` times in the embedding and {glue:text}`geo-zamek-last` times at the end. {numref}`fig-geo-plane` follows another word, *pokój* (room, peace), whose senses come apart so far that a plane shows it.
+# Before the first block the neighbours are spelled alike, whatever they mean. After the last, three of the four mean a lock, and in them the word also stands in other cases and numbers. Over the eighteen sentences, the nearest neighbour of *zamek* is in the same sense
+# {glue:text}`geo-zamek-first` times in the embedding and {glue:text}`geo-zamek-last` times after the last block. {numref}`fig-geo-plane` follows another word, *pokój* (room, peace), whose senses come apart so far that a plane shows it.
 
 # %% mystnb={"figure": {"caption": "The eighteen occurrences of pokój in the plane of their first two principal components, in three layers; above e5, below an untrained e5. The titles say which share of the variance the plane keeps; the rest is not seen here.", "name": "fig-geo-plane"}, "image": {"alt": "Six scatter plots of filled and open points. In e5's embedding the points form three clusters, one for each spelling, with both senses in each. After the last block nearly all rooms lie on the left and nearly all peaces on the right. In the untrained model the two senses stay mixed, and nothing changes from layer to layer."}}
 pokoj = SENSES[SENSES["lemma"] == "pokój"]
@@ -128,7 +128,7 @@ plots.word_planes(rows, pokoj["sense"], {"room": (BLUE, "o"), "peace": (ORANGE, 
 # ### Spelling is the main confound
 #
 # Two occurrences of *zamkiem* are close because they are spelled alike, and a sense may prefer some endings. The null must keep whatever an ending says about the sense, so senses are **permuted among occurrences of one lemma that are spelled
-# alike**. P-values are corrected by Holm {cite}`holm1979` over all layers of the trained models, and over those of the untrained ones. The call behind {numref}`fig-geo-senses` is
+# alike**. P-values are corrected by Holm {cite}`holm1979` over all layers of the trained models, and separately over those of the untrained ones. The call behind {numref}`fig-geo-senses` is
 # `word_senses.neighbour_accuracy(states, lemmas, senses, strata=forms)`. The untrained e5 reads the sentences of only sixteen of the thirty words.
 
 # %% tags=["hide-output"]
@@ -162,8 +162,8 @@ variants = pd.DataFrame(rows, columns=["model", "neighbours by", "same sense", "
 report.table(variants, "Nearest neighbours after the last block; intervals over lemmas, p-values corrected over the rows")
 
 # %% [markdown]
-# In the small models neighbours by the rest of the sentence are in the same sense more often than neighbours by the word's own state, in e5 about as often. (Permuted senses agree more often there too, which is a part of the difference in GPT-2 and nearly all of it in HerBERT.) Training makes the rest of the sentence a better guide
-# in e5 and in GPT-2, but not in HerBERT. So the evidence is in the sentence. GPT-2's words have taken up a part of it, even where the neighbours must be spelled differently, though they can read only what comes before them; HerBERT's words have hardly taken it up.
+# In the small models neighbours by the rest of the sentence are in the same sense more often than neighbours by the word's own state, in e5 about as often. (In the small models such neighbours also agree more often in permuted senses; this makes up a part of the difference in GPT-2 and nearly all of it in HerBERT.) Training makes the rest of the sentence a better guide
+# in e5 and in GPT-2, but not in HerBERT. So the evidence is in the sentence. GPT-2's words have taken up a part of it, although they can read only what comes before them; this shows even where the neighbours must be spelled differently. HerBERT's words have hardly taken it up.
 #
 # A nearest neighbour is one pair only. The **gap** looks at all pairs: it is the mean cosine of two occurrences in one sense minus that of two in different senses. The same gap by spelling is larger in every model.
 
@@ -201,7 +201,7 @@ for key, layer in (("first", 0), ("last", -1)):
 # - GPT-2 sees what stands before a word. Where the sense becomes clear only after the word, its state cannot know it.
 # - A word is the mean over its tokens, so a rare word is also an average of pieces.
 # - Intervals over words do not cover the choice of texts, nor the one seed of each untrained model.
-# - A cosine is one geometry among others. That it separates senses weakly does not say that a linear probe could not.
+# - The cosine is one measure among others. That it separates senses weakly does not mean that a linear probe could not separate them.
 #
 # ## Exercises
 #

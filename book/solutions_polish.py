@@ -76,7 +76,7 @@ report.table(pd.DataFrame(rows).T.rename_axis("model").reset_index(), "Pieces of
 # (sol-tokens-2)=
 # ### An ending by itself
 #
-# *Of the words of the paragraphs that end in* -ego *and are cut, how many are cut right before this ending?*
+# *Some words in the paragraphs end in* -ego *and are cut. How many of them are cut right before this ending?*
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 words = sorted({word for text in texts.paragraphs()["text"] for word in re.findall(r"\w+ego\b", text)})
@@ -86,7 +86,7 @@ for loaded in (gpt2, herbert, *e5):
     print(f"{loaded.name}: {sum(cut[-1].strip() == 'ego' for cut in cuts)} of {len(cuts)}")
 
 # %% [markdown]
-# The two small models seldom cut there, and e5 in about half of the cases. A tokenizer cuts by counts of pieces and knows no grammar, so an ending that a model has learned may lie inside a piece.
+# The two small models seldom cut there; e5 does in about half of the cases. A tokenizer cuts by counts of pieces and knows no grammar, so an ending that a model has learned may lie inside a piece.
 #
 # ## Feed-forward layers
 #
@@ -110,7 +110,7 @@ print(neurons.neuron_name(best, w.d_mlp), *gpt2.vocabulary.text[ids])
 # (sol-ff-2)=
 # ### Keys against values
 #
-# *At what share of neurons do key and value point away from each other, layer by layer? What does an untrained model have?*
+# *In what share of neurons do key and value point away from each other, layer by layer? What does an untrained model have?*
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 shares = {}
@@ -135,7 +135,7 @@ order = np.argsort(-times, kind="stable")[:8]
 print(f"{len(ids)} words for {len(first)} values; most often", *(f"{gpt2.vocabulary.text[ids[i]]} ({times[i]})" for i in order))
 
 # %% [markdown]
-# No word owns the lists: even the one that stands first most often does so in less than one list in a hundred. Those that lead most often are mostly small words of grammar, such as *się* (oneself), *i* (and) and *do* (to).
+# No word dominates the lists: even the one that stands first most often does so in less than one list in a hundred. Those that lead most often are mostly small words of grammar, such as *się* (oneself), *i* (and) and *do* (to).
 #
 # ## Neurons at work
 #
@@ -159,7 +159,7 @@ for layer, neuron in ((2, 118), (5, 528), (5, 106)):  # those of the chapter's c
 report.table(pd.DataFrame(rows).T.rename_axis("value of").reset_index(), "GPT-2: rise of the value's twenty tokens beyond all words, nats")
 
 # %% [markdown]
-# Nearly. At this strength the effect is close to linear: subtracting a value lowers its words about as much as adding it raises them.
+# It falls nearly as far. At this strength the effect is close to linear: subtracting a value lowers its words about as much as adding it raises them.
 #
 # (sol-work-2)=
 # ### Verbs in *-ła*
@@ -171,12 +171,12 @@ in_all_texts = neuron_activity.Firing.of(gpt2, texts.all_texts(), n=12)
 report.table(in_all_texts.contexts(5, 528), "GPT-2, L5N528: where it fires most in the texts of the chapter")
 
 # %% [markdown]
-# Nearly all of them have a feminine subject at the place or near it, be it a woman (*matka*, mother; *królowa*, queen) or a thing whose noun is feminine (*burza*, storm; *sprężyna*, spring). A verb of such a subject ends in *-ła* in the past tense. A few of the places are verbs in *-ła* themselves. The list names these verbs, and the neuron fires where the sentence asks for them.
+# Nearly all of these sentences have a feminine subject at the place or near it, be it a woman (*matka*, mother; *królowa*, queen) or a thing whose noun is feminine (*burza*, storm; *sprężyna*, spring). A verb of such a subject ends in *-ła* in the past tense. A few of the places are verbs in *-ła* themselves. The list names these verbs, and the neuron fires where the sentence asks for them.
 #
 # (sol-work-3)=
 # ### The strongest place
 #
-# *Let the neurons of GPT-2's first layer be asked for their single strongest place. Does the list fit it better than it fits the twelve?*
+# *Take only the single strongest place of each neuron of GPT-2's first layer. Does the key's list fit it better than it fits the twelve?*
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 firing = neuron_activity.Firing.of(gpt2, texts.sentences(), n=12)
@@ -211,7 +211,7 @@ print(f"{len(pairs['unit'] & pairs['raw'])} of {len(pairs['unit'])} pairs remain
 pd.DataFrame({how: head_lists.shown_pairs(found, reader.vocabulary, 5) for how, found in lists.items()})
 
 # %% [markdown]
-# Only about half of the pairs remain, and the first five have one pair in common, so a list should come with its reading. Under both readings the words of a pair often follow each other in text: *zwróć uwagę* (pay attention), *Skarb Państwa* (the Treasury).
+# Only about half of the pairs remain, and the first five have one pair in common, so a list should say how the weights were read. Under both readings the words of a pair often follow each other in text: *zwróć uwagę* (pay attention), *Skarb Państwa* (the Treasury).
 #
 # (sol-heads-2)=
 # ### Chance
@@ -271,7 +271,7 @@ print(f"above zero: {(centred > 0).sum()} with the means removed, {(as_they_are 
 # (sol-copying-2)=
 # ### The best of all heads
 #
-# *Choose the head that raises most what it attends to on the first twelve paragraphs. How much does it raise it on the other twelve?*
+# *On the first twelve of 24 paragraphs, find the head that most raises what it attends to. By how much does it do so on the other twelve?*
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 ids = [gpt2.tokenizer(text)["input_ids"] for text in texts.paragraphs()["text"]]
@@ -286,7 +286,7 @@ for half, paragraphs in {"on the first twelve": on_text[:12], "on the others": o
 # ## Grammar by head
 #
 # (sol-gram-1)=
-# ### A rule more
+# ### One more rule
 #
 # *Add a rule, such as the second person of verbs, to* `grammar.RULES` *and its name to* `grammar.RELATIONS`*, lower* `min_pairs`*, and see which relations appear.*
 
@@ -326,7 +326,7 @@ for name, values in {"with nie": margins[:, 0], "with już": margins[:, 1], "bot
 # (sol-gram-3)=
 # ### Unembeddings of length one
 #
-# *Use columns of the unembedding of length one in place of the raw ones. Which relations gain?*
+# *Scale the columns of the unembedding to length one. Which relations gain?*
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 rng = np.random.default_rng(0)
@@ -388,7 +388,7 @@ for k in (0, 3, 10):
 report.table(pd.Series(cosine, name="mean cosine").rename_axis("dimensions").reset_index(), "GPT-2 after its last block: mean cosine of words of different texts")
 
 # %% [markdown]
-# Three dimensions do most of it; seven more can only take away a part of the little that is left.
+# Removing three dimensions takes away most of the cosine; removing seven more can only take away a part of the little that is left.
 #
 # ## What a model would say early
 #
@@ -428,7 +428,7 @@ for every in (5, 2):
 report.table(pd.DataFrame(rows).T.rename_axis("hidden").reset_index(), "HerBERT after one block: the affine lens beside the whole model")
 
 # %% [markdown]
-# No less than before. With fewer words to read the whole model probably knows less, too; about two thirds of its first guesses are there after one block in either case.
+# No less of it than before: about two thirds of the whole model's first guesses are there after one block in either case. With fewer words to read, the whole model probably knows less, too.
 #
 # (sol-lens-3)=
 # ### Unsure, or sure and wrong?

@@ -131,7 +131,7 @@ known = {name: Lexicon.from_forms(forms).known.mean() for name, forms in whole.i
 #
 # Projections onto the vocabulary are inner products with rows of $W_E$, and a long row wins many of them whatever its direction. In a
 # trial run without a bound, one token in a hundred was about five times as long as the median: beginnings of words that only ever have
-# one continuation, such as *szczeg-* (of *szczegół*, "detail"). They filled the top lists of every head. These models were therefore
+# one continuation, such as *szczeg-* (of *szczegół*, "detail"). They filled the top lists of every head. The two Polish models were therefore
 # trained with a bound on the norm: after each step, rows of $W_E$ that exceeded it were scaled back to it.
 
 # %% mystnb={"figure": {"caption": "Norms of the rows of the token embedding. The tick marks are the medians.", "name": "fig-tokens-norms"}, "image": {"alt": "Two histograms of embedding norms, one for each model, on a common axis."}}
@@ -155,7 +155,7 @@ report.table(quantiles, "Quantiles of the norms of embedding rows, and the share
 # ## Exercises
 #
 # 1. Into how many pieces do the three tokenizers cut *najpiękniejszego* (of the most beautiful one), and how many of them are words? ({ref}`Solution <sol-tokens-1>`)
-# 2. Of the words of the paragraphs that end in *-ego* and are cut, how many are cut right before this ending? ({ref}`Solution <sol-tokens-2>`)
+# 2. Some words in the paragraphs end in *-ego* and are cut. How many of them are cut right before this ending? ({ref}`Solution <sol-tokens-2>`)
 
 # %% tags=["remove-cell"]
 def one_piece(name):
