@@ -11,7 +11,7 @@
 # 1. **A published encoder tells the senses of a word apart, block by block.** After the last block of multilingual-e5-small the nearest neighbour of an ambiguous word such as *zamek* (castle, or lock) has
 #    the same sense in {glue:text}`senses.ipynb::geo-e5-senses:s` of cases; spelling alone gives {glue:text}`senses.ipynb::geo-e5-permuted:s`. ({doc}`senses`)
 # 2. **A small Polish GPT-2 has formed a circuit of heads that repeats what the model has seen once.** A head of its first layer attends to the word before, and later heads use this to find what followed a word the last time. When random words are repeated in the same order, the model's loss falls by
-#    {glue:text}`induction_polish.ipynb::indpl-gpt2-order:s` nats a token more than when they are repeated in shuffled order. Without the head of the first layer the gain is gone. ({doc}`induction_polish`)
+#    {glue:text}`induction_polish.ipynb::indpl-gpt2-order:s` nats a token more than when they are repeated in shuffled order. Without the head of the first layer most of the gain is gone. ({doc}`induction_polish`)
 # 3. **Given two predictors, a transformer combines them and chooses neither.** Its answers are {glue:text}`model_selection.ipynb::ctx-few-to-mean:s` from the best possible answer, the posterior mean, and
 #    {glue:text}`model_selection.ipynb::ctx-few-to-hard:s` from the answers that a choice between the predictors would give. Distances are squared, and 1 is the distance between the answers of the two predictors. ({doc}`model_selection`)
 #

@@ -102,7 +102,7 @@ report.table(text[list(columns)].rename(columns=columns).rename_axis("source"), 
 # {numref}`fig-models-training` shows the loss on held-out text as training went on. The dashed line is the *unigram* loss, that of a model
 # which knows how frequent each token is in the training text and nothing else. A model that guesses hidden tokens lingers near this line, because nothing can be learned
 # from a context before some head looks at it. HerBERT therefore begins with two layers and contexts of eight tokens. The contexts grow to 128, and after six million tokens
-# the two layers are stacked three times {cite}`gong2019`. In trials with all layers from the start, the upper ones had nothing to do in the meantime and learned to look at commas alone. HerBERT's training
+# the two layers are stacked three times {cite}`gong2019`. In trials with all layers from the start, the upper ones had nothing to do in the meantime and learned to look at commas and full stops alone. HerBERT's training
 # loss is measured at the context of the moment and can jump where the context or the model grows; its held-out loss is always measured at 128. While the learning rate is constant, the training loss of both models is
 # estimated from a sample of the vocabulary, which makes it a little too low; the held-out loss is exact.
 
@@ -339,7 +339,7 @@ if installed:
 # %% [markdown]
 # ## Limits
 #
-# The models are small. About half of what the GPT-2 read and most of what HerBERT read is the Polish of old novels, and the modern part is the language of law, parliament, textbooks and manuals, so that everyday speech of today is missing.
+# The models are small. About half of what they read is the Polish of old novels, and the modern part is the language of law, parliament, textbooks and manuals, so that everyday speech of today is missing.
 # What the book says of a head is shown for *these* models. This page does not say whether it holds in the published models,
 # which are many times as large; `ANALYSIS_MODELS=hub make book` puts the question to them. The intervals allow for other held-out
 # text of the same kind, but not for another training run or another seed.

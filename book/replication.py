@@ -349,6 +349,7 @@ report.table(pd.DataFrame(rows, columns=columns), "Heads of 16 whose largest ter
 # ## Norms regressed on their past
 #
 # Another notebook regressed the norms of attention updates on those before them {cite}`cohen_norms`. {doc}`norms_controls` runs its specification as it was, and then adds one control after another.
+#
 # | the original notebook | {doc}`attention_norms` and {doc}`norms_controls` |
 # |---|---|
 # | one English text of about 95 tokens | {glue:text}`attention_norms.ipynb::norms-texts:d` Polish texts, and random and shuffled tokens |
