@@ -8,8 +8,8 @@
 #
 # - **A large update predicts a large next one, but does not make it large.** When the log norm of an update is regressed on that of the token before in the same layer, the coefficients in GPT-2's layers above the first are {glue:text}`norms-polish-gpt2-beside`. Doubling an update changes the next token's update in the next layer by {glue:text}`norms-polish-gpt2-acts` in the same unit.
 # - **Prediction needs no learning.** Untrained GPT-2s have *larger* coefficients than the trained one, {glue:text}`norms-polish-gpt2-mean-untrained` on average, because their updates are running means of what came before.
-# - **In HerBERT neighbours explain little.** There {glue:text}`norms-herbert-starred` of {glue:text}`norms-herbert-tested` coefficients are significant and farther from zero than in untrained models, but together the neighbours explain at most
-#   {glue:text}`norms-herbert-heldout-most` of the variance in texts held out.
+# - **In HerBERT neighbours explain little.** There {glue:text}`norms-herbert-starred` of {glue:text}`norms-herbert-tested` coefficients are significant and farther from zero than in untrained models, but in texts held out the neighbours together explain only
+#   {glue:text}`norms-herbert-heldout-most` of the variance in the first layer, and less in every other.
 
 # %% tags=["hide-cell"]
 from dataclasses import replace
@@ -39,7 +39,7 @@ layers = {name: interventions.spread_layers(model.model.config.num_hidden_layers
 doubled = {name: norms.replace_updates(model, paragraphs[::2], n_places=1, reach=1, scale=2.0, layers=layers[name], later=1) for name, model in loaded.items()}
 print(*(model.label for model in loaded.values()), sep="\n")
 
-# %% tags=["key-figure"] mystnb={"figure": {"caption": "Circles: coefficient of the token before, under all controls. Grey bars: the same coefficient in 95% of untrained models. Diamonds: change of the next token's log norm when the update in the layer below is doubled, per unit of log norm. Lines: 95% intervals that hold for all circles of a model, and for all diamonds, at once. Each model has a scale of its own.", "name": "fig-norms-key"}, "image": {"alt": "Two panels by layer. In GPT-2 the circles lie between 0.3 and 0.6, the grey bars of untrained models above them near 0.8, and the diamonds near or below zero, lowest in layer 2. In HerBERT the circles lie slightly above the grey bars, and the diamonds at zero."}}
+# %% tags=["key-figure"] mystnb={"figure": {"caption": "Circles: coefficient of the token before, under all controls. Grey bars: the same coefficient in 95% of untrained models. Diamonds: change of the next token's log norm when the update in the layer below is doubled, per unit of log norm. Lines: 95% intervals that hold for all circles of a model, and for all diamonds, at once. Each model has a scale of its own.", "name": "fig-norms-key"}, "image": {"alt": "Two panels by layer. In GPT-2 the circles lie between 0.3 and 0.6, the grey bars of untrained models above them near 0.8, and the diamonds near or below zero, lowest in layer 2. In HerBERT the grey bars lie around zero, the circles between 0 and 0.2, above the bars in all layers but layer 4, and the diamonds at zero."}}
 n_effects = sum(table["layer"].nunique() for table in doubled.values())
 effects = {name: interventions.elasticity(table, level=1 - 0.05 / n_effects) for name, table in doubled.items()}
 beside = {name: examined[name].beside_effects(effects[name]) for name in NAMES}
@@ -62,7 +62,7 @@ report.table(
     index=True,
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Norms of the attention update. Above: 500 tokens drawn at random, shifted sideways within their layer. Below: share of all tokens by norm. Each model has a scale of its own below, since the norms are lengths in its own residual stream. Special tokens are left out.", "name": "fig-norms-raw"}, "image": {"alt": "Two columns, GPT-2 and HerBERT. Above, a cloud of points for each layer on a logarithmic axis; below, one distribution curve a layer. HerBERT's first layer has updates several times as long as its others; GPT-2's layers differ less, and its layer 1 has the longest."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Norms of the attention update. Above: 500 tokens drawn at random, shifted sideways within their layer. Below: share of all tokens by norm. Each model has a scale of its own below, since the norms are lengths in its own residual stream. Special tokens are left out.", "name": "fig-norms-raw"}, "image": {"alt": "Two columns, GPT-2 and HerBERT. Above, a cloud of points for each layer on a logarithmic axis; below, one distribution curve a layer. HerBERT's first layer has updates two to four times as long as its others; GPT-2's layers differ less, and its layer 1 has the longest."}}
 plots.norm_distributions({NAMES[name]: m.attention[:, ~m.tokens["special"].to_numpy()] for name, m in measured.items()});
 
 # %% [markdown]
@@ -71,9 +71,9 @@ plots.norm_distributions({NAMES[name]: m.attention[:, ~m.tokens["special"].to_nu
 #
 # Any regression on the past meets an obstacle: norms have a trend ({numref}`fig-norms-position`). In GPT-2 a token averages over all that came before it, and an average of many
 # vectors is short. The trend is clearest in the untrained model, where the slopes on the log of position are {glue:text}`norms-slope-untrained`; an average of independent vectors would have −0.5.
-# In HerBERT every token sees the whole text, and there is no trend.
+# In HerBERT every token sees the whole text, and there is no trend; only the first token has a shorter update in layer 0.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean log norm of the attention update by position, less its mean over positions; dotted: an untrained model. In HerBERT the first position is the first token after the special one.", "name": "fig-norms-position"}, "image": {"alt": "Two panels of lines against position on a logarithmic axis. Dotted lines of the untrained GPT-2 fall steadily, and so does the last layer of the trained one, while its other layers change little; those of HerBERT are flat."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean log norm of the attention update by position, less its mean over positions; dotted: an untrained model. In HerBERT the first position is the first token after the special one.", "name": "fig-norms-position"}, "image": {"alt": "Two panels of lines against position on a logarithmic axis. Dotted lines of the untrained GPT-2 fall steadily, and so does the last layer of the trained one, while its other layers change little; those of HerBERT are flat, but for layer 0, which begins lower."}}
 both = {"trained": measured, "untrained": untrained}
 trends = {n: {kind: measure.mean_by_position(m[n].attention, m[n].tokens) for kind, m in both.items()} for n in NAMES}
 plots.position_trends({NAMES[name]: lines for name, lines in trends.items()});
@@ -90,7 +90,7 @@ REACH = 12
 changes = {(name, "trained"): norms.replace_updates(model, paragraphs, n_places=1, reach=REACH, layers=layers[name], later=1) for name, model in loaded.items()}
 changes |= {(name, "untrained"): norms.replace_updates(model, paragraphs[::2], n_places=1, reach=REACH, layers=layers[name], later=1) for name, model in fresh.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean absolute change of the log norm of the attention update one layer after the replaced one, by distance from the token whose update was replaced (logarithmic; bands: 95% intervals over texts). Below zero: tokens before it, which only HerBERT's tokens see.", "name": "fig-norms-causal"}, "image": {"alt": "Two panels of lines by distance, one for each replaced layer. In GPT-2 the lines fall with distance from the replaced token, those of layers 2 and 3 steeply; that of layer 1 lies far above the others and falls slowly. In HerBERT only that of layer 0 has a peak around it."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean absolute change of the log norm of the attention update one layer after the replaced one, by distance from the token whose update was replaced (logarithmic; bands: 95% intervals over texts). Below zero: tokens before it, which only HerBERT's tokens see.", "name": "fig-norms-causal"}, "image": {"alt": "Two panels of lines by distance, one for each replaced layer. In GPT-2 the lines fall with distance from the replaced token, those of layers 2 and 3 steeply; that of layer 1 lies far above the others and falls slowly. In HerBERT that of layer 0 lies far above the others, and it alone has a peak around the token."}}
 by_distance = [interventions.size_by_distance(changes[name, "trained"]).assign(model=name) for name in NAMES]
 plots.change_by_distance(pd.concat(by_distance), NAMES);
 
@@ -150,7 +150,7 @@ report.table(
 )
 
 # %% [markdown]
-# Prediction and cause differ most clearly in GPT-2's layer 2. There a large update of the token before, in layer 1, predicts a larger update (by how much is measured only roughly), but doubling it makes that update *smaller*. In layer 5 both are negative, and in the other layers of GPT-2 both are near zero, although the coefficients within the layer are not. HerBERT has negative coefficients from layer 0 to layer 1 and from layer 2 to layer 3, but doubling an update moves next to nothing there. The regression within a layer therefore sees what neighbours share in that layer, and not something that one token passes on to the next, as far as one step to the next layer shows.
+# Prediction and cause differ most clearly in GPT-2's layer 2. There a large update of the token before, in layer 1, predicts a larger update (by how much is measured only roughly), but doubling it makes that update *smaller*. In layer 5 the prediction is negative, and the interval of the effect ends at zero. In the other layers of GPT-2 both are near zero, although the coefficients within the layer are not. In HerBERT a large update in layer 0 predicts a slightly larger one of the next token in layer 1, and a large update in layer 3 a smaller one in layer 4, but doubling an update moves next to nothing in any layer. The regression within a layer therefore sees what neighbours share in that layer, and not something that one token passes on to the next, as far as one step to the next layer shows.
 
 # %% [markdown]
 # ## Beyond what any transformer would show
@@ -177,7 +177,7 @@ report.table(
 # attention selective: one token back the coefficient is {glue:text}`norms-polish-gpt2-mean-trained` on average over layers, where untrained models have {glue:text}`norms-polish-gpt2-mean-untrained`.
 # HerBERT's untrained layers average over the whole text at every token and have no slow change to show.
 #
-# The starred coefficients, those that are significant and farther from zero than in untrained models, are listed below. Shuffled texts show whether they are about words in their order: a coefficient needs the order if it is clearly farther from zero than with shuffled tokens. Only those of HerBERT's layer 2 are clearly farther. For the others this cannot be said, and in layer 1 of both models shuffled tokens have coefficients at least as large. GPT-2 also has coefficients one token back that lie above those of shuffled texts, from layer 3 on ({numref}`fig-norms-nulls`): order matters there, but the untrained models lie higher still, so these coefficients have no star. Frequency, rank and punctuation do not say all that a token is, either. If tokens that have large updates wherever they stand tended to stand side by side, that would look like a dependence.
+# The starred coefficients, those that are significant and farther from zero than in untrained models, are listed below. Shuffled texts show whether they are about words in their order: a coefficient needs the order if it is clearly farther from zero than with shuffled tokens. Only one is clearly farther, that of the token after in HerBERT's layer 0. For the others this cannot be said, and in HerBERT's layer 2 the coefficient of the token after is clearly smaller than with shuffled tokens. GPT-2 also has coefficients one token back that lie above those of shuffled texts, from layer 3 on ({numref}`fig-norms-nulls`): order matters there, but the untrained models lie higher still, so these coefficients have no star. Frequency, rank and punctuation do not say all that a token is, either. If tokens that have large updates wherever they stand tended to stand side by side, that would look like a dependence.
 # The shuffled texts give a control for this too: in them each token stands in other places of its own text, and the mean of its log norms there is its *expected size*. The last two columns hold it constant
 # for the outcome's token and for its neighbours, beside all other controls.
 
@@ -196,7 +196,7 @@ report.table(
 # ## How much neighbours explain
 #
 # Levels and token identity leave a part of the variance; the partial $R^2$ is the share of it that lags (and leads) explain. For held-out texts, coefficients come from other texts, and only the level of the
-# predicted text is its own. In GPT-2 the share depends on the layer: the neighbours explain nothing in layer 0, most of the variance in layer 1 and a smaller part above. In the untrained GPT-2 they explain nearly all of it in every layer; in HerBERT, trained or not, next to nothing ({numref}`fig-norms-explained`).
+# predicted text is its own. In GPT-2 the share depends on the layer: the neighbours explain nothing in layer 0, most of the variance in layer 1 and a smaller part above. In the untrained GPT-2 they explain nearly all of it in every layer, and in the untrained HerBERT next to nothing. In the trained HerBERT they explain a part of it in layer 0 and less in the layers above; in the last two layers the intervals include zero ({numref}`fig-norms-explained`).
 
 # %%
 explained = pd.concat(
@@ -205,7 +205,7 @@ explained = pd.concat(
     for name, m in by_model.items()
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Variance of log norms explained by the neighbours beyond levels and token identity: points for held-out texts with 95% intervals over texts, bars for the sample itself. The panels have scales of their own.", "name": "fig-norms-explained"}, "image": {"alt": "Two panels by layer. In GPT-2 crosses of the untrained model stand near the top, circles of the trained model lower: at zero in layer 0, high in layer 1, below 0.3 in the others. In HerBERT all values are small."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Variance of log norms explained by the neighbours beyond levels and token identity: points for held-out texts with 95% intervals over texts, bars for the sample itself. The panels have scales of their own.", "name": "fig-norms-explained"}, "image": {"alt": "Two panels by layer. In GPT-2 crosses of the untrained model stand near the top, circles of the trained model lower: at zero in layer 0, high in layer 1, below 0.3 in the others. In HerBERT the crosses lie at zero, and the circles fall from 0.16 in layer 0 to about zero in the last two layers."}}
 plots.explained_by_layer(explained, NAMES);
 
 # %% [markdown]
@@ -227,12 +227,12 @@ for name, model in loaded.items():
         table = norms.neighbours(norms.lagged_regression(m.attention, m.tokens, SPECIFICATION[name]), 1)
         shared.append(table[["layer", "estimate"]].assign(model=name, source=source, shared=means))
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficient one token back (all controls) against the share of sources that a token has in common with the one before, mean over 16 texts; a point for each layer, numbered for the trained models.", "name": "fig-norms-sources"}, "image": {"alt": "Scatter of coefficients against shared sources for the layers of both models, trained and untrained. GPT-2's layer 1 lies near the untrained GPT-2, far to the right; its layer 0 shares the fewest sources of all GPT-2's layers and has a coefficient of zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficient one token back (all controls) against the share of sources that a token has in common with the one before, mean over 16 texts; a point for each layer, numbered for the trained models.", "name": "fig-norms-sources"}, "image": {"alt": "Scatter of coefficients against shared sources for the layers of both models, trained and untrained. GPT-2's layer 1 lies near the untrained GPT-2, far to the right; its layer 0 shares the fewest sources of all GPT-2's layers and has a coefficient of zero. HerBERT's layer 0 shares as few, and has the largest of its coefficients; the untrained HerBERT lies farthest right, at zero."}}
 plots.sources_and_coefficients(pd.concat(shared), NAMES);
 
 # %% [markdown]
 # Sources in common make updates alike. GPT-2's layer 1, where the neighbours explain most, shares nearly as many sources between neighbours as an untrained model, and its layer 0, where they explain nothing, the fewest. But sources in common do not make the *sizes* of updates *vary together* from place to place unless what is shared changes slowly along the text, as a running mean does. That would explain
-# why an untrained HerBERT, where neighbours share nearly everything everywhere, has a coefficient near zero. The layers of two small models are too few for more than this remark.
+# why an untrained HerBERT, where neighbours share nearly everything everywhere, has a coefficient near zero. In the trained HerBERT, too, more sources in common do not go with larger coefficients: its layer 0 shares the fewest and has the largest. The layers of two small models are too few for more than this remark.
 #
 # ## Limits
 #

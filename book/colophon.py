@@ -5,7 +5,7 @@
 # depend on the order in which a processor adds them.
 #
 # ## Models
-# These are the embedded checkpoints, with the beginning of the SHA-256 of their weights. The variants `regressor-noisy` and `model-selector-few` lie in folders inside two of them, and e5 comes from a package. The model cards say what each was trained on.
+# These are the embedded checkpoints, with the beginning of the SHA-256 of their weights; where these lie in several files, of all of them one after the other. The variants `regressor-noisy` and `model-selector-few` lie in folders inside two of them, and e5 comes from a package. The model cards say what each was trained on.
 
 # %% tags=["hide-input"]
 import hashlib
@@ -17,10 +17,11 @@ import analysis_lib
 from analysis_lib import report
 
 checkpoints = Path(analysis_lib.__file__).parent / "checkpoints"
-rows = [
-    (path.parent.name, path.stat().st_size / 1e6, hashlib.sha256(path.read_bytes()).hexdigest()[:16])
-    for path in sorted(checkpoints.glob("*/model.safetensors"))
-]
+rows = []
+for folder in sorted({path.parent for path in checkpoints.glob("*/model*.safetensors")}):
+    parts = sorted(folder.glob("model*.safetensors"))
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()
+    rows.append((folder.name, sum(path.stat().st_size for path in parts) / 1e6, digest[:16]))
 report.table(pd.DataFrame(rows, columns=["checkpoint", "MB", "sha256"]), "Embedded checkpoints", formats={"MB": 1})
 
 # %% [markdown]

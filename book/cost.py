@@ -42,8 +42,8 @@ heads = pd.read_csv(Path("../benchmarks/heads.csv"))
 plots.search_ratios(heads);
 
 # %% [markdown]
-# The table has the medians over heads and readings; the column *readings of heads* counts each head once for every reading, and *most chosen* is the way to search that was chosen for most of them. *Tokens* is the number of tokens allowed on each side of a pair. The run used one thread, and times are processor time. `herbert-mini` is this
-# book's own model, and `gpt2-mini` an earlier GPT-2 of this book, with four layers and the same width of a head as the present one. A few heads of the first three models were drawn at random, the same ones for each reading; of `untrained` and `e5 Polish` only a single head was measured. `MiniLM` is the published encoder all-MiniLM-L6-v2, and `e5 Polish` is multilingual-e5-small with the Polish words of its vocabulary. `untrained`
+# The table has the medians over heads and readings; the column *readings of heads* counts each head once for every reading, and *most chosen* is the way to search that was chosen for most of them. *Tokens* is the number of tokens allowed on each side of a pair. The run used one thread, and times are processor time. `gpt2-mini` and `herbert-mini`
+# are not the models that the chapters load but earlier ones of this book, with four layers each and heads of the same width. A few heads of the first three models were drawn at random, the same ones for each reading; of `untrained` and `e5 Polish` only a single head was measured. `MiniLM` is the published encoder all-MiniLM-L6-v2, and `e5 Polish` is multilingual-e5-small with the Polish words of its vocabulary. `untrained`
 # has random weights of the published GPT-2's size and a mean that all embeddings share.
 
 # %% tags=["hide-input"]

@@ -60,7 +60,7 @@ for title, pair in pairs.items():
         judged[title, f"similar {draw}"] = judge(title, similar[title, draw])
 passed = {key: shared_features.passing(table) for key, table in judged.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The most alike list of some kinds in each model: how many of its different forms share the feature (points), how many would by chance (crosses), and the most in any list of random vectors that vary as the layer's own do (bars). Below each feature stand the first words of the list. In Polish *-ła* ends past tenses with a feminine subject (*mówiła*, she said), *-em* instrumentals of nouns (*domem*, with a house), and *-ej* comparatives of adverbs and feminine genitives.", "name": "fig-ff-key"}, "image": {"alt": "A panel for each model with up to four lists: an ending, a case, a person and the forms of a word. Points lie between six and twenty forms, crosses between zero and six, and bars between them."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The most alike list of some kinds in each model: how many of its different forms share the feature (points), how many would by chance (crosses), and the most in any list of random vectors that vary as the layer's own do (bars). Below each feature stand the first words of the list. In Polish *-ła* ends past tenses with a feminine subject (*mówiła*, she said), *-em* instrumentals of nouns (*domem*, with a house), and *-ej* comparatives of adverbs and feminine genitives.", "name": "fig-ff-key"}, "image": {"alt": "A panel for each model with up to four lists: an ending, a case, a person and the forms of a word. Points lie between seven and twenty forms, and crosses between zero and four. The bars of GPT-2 and e5 lie between them. Of HerBERT's bars only that of the ending does, that of the case lies on its point, and the other two lie beyond theirs."}}
 alike = {
     title: neurons.most_alike(
         judged[title, "trained"], np.concatenate([top[title, "K"], top[title, "V"]]), r.weights.d_mlp, r.vocabulary, numbers=numbers[title]
@@ -93,11 +93,11 @@ report.figure_data(shown, "fig-ff-key") if shown else None
 # %% [markdown]
 # **What was found**
 #
-# - **Some neurons collect words of one kind:** an ending, a case, a person, the forms of one lemma ({numref}`fig-ff-key`).
-# - **Random vectors have such lists too, but fewer.** These vectors are drawn to vary as a layer's own keys or values do. Lists of GPT-2's keys hold words of one kind more often than lists of such vectors, by {glue:text}`ff-polish-gpt2-K-gain` percentage points, and lists of its values by {glue:text}`ff-polish-gpt2-V-gain`. Both differences lie mostly in the later layers.
+# - **Some neurons collect words of one kind:** an ending, a case, a person, the forms of one lemma ({numref}`fig-ff-key`). Of HerBERT's lists in the figure, only that of the ending holds more such words than any list of a random vector.
+# - **Random vectors have such lists too: fewer than GPT-2's neurons, and about as many as HerBERT's.** These vectors are drawn to vary as a layer's own keys or values do. Lists of GPT-2's keys hold words of one kind more often than lists of such vectors, by {glue:text}`ff-polish-gpt2-K-gain` percentage points, and lists of its values by {glue:text}`ff-polish-gpt2-V-gain`. Both differences lie mostly in the later layers. Lists of HerBERT's keys do so hardly more often, by {glue:text}`ff-herbert-K-gain`, and for lists of its values no difference is shown ({glue:text}`ff-herbert-V-gain`).
 #   (Square brackets hold 95% intervals.)
 # - **A neuron's key and value rarely point at the same words,** yet more often than the key of one neuron and the value of another do. In GPT-2 they share {glue:text}`ff-shared` of their hundred best tokens
-#   on average. GPT-2's first layer is the exception: there a key overlaps with the *negated* value, so that the neuron takes away words like those it matches ({numref}`fig-ff-overlap`).
+#   on average, and in HerBERT more. GPT-2's first layer is the exception: there a key overlaps with the *negated* value, so that the neuron takes away words like those it matches ({numref}`fig-ff-overlap`).
 #
 # ## Keys and values
 #
@@ -167,7 +167,7 @@ passed = {key: shared_features.passing(table) for key, table in judged.items()}
 
 
 # %% [markdown]
-# The rule does not find things in noise: no list of an untrained model passes. Random vectors are the harder control. A trained embedding already groups words, so that alike words come out together in some random directions too. In HerBERT this happens more often in the directions that a layer prefers.
+# The rule does not find things in noise: no list of an untrained model passes. Random vectors are the harder control. A trained embedding already groups words, so that alike words come out together in some random directions too. This happens more often in HerBERT than in GPT-2.
 
 # %% tags=["hide-input"]
 SIDES = {"K": "keys", "V": "values"}
@@ -211,7 +211,7 @@ for title, reader in readers.items():
 plots.percent_maps(maps);
 
 # %% [markdown]
-# Layers differ. In GPT-2 it is mainly the later layers whose lists pass more often than those of random vectors, for keys and for values. In HerBERT it is the keys of the first layer and the values of the layers after it whose lists do. The table says by how many percentage points the lists of each layer pass more often than those of random vectors like the layer's own.
+# Layers differ. In GPT-2 it is mainly the later layers whose lists pass more often than those of random vectors, for keys and for values. In HerBERT no single layer shows such an excess. The table says by how many percentage points the lists of each layer pass more often than those of random vectors like the layer's own.
 
 # %%
 columns = {}
@@ -237,7 +237,7 @@ for title, reader in readers.items():
 # **A reading aid.** Polish inflects: a noun has seven cases in two numbers, a verb marks person, number and, in the past tense, gender; endings show all of these. Endings that often come up: *-ami* instrumental plural
 # ("with, by …s"), *-ach* locative plural ("in, on …s"), *-ego* genitive singular of adjectives, *-ych* genitive or locative plural of adjectives, *-ość* nouns like English *-ness*, *-nie* verbal nouns and
 # adverbs, *-ł*, *-ła*, *-li* the past tense of he, she and they, *-ąc* "while …ing", *-ć* infinitives. A capital letter marks a name or the beginning of a sentence.
-# The lemmas in the tables are *być* (to be), *wiedzieć* (to know) and *który* (which). The part of speech *sign* means digits and Roman numerals. Out of context the dictionary gives a form all its readings: *fale* (waves) is vocative as well as nominative, while forms that are the same in all seven cases, such as *BBC*, count for none.
+# The lemmas in the tables are *być* (to be) and *który* (which). The part of speech *sign* means digits and Roman numerals. Out of context the dictionary gives a form all its readings: *fale* (waves) is vocative as well as nominative, while forms that are the same in all seven cases, such as *BBC*, count for none.
 #
 # ## Do a neuron's key and value speak of the same tokens?
 #
@@ -324,8 +324,8 @@ report.glue("ff-shared", report.number(float((200 * real / (1 + real)).mean()), 
 # ## Norms and layer norms
 #
 # **Do a few tokens own all lists?** An embedding of large norm can have a large inner product with many vectors, and so stand in many lists. The table says how many different tokens the lists of all neurons hold, twenty in each, and what
-# share of the places the hundred most frequent of them fill. These hundred do not own the lists, but they fill more places than in an untrained model, in HerBERT several times as many. In the lists of random vectors that vary as the layer's own keys or values do, the hundred most frequent tokens fill about as many places. So the
-# favoured tokens belong to the directions that a layer prefers on the whole, and not to single neurons. In GPT-2 the same holds for isotropic random vectors, so that there the embedding is enough to explain the favoured tokens.
+# share of the places the hundred most frequent of them fill. These hundred do not own the lists, but they fill more places than in an untrained model, in GPT-2 at least twice as many. In the lists of random vectors, whether these vary as the layer's own keys or values do or favour no direction, the hundred most frequent tokens fill about as many places. So the
+# favoured tokens belong neither to single neurons nor to the directions that a layer prefers on the whole: the embedding is enough to explain them.
 
 # %%
 rows = []
@@ -372,6 +372,7 @@ report.glue("ff-polish-gpt2-folded-kn", report.interval(*statistics.bootstrap_in
 #   *rozum*, reason).
 # - Overlap can come from frequency alone: if a key favours rare words and its value points away from rare words, the lists of the key and of the negated value share words. (In L5N911 above, the shared words are frequent ones.) Shuffled pairs control only for what the neurons of
 #   a layer have in common.
+# - HerBERT's layers 0, 2 and 4 began as equals, and so did its layers 1, 3 and 5 ({doc}`models`). Neurons of the same number in such layers can therefore have similar lists, like L3N428 and L5N428 above. Intervals over all layers count them as independent and may be too narrow.
 #
 # ## Exercises
 #

@@ -46,7 +46,7 @@ def beside(profiles):
 anisotropy = each(lambda found: geometry.anisotropy(found.states, found.texts))
 isotropy = each(lambda found: geometry.isotropy(found.states, found.texts, n_blocks=20))
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean cosine of words of different texts (above) and IsoScore (below) by layer, with 95% intervals over texts. A high cosine and a low IsoScore are both called anisotropic, and are different things.", "name": "fig-geo-anisotropy"}, "image": {"alt": "Two rows of panels, one column a model. Above, GPT-2's mean cosine jumps to more than 0.7 after its second block and falls to 0.2 at the end, HerBERT's stays near 0.5, e5's rises slowly and jumps to 0.7 in the last block. Untrained GPT-2 rises slowly to more than 0.2; untrained HerBERT and e5 stay between 0.4 and 0.5. Below, the IsoScores of GPT-2 and HerBERT start below 0.1, rise above those of untrained models, near 0.2, and fall again, GPT-2's below its untrained twin; e5's lies between 0.12 and 0.21, above the untrained one in most layers."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean cosine of words of different texts (above) and IsoScore (below) by layer, with 95% intervals over texts. A high cosine and a low IsoScore are both called anisotropic, and are different things.", "name": "fig-geo-anisotropy"}, "image": {"alt": "Two rows of panels, one column a model. Above, GPT-2's mean cosine jumps to more than 0.7 after its second block and falls to 0.2 at the end, HerBERT's rises from 0.3 to more than 0.6 after its third and fourth blocks and falls back to about 0.35, e5's rises slowly and jumps to 0.7 in the last block. Untrained GPT-2 rises slowly to more than 0.2; untrained HerBERT and e5 stay close to 0.5. Below, the IsoScores of GPT-2 and HerBERT start near 0.1 and rise to those of their untrained twins, near 0.2, or a little above; then GPT-2's falls below its untrained twin, and HerBERT's jumps to more than 0.25 after the last block; e5's lies between 0.12 and 0.21, above the untrained one in most layers."}}
 plots.layer_panels({"mean cosine": beside(anisotropy), "IsoScore": beside(isotropy)}, LAYERS, STYLES);
 
 # %% [markdown]
@@ -73,7 +73,7 @@ plots.layer_panels({"mean cosine": beside(anisotropy), "IsoScore": beside(isotro
 # **IsoScore** {cite}`rudman2022` asks how evenly the variance fills the dimensions: 1 means evenly, 0 a single dimension. It does not see a mean that all words share.
 
 # %% [markdown]
-# {numref}`fig-geo-anisotropy` shows that the null is not zero: states of untrained models share a direction too. Training makes this direction much stronger in GPT-2, above all in the second block, and later blocks take most of it back. In e5 it is weaker than without training until the last block. The two measures rank layers differently, since a direction that all words
+# {numref}`fig-geo-anisotropy` shows that the null is not zero: states of untrained models share a direction too. Training makes this direction much stronger in GPT-2, above all in the second block, and later blocks take most of it back. In HerBERT it is stronger than without training in the middle layers only, and weaker after the last block. In e5 it is weaker than without training until the last block. The two measures rank layers differently, since a direction that all words
 # share raises the cosine and leaves IsoScore alone.
 #
 # ## A few dimensions carry it
@@ -99,7 +99,7 @@ PLACES = word_senses.locate(trained["herbert"].table, len(TEXTS) - len(SENSES) +
 accuracy = each(lambda found: same_sense(found.states))
 senses_left = {name: same_sense(states) for name, states in without.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "What three rogue dimensions do: mean cosine of words of different texts (above) and share of nearest neighbours in the same sense (below), with all dimensions and without the three; 95% intervals over texts and over lemmas.", "name": "fig-geo-rogue"}, "image": {"alt": "Two rows of panels, one column a model. Above, the line without the three dimensions lies far below the other in GPT-2's last layers, in HerBERT and in e5 up to the last block but one; in GPT-2's earlier layers it lies a little below, and in e5's last block both are equal. Below, the two lines nearly coincide in every model."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "What three rogue dimensions do: mean cosine of words of different texts (above) and share of nearest neighbours in the same sense (below), with all dimensions and without the three; 95% intervals over texts and over lemmas.", "name": "fig-geo-rogue"}, "image": {"alt": "Two rows of panels, one column a model. Above, the line without the three dimensions lies far below the other in GPT-2's last layers and in most of e5's blocks; in the first layers of GPT-2 and e5 it lies a little below, in HerBERT the two lie close together, and in e5's last block both are equal. Below, the two lines nearly coincide in every model."}}
 styles = {"all dimensions": (BLUE, "-"), "without three": (ORANGE, "-"), "untrained": STYLES["untrained"]}
 
 
@@ -112,7 +112,7 @@ cosines, separations = three_lines(anisotropy, less_alike), three_lines(accuracy
 plots.layer_panels({"mean cosine": cosines, "same sense, share": separations}, LAYERS, styles);
 
 # %% [markdown]
-# In GPT-2's last layers, in HerBERT and in e5 up to the last block but one, the three coordinates carry a good part of the cosine and say nothing about senses. (e5 shows the latter best, since the small models tell senses apart a little or hardly at all.) The high cosines after GPT-2's second and third block and after e5's last are of another kind: most of the cosine is left without the three coordinates. Does the small GPT-2 need its three? They are replaced after its last
+# In GPT-2's last layers and in e5 up to the last block but one, the three coordinates carry a good part of the cosine and say nothing about senses. (e5 shows the latter best, since the small models hardly tell senses apart.) In HerBERT they carry little of it. The high cosines after GPT-2's second and third block, in HerBERT's middle layers and after e5's last block are of another kind: most of the cosine is left without the three coordinates. Does the small GPT-2 need its three? They are replaced after its last
 # block, before the final layer norm, and the loss is measured on the book's paragraphs.
 
 # %%
@@ -174,12 +174,12 @@ lines = {
     for label, columns in (("by position", position), ("by frequency", frequency))
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the variance of single coordinates that a word's position (above) or frequency (below) explains in other texts: the three rogue dimensions of each layer, the mean over all dimensions, and the three rogue dimensions of an untrained model; 95% intervals over texts.", "name": "fig-geo-causes"}, "image": {"alt": "Two rows of panels, one column a model. Position explains about a tenth of the rogue coordinates in GPT-2's embedding and less in every other trained layer. Frequency explains more than a quarter of them after GPT-2's first block and less after each of the next, a tenth to a third in e5, and there the means over all dimensions and the untrained models stay lower."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the variance of single coordinates that a word's position (above) or frequency (below) explains in other texts: the three rogue dimensions of each layer, the mean over all dimensions, and the three rogue dimensions of an untrained model; 95% intervals over texts.", "name": "fig-geo-causes"}, "image": {"alt": "Two rows of panels, one column a model. Position explains about a tenth of the rogue coordinates in GPT-2's embedding and less in every other trained layer. Frequency explains more than a quarter of them after GPT-2's first block and less after each of the next, a sixth after HerBERT's first and fifth blocks, a tenth to a third in e5, and there the means over all dimensions and the untrained models stay lower."}}
 styles = {"three rogue": (ORANGE, "-"), "mean over all": (BLUE, "-"), "three rogue, untrained": STYLES["untrained"]}
 plots.layer_panels(lines, LAYERS, styles, zero=True);
 
 # %% [markdown]
-# Frequency explains a part of e5's rogue dimensions and of those in GPT-2's first blocks; position explains little in sentences of some ten words. The dimensions that matter most here are the three coordinates after GPT-2's last block, where they carry most of the cosine.
+# Frequency explains a part of e5's rogue dimensions, of those in GPT-2's first blocks and of those in a few of HerBERT's layers; position explains little in sentences of some ten words. The dimensions that matter most here are the three coordinates after GPT-2's last block, where they carry most of the cosine.
 # Most of what varies in them is explained neither by position nor by frequency. The model uses what varies in them: the loss also rises when only this variation is removed (the row *at their mean* of the table above).
 #
 # ## How many directions a word can move in
@@ -195,11 +195,11 @@ by_method = {
     for method in ("TwoNN", "maximum likelihood")
 }
 
-# %% mystnb={"figure": {"caption": "Intrinsic dimension of the states of 1,200 words by layer, with two estimators; 95% intervals over texts.", "name": "fig-geo-dimension"}, "image": {"alt": "Two rows of panels, one column a model. Trained GPT-2 falls a little after the embedding and then rises, between 6 and 12 by TwoNN and between 9 and 14 by maximum likelihood; untrained GPT-2 lies near 20 after the embedding. HerBERT lies near 15, a little below its untrained twin by TwoNN and above it by maximum likelihood. e5 rises from 4 to 11 and falls to 8 by TwoNN, and rises from 8 to 15 by maximum likelihood; untrained e5 lies near 13. All untrained models start far higher in the embedding."}}
+# %% mystnb={"figure": {"caption": "Intrinsic dimension of the states of 1,200 words by layer, with two estimators; 95% intervals over texts.", "name": "fig-geo-dimension"}, "image": {"alt": "Two rows of panels, one column a model. Trained GPT-2 falls a little after the embedding and then rises, between 6 and 12 by TwoNN and between 9 and 14 by maximum likelihood; untrained GPT-2 lies near 20 after the embedding. HerBERT lies near 16; after the embedding its untrained twin lies as high by TwoNN and at 10 to 12 by maximum likelihood. e5 rises from 4 to 11 and falls to 8 by TwoNN, and rises from 8 to 15 by maximum likelihood; untrained e5 lies near 13. All untrained models start far higher in the embedding."}}
 plots.layer_panels(by_method, LAYERS, STYLES);
 
 # %% [markdown]
-# In GPT-2 both estimators agree: after the last block an untrained model has {glue:text}`geo-polish-gpt2-dimension-untrained` directions by TwoNN, about twice as many as the trained one. In HerBERT the estimators disagree about the sign of the difference. After e5's last block TwoNN finds far fewer directions than in the untrained twin, and maximum likelihood as many; in most of the earlier blocks both find fewer. So after the last block no difference is established in either encoder. In the embedding all three models agree: trained embeddings are much simpler than random ones. In GPT-2's middle blocks, and in e5 over most of its blocks, the dimension then rises, perhaps because context adds to what the spelling says.
+# In GPT-2 both estimators agree: after the last block an untrained model has {glue:text}`geo-polish-gpt2-dimension-untrained` directions by TwoNN, about twice as many as the trained one. After HerBERT's blocks maximum likelihood finds more directions than in the untrained twin, and TwoNN finds no difference. After e5's last block TwoNN finds far fewer directions than in the untrained twin, and maximum likelihood as many; in most of the earlier blocks both find fewer. So after the last block no difference is established in either encoder. In the embedding all three models agree: trained embeddings are much simpler than random ones. In GPT-2's middle blocks, and in e5 over most of its blocks, the dimension then rises, perhaps because context adds to what the spelling says.
 #
 # ## One word, one sentence
 #
@@ -220,7 +220,7 @@ def beyond_dealt(found):
 
 sentence = each(beyond_dealt)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Self-similarity of words (above) and intra-sentence similarity (below) by layer, each minus its baseline; 95% intervals over words and over texts.", "name": "fig-geo-self"}, "image": {"alt": "Two rows of panels, one column a model. Self-similarity starts high in GPT-2 and e5: GPT-2's falls from above 0.6 to 0.2 after the second block and recovers to 0.5, e5's falls from 0.8 to 0.15, HerBERT's stays near 0.3. Intra-sentence similarity rises to 0.1 in GPT-2, trained or not, and in e5's last blocks; it is near zero in HerBERT and just below it in the untrained encoders."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Self-similarity of words (above) and intra-sentence similarity (below) by layer, each minus its baseline; 95% intervals over words and over texts.", "name": "fig-geo-self"}, "image": {"alt": "Two rows of panels, one column a model. Self-similarity starts high: GPT-2's falls from above 0.6 to 0.2 after the second block and recovers to 0.5, HerBERT's falls from above 0.4 to 0.2 in the middle layers and recovers to 0.4, e5's falls from 0.8 to 0.15. Intra-sentence similarity rises to 0.1 or more in GPT-2, trained or not, and after e5's last block but one, and to 0.05 in HerBERT; it is just below zero in the untrained encoders."}}
 plots.layer_panels({"self": beside(alike), "intra-sentence": beside(sentence)}, LAYERS, STYLES, zero=True);
 
 # %% tags=["hide-input"]
@@ -237,8 +237,8 @@ caption = "After the last block: self-similarity minus anisotropy for three kind
 report.table(pd.DataFrame(kinds).T, caption, index=True)
 
 # %% [markdown]
-# GPT-2's second block brings unrelated words so close together that two occurrences of one word stand out less, and later blocks undo most of this. In e5 context takes over block by block, and after the last block two occurrences of a word are little more alike than two different words. Part of the fall in the last block comes from the baseline: the cosine of unrelated words jumps there and leaves less room. In the table, frequent function words and content words differ little, and not in the same direction in every model. Function words are the twenty that occur in most texts among those that the dictionary Morfeusz {cite}`kieras2017` knows as preposition, conjunction, particle or
-# pronoun; content words are nouns, verbs, adjectives or adverbs that are none of these. **MEV**, the maximum explainable variance, is the share of the squared lengths of a word's states that one direction carries, minus the same share for as many random words. It is larger than without training in the two models of this book, and smaller in e5. Words of one sentence are hardly more alike than words dealt at random, except in GPT-2's last layers, trained or not, and in e5's last blocks.
+# GPT-2's second block brings unrelated words so close together that two occurrences of one word stand out less, and later blocks undo most of this. The same happens, less abruptly, in HerBERT's middle layers. In e5 context takes over block by block, and after the last block two occurrences of a word are little more alike than two different words. Part of the fall in the last block comes from the baseline: the cosine of unrelated words jumps there and leaves less room. In the table, frequent function words and content words differ little; in e5 content words stand out a little more, and in the other two models no difference is shown. Function words are the twenty that occur in most texts among those that the dictionary Morfeusz {cite}`kieras2017` knows as preposition, conjunction, particle or
+# pronoun; content words are nouns, verbs, adjectives or adverbs that are none of these. **MEV**, the maximum explainable variance, is the share of the squared lengths of a word's states that one direction carries, minus the same share for as many random words. It is larger than without training in the two models of this book, and smaller in e5. Words of one sentence are hardly more alike than words dealt at random, except in GPT-2's last layers, trained or not, in e5's last blocks and, less so, after HerBERT's last block.
 
 # %% tags=["remove-cell"]
 last = trained["polish-gpt2"].last_block

@@ -6,9 +6,9 @@
 #
 # **What was found**
 #
-# - **GPT-2 does better than chance in every rule tested here, least surely in the number of the verb; HerBERT does so in the rules of case, and there is no sign that it knows the others.** Over all rules they prefer the right one of two forms in {glue:text}`grammar-GPT-2-accuracy` and {glue:text}`grammar-HerBERT-accuracy` of cases; a model that ignores the word before is right in exactly half.
+# - **GPT-2 does better than chance in every rule tested here, least surely in the number of the verb; HerBERT does so in the rules of case, and in those of the verb its shares cannot be told from chance.** Over all rules they prefer the right one of two forms in {glue:text}`grammar-GPT-2-accuracy` and {glue:text}`grammar-HerBERT-accuracy` of cases; a model that ignores the word before is right in exactly half.
 # - **Tables of heads lead to the word, as any measure of likeness does, and not to the form.** The head of GPT-2 that ranks related words highest is not clearly better than random projections that only compare how alike two words are, and it ranks a wrong form of the word about as high as the right one: the difference is {glue:text}`grammar-form-difference`.
-# - **Each model has one head that matters most for case, and its table shows that it does.** HerBERT's {glue:text}`grammar-HerBERT-strongest` has by far the largest effect in the four rules of case and hardly any in the other three, as its table says. In GPT-2 a head of the first layer has the largest effect in nearly every rule.
+# - **Each model has one head that matters most for case, and its table shows that it does.** HerBERT's {glue:text}`grammar-HerBERT-strongest` has by far the largest effect in every rule, though for the verb it is smaller than for case; its table, times its attention to the word before, stands out as far. In GPT-2 a head of the first layer has the largest effect in nearly every rule.
 #   Its table shows this for case and hardly for the verb, where the tables of two later heads predict their effects better. In an untrained GPT-2 tables predict effects too, so this is no sign of learning.
 #
 # Square brackets hold 95% intervals. L0H3 is head 3 of layer 0.
@@ -45,7 +45,7 @@ for title, reader in readers.items():
     fresh = models.untrained_like(reader.loaded, seed=0)
     margins[f"{title}, untrained"] = preferences.PairScorer(fresh, minimal).margins()
 
-# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "Share of minimal pairs in which the right form has the higher logit, with 95% intervals over cues and lemmas. Without the cue the share is exactly one half, whatever is known of the forms. Untrained models have the same shape and fresh weights.", "name": "fig-grammar-accuracy"}, "image": {"alt": "Seven rows. GPT-2 lies between 71 and 100 per cent, highest for the gender of the past and lowest for the number of the verb; HerBERT lies between 50 and 73 per cent, highest for swój, prepositions and adjectives; both untrained models lie around 50 per cent."}}
+# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "Share of minimal pairs in which the right form has the higher logit, with 95% intervals over cues and lemmas. Without the cue the share is exactly one half, whatever is known of the forms. Untrained models have the same shape and fresh weights.", "name": "fig-grammar-accuracy"}, "image": {"alt": "Seven rows. GPT-2 lies between 78 and 100 per cent, highest for the gender of the past and lowest for the number of the verb; HerBERT lies between 53 and 84 per cent, highest for swój, prepositions and adjectives; both untrained models lie around 50 per cent."}}
 def right_share(title, rows):
     """Share of right choices with its interval."""
     part = minimal.loc[rows]
@@ -63,7 +63,7 @@ plots.intervals(shares, "right form preferred (%)", shades, zero=False, line=(50
 # ## Relations
 #
 # A *relation* is a set of pairs of words, such as nouns and their genitives. Most relations are rules of inflection that Morfeusz {cite}`kieras2017` applies to the words of both models. Prepositions are paired with nouns whose form fits only the cases that they govern. Pairs that no rule gives, such as opposites, come from a list made for this book.
-# Words are tokens that stand as whole words in most of their occurrences. A pair belongs to one relation only, no word comes twice on one side of a relation, and relations with fewer than 20 pairs are left out. The two vocabularies come from different texts and have few forms of verbs in common, so most relations between such forms are missing.
+# Words are tokens that stand as whole words in most of their occurrences. A pair belongs to one relation only, no word comes twice on one side of a relation, and relations with fewer than 20 pairs are left out. The vocabularies hold few forms such as *I do* and *they did* as whole words, so some relations between forms of verbs are missing.
 
 # %% tags=["hide-output"]
 rows = [(name, len(own), ", ".join(f"{a} → {b}" for a, b in own[:4])) for name, own in pairs.items()]
@@ -119,7 +119,7 @@ report.table(table, f"GPT-2, L{layer}H{head}: mean rank of the right word, of mi
 # A head *stands out* in a relation if it differs, in either direction, from mismatched pairs (by the exact variance over permutations of the targets) *and* from random heads (by a normal distribution with their mean and spread). The larger of the two p-values counts, corrected by Holm's method over all heads, relations,
 # models and readings. There are two readings, because a head of a later layer does not read an embedding. In the second the *mean update* is added to each embedding: what positions and earlier layers have, on average, added to a state before that layer. {numref}`fig-grammar-relations` shows all heads in the first reading.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How much higher a head's table ranks the right word in the row of a word than it ranks other words' right words, by relation: one point for each head of a model. Grey bars hold 95% of random heads with equal singular values. Filled marks stand out against both, corrected over all tests of the page. Diamonds are the head with the highest mean of each model.", "name": "fig-grammar-relations"}, "image": {"alt": "Two panels with 25 rows of points around zero. In GPT-2 filled points of several heads, and diamonds of L0H2, lie far to the right of the grey bars in every row but that of prepositions, and hardly a filled point lies to the left. In HerBERT the points stay near the bars, and most diamonds of L0H0 lie to the right of them."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How much higher a head's table ranks the right word in the row of a word than it ranks other words' right words, by relation: one point for each head of a model. Grey bars hold 95% of random heads with equal singular values. Filled marks stand out against both, corrected over all tests of the page. Diamonds are the head with the highest mean of each model.", "name": "fig-grammar-relations"}, "image": {"alt": "Two panels with 30 rows of points around zero. In GPT-2 filled points of several heads, and diamonds of L0H2, lie far to the right of the grey bars in every row but that of prepositions, and hardly a filled point lies to the left. In HerBERT filled points, and filled diamonds of L0H7, lie to the right of the bars in all rows of nouns and a few of adjectives; most other rows have hardly a filled point."}}
 shown = {title: raw[raw["model"] == title] for title in readers}
 plots.relation_rows(shown, {title: nulls[title, "random heads"] for title in readers}, COLOURS, [(title, *head) for title, head in best.items()]);
 
@@ -133,7 +133,7 @@ report.table(counts.reset_index(), f"Pairs of a head and a relation that stand o
 
 # %% [markdown]
 # Read with raw embeddings, several heads of GPT-2 promote related words in nearly every relation, and hardly any suppresses them, although most of its copying scores lie below zero ({doc}`heads_at_work`). After the mean update fewer of its heads stand out: in the tables of the others, what all states share dominates every row, so that
-# the ranks depend little on the word. In HerBERT few heads stand out in either reading.
+# the ranks depend little on the word. In HerBERT ten heads stand out in either reading. They do so in far fewer cases than those of GPT-2, and with raw embeddings mostly between forms of nouns.
 #
 # How much of this is due to the best head, and how much to the embedding? The next table has means over relations. For random heads it gives the range that holds 95% of the draws.
 
@@ -196,7 +196,7 @@ report.table(examples, f"One block of each rule, of {len(minimal):,} pairs on {m
 
 # %% [markdown]
 # A model may also like one form better whatever the cue. In the mean of a block's two margins (a *margin* is the logit of the right form less that of the wrong one) this cancels, and the mean is above zero in {glue:text}`grammar-GPT-2-blocks` of GPT-2's blocks and {glue:text}`grammar-HerBERT-blocks` of
-# HerBERT's. A strong liking for some forms thus explains a part of HerBERT's lower shares, but not all: without it HerBERT is still behind GPT-2. HerBERT is also used to seeing more text after a mask than a full stop.
+# HerBERT's. A strong liking for some forms thus explains much of HerBERT's lower shares. Its blocks of the verb must be mostly above zero as well, or the total could not be so high; but without intervals over cues and lemmas this is only a hint that it knows these rules. HerBERT is also used to seeing more text after a mask than a full stop.
 #
 # ### Without a head
 #
@@ -213,7 +213,7 @@ for title, scorer in scorers.items():
     foretold[title] = {name: scorer.table_margins(update=by_model[title])[own] for name, by_model in READINGS.items()}
     attention[title] = scorer.attention_to_cue()[own]
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Effect of each head on the margin of the right form, by rule, in logits: blue where the head helps, red where it harms; a scale that is logarithmic away from zero, for each model its own. In HerBERT one head of the first layer dominates the rules of case; in GPT-2 one head of the first layer has the largest effect in nearly every rule, and a few others help as well.", "name": "fig-grammar-effects"}, "image": {"alt": "Two tables of coloured cells, seven rules by the heads of a model. GPT-2: blue columns at L0H1, the darkest, at L0H6 and at L4H0 in all rows, and at L4H7 in the three rows of the verb; most other cells are pale. HerBERT: a dark blue column at L0H5 in the four rows of case."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Effect of each head on the margin of the right form, by rule, in logits: blue where the head helps, red where it harms; a scale that is logarithmic away from zero, for each model its own. In HerBERT one head of the first layer dominates every rule; in GPT-2 one head of the first layer has the largest effect in nearly every rule, and a few others help as well.", "name": "fig-grammar-effects"}, "image": {"alt": "Two tables of coloured cells, seven rules by the heads of a model. GPT-2: blue columns at L0H1, the darkest, at L0H6 and at L4H0 in all rows, and at L4H7 in the three rows of the verb; most other cells are pale. HerBERT: a blue column at L0H4, darkest in the rows of case and palest for the gender of the past, and reddish cells at L0H0, L0H6 and in layers 1 and 5."}}
 HEADS = {title: [f"L{layer}H{head}" for layer, head in heads] for title, heads in removed.items()}
 
 
@@ -244,14 +244,14 @@ told = [
 report.table(pd.DataFrame(told, columns=["model", "beginning", "right", "wrong", "margin", "untrained", "head", "its effect"]), "A block of prepositions: margins in logits, and the effect of the head that matters most for prepositions", polish=["beginning", "right", "wrong"])
 
 # %% [markdown]
-# *Wojsko* is an army, *wojsk* of armies; *nad* (above) can take the first, *według* (according to) only the second. A margin below zero is a wrong choice. After both prepositions GPT-2's head pushes towards *wojsk*, more strongly where that is right. The untrained margins come from the random vectors of the forms.
+# *Ogród* is a garden, *ogrodu* of a garden; *poprzez* (through) takes the first, *do* (to) the second. A margin above zero is a right choice, and both models choose rightly after both prepositions. In each model the head pushes towards the right form both times. After *do* HerBERT would choose wrongly without it, since its effect is larger than the margin. The untrained margins come from the random vectors of the forms.
 #
 # ## Do tables predict effects?
 #
 # For a pair, what a table says is the entry of the right form in the row of the cue, less that of the wrong form. Within a block, a head's liking for one of the forms cancels out, as it does in the effects. A head can write what its table says only if it attends to the cue, so the entry is also
 # multiplied by the head's attention to the cue.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "For each head and rule: what the table says of the right form, times the attention to the cue (both in units of their spread over heads), against the effect of the head. Names are those of the heads with the largest effects.", "name": "fig-grammar-foretold"}, "image": {"alt": "Two scatter plots. In both most points lie near zero, and a few lie up and to the right: in GPT-2 those of L0H1, the highest, L0H6, L4H0 and L4H7, but one of L0H1 lies high at a table of about zero; in HerBERT those of L0H5, L0H0 and L0H3."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "For each head and rule: what the table says of the right form, times the attention to the cue (both in units of their spread over heads), against the effect of the head. Names are those of the three heads with the largest effects, up or down.", "name": "fig-grammar-foretold"}, "image": {"alt": "Two scatter plots. In both most points lie near zero, and a few lie up and to the right: in GPT-2 those of L0H1, the highest, L0H6 and L4H7 among others, but one of L0H1 lies high at a table of about zero; in HerBERT those of L0H4 alone, far from all others, while L0H6 and L0H0 lie lowest at a table of about zero."}}
 panels = {}
 for title in readers:
     table, effect = (by_rule(v, title) for v in (foretold[title]["embeddings"] * attention[title], effects[title]))
@@ -278,8 +278,8 @@ result = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["reading", "w
 report.table(result, "Correlation over heads of tables with effects, mean over seven rules; intervals over heads")
 
 # %% [markdown]
-# In both models entry times attention correlates with the effects: with raw embeddings the correlation is {glue:text}`grammar-GPT-2-correlation` in GPT-2 and {glue:text}`grammar-HerBERT-correlation` in HerBERT. Ranks correlate with effects weakly in GPT-2, and not demonstrably in HerBERT. The intervals are wide because a few heads stand apart from all others:
-# the table shows *which* heads matter, and not how the others are ordered. After the mean update the correlations are about as large, but their intervals include zero. In GPT-2 the table misses a part: for the head with the largest effect on the gender of the past this measure is about zero.
+# In GPT-2 entry times attention correlates with the effects: with raw embeddings the correlation is {glue:text}`grammar-GPT-2-correlation`. In HerBERT it is {glue:text}`grammar-HerBERT-correlation`. Its interval includes zero because the correlation rests on one head, {glue:text}`grammar-HerBERT-strongest`, which many resampled sets of heads lack; of its other heads nothing is shown. Ranks correlate with effects weakly in GPT-2, and not demonstrably in HerBERT. GPT-2's intervals are wide, too, because a few heads stand apart from all others:
+# the table shows *which* heads matter, and not how the others are ordered. After the mean update the correlations of entry times attention are about as large, with a wider interval in GPT-2. In GPT-2 the table misses a part: in one rule this measure is about zero for the head with the largest effect.
 
 # %% tags=["remove-cell"]
 MAIN = ("embeddings", "mean entry × attention (Pearson)")
@@ -321,7 +321,7 @@ report.glue("grammar-form-difference", report.interval(*statistics.t_interval(di
 #
 # ## Limits
 #
-# - The page tests two small models, HerBERT trained on old novels and textbooks and GPT-2 on ten kinds of text, and only words that both have as tokens. `ANALYSIS_MODELS=hub make book` asks the published ones, whose vocabularies hold more forms. e5 is left out, because a bare encoder prefers no form.
+# - The page tests two small models, trained on the same ten kinds of text, and only words that both have as tokens. `ANALYSIS_MODELS=hub make book` asks the published ones, whose vocabularies hold more forms. e5 is left out, because a bare encoder prefers no form.
 # - Beginnings are short: the cue comes right before the form. Agreement at a distance, which needs attention even in GPT-2, is not tested, and *swój* is tested for its agreement with the noun after it, not for whom it refers to.
 # - A table is one reading of a head: biases are left out, and so is everything that feed-forward layers make of what a head writes.
 #

@@ -54,7 +54,7 @@ plots.labelled_points(pd.concat([scored, scored_fresh]), "score", "text", "copyi
 #
 # - **The copying score is no safe guide to the heads that copy.** By their scores most heads of GPT-2 make the tokens that they attend to less likely. On text, of the heads that were measured, {glue:text}`heads-copying-raise` make them more likely and {glue:text}`heads-copying-lower` less. The two measures
 #   have a rank correlation of {glue:text}`heads-copying-agree`: with so few heads, moderate agreement cannot be excluded.
-# - **Tables say what most heads of GPT-2's first layer write at a place, and hardly what other heads write.** A row of the table predicts 50 tokens. In that layer many of them are among the tokens that the head raises most, far more than if the prediction for another place of the sentence is taken. In later layers, and in HerBERT, the difference is small.
+# - **Tables say what a few heads write at a place, and hardly what most heads write.** A row of the table predicts 50 tokens. In most heads of GPT-2's first layer and in a few heads of HerBERT, many of them are among the tokens that the head raises most, far more than if the prediction for another place of the sentence is taken. In GPT-2's later layers, and in HerBERT's other heads, the difference is small.
 # - **Lists of neurons say something about the place.** The list of a neuron has the tokens that it raises. In every layer, the list of the most active neuron holds clearly more of the tokens that the state favours at that place than the list of the neuron that is most active at another place.
 #
 # Square brackets hold 95% intervals. Layers and heads count from 0.
@@ -75,11 +75,11 @@ report.table(pd.DataFrame(scores).rename_axis("layer").rename(columns="head {}".
 # Positive eigenvalues do not prove copying, and an untrained model shows how far the score strays from zero by chance. Trained embeddings have a mean in common, and one eigenvalue along this mean can outweigh all others. Removing the mean over the
 # vocabulary from the unembedding (`centre=True`) changes no probability, since softmax ignores a constant that is added to all logits.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Copying score by eigenvalues, means over the vocabulary removed: one point for each head above its layer; crosses are untrained models of the same shape. Most heads lie below every untrained one, but most of the first layer lie above.", "name": "fig-heads-copying"}, "image": {"alt": "Points between minus one and one for each layer of GPT-2 and HerBERT, crosses of untrained models around zero. Most points of layer 0 lie above zero, most of the later layers far below it."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Copying score by eigenvalues, means over the vocabulary removed: one point for each head above its layer; crosses are untrained models of the same shape. In GPT-2 most heads lie below every untrained one, but most of the first layer lie above. In HerBERT most heads of the first three layers lie above zero, and most of the last three below every untrained one.", "name": "fig-heads-copying"}, "image": {"alt": "Points between minus one and one for each layer of GPT-2 and HerBERT, crosses of untrained models around zero. In GPT-2 most points of layer 0 lie above zero, most of the later layers far below it. In HerBERT most points of layers 0 to 2 lie above zero, those of layer 3 all far below it, and most of layers 4 and 5 below it."}}
 plots.points_by_layer(copies, copies_fresh, "score", "copying score", COLOURS);
 
 # %% [markdown]
-# By this score most heads *lower* the logit of what they attend to. Do they do so on text? {numref}`fig-heads-copying-text` has 24 heads, drawn evenly from the layers. It shows
+# By this score most heads of GPT-2 *lower* the logit of what they attend to. Do they do so on text? {numref}`fig-heads-copying-text` has 24 heads, drawn evenly from the layers. It shows
 # how much more a head raises the tokens that it attends to than the tokens of the context in general, on average over the places of 12 paragraphs. How much it raises a token is measured by the fall of the token's logit when the head's output is replaced by its mean, which is how {cite:t}`mcdougall2023` tested copy
 # suppression. The direct effect of the head on the logits leaves out what later layers make of its output, and gives another answer (correlation over heads {glue:text}`heads-copying-direct`).
 
@@ -119,7 +119,7 @@ for title, model in loaded.items():
     recalled.append(recall.head_recall(model, texts, layer_normed, heads=some).assign(model=title))
 recalled = pd.concat(recalled)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Recall of a head's predicted tokens among those its output raises most, against two permuted controls: one point for each head, bars are 95% bootstrap intervals over sentences. On the line, the table says nothing about the place; a head high on the line raises the same tokens at every place.", "name": "fig-heads-recall"}, "image": {"alt": "Two scatter plots of recall against control for the heads of GPT-2 and HerBERT, with the diagonal. Left: places permuted within sentences. Right: places permuted across all sentences. In both, seven heads of GPT-2's first layer lie far above the diagonal; the others lie near it."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Recall of a head's predicted tokens among those its output raises most, against two permuted controls: one point for each head, bars are 95% bootstrap intervals over sentences. On the line, the table says nothing about the place; a head high on the line raises the same tokens at every place.", "name": "fig-heads-recall"}, "image": {"alt": "Two scatter plots of recall against control for the heads of GPT-2 and HerBERT, with the diagonal. Left: places permuted within sentences. Right: places permuted across all sentences. In both, seven heads of GPT-2's first layer and five heads of HerBERT lie far above the diagonal, and three more of HerBERT less far; the others lie near it."}}
 controls = {"control": "recall, places permuted\nwithin sentences", "control_anywhere": "recall, places permuted\nacross sentences"}
 plots.against_control(recalled, COLOURS, controls, "recall (share of 50)");
 
@@ -137,9 +137,8 @@ for name, title in TITLES.items():
     report.glue(f"heads-{name}-recall-excess", report.interval(*statistics.t_interval(own), digits=3))
 
 # %% [markdown]
-# Over all heads that can be tested (in a larger model 96, drawn evenly from its layers), recall exceeds the control by {glue:text}`heads-polish-gpt2-recall-excess` in GPT-2 and by {glue:text}`heads-herbert-recall-excess` in HerBERT. Nearly all of GPT-2's excess comes from its first layer, where a head reads no more than embeddings of tokens and places. A row of a table
-# knows the attended *token*, whereas a head reads the attended *state*, and the deeper the layer the more the two differ. Places whose most attended token is special are left out, and with them those heads of HerBERT that attend mostly to `<s>`
-# or `</s>`.
+# Over all heads that can be tested (in a larger model 96, drawn evenly from its layers), recall exceeds the control by {glue:text}`heads-polish-gpt2-recall-excess` in GPT-2 and by {glue:text}`heads-herbert-recall-excess` in HerBERT. Nearly all of GPT-2's excess comes from its first layer, where a head reads no more than embeddings of tokens and places. HerBERT's excess, too, comes from a few heads, and the two that exceed their control most are of its first layer. A row of a table
+# knows the attended *token*, whereas a head reads the attended *state*, and the deeper the layer the more the two differ. Places whose most attended token is special, as HerBERT's `<s>` and `</s>` are, are left out.
 #
 # ## The same question for neurons
 #
@@ -153,7 +152,7 @@ columns = ["model", "layer", "recall", "within sentences", "anywhere", "places"]
 report.table(shown[columns], "Recall of the most active value among the hidden state's top 50 tokens, with intervals over sentences, beside permuted places", digits=3)
 
 # %% [markdown]
-# The list holds more of these tokens than another place's list in every layer of both models. In some layers of GPT-2, the first among them, another place's list reaches about half of this recall, so some tokens are in many lists there. {doc}`neurons_at_work` looks at single neurons, and not just the
+# The list holds more of these tokens than another place's list in every layer of both models. In some layers of both models, the first of GPT-2 among them, another place's list reaches about half of this recall, so some tokens are in many lists there. {doc}`neurons_at_work` looks at single neurons, and not just the
 # most active one.
 #
 # ## Limits

@@ -94,7 +94,7 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :link: neurons_at_work
 # :link-type: doc
 # :img-bottom: _static/gallery/neurons_at_work.png
-# :img-alt: Share of the places where neurons fire that fit their lists, by layer, for two models, far above other neurons in some layers.
+# :img-alt: Share of the places where neurons fire that fit their lists, by layer, for two models, above other neurons in most layers.
 #
 # Whether neurons fire at the words of their lists, and whether what they write makes such words likelier.
 # :::
@@ -175,7 +175,7 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :link: induction_polish
 # :link-type: doc
 # :img-bottom: _static/gallery/induction_polish.png
-# :img-alt: Preference for the right surname, above zero in the trained GPT-2 and around zero in the other models.
+# :img-alt: How much the loss falls where words come again, and where their order does: both above zero in the trained GPT-2 alone.
 #
 # A small Polish GPT-2 learned to continue a pattern of words that it has seen once, with the two kinds of heads of the toy.
 # :::

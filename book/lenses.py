@@ -111,7 +111,7 @@ def borrowed(name):
 
 guessed, random_states = ({name: function(name) for name in TITLES} for function in (frequencies, borrowed))
 
-# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "What a lens says after each layer, at held-out places: divergence from the model's own prediction (above, lower is nearer) and how often its first guess is the model's own (below), with 95% intervals over documents. Frequencies: one guess for every place. Untrained states: an affine lens on the states of an untrained model. In GPT-2 the logit lens of the embedding and part of the untrained states lie above the picture.", "name": "fig-lens-layers"}, "image": {"alt": "Two rows of panels, GPT-2 and HerBERT. From the first block on, the affine lens comes nearest to the last layer's prediction in both: GPT-2 approaches it block by block, HerBERT with its first block. The logit lens stays far off in GPT-2 until the last block and follows the affine lens in HerBERT. Untrained states and frequencies stay flat."}}
+# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "What a lens says after each layer, at held-out places: divergence from the model's own prediction (above, lower is nearer) and how often its first guess is the model's own (below), with 95% intervals over documents. Frequencies: one guess for every place. Untrained states: an affine lens on the states of an untrained model. In GPT-2 the logit lens of the embedding and part of the untrained states lie above the picture.", "name": "fig-lens-layers"}, "image": {"alt": "Two rows of panels, GPT-2 and HerBERT. From the first block on, the affine lens comes nearest to the last layer's prediction in both: GPT-2 approaches it block by block, HerBERT with its first block. The logit lens stays far off in GPT-2 until the last block; in HerBERT it comes near within two blocks, is further off after the third, and comes near again. Untrained states and frequencies stay flat."}}
 STYLES = {"affine lens": (BLUE, "-"), "logit lens": (ORANGE, "-"), "Jacobian lens": (GREEN, "-"), "untrained states": (GREY, "--"), "frequencies": (PINK, ":")}
 
 
@@ -132,7 +132,7 @@ figure.axes[0].set_ylim(0, min(5, figure.axes[0].get_ylim()[1]));
 # ## Places where a model predicts
 #
 # GPT-2 predicts the next token at every place. Its first token, which has nothing before it to read, is left out. **HerBERT** predicts where a token is hidden: at a token that it sees there is nothing to predict, and little was asked of it there in
-# training. So one word in five is hidden, as in training, and each text is read five times, until every word has been hidden once. HerBERT's lenses are fitted on hidden places and measured on other hidden places.
+# training. So one word in five is hidden, somewhat fewer than in most of its training, and each text is read five times, until every word has been hidden once. HerBERT's lenses are fitted on hidden places and measured on other hidden places.
 #
 # The texts were written for this book: 51 paragraphs, sentences around ambiguous words, and forty plain sentences. A *document* is a paragraph, all sentences of one ambiguous word, or one plain sentence. Lenses are fitted on half of the
 # documents and measured on places drawn from the others. In a model with more than 13 states, the embedding included, 13 are read: the first and the last two, and others evenly spread between them.
@@ -163,8 +163,8 @@ print({layer: report.number(value) for layer, value in zip(found.layers, seen.kl
 # %% [markdown]
 # ## What is there, and in which basis
 #
-# In GPT-2 the logit lens and the affine lens of {numref}`fig-lens-layers` read the same states and are far apart: much of the prediction is there early, but not in the coordinates that the read-out expects. HerBERT's layer norms rescale the residual stream itself after every layer, and its states need less translation. Before the first block a hidden place of HerBERT holds nothing but the mask and its position, so every lens can only guess there; one block of attention then brings in most of
-# what the sentence says. GPT-2's embedding knows the present token, and a lens turns it into what often follows.
+# In GPT-2 the logit lens and the affine lens of {numref}`fig-lens-layers` read the same states and are far apart: much of the prediction is there early, but not in the coordinates that the read-out expects. In HerBERT, whose layer norms rescale the residual stream itself after every layer, their divergences are nearer to each other, but by first guesses the logit lens lags behind the affine one no less than in GPT-2. It comes near after the second block, perhaps because that was the last one when training began ({doc}`models`), and is further off again after the third. Before the first block a hidden place of HerBERT holds nothing but the mask and its position, so every lens can only guess there; one block then brings in most of
+# what the model takes from the sentence. GPT-2's embedding knows the present token, and a lens turns it into what often follows.
 #
 # The nulls are in the same panels. The line *frequencies* is one guess by frequency. The line *untrained states* asks whether a lens could do the work by itself: given states of an untrained model, which mix the same words, the same regression
 # finds little. Its divergence is even larger than that of frequencies. The reason is that a lens that knows nothing answers with the read-out of the mean state, which is surer of itself than the mean of all predictions. Perhaps it also matters that this lens is fitted on fewer places.
@@ -247,16 +247,16 @@ def grid(name):
 
 said = grid("polish-gpt2")
 
-# %% mystnb={"figure": {"caption": "HerBERT on the same sentence. Each row is a token that was hidden while HerBERT read the rest of the sentence, of which one word in five is hidden at a time; a row whose last cell repeats its label is a right guess.", "name": "fig-lens-herbert"}, "image": {"alt": "A grid of eleven hidden tokens by five layers. The cells of the embedding all hold marks or the most frequent words; after the first block nearly all cells are bright, and many hold the word that the last layer says."}}
+# %% mystnb={"figure": {"caption": "HerBERT on the same sentence. Each row is a token that was hidden while HerBERT read the rest of the sentence, of which one word in five is hidden at a time; a row whose last cell repeats its label is a right guess.", "name": "fig-lens-herbert"}, "image": {"alt": "A grid of eleven hidden tokens by seven layers. The cells of the embedding all hold marks or the most frequent words; after the first block nearly all cells are bright, and many hold the word that the last layer says."}}
 hidden = grid("herbert")
 
 # %% [markdown]
-# After *na* (on) the embedding of GPT-2 would go on with *{glue:text}`lens-said-early`* (his); the last layer says *{glue:text}`lens-said-late`* (shoulder). That guess needs words further back, which say that a hand is put on something. Where the first word *Po* (after) is hidden,
-# HerBERT says *{glue:text}`lens-hidden-early`* (in) after one block and *{glue:text}`lens-hidden-late`* after the last. In its later layers GPT-2 finds two other words of the scene: *chwili* (moment) after *długiej* (long) and *rękę* (hand) after *mu* (to him); both do follow. Most rows of both figures show no such change: from the first column to the last the best guess is a frequent word or a punctuation mark.
+# After *na* (on) the embedding of GPT-2 would go on with *{glue:text}`lens-said-early`* (his); the last layer says *{glue:text}`lens-said-late`* (shoulder). That guess needs words further back, which say that a hand is put on something. Where *położył* (laid) is hidden,
+# HerBERT says *{glue:text}`lens-hidden-early`* (turned) after one block and *{glue:text}`lens-hidden-late`* (raised) after the last. Both are verbs in the past tense, but feminine ones, which do not fit *ojciec* (father). In its later layers GPT-2 finds two other words of the scene: *chwili* (moment) after *długiej* (long) and *rękę* (hand) after *mu* (to him); both do follow. Most rows of both figures show no such change: from the first column to the last the best guess is a frequent word or a punctuation mark.
 #
 # ## What could be wrong
 #
-# **Too few places for the regression.** In GPT-2 a map of 256 coordinates is fitted on some four and a half thousand places. On {doc}`the null board <null_board>`, which uses fewer places, the lens on GPT-2's embedding tells next to nothing, so with more places it might tell more than the figures show. The penalty is chosen by five-fold cross-validation over whole documents of the fitting half, for each layer:
+# **Too few places for the regression.** In each model a map of 256 coordinates is fitted on fewer than five thousand places. On {doc}`the null board <null_board>`, which uses fewer places, the lens on GPT-2's embedding tells next to nothing, so with more places it might tell more than the figures show. The penalty is chosen by five-fold cross-validation over whole documents of the fitting half, for each layer:
 
 # %%
 report.table(by_layer({name: lens.penalties.item for name, lens in affine.items()}), "Chosen penalties, in units of the mean variance of a coordinate", digits=4)
@@ -307,7 +307,7 @@ for key in ("logit", "affine"):
     report.glue(f"lens-gpt2-{key}", report.interval(*kl["GPT-2"][f"{key} lens"].at(-2)))
 for key, label in (("embed", "GPT-2"), ("embed-untrained", "untrained")):
     report.glue(f"lens-gpt2-{key}", share_of(share["GPT-2"][label], 0))
-for key, rows, word in (("said", said, "na"), ("hidden", hidden, "Po")):
+for key, rows, word in (("said", said, "na"), ("hidden", hidden, "położył")):
     told = rows.get(word, next(iter(rows.values())))  # another tokenizer may cut the word
     for when, layer in (("early", key == "hidden"), ("late", -1)):
         report.glue(f"lens-{key}-{when}", told[int(layer)])

@@ -175,10 +175,10 @@ plots.guess_shares(accuracy, {label: COLOURS["herbert"] for label in accuracy if
 # %% [markdown]
 # ### What appears when
 #
-# Both runs kept their weights at steps that are evenly spaced on a logarithmic axis, and {numref}`fig-models-development` shows four measures at these steps: the loss, and three measures of heads, each for the head in which it is largest. Two of these are shares of attention on random words
+# Both runs kept their weights at steps that are evenly spaced on a logarithmic axis (those of the GPT-2 from 0.3 to 8 million tokens are missing), and {numref}`fig-models-development` shows four measures at these steps: the loss, and three measures of heads, each for the head in which it is largest. Two of these are shares of attention on random words
 # that come a second time after a gap: attention to the previous token, and to the token that followed the word's first occurrence (*induction*). The third is the share of a head's best pairs of words that are forms of one lemma.
 
-# %% mystnb={"figure": {"caption": "The two models along their training. Loss on held-out novels and textbooks; then, of all heads, the largest score or share at that time.", "name": "fig-models-development"}, "image": {"alt": "Four panels against tokens seen on a logarithmic axis, with a line for each model: held-out loss, previous-token score, induction score, and share of a head's pairs that are forms of one word."}}
+# %% mystnb={"figure": {"caption": "The two models along their training. Loss on a part of the held-out novels and textbooks; then, of all heads, the largest score or share at that time.", "name": "fig-models-development"}, "image": {"alt": "Four panels against tokens seen on a logarithmic axis, with a line for each model: held-out loss, previous-token score, induction score, and share of a head's pairs that are forms of one word."}}
 MEASURES = {
     "heldout_loss": "held-out loss [nats a token]",
     "previous token": "previous-token score",

@@ -47,7 +47,7 @@ for title in TITLES.values():
         shares[title, word] = neuron_activity.shares_of_places(firing[title], keys[title], ahead)
         told[title, word] = neuron_activity.foretold(shares[title, word], keys[title])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Keys whose lists hold words of one kind: at what share of the twelve places where the neuron fires most the word is of that kind (points, with 95% bootstrap intervals over keys), and at what share of the places of the layer's other neurons it is (crosses).", "name": "fig-work-key"}, "image": {"alt": "Two panels. GPT-2's points lie low in all layers, from a sixth to a quarter, and yet each above its cross. HerBERT's points are far above their crosses in all four layers."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Keys whose lists hold words of one kind: at what share of the twelve places where the neuron fires most the word is of that kind (points, with 95% bootstrap intervals over keys), and at what share of the places of the layer's other neurons it is (crosses).", "name": "fig-work-key"}, "image": {"alt": "Two panels. GPT-2's points lie low in all layers, from a sixth to a quarter, and yet each above its cross. HerBERT's points lie from a fifth to two fifths, each above its cross: far above it in the first, second and last layers, and closest to it in the third and fourth."}}
 rows = []
 for title, found in keys.items():
     for layer, part in told[title, "here"].groupby(found["layer"]):
@@ -59,9 +59,9 @@ plots.firing_by_layer(by_layer, COLOURS);
 # %% [markdown]
 # **What was found**
 #
-# - **HerBERT's neurons fire at words like those of their key's list,** in every layer, if that list holds words of one kind ({numref}`fig-work-key`). Few lists hold words of one kind.
-# - **GPT-2's neurons do so in every layer too, but seldom.** They fire at such words more often than other neurons of the layer do. In the first layer such words stand at {glue:text}`work-polish-gpt2-first` of a neuron's strongest places, and in no layer at much more than a quarter. At the other places the list does not show what makes the neuron fire.
-# - **Values write what their lists say.** In {glue:text}`work-steered` cases, adding a value raises its list more than any random direction and any other value of the layer that was tried, though sometimes only by little.
+# - **The neurons of both models fire at words like those of their key's list more often than other neurons of the layer do,** in every layer, if that list holds words of one kind ({numref}`fig-work-key`). Few lists hold words of one kind.
+# - **Yet on average such words stand at less than half of a neuron's strongest places.** In GPT-2's first layer they stand at {glue:text}`work-polish-gpt2-first` of these places, and in none of its layers at much more than a quarter. In HerBERT's layers they stand at a fifth to two fifths. At the other places the list does not show what makes the neuron fire.
+# - **Most of the values that were tried write what their lists say.** In {glue:text}`work-steered` cases, adding a value raises its list more than any random direction and any other value of the layer that was tried, though sometimes only by little. The other cases are all HerBERT's, and none of them is in its last layer.
 #
 # ## Setting
 #
@@ -120,7 +120,7 @@ firing_table = pd.DataFrame(rows)
 report.table(firing_table, "Share of places where the word, or the next word, is of the kind of the key's list; means over keys that pass")
 
 # %% [markdown]
-# In GPT-2's last three layers, and in its second, the next word fits the list about as often as the word itself does. In GPT-2's first layer the next word fits the list hardly more often than it does at the places of other neurons, and in HerBERT it fits no more often. Some keys of GPT-2 seem to point at the word that comes next, not at the word that makes the neuron fire.
+# In GPT-2's last three layers, and in its second, the next word fits the list about as often as the word itself does. In GPT-2's first layer, and in all layers of HerBERT, the next word fits the list about as often as it does at the places of other neurons. Some keys of GPT-2 seem to point at the word that comes next, not at the word that makes the neuron fire.
 #
 # ## Do values write what their lists say?
 #
@@ -153,7 +153,7 @@ for title, found in lists.items():
 # %%
 steered = pd.DataFrame(rows, columns=["model", "value of", "list", "own value", "random directions", "other values"])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How far adding a value raises the tokens of its list beyond all words (points), and the range of what four random directions and four other values of the layer do to the same list (bars). The three values of each layer whose lists are most alike, with what their words share.", "name": "fig-work-values"}, "image": {"alt": "Two panels with a row for each value. In every row the point lies to the right of two bars around zero, in most rows far, in a few by little."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How far adding a value raises the tokens of its list beyond all words (points), and the range of what four random directions and four other values of the layer do to the same list (bars). The three values of each layer whose lists are most alike, with what their words share.", "name": "fig-work-values"}, "image": {"alt": "Two panels with a row for each value. In every row of GPT-2 the point lies to the right of two bars around zero, in most rows far. In HerBERT it does so clearly in about half of the rows. In most of the others it lies at the end of a bar or within one, and in two rows of layer 3 points and bars are all at zero."}}
 ends = {null: [(draws.min(), draws.max()) for draws in steered[null]] for null in ("random directions", "other values")}
 plots.rises_by_value(steered.assign(**ends), COLOURS);
 
@@ -205,7 +205,7 @@ for title, found in lists.items():
 plots.NeuronCards(cards)
 
 # %% [markdown]
-# Compare two of the cards. HerBERT's neuron of the first layer fires *at* instrumentals, the kind of words that its key lists. GPT-2's neuron whose key and value list adjectives in *-ej* fires at other words: none of the twelve words at its places ends in *-ej*, and all are feminine nouns in the genitive or the locative (*babki*, of a grandmother or a cake; *aptece*, a pharmacy; *wody*, of water). Feminine adjectives end in *-ej* in these two cases. Such an adjective often follows its noun in Polish (*opinii publicznej*, of public opinion), and the neuron's value raises these adjectives. So its list says what the neuron writes, and only by way of grammar what it fires at. The {doc}`atlas` has the lists of all neurons.
+# Compare two of the cards. HerBERT's neuron of the first layer fires *at* verbs, most of them in the third person, the kind of words that its key lists. GPT-2's neuron whose key and value list adjectives in *-ej* fires at other words: none of the twelve words at its places ends in *-ej*, and all are feminine nouns in the genitive or the locative (*babki*, of a grandmother or a cake; *aptece*, a pharmacy; *wody*, of water). Feminine adjectives end in *-ej* in these two cases. Such an adjective often follows its noun in Polish (*opinii publicznej*, of public opinion), and the neuron's value raises these adjectives. So its list says what the neuron writes, and only by way of grammar what it fires at. HerBERT's L3N11 does not fire at all on these texts: even at its twelve places the activation is about zero. So the places tell nothing about it, and its value, multiplied by that activation, raises nothing. The {doc}`atlas` has the lists of all neurons.
 #
 # ## What could be wrong
 #
@@ -235,14 +235,14 @@ for name, title in TITLES.items():
 
 # %% [markdown]
 # **In the last layer the second question nearly answers itself.** In GPT-2 only a layer norm and the unembedding come after it, and the lists were made with that unembedding, so that values of the last layer can hardly fail.
-# HerBERT has a dense layer in between, and values of earlier layers pass through all later blocks; these cases are the real test. That is why {numref}`fig-work-values` has values of every layer. The cards of neurons drawn at random show that a value raises its list even where the words have nothing in common. The test confirms that values are read correctly, not that words of one kind are special.
+# HerBERT has a dense layer in between, and values of earlier layers pass through all later blocks; these cases are the real test. That is why {numref}`fig-work-values` has values of every layer. GPT-2's values of earlier layers all pass it, and about half of HerBERT's do. The cards of neurons drawn at random show that a value raises its list even where the words have nothing in common. Where a list rises, the test confirms that the value is read correctly, not that words of one kind are special.
 #
 # **The lists were chosen on weights and measured on text,** so the choice cannot have favoured the result. An untrained model cannot be a null here, because none of its lists passes.
 #
 # ## Limits
 #
-# - Except for the cards drawn at random, only neurons whose lists pass are looked at, fewer than a tenth of GPT-2's keys and values and still fewer of HerBERT's. The others may do something that no list of words shows.
-# - The texts are short and few. A neuron's twelve strongest places among them need not show what it is for.
+# - Except for the cards drawn at random, only neurons whose lists pass are looked at, fewer than a tenth of each model's keys and of its values. The others may do something that no list of words shows.
+# - The texts are short and few. A neuron's twelve strongest places among them need not show what it is for. A neuron that fires nowhere in them, such as HerBERT's L3N11, is counted like any other.
 # - The word at a place is read out of context, with all its dictionary readings.
 # - Adding a value everywhere, at its full strength, is more than the neuron ever does by itself. HerBERT is trained to predict masked words and reads none here.
 # - e5 predicts no tokens, so its values cannot be tried out.

@@ -6,7 +6,7 @@
 #
 # - **Some of the recorded lists of heads hold up.** {glue:text}`rep-lists-survive` of {glue:text}`rep-lists` pair words by grammar or form more often than the same lists shuffled.
 # - **Two sets of tables are not what they claim to be.** One was decoded with another model's tokenizer, and one comes from a matrix that was cut into heads along the wrong axis. Neither mistake raises an error.
-# - **Several steps make things look more alike or more dependent than they are:** pairs of a token with itself, averages over texts, and a trend along the text ({doc}`norms_controls`). Others work against them: HerBERT's anisotropy comes out lower by the notebook's procedure than by this book's.
+# - **Several steps make things look more alike or more dependent than they are:** pairs of a token with itself, averages over texts, and a trend along the text ({doc}`norms_controls`). Others work against them: all tokens of a text, punctuation and special tokens included, are less alike than its words.
 #
 # ## Anisotropy and context-specificity
 #
@@ -54,7 +54,7 @@ plots.pair_bias(added, COLOURS, "tokens in the text", "added to the mean cosine"
 # ### A single text, and all of its tokens
 #
 # The notebook measured anisotropy within one text. Words of one text share its topic and stand in one another's context, so their mean cosine says little about the language and differs from text to text. The notebook also took
-# all tokens: punctuation, special tokens, and the first words of texts, whose states are unusual in both models.
+# all tokens: punctuation, special tokens, and the first words of texts, whose states are unusual, above all in GPT-2.
 
 # %%
 def first_words(name):
@@ -102,7 +102,7 @@ for name, title in TITLES.items():
     else:
         print(f"The id that was looked up stands in fewer than two of these texts in {title}, so the figure has no line for it.")
 
-# %% mystnb={"figure": {"caption": "Raw self-similarity by layer of the word nie, of its averages over each text, and of averages of the token that the notebook looked up, with 95% intervals over texts.", "name": "fig-rep-token"}, "image": {"alt": "Two panels of lines over layers, one a model: above the first layers the curve of the piece lies below those of the word."}}
+# %% mystnb={"figure": {"caption": "Raw self-similarity by layer of the word nie, of its averages over each text, and of averages of the token that the notebook looked up, with 95% intervals over texts.", "name": "fig-rep-token"}, "image": {"alt": "Two panels of lines over layers, one a model: from the first block on the curve of the piece lies below those of the word."}}
 styles = {"the word": (BLUE, "-"), "the word, averaged": (GREEN, ":"), "the piece, averaged": (PINK, "--")}
 plots.layer_panels({"mean cosine": nie}, layers, styles);
 
@@ -128,7 +128,7 @@ report.table(steps, "The notebook's steps on this page's texts; interval over te
 # ### What was recorded
 #
 # The notebook printed four values. The table below puts them beside what the same procedure gives on this book's models and texts, and beside the measure of {doc}`geometry` at the same layer. Models and texts differ, so a row is no
-# replication. The notebook also compared its two models on different texts: HerBERT's context holds 512 tokens, a longer text raised an error, and the loop swallowed the error, so that only GPT-2 read the long texts. In HerBERT's last layer the notebook's procedure gives the lower anisotropy in spite of its pairs of a token with itself: all tokens of one text, punctuation and special tokens included, are less alike there than words of different texts.
+# replication. The notebook also compared its two models on different texts: HerBERT's context holds 512 tokens, a longer text raised an error, and the loop swallowed the error, so that only GPT-2 read the long texts. In the last layer of both models the notebook's procedure gives the higher anisotropy, mostly because of its pairs of a token with itself: without them, all tokens of one text are about as alike there as words of different texts ({numref}`fig-rep-single`).
 
 # %%
 printed = recorded.figures("001")
@@ -191,7 +191,7 @@ report.table(
     formats={"p, Holm": lambda p: report.p_value(p, bare=True)},
 )
 
-# %% tags=["hide-input", "key-figure"] mystnb={"figure": {"caption": "Share of a recorded list's pairs that are two forms of one lemma (point), and the middle 95% of 200 shuffled lists with their mean (green). A row is a list of one head of the published GPT-2.", "name": "fig-rep-lists"}, "image": {"alt": "Eleven rows, one for each recorded list: in some the point for the list lies far to the right of the bar for shuffled lists, in others inside it."}}
+# %% tags=["hide-input", "key-figure"] mystnb={"figure": {"caption": "Share of pairs that are two forms of one lemma (dictionary form), in each of the eleven recorded lists (blue) and in 200 shuffled versions of it (green: their mean and middle 95%). A row is a list of token pairs that a notebook printed for one head of the published GPT-2. Only pairs of two different dictionary words count; one list has none, so its row is empty.", "name": "fig-rep-lists"}, "image": {"alt": "Eleven rows, one for each recorded list. In five of them, one of W_QK and four of W_VO, the point of the list lies to the right of the bar of its shuffled versions, in one of these only just. In one row it lies inside the bar, in four both are at zero, and one row is empty."}}
 rng = np.random.default_rng(0)
 
 
@@ -207,7 +207,7 @@ for name, (left, right) in pairs.items():
 plots.intervals(pd.DataFrame(bars, columns=["label", "series", "estimate", "low", "high"]), "pairs of one lemma [%]", {"recorded": BLUE, "shuffled": GREEN}, zero=False);
 
 # %% [markdown]
-# {glue:text}`rep-lists-survive` of {glue:text}`rep-lists` recorded lists survive in one relation or more, nearly all of them by pairing forms of one lemma. The published GPT-2 thus has heads whose lists pair forms of one lemma. {doc}`attention_heads` finds a few such lists in the small GPT-2 of this book as well, most of them in its first layer. Two cautions remain. The notebooks
+# {glue:text}`rep-lists-survive` of {glue:text}`rep-lists` recorded lists survive in one relation or more, nearly all of them by pairing forms of one lemma. {numref}`fig-rep-lists` shows this relation alone: W_QK L21H7 survives by pairing prepositions with nouns, and W_VO L20H13, just outside its shuffled versions in the figure, does not survive the correction. The published GPT-2 thus has heads whose lists pair forms of one lemma. {doc}`attention_heads` finds a few such lists in the small GPT-2 of this book as well, most of them in its first layer. Two cautions remain. The notebooks
 # show heads that somebody found worth showing, so the share says nothing about the other heads. And a head that merely pairs similar tokens would pass too. The null of random symmetric heads, which {doc}`attention_heads` uses against this, needs the weights, and the lists alone do not give them.
 #
 # ### The same lists, made again

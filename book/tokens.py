@@ -41,7 +41,7 @@ diagrams.draw_pieces([(english, pieces(polish)) for english, polish in SENTENCES
 # %% [markdown]
 # **What was found**
 #
-# - **The models do not read the same units.** GPT-2 reads {glue:text}`tokens-one-gpt2` of the words of Polish paragraphs as one token, HerBERT {glue:text}`tokens-one-herbert`, and the published encoder e5, whose vocabulary
+# - **The published encoder cuts more Polish words than the two Polish models do.** GPT-2 reads {glue:text}`tokens-one-gpt2` of the words of Polish paragraphs as one token, HerBERT {glue:text}`tokens-one-herbert`, and the published encoder e5, whose vocabulary
 #   serves a hundred languages, {glue:text}`tokens-one-e5`.
 # - **A word has to be looked up as a word.** The token that is spelt *nie* ("not") is a piece of longer words in the vocabularies of both Polish models, and the word itself is another token.
 # - **A filter for ASCII is a filter against Polish.** It takes away {glue:text}`tokens-ascii-gpt2` of GPT-2's tokens and {glue:text}`tokens-ascii-herbert` of HerBERT's, among them every word with one of the nine Polish letters outside ASCII.
@@ -120,7 +120,7 @@ report.table(pd.DataFrame(filters).T, caption, index=True)
 # %% [markdown]
 # The dictionary of Morfeusz 2 {cite}`kieras2017` tells real words from pieces that only look like words. Of the tokens that can stand as a whole word and
 # have two letters or more, it knows {glue:text}`tokens-gpt2-known` of GPT-2's and {glue:text}`tokens-herbert-known` of HerBERT's. Among the others
-# are names, beginnings or ends of longer words, abbreviations and, in GPT-2's vocabulary, English words from software manuals.
+# are names, beginnings or ends of longer words, abbreviations and English words from software manuals.
 
 # %%
 whole = {name: vocabularies[name].text[vocabularies[name].keep(whole_words=True, min_length=2)] for name in two}
@@ -142,10 +142,10 @@ plots.norm_histograms(norms, COLOURS);
 ends = {"shortest": 0, "1%": 0.01, "median": 0.5, "99%": 0.99, "longest": 1}
 quantiles = pd.DataFrame({name: np.quantile(values, list(ends.values())) for name, values in norms.items()}, index=list(ends), dtype=object)
 quantiles.loc["within 1% of the longest"] = [report.percent(np.mean(values > 0.99 * values.max()), 1) for values in norms.values()]
-report.table(quantiles, "Quantiles of the norms of embedding rows, and the share of rows at the bound", index=True)
+report.table(quantiles, "Quantiles of the norms of embedding rows, and the share of rows that are about as long as the longest", index=True)
 
 # %% [markdown]
-# GPT-2 uses the range below the bound, while nearly all rows of HerBERT lie at it. A bound limits the influence of norms but does not remove it. {doc}`attention_heads` therefore reads what heads write with unembeddings of length one, and an exercise there compares that with the raw weights.
+# The longest rows of GPT-2 lie at the bound, while no row of HerBERT comes near it. In both models some rows are longer than others, so a bound does not remove the influence of norms. {doc}`attention_heads` therefore reads what heads write with unembeddings of length one, and an exercise there compares that with the raw weights.
 #
 # ## Limits
 #

@@ -109,7 +109,7 @@ def card(name, model, figures, run):
         "",
         "The loss curve is in `training_log.csv`, all figures in `evaluation.json`. Intervals are bootstraps over",
         "held-out windows; the held-out set is 3 novels and 10 textbook modules, whole documents never trained on. Losses by",
-        "source are those of a second held-out set, whole documents of the newer sources, in nats a token.",
+        f"source are those of a second held-out set, whole documents of the newer sources, in nats a {loss}.",
         "",
         "Limits: a small model trained briefly. It shows how the book's methods work on a real, trained Polish model that",
         "anyone can load at once; it says little about large models. Half of its Polish is that of 1840-1939, with the views",

@@ -34,8 +34,9 @@ def overlaps_by_layer(table: pd.DataFrame, colours: dict[str, str], titles: dict
             axis.errorbar(layers, part["estimate"], yerr=ends, fmt="o", color=colour, ms=5, lw=1.6, label=pair)
             axis.hlines(part["shuffled"], layers - 0.13, layers + 0.13, color=colour, lw=1.6, alpha=0.65)
         every = sorted(table.loc[table["model"] == model, "layer"].unique())
-        axis.set(title=title, xlabel="layer", xticks=every[:: 1 + len(every) // 12], ylim=(0, None))
+        axis.set(title=title, xlabel="layer", xticks=every[:: 1 + len(every) // 12])
         axis.yaxis.grid(True)
+    axes[0, 0].set_ylim(bottom=0)  # of all panels, once all are drawn
     axes[0, 0].set_ylabel("mean Jaccard index, 0 to 1")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(colours))
     return figure

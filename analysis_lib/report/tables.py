@@ -41,7 +41,7 @@ class Table:
     def __init__(
         self, frame: pd.DataFrame, caption: str, shown: pd.DataFrame, index: bool, name: str | None = None, polish: Collection[Any] = ()
     ) -> None:
-        self.frame, self.caption, self._shown, self._index, self._polish = frame, caption, shown, index, polish
+        self.frame, self.caption, self._shown, self._index, self._polish = frame, caption, shown, index, list(polish)
         self.name = name or "-".join(slug(caption).lower().split("-")[:6])
         self.csv = _spread(frame).to_csv(index=index)
 
@@ -70,7 +70,7 @@ class Table:
         styler = styler.format(escape="html")
         if self._polish:
             glosses = texts.glossary()
-            styler = styler.format(lambda text: _with_glosses(text, glosses), subset=list(self._polish))
+            styler = styler.format(lambda text: _with_glosses(text, glosses), subset=self._polish)
         styler = styler.format_index(escape="html").format_index(escape="html", axis="columns")
         styler.cell_ids = False
         if not self._index:

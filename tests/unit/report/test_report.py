@@ -24,6 +24,7 @@ def test_polish_words_show_their_gloss_and_pieces_and_other_columns_do_not():
     glosses = texts.glossary()
     assert [(word.text, word.get("title")) for word in page.iter("abbr")] == [("Do", glosses["do"]), ("to", glosses["to"])]
     assert [cell.text_content().strip() for cell in page.iter("td")] == frame.iloc[0].tolist()
+    assert report.table(frame, "Pairs", polish=frame.columns)._repr_html_().count("<abbr") == 4  # an index has no truth value
 
 
 def test_polish_columns_must_be_there():
