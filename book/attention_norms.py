@@ -14,6 +14,7 @@
 # %% tags=["hide-cell"]
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from analysis_lib import models, norms, plots, report, statistics, texts
@@ -273,11 +274,20 @@ def over_layers(table, *ends):
 
 
 EFFECT = ("estimate", "low", "high")
-doubled_untrained = {name: norms.replace_updates(model, paragraphs[::2], n_places=1, reach=1, scale=2.0, layers=layers[name], later=1) for name, model in fresh.items()}
+UNTRAINED = 4  # how untrained models differ among themselves is more than what an interval over texts of one of them covers
+
+
+def acts_of(name, model):
+    """Mean over layers of what doubling an update does to the next one."""
+    table = norms.replace_updates(model, paragraphs[::2], n_places=1, reach=1, scale=2.0, layers=layers[name], later=1)
+    return over_layers(interventions.elasticity(table), "estimate")[0]
+
+
+acts_untrained = {name: np.array([acts_of(name, models.untrained_like(model, seed=seed)) for seed in range(UNTRAINED)]) for name, model in loaded.items()}
 for name, title in NAMES.items():
     own, page = examined[name], {"model": name, "unit": "log norm for each log norm", "section": "attention_norms.html#fig-norms-key"}
     tables = {"untrained": norms.neighbours(own.untrained, 1), "shuffled tokens": norms.neighbours(own.shuffled, 1)}
     nulls = {null: over_layers(table, "null_mean", "null_low", "null_high") for null, table in tables.items()}
     report.finding(f"norms-{name}-predicts", f"{title}: a large update predicts a large next one", over_layers(tables["untrained"], *EFFECT), nulls, **page)
-    acts, fresh_acts = (over_layers(interventions.elasticity(table[name]), *EFFECT) for table in (doubled, doubled_untrained))
-    report.finding(f"norms-{name}-acts", f"{title}: enlarging an update enlarges the next one", acts, {"untrained": fresh_acts}, **page)
+    acts = over_layers(interventions.elasticity(doubled[name]), *EFFECT)
+    report.finding(f"norms-{name}-acts", f"{title}: enlarging an update enlarges the next one", acts, {"untrained": acts_untrained[name]}, **page)
