@@ -243,7 +243,7 @@ def test_a_polish_word_shows_its_gloss_when_it_is_tapped(site, browser):
     preview = tab.locator("#link-preview")
     preview.wait_for(state="visible")
     assert preview.inner_text() == word.get_attribute("title")
-    tab.locator("h1").first.click()
+    tab.locator("article h1").click()
     preview.wait_for(state="hidden")
     assert seen.said == []
     tab.close()
