@@ -37,7 +37,8 @@ examined = {name: norms.examine(model, paragraphs, SPECIFICATION[name], draws[na
 layers = {name: interventions.spread_layers(model.model.config.num_hidden_layers, REPLACED) for name, model in loaded.items()}
 
 # %%
-doubled = {name: norms.replace_updates(model, paragraphs[::2], n_places=1, reach=1, scale=2.0, layers=layers[name], later=1) for name, model in loaded.items()}
+DOUBLING = {"n_places": 1, "reach": 1, "scale": 2.0, "later": 1}
+doubled = {name: norms.replace_updates(model, paragraphs[::2], layers=layers[name], **DOUBLING) for name, model in loaded.items()}
 print(*(model.label for model in loaded.values()), sep="\n")
 
 # %% tags=["key-figure"] mystnb={"figure": {"caption": "Circles: coefficient of the token before, under all controls. Grey bars: the same coefficient in 95% of untrained models. Diamonds: change of the next token's log norm when the update in the layer below is doubled, per unit of log norm. Lines: 95% intervals that hold for all circles of a model, and for all diamonds, at once. Each model has a scale of its own.", "name": "fig-norms-key"}, "image": {"alt": "Two panels by layer. In GPT-2 the circles lie between 0.3 and 0.6, the grey bars of untrained models above them near 0.8, and the diamonds near or below zero, lowest in layer 2. In HerBERT the grey bars lie around zero, the circles between 0 and 0.2, above the bars in all layers but layer 4, and the diamonds at zero."}}
@@ -279,7 +280,7 @@ UNTRAINED = 4  # how untrained models differ among themselves is more than what 
 
 def acts_of(name, model):
     """Mean over layers of what doubling an update does to the next one."""
-    table = norms.replace_updates(model, paragraphs[::2], n_places=1, reach=1, scale=2.0, layers=layers[name], later=1)
+    table = norms.replace_updates(model, paragraphs[::2], layers=layers[name], **DOUBLING)
     return over_layers(interventions.elasticity(table), "estimate")[0]
 
 

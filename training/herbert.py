@@ -102,8 +102,7 @@ def optimizers_for(model, size="grown"):
     lower the token's probability between two occurrences; hence a long one, and BERT's epsilon.
     """
     blocks = {name: p for name, p in model.bert.encoder.named_parameters() if p.ndim == 2}
-    looking = [p for name, p in blocks.items() if "query" in name or "key" in name]
-    acting = [p for name, p in blocks.items() if not ("query" in name or "key" in name)]
+    looking, acting = ([p for name, p in blocks.items() if bool(re.search(r"\.(query|key)\.", name)) == looks] for looks in (True, False))
     inside = {id(p) for p in blocks.values()}
     others = [p for p in model.parameters() if id(p) not in inside]
     matrices, vectors = [p for p in others if p.ndim == 2], [p for p in others if p.ndim == 1]
@@ -200,42 +199,41 @@ def main(arguments=None):
     chunk = 256 if options.device == "cpu" else 8192
     order = torch.from_numpy(np.argsort(-counts, kind="stable"))
 
+    def batch_loss(model, step, tokens):
+        generator = torch.Generator().manual_seed(options.seed * 10_000_019 + step)
+        context = at_tokens(STAGES, tokens)
+        starts = torch.randint(len(ids) - context, (at_tokens(BATCHES, tokens) // context,), generator=generator).tolist()
+        long = context == CONTEXT
+        batch = windows(ids, starts, context, framed=long and step % FRAME_EVERY == 0)
+        hidden, chosen = mask_words(batch, ends, MASK_RATES[long], generator)
+        at = positions(*batch.shape, generator)
+        hidden, chosen, batch, at = (t.to(options.device) for t in (hidden, chosen, batch, at))
+        columns = None
+        if options.columns and tokens < DECAY_FROM * options.tokens:
+            columns = partial(sampled_columns, order, n_columns=options.columns, generator=generator)
+        return loss_of(model, hidden, chosen, batch, chunk, options.compile, at, columns), batch.numel()
+
+    @torch.no_grad()
+    def heldout_loss(model):
+        total = 0.0
+        with autocast(options.device):
+            for part in zip(check_hidden.split(32), check_chosen.split(32), check.split(32), strict=True):
+                loss = loss_of(model, *(t.to(options.device) for t in part), chunk, options.compile)
+                total += float(loss) * int(part[1].sum())
+        return total / int(check_chosen.sum())
+
     def train(model, size, until=math.inf):
         if options.device == "cpu":
             use_plain_attention(model)
         if options.compile:
             model.bert.compile()
-
-        def batch_loss(step, tokens):
-            generator = torch.Generator().manual_seed(options.seed * 10_000_019 + step)
-            context = at_tokens(STAGES, tokens)
-            starts = torch.randint(len(ids) - context, (at_tokens(BATCHES, tokens) // context,), generator=generator).tolist()
-            long = context == CONTEXT
-            batch = windows(ids, starts, context, framed=long and step % FRAME_EVERY == 0)
-            hidden, chosen = mask_words(batch, ends, MASK_RATES[long], generator)
-            at = positions(*batch.shape, generator)
-            hidden, chosen, batch, at = (t.to(options.device) for t in (hidden, chosen, batch, at))
-            columns = None
-            if options.columns and tokens < DECAY_FROM * options.tokens:
-                columns = partial(sampled_columns, order, n_columns=options.columns, generator=generator)
-            return loss_of(model, hidden, chosen, batch, chunk, options.compile, at, columns), batch.numel()
-
-        @torch.no_grad()
-        def heldout_loss():
-            total = 0.0
-            with autocast(options.device):
-                for part in zip(check_hidden.split(32), check_chosen.split(32), check.split(32), strict=True):
-                    loss = loss_of(model, *(t.to(options.device) for t in part), chunk, options.compile)
-                    total += float(loss) * int(part[1].sum())
-            return total / int(check_chosen.sum())
-
         return train_shaped(
             options,
             folder,
             model,
             optimizers_for(model, size),
-            batch_loss,
-            heldout_loss,
+            partial(batch_loss, model),
+            partial(heldout_loss, model),
             decay_from=DECAY_FROM,
             after_step=lambda: cap_norms(model.bert.embeddings.word_embeddings.weight, NORM_CAP),
             until=until,
@@ -245,12 +243,13 @@ def main(arguments=None):
         shape = configuration(len(tokenizer), layers, options.width, options.heads)
         return build(shape, options.seed, counts).to(options.device)
 
-    if options.layers > SMALL and options.continue_from is None and layers_saved(folder) in (None, SMALL):
+    grows = options.layers > SMALL
+    if grows and options.continue_from is None and layers_saved(folder) in (None, SMALL):
         small = fresh(SMALL)
         progress = train(small, "small", until=min(GROW_AT, options.tokens / 4))
         model = grow(small, options.layers).to(options.device)
         save_state(folder, model, optimizers_for(model), progress | {"started": progress["tokens"]})
-    train(fresh(options.layers), "grown")
+    train(fresh(options.layers), "grown" if grows else "small")
 
 
 if __name__ == "__main__":

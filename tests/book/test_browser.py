@@ -220,12 +220,17 @@ def test_every_icon_of_a_page_is_drawn(site, browser):
     tab.close()
 
 
+def shown_preview(tab):
+    preview = tab.locator("#link-preview")
+    preview.wait_for(state="visible")
+    return preview
+
+
 def test_a_link_to_the_glossary_shows_what_it_says(site, browser):
     tab, seen = open_page(browser, site.folder / "book/geometry.html")
     link = tab.locator("a.term").first
     link.hover()
-    preview = tab.locator("#link-preview")
-    preview.wait_for(state="visible")
+    preview = shown_preview(tab)
     anchor = link.get_attribute("href").split("#")[1]
     entry = site.parsed(site.folder / "book/glossary.html").get_element_by_id(anchor).getnext()
     assert preview.inner_text()[:60] == " ".join(entry.text_content().split())[:60]
@@ -240,8 +245,7 @@ def test_a_polish_word_shows_its_gloss_when_it_is_tapped(site, browser):
     tab, seen = open_page(browser, site.folder / "book/attention_heads.html")
     word = tab.locator("td abbr:visible").first
     word.click()
-    preview = tab.locator("#link-preview")
-    preview.wait_for(state="visible")
+    preview = shown_preview(tab)
     assert preview.inner_text() == word.get_attribute("title")
     tab.locator("article h1").click()
     preview.wait_for(state="hidden")
