@@ -7,10 +7,11 @@ frequencies until some head looks at neighbours, so it starts on short contexts 
 sinusoidal positions of the word embedding's scale and the output bias at the unigram log-frequencies. A short context
 stands anywhere among the positions, so that all of them are learned from the start.
 
-Heads that have nothing to do yet learn to look at one kind of token, whatever asks, and stay there. So the model has two
-layers while contexts are short, which are then stacked; and special tokens, the easiest of such kinds, stand around
-every fourth batch of the longest context only. Muon on the blocks' matrices, at a lower rate once the model has grown,
-AdamW on the rest. The same command resumes; ``--continue-from`` starts from an exported checkpoint.
+Heads that have nothing to do yet learn to look at one kind of token, whatever asks, and stay there. The first block that
+attends to neighbours also wipes positions out of the states, so that no later head can. So the model has two layers
+while contexts are short, and the others then come below these two. Special tokens, which are the easiest to look at, stand
+around every fourth batch of the longest context only. Muon on the blocks' matrices, at a lower rate once the model has
+grown, AdamW on the rest. The same command resumes; ``--continue-from`` starts from an exported checkpoint.
 """
 
 import math
@@ -33,7 +34,7 @@ BATCHES = [(4e6, 2048), (8e6, 4096), (math.inf, 8192)]  # (up to how many tokens
 FRAME_EVERY = 4  # batches of the longest context, of which one has special tokens
 MASK_RATES = (0.2, 0.3)  # of words in short contexts and in the longest
 SMALL, GROW_AT = 2, 6e6  # layers at first, and up to how many tokens
-RATES = {"small": (0.01, 0.01), "grown": (0.001, 0.003)}  # Muon's: for queries and keys, for the other matrices
+RATES = {"small": (0.01, 0.01), "grown": (0.003, 0.005)}  # Muon's: for queries and keys, for the other matrices
 DECAY_FROM = 0.5
 NORM_CAP = 1.6
 CLS, SEP, MASK = 0, 2, 4
@@ -85,13 +86,29 @@ def build(config, seed, counts):
 
 
 def grow(model, layers):
-    """A model of ``layers`` blocks: those of ``model`` again and again, and the rest as it is (Gong et al. 2019, progressive stacking)."""
+    """A model of ``layers`` blocks that answers like ``model``: new blocks come first and write nothing yet.
+
+    A new block has the queries, keys and values of the first block, so its heads attend to neighbours, and its outputs are
+    zero, so it learns what to do with them. Its layer norms keep the mean and the spread of the embeddings.
+    """
+    new = layers - model.config.num_hidden_layers
     grown, tensors = BertForMaskedLM(BertConfig.from_dict(model.config.to_dict() | {"num_hidden_layers": layers})), {}
+    gain, bias = model.bert.embeddings.LayerNorm.parameters()
+    level, spread = bias.mean(), (gain.square().mean() + bias.var(correction=0)).sqrt()
     for name, tensor in model.state_dict().items():
-        found = re.search(r"\.layer\.(\d+)\.", name)
-        for i in range(int(found[1]), layers, model.config.num_hidden_layers) if found else [None]:
-            tensors[name if i is None else name.replace(found[0], f".layer.{i}.")] = tensor
+        found = re.fullmatch(r"(.+\.layer\.)(\d+)(\..+)", name)
+        tensors[f"{found[1]}{int(found[2]) + new}{found[3]}" if found else name] = tensor
+        if found and int(found[2]) == 0:
+            for i in range(new):
+                tensors[f"{found[1]}{i}{found[3]}"] = tensor.clone()
     grown.load_state_dict(tensors)
+    with torch.no_grad():
+        for block in grown.bert.encoder.layer[:new]:
+            for out in (block.attention.output, block.output):
+                out.dense.weight.zero_()
+                out.dense.bias.zero_()
+                out.LayerNorm.weight.fill_(spread)
+                out.LayerNorm.bias.fill_(level)
     return grown
 
 

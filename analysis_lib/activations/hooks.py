@@ -17,7 +17,7 @@ from torch.utils.hooks import RemovableHandle
 
 from analysis_lib.activations.sites import Site, Sites, sites_of
 
-OUTPUTS = ("patterns", "attention", "mlp", "mlp_hidden")  # what `running` lays out by token
+OUTPUTS = ("patterns", "attention", "mlp", "mlp_pre", "mlp_hidden")  # what `running` lays out by token
 
 
 class _Complete(Exception):
@@ -54,7 +54,7 @@ def recording(
     ----------
     model : PreTrainedModel, or any module of a registered architecture
     outputs : sequence of str
-        Names of `Sites`: "patterns", "attention", "mlp", "mlp_hidden", "heads", "values" and others.
+        Names of `Sites`: "patterns", "attention", "mlp", "mlp_pre", "mlp_hidden", "heads", "values" and others.
     states : bool
         Record the states of all layers. Without them the block ends, like its one pass, when the last output asked for is recorded: what
         the model would compute after that is not computed.

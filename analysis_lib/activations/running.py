@@ -45,9 +45,9 @@ class Activations:
         Forward passes made.
     patterns : list of float32 [layer, head, query, key], or None
         Attention per text, on the text's positions. For a split text, keys outside a query's window have 0.
-    attention, mlp, mlp_hidden : float32 [L, token, d_model or d_mlp], or None
+    attention, mlp, mlp_pre, mlp_hidden : float32 [L, token, d_model or d_mlp], or None
         Outputs of the attention and feed-forward modules before they are added to the residual stream, and
-        neuron activations after the nonlinearity.
+        neurons before and after the nonlinearity.
     """
 
     states: np.ndarray | None
@@ -57,6 +57,7 @@ class Activations:
     patterns: list[np.ndarray] | None = None
     attention: np.ndarray | None = None
     mlp: np.ndarray | None = None
+    mlp_pre: np.ndarray | None = None
     mlp_hidden: np.ndarray | None = None
 
     def layer(self, label: str) -> np.ndarray:
@@ -66,7 +67,7 @@ class Activations:
         return self._kept()[self.layers.index(str(label))]
 
     def output(self, name: str) -> Any:
-        """`states`, `patterns`, `attention`, `mlp` or `mlp_hidden`; ValueError where the run was made without it."""
+        """`states`, `patterns`, `attention`, `mlp`, `mlp_pre` or `mlp_hidden`; ValueError where the run was made without it."""
         found = getattr(self, name)
         if found is None:
             raise ValueError(f"{name}: expected a run that kept it, found one that did not")
@@ -127,7 +128,7 @@ def run(
         the one before. Windows overlap by what is left of the context, and each token is reported once, from the
         window that gives it most left context. Without a stride an over-long text raises.
     outputs : sequence of str
-        Any of "patterns", "attention", "mlp", "mlp_hidden".
+        Any of "patterns", "attention", "mlp", "mlp_pre", "mlp_hidden".
     states : bool
         Keep the residual stream. Without it a pass stops where the last output asked for has been computed.
 

@@ -20,7 +20,10 @@ from analysis_lib.projections.shared_features import TokenKind, token_kinds
 from analysis_lib.vocabulary import Lexicon
 
 HELD = 1 << 30
-"""Bytes of activations held at once; the book's small models need half of that for all its texts."""
+"""Bytes of activations held at once; the book's small models need about that for all its texts."""
+
+Found = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Of one layer: places, the input of the neuron there, and its activation; each [place, d_mlp]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +36,8 @@ class Firing:
     tokens : DataFrame [token]
         Of `activations.run`.
     places : int array [n_layers, d_mlp, n]
-        Rows of `tokens`, the strongest first, at most one in a text.
+        Rows of `tokens`, at most one in a text, those first where the neuron's input is largest. Not its activation: GELU falls and
+        rises again below zero, so by that a neuron that never fires would come first where it is farthest from firing.
     strength : float array [n_layers, d_mlp, n]
         The neuron's activation there, after the nonlinearity.
     """
@@ -63,20 +67,20 @@ class Firing:
             Fewer than `n` texts with a word.
         """
         tables: list[pd.DataFrame] = []
-        held: list[tuple[np.ndarray, np.ndarray]] = []  # for each layer the best places so far and the strength there, [n, d_mlp]
+        held: list[Found] = []
         n_texts = n_tokens = n_groups = 0
         for part in _parts(loaded, texts):
-            ran = run(loaded, part, outputs=("mlp_hidden",), states=False, stride=stride)
+            ran = run(loaded, part, outputs=("mlp_pre", "mlp_hidden"), states=False, stride=stride)
             rows = _rows_of_texts(ran.tokens)
             if rows:
-                found = [_strongest_in_each(hidden, rows) for hidden in ran.output("mlp_hidden")]
-                found = [(best + n_tokens, height) for best, height in found]
+                layers = zip(ran.output("mlp_pre"), ran.output("mlp_hidden"), strict=True)
+                found = [_strongest_in_each(inputs, hidden, rows, n_tokens) for inputs, hidden in layers]
                 held = [_merged(n, *pair) for pair in zip(held, found, strict=True)] if held else [_merged(n, one) for one in found]
             tables.append(ran.tokens.assign(text=ran.tokens["text"] + n_texts))
             n_texts, n_tokens, n_groups = n_texts + len(part), n_tokens + len(ran.tokens), n_groups + len(rows)
         if n_groups < n:
             raise ValueError(f"texts: expected at least {n} with a word after their first, found {n_groups}")
-        places, strength = (np.stack([layer[side].T for layer in held]) for side in (0, 1))
+        places, strength = (np.stack([layer[side].T for layer in held]) for side in (0, 2))
         return cls(tuple(texts), pd.concat(tables, ignore_index=True), places, strength)
 
     def forms(self, ahead: int = 0) -> np.ndarray:
@@ -252,7 +256,7 @@ def random_directions(vector: Tensor, n: int, seed: int = 0) -> Tensor:
 
 def _parts(loaded: LoadedModel, texts: Sequence[str]) -> Iterator[list[str]]:
     """Texts in parts whose activations fit into `HELD` bytes, as far as single texts do."""
-    size = 16 * loaded.model.config.num_hidden_layers * loaded.model.config.hidden_size  # float32, four neurons for each of the width
+    size = 32 * loaded.model.config.num_hidden_layers * loaded.model.config.hidden_size  # float32 twice, four neurons for each of the width
     part: list[str] = []
     tokens = 0
     for text in texts:
@@ -273,17 +277,18 @@ def _rows_of_texts(tokens: pd.DataFrame) -> list[np.ndarray]:
     return [group[usable[group]] for group in groups if usable[group].any()]
 
 
-def _strongest_in_each(hidden: np.ndarray, rows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """For each text and neuron, the row with the largest activation, and that activation: [text, neuron] both."""
-    best = np.stack([group[hidden[group].argmax(axis=0)] for group in rows])
-    return best, np.take_along_axis(hidden, best, axis=0)
+def _strongest_in_each(inputs: np.ndarray, hidden: np.ndarray, rows: list[np.ndarray], n_before: int) -> Found:
+    """For each text and neuron, the row with the largest input, counted after those of earlier texts."""
+    best = np.stack([group[inputs[group].argmax(axis=0)] for group in rows])
+    return best + n_before, np.take_along_axis(inputs, best, axis=0), np.take_along_axis(hidden, best, axis=0)
 
 
-def _merged(n: int, *found: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _merged(n: int, *found: Found) -> Found:
     """The n strongest places of each neuron among several sets of them, earlier ones first where they are equal."""
-    best, height = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    order = np.argsort(-height, axis=0, kind="stable")[:n]
-    return np.take_along_axis(best, order, axis=0), np.take_along_axis(height, order, axis=0)
+    best, inputs, strength = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    order = np.argsort(-inputs, axis=0, kind="stable")[:n]
+    best, inputs, strength = (np.take_along_axis(part, order, axis=0) for part in (best, inputs, strength))
+    return best, inputs, strength
 
 
 def _having(kinds: Mapping[str, TokenKind], kind: str, feature: str, size: int) -> np.ndarray:

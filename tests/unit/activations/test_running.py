@@ -121,18 +121,20 @@ def test_bert_states_are_layer_norms_of_sums_of_its_outputs(load):
 @pytest.mark.parametrize("kind", KINDS)
 def test_neurons_write_the_feed_forward_output(load, kind):
     loaded = load(kind)
-    found = activations.run(loaded, TEXTS, outputs=["mlp", "mlp_hidden"])
+    found = activations.run(loaded, TEXTS, outputs=["mlp", "mlp_pre", "mlp_hidden"])
     for layer in range(3):
         base = loaded.model.base_model
         write = base.h[layer].mlp.c_proj if kind == "gpt2" else base.encoder.layer[layer].output.dense
         with torch.no_grad():
             expected = write(torch.from_numpy(found.mlp_hidden[layer]))
         np.testing.assert_allclose(found.mlp[layer], expected, **CLOSE)
+        act = base.h[layer].mlp.act if kind == "gpt2" else base.encoder.layer[layer].intermediate.intermediate_act_fn
+        np.testing.assert_allclose(found.mlp_hidden[layer], act(torch.from_numpy(found.mlp_pre[layer])), **CLOSE)
 
 
 def test_what_is_not_asked_for_is_not_there(load):
     found = activations.run(load("gpt2"), TEXTS)
-    assert found.patterns is found.attention is found.mlp is found.mlp_hidden is None
+    assert found.patterns is found.attention is found.mlp is found.mlp_pre is found.mlp_hidden is None
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -10,6 +10,7 @@ import torch
 pytest.importorskip("morfeusz2")
 
 from analysis_lib import activations, models, weights
+from analysis_lib.activations import sites
 from analysis_lib.projections import neuron_activity
 from analysis_lib.projections.neuron_activity import (
     Firing,
@@ -36,14 +37,31 @@ def loaded(request):
 
 def test_places_are_the_strongest_of_each_text(loaded):
     firing = Firing.of(loaded, TEXTS, n=3)
-    ran = activations.run(loaded, TEXTS, outputs=["mlp_hidden"], states=False)
-    hidden, tokens = ran.mlp_hidden, ran.tokens
+    ran = activations.run(loaded, TEXTS, outputs=["mlp_pre", "mlp_hidden"], states=False)
+    inputs, hidden, tokens = ran.mlp_pre, ran.mlp_hidden, ran.tokens
     usable = (tokens["word"] >= 0) & ~tokens["special"] & ~tokens["first"]
     for layer, neuron in ((0, 0), (1, 5), (1, 17)):
-        heights = pd.Series(hidden[layer, :, neuron])[usable].groupby(tokens["text"]).max().sort_values(ascending=False)
-        np.testing.assert_allclose(firing.strength[layer, neuron], heights.iloc[:3], rtol=1e-5)
+        heights = pd.Series(inputs[layer, :, neuron])[usable].groupby(tokens["text"]).max().sort_values(ascending=False)
+        np.testing.assert_allclose(inputs[layer, firing.places[layer, neuron], neuron], heights.iloc[:3], rtol=1e-5)
         assert tokens["text"].iloc[firing.places[layer, neuron]].tolist() == heights.index[:3].tolist()
         np.testing.assert_allclose(hidden[layer, firing.places[layer, neuron], neuron], firing.strength[layer, neuron], rtol=1e-5)
+
+
+def test_a_neuron_that_never_fires_has_its_places_where_it_comes_nearest(loaded):
+    """GELU is near zero far below zero, which is more than just below zero: its output would choose the worst places."""
+    site = sites.sites_of(loaded.model).at("mlp_pre", 1).module
+    with torch.no_grad():
+        kept = site.bias.clone()
+        site.bias -= 4
+        try:
+            firing = Firing.of(loaded, TEXTS, n=3)
+            ran = activations.run(loaded, TEXTS, outputs=["mlp_pre"], states=False)
+        finally:
+            site.bias.copy_(kept)
+    inputs, usable = ran.mlp_pre[1], ((ran.tokens["word"] >= 0) & ~ran.tokens["special"] & ~ran.tokens["first"]).to_numpy()
+    assert (inputs < 0).all()
+    nearest = np.take_along_axis(inputs, firing.places[1].T, axis=0)[0]
+    np.testing.assert_allclose(nearest, inputs[usable].max(axis=0), rtol=1e-5)
 
 
 def test_places_do_not_depend_on_how_many_texts_are_held_at_once(loaded, monkeypatch):
