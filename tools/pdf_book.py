@@ -18,10 +18,12 @@ from playwright.sync_api import sync_playwright
 FOOTER = '<div style="width:100%;text-align:center;font-size:8px"><span class="pageNumber"></span></div>'
 MARGINS: Any = {"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"}
 
-# Before printing: formulas are set, figures are loaded, and links stay inside the document or lead to the web, never to this machine.
+# Before printing: formulas are set, figures are loaded, glosses go, which paper cannot show, and links stay inside the document or lead
+# to the web, never to this machine.
 READY = """async () => {
   await window.MathJax?.startup.promise;
   await Promise.all([...document.images].map(image => { image.loading = "eager"; return image.decode(); }));
+  for (const word of document.querySelectorAll("abbr[title]")) word.replaceWith(...word.childNodes);
   for (const link of document.querySelectorAll("a[href]")) {
     if (link.protocol !== "file:") continue;
     if (link.hash && document.getElementById(decodeURIComponent(link.hash.slice(1)))) link.setAttribute("href", link.hash);

@@ -1,12 +1,17 @@
-"""How far do a word's position and its frequency explain single dimensions of its states?
+"""How far do position and frequency explain single dimensions of states, and can a position be read from a state?
 
 Kovaleva et al. 2021, "BERT Busters", and Puccetti et al. 2022, "Outlier Dimensions that Disrupt Transformers Are Driven by Frequency",
 name these two causes of rogue dimensions. A regression is fitted on one half of the texts, and what it explains is measured on the other.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import scipy.sparse
 from numpy.typing import ArrayLike
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from analysis_lib.geometry.cosines import checked_labels, checked_states, unit_vectors
 from analysis_lib.statistics import Profile
@@ -73,25 +78,99 @@ def explained_share(
     chosen = np.tile(np.arange(width), (n_layers, 1)) if dimensions is None else np.asarray(dimensions)
     if chosen.ndim != 2 or len(chosen) != n_layers or not np.isin(chosen, np.arange(width)).all():
         raise ValueError(f"dimensions has shape {chosen.shape}; expected [{n_layers}, k] of numbers from 0 to {width - 1}")
-    labels, codes = np.unique(texts, return_inverse=True)
-    if len(labels) < 4:
-        raise ValueError(f"texts are {len(labels)}; expected four at least, two to fit on and two to measure")
-    fitting, measuring = np.array_split(np.random.default_rng(seed).permutation(len(labels)), 2)
-    measuring = np.sort(measuring)
-    fit, test = np.isin(codes, fitting), np.isin(codes, measuring)
+    halves = _Halves.of(texts, seed)
     design = np.column_stack([np.ones(n), columns])
-    units = Units("text", labels[measuring], seed)
-    places = np.searchsorted(measuring, codes[test])
-    belongs = scipy.sparse.csr_array((np.ones(len(places)), (places, np.arange(len(places)))))  # [text, word]
-    weights = np.concatenate([np.ones((1, len(measuring))), units.counts(n_resamples)])
+    weights = halves.weights(n_resamples)
     shares = []
     for layer, own in zip(states, chosen, strict=True):
         values = unit_vectors(layer)[:, own].astype(np.float64)
-        slopes = np.linalg.lstsq(design[fit], values[fit], rcond=None)[0]
-        left = belongs @ (values[test] - design[test] @ slopes) ** 2
-        whole = belongs @ (values[test] - values[fit].mean(axis=0)) ** 2
-        if not (whole.sum(axis=0) > 1e-12 * test.sum() * np.finfo(states.dtype).eps).all():  # more than rounding
+        slopes = np.linalg.lstsq(design[halves.fit], values[halves.fit], rcond=None)[0]
+        whole = (values[halves.test] - values[halves.fit].mean(axis=0)) ** 2
+        if not (whole.sum(axis=0) > 1e-12 * len(whole) * np.finfo(states.dtype).eps).all():  # more than rounding
             raise ValueError("states: a coordinate is the same for all words of a layer; expected coordinates that vary")
-        shares.append(1 - (weights @ left / (weights @ whole)).mean(axis=1))
+        shares.append(halves.explained(weights, (values[halves.test] - design[halves.test] @ slopes) ** 2, whole))
     stacked = np.stack(shares, axis=1)
-    return Profile(stacked[0], stacked[1:], units)
+    return Profile(stacked[0], stacked[1:], halves.units)
+
+
+def readable_positions(
+    states: ArrayLike, positions: ArrayLike, texts: ArrayLike, periods: ArrayLike = (8, 32, 128), *, n_resamples: int = 1000, seed: int = 0
+) -> Profile:
+    """How well a linear map reads the position of a token from its state, in other texts.
+
+    Ridge regression, its penalty chosen by generalised cross-validation, predicts the sine and the cosine of the position at each
+    period. A short period asks for exact places, a long one for the rough place in the text.
+
+    Parameters
+    ----------
+    states : float [layer, n, d_model]
+    positions : int array [n]
+        At which the model saw each token.
+    texts : array [n]
+        Four texts at least; they are halved at random.
+    periods : float array
+        In tokens, above 2.
+    n_resamples, seed : int
+        As in `explained_share`.
+
+    Returns
+    -------
+    Profile
+        Share of the variance explained, R², a mean over sines and cosines: 1 where positions are known exactly, 0 or less where the
+        mean over all tokens would predict as well.
+
+    Raises
+    ------
+    ValueError
+        Fewer than four texts; a period that no whole steps can show; positions that are all the same.
+    """
+    states, (positions, texts) = checked_states(states), checked_labels(states, positions=positions, texts=texts)
+    periods = np.asarray(periods, dtype=np.float64)
+    if periods.ndim != 1 or len(periods) == 0 or not (periods > 2).all():
+        raise ValueError(f"periods is {periods.tolist()}; expected numbers above 2")
+    if len(np.unique(positions)) < 2:
+        raise ValueError(f"positions are all {positions[0]}; expected positions that differ")
+    halves = _Halves.of(texts, seed)
+    angles = 2 * np.pi * positions[:, None] / periods
+    waves = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+    weights = halves.weights(n_resamples)
+    whole = (waves[halves.test] - waves[halves.fit].mean(axis=0)) ** 2
+    shares = []
+    for layer in states:
+        read = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 5, 7))).fit(layer[halves.fit], waves[halves.fit])
+        shares.append(halves.explained(weights, (waves[halves.test] - read.predict(layer[halves.test])) ** 2, whole))
+    stacked = np.stack(shares, axis=1)
+    return Profile(stacked[0], stacked[1:], halves.units)
+
+
+@dataclass(frozen=True, eq=False)
+class _Halves:
+    """Texts halved at random: a regression is fitted on one half and measured on the other.
+
+    `fit` and `test` say which rows are in either, `belongs` [text, row] in which text each measured row is, `units` what is resampled.
+    """
+
+    fit: np.ndarray
+    test: np.ndarray
+    belongs: scipy.sparse.csr_array
+    units: Units
+
+    @classmethod
+    def of(cls, texts: np.ndarray, seed: int) -> "_Halves":
+        labels, codes = np.unique(texts, return_inverse=True)
+        if len(labels) < 4:
+            raise ValueError(f"texts are {len(labels)}; expected four at least, two to fit on and two to measure")
+        fitting, measuring = np.array_split(np.random.default_rng(seed).permutation(len(labels)), 2)
+        measuring = np.sort(measuring)
+        fit, test = np.isin(codes, fitting), np.isin(codes, measuring)
+        places = np.searchsorted(measuring, codes[test])
+        belongs = scipy.sparse.csr_array((np.ones(len(places)), (places, np.arange(len(places)))))
+        return cls(fit, test, belongs, Units("text", labels[measuring], seed))
+
+    def weights(self, n_resamples: int) -> np.ndarray:
+        """How often each measured text counts, [1 + n_resamples, text]: once, and then as it was drawn."""
+        return np.concatenate([np.ones((1, len(self.units.labels))), self.units.counts(n_resamples)])
+
+    def explained(self, weights: np.ndarray, left: np.ndarray, whole: np.ndarray) -> np.ndarray:
+        """1 - left / whole of squared errors [measured row, column], summed over texts: a mean over columns for each set of weights."""
+        return 1 - (weights @ (self.belongs @ left) / (weights @ (self.belongs @ whole))).mean(axis=1)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis_lib.geometry.causes import explained_share, frequency_columns, position_columns
+from analysis_lib.geometry.causes import explained_share, frequency_columns, position_columns, readable_positions
 
 
 def planted(n=1200, width=30, seed=0):
@@ -61,3 +61,54 @@ def test_bad_input_is_named(change, message):
     states, positions, texts = planted(n=40)
     with pytest.raises(ValueError, match=message):
         explained_share(**({"states": states, "columns": position_columns(positions), "texts": texts} | change))
+
+
+def numbered(noise, n_texts=40, length=24, width=12, seed=0):
+    """States of texts in which two coordinates turn with the position once in 8 tokens and two once in 32, under noise."""
+    rng = np.random.default_rng(seed)
+    positions, texts = np.tile(np.arange(length), n_texts), np.repeat(np.arange(n_texts), length)
+    angles = 2 * np.pi * positions[:, None] / [8, 32]
+    states = np.concatenate([np.sin(angles), np.cos(angles), np.zeros((len(texts), width - 4))], axis=1)
+    turned = states @ np.linalg.qr(rng.normal(size=(width, width)))[0]
+    return (turned + noise * rng.normal(size=states.shape))[None], positions, texts
+
+
+def test_positions_that_turn_the_states_are_read_and_noise_hides_them():
+    clear, positions, texts = numbered(0.01)
+    assert readable_positions(clear, positions, texts, (8, 32), n_resamples=50).at(0).low > 0.99
+    seen = [readable_positions(*numbered(noise), (8, 32), n_resamples=50).estimate[0] for noise in (0.1, 1, 10)]
+    assert seen[0] > seen[1] > seen[2]
+    # a wave of power 1/2 under noise of variance 1 in its own direction: a linear map explains (1/2) / (1/2 + 1) of it
+    assert seen[1] == pytest.approx(1 / 3, abs=0.05)
+
+
+def test_states_that_know_no_position_tell_none():
+    _, positions, texts = numbered(0)
+    noise = np.random.default_rng(1).normal(size=(1, len(texts), 12))
+    found = readable_positions(noise, positions, texts)
+    assert found.estimate[0] == pytest.approx(0, abs=0.05)
+    assert found.estimate[0] < 0.02  # an overfit shows as a share below zero
+
+
+def test_only_the_period_that_is_there_is_read():
+    states, positions, texts = numbered(0.01)
+    both = readable_positions(states, positions, texts, (8, 32)).estimate[0]
+    with_a_third = readable_positions(states, positions, texts, (8, 32, 3)).estimate[0]
+    assert both > 0.99
+    assert with_a_third == pytest.approx(2 / 3, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"periods": (2,)}, r"periods is \[2.0\]; expected numbers above 2"),
+        ({"periods": ()}, r"periods is \[\]"),
+        ({"positions": np.full(40, 7)}, "positions are all 7"),
+        ({"texts": np.arange(40) % 3}, "texts are 3"),
+    ],
+)
+def test_bad_input_of_positions_is_named(change, message):
+    rng = np.random.default_rng(0)
+    good = {"states": rng.normal(size=(1, 40, 5)), "positions": np.arange(40) % 10, "texts": np.arange(40) // 10}
+    with pytest.raises(ValueError, match=message):
+        readable_positions(**(good | change))
