@@ -15,8 +15,9 @@ from analysis_lib.texts import paragraphs, sentences
 
 plots.use_style()
 loaded = {"toy": models.load("minigpt"), "Polish": models.load("minigpt-polish")}
-fresh = {name: models.untrained_like(model, seed=0) for name, model in loaded.items()}
-trained, untrained = ({name: weights.extract(model) for name, model in given.items()} for given in (loaded, fresh))
+trained = {name: weights.extract(model) for name, model in loaded.items()}
+fresh = [{name: weights.extract(models.untrained_like(model, seed=seed)) for name, model in loaded.items()} for seed in range(5)]
+untrained = fresh[0]  # where one is enough
 print(*(model.label for model in loaded.values()), sep="\n")
 
 # %% tags=["hide-cell"]
@@ -66,8 +67,8 @@ plots.intervals(rises, "rise of the loss [nats]", plots.TERM_COLOURS);
 # - **The first layer needs positions.** Without position-position in layer 0 the loss of the *toy*, a model trained on repeated blocks, rises by {glue:text}`terms-toy-L0-pp-rise` nats at repeated tokens. In a model trained on
 #   Polish text it rises by {glue:text}`terms-Polish-L0-pp-rise` nats, averaged over all tokens.
 # - **The toy's second layer needs tokens.** Without token-token in layer 1 its loss rises by {glue:text}`terms-toy-L1-tt-rise` nats: the heads of this layer find what came after earlier occurrences of a token.
-# - **Size is not importance.** In the toy's layer 1, position-position makes up {glue:text}`terms-toy-L1-pp-share` of the variance of scores, and leaving it out
-#   raises the loss by only {glue:text}`terms-toy-L1-pp-rise` nats.
+# - **Size is not importance.** In the toy's layer 1, position-position makes up {glue:text}`terms-toy-L1-pp-share` of the variance of scores, over all rows and heads, and leaving it out
+#   raises the loss at repeated tokens by only {glue:text}`terms-toy-L1-pp-rise` nats.
 #
 # Square brackets hold 95% intervals over sequences. L0H3 is head 3 of the first layer; layers and heads count from 0.
 #
@@ -100,7 +101,7 @@ def pattern_error(name):
     return max(float((terms[name, layer].sum(0).softmax(-1) - pattern).abs().max()) for layer, pattern in enumerate(own))
 
 
-terms, untrained_terms = all_terms(trained), all_terms(untrained)
+terms, fresh_terms = all_terms(trained), [all_terms(given) for given in fresh]
 errors = {name: pattern_error(name) for name in loaded}
 
 # %% [markdown]
@@ -161,13 +162,16 @@ def by_head(found):
 
 # %%
 measured = {key: by_head({where: measure(t) for where, t in terms.items()}) for key, measure in MEASURES.items()}
-before = {key: by_head({where: measure(t) for where, t in untrained_terms.items()}) for key, measure in MEASURES.items()}
+before = {
+    key: pd.concat([by_head({where: measure(t) for where, t in given.items()}).assign(seed=seed) for seed, given in enumerate(fresh_terms)])
+    for key, measure in MEASURES.items()
+}
 null = {key: table.groupby(["model", "layer", "term"], as_index=False)["estimate"].mean() for key, table in before.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of each term in the variance of scores within rows, by head, with 95% intervals over sequences (most are smaller than the points). Dotted: untrained model, mean over the heads of the layer.", "name": "fig-terms-shares"}, "image": {"alt": "Four panels of points, two layers by two models, eight heads each with one point for each of the four terms, and dotted lines for the untrained models."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of each term in the variance of scores within rows, by head, with 95% intervals over sequences (most are smaller than the points). Dotted: mean over the heads of the layer in five untrained models.", "name": "fig-terms-shares"}, "image": {"alt": "Four panels of points, two layers by two models, eight heads each with one point for each of the four terms, and dotted lines for the untrained models."}}
 plots.terms_by_head(measured["share"], null["share"], "share of variance within rows");
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Attention that moves when a term is left out of a head's scores: total variation, mean over rows, with 95% intervals over sequences. Dotted: untrained model, mean over the heads of the layer.", "name": "fig-terms-moved"}, "image": {"alt": "Four panels of points, two layers by two models, eight heads each with one point for each of the four terms, and dotted lines for the untrained models."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Attention that moves when a term is left out of a head's scores: total variation, mean over rows, with 95% intervals over sequences. Dotted: mean over the heads of the layer in five untrained models.", "name": "fig-terms-moved"}, "image": {"alt": "Four panels of points, two layers by two models, eight heads each with one point for each of the four terms, and dotted lines for the untrained models."}}
 plots.terms_by_head(measured["moved"], null["moved"], "attention moved without the term");
 
 # %%
@@ -176,11 +180,17 @@ def over_heads(table):
     return table.groupby(["model", "layer", "term"], sort=False)["estimate"].apply(lambda x: statistics.t_interval(x.to_numpy()))
 
 
+def over_models(table):
+    """The same mean in untrained models: their average, and the lowest and the highest of the five."""
+    means = table.groupby(["model", "layer", "term", "seed"], sort=False)["estimate"].mean()
+    return means.groupby(["model", "layer", "term"], sort=False).apply(lambda x: statistics.Interval(x.mean(), x.min(), x.max()))
+
+
 averages = pd.DataFrame({
-    "share of variance": over_heads(measured["share"]), "share, untrained": over_heads(before["share"]),
-    "attention moved": over_heads(measured["moved"]), "moved, untrained": over_heads(before["moved"]),
+    "share of variance": over_heads(measured["share"]), "share, untrained": over_models(before["share"]),
+    "attention moved": over_heads(measured["moved"]), "moved, untrained": over_models(before["moved"]),
 })
-report.table(averages.reset_index(), "Means over the eight heads of a layer, with 95% t intervals over heads")
+report.table(averages.reset_index(), "Means over the eight heads of a layer, with 95% t intervals over heads; in five untrained models the mean and its range")
 
 # %% [markdown]
 # The untrained models matter here. Before training, a term's size follows from a choice of the recipe: embeddings and positions are drawn with chosen standard deviations, and each side of a term that

@@ -287,14 +287,17 @@ for name in ("regressor", "regressor-noisy"):
 report.table(pd.DataFrame(rows), "Error at the last point of every trained seed", digits=3)
 
 # %% [markdown]
-# Do the findings on attention hold in the other seeds of the model trained without noise? The second table gives the slopes of all heads, and three summaries of what this page measures.
+# Do the findings on attention hold in the other seeds of the model trained without noise? The second table gives the slopes of all heads; how many of them follow the products, by intervals that hold for all heads of all seeds at once and lie beyond anything in the untrained model; and three summaries of what this page measures.
 
 # %%
-rows = {}
-for seed, loaded in training_history.seed_models("regressor").items():
+untrained_bar = follows.loc[follows["group"] == "untrained", ["low", "high"]].abs().to_numpy().max()
+rows, seeds = {}, training_history.seed_models("regressor")
+for seed, loaded in seeds.items():
     by_layer = heads.attention_patterns(loaded.model, shown)
     size = np.abs(incontext.answer_influence(loaded.model, part.xs, part.ys))
-    rows[f"seed {seed}"] = dict(heads.by_head(heads.product_slopes(by_layer, shown.xs))[["name", "estimate"]].to_numpy()) | {
+    slope = heads.by_head(heads.product_slopes(by_layer, shown.xs), level=1 - 0.05 / (6 * len(seeds)))
+    rows[f"seed {seed}"] = dict(slope[["name", "estimate"]].to_numpy()) | {
+        "heads that follow": ((slope["low"] > untrained_bar) | (slope["high"] < -untrained_bar)).sum(),
         "variance within position": np.mean([clusters.content_share(by_layer[layer, :, head]) for layer, head in np.ndindex(3, 2)]),
         "influence of the last three points": size[:, 6:].sum() / size.sum(),
         "points bound in layer 0": int((heads.binding(by_layer).mean(axis=0)[0].max(axis=0) > 0.5).sum()),
@@ -302,10 +305,10 @@ for seed, loaded in training_history.seed_models("regressor").items():
 
 # %%
 by_seed = pd.DataFrame.from_dict(rows, orient="index")
-report.table(by_seed, "By seed: slope of attention in products of x for each head, and three summaries", index=True)
+report.table(by_seed, "By seed: slope of attention in products of x for each head, how many heads follow the products, and three summaries", index=True)
 
 # %% [markdown]
-# In each seed several heads follow the products of x, though a head of the same index need not do the same in another seed. The last three points have between {glue:text}`ctx-seeds-influence` of the influence. Depending on the seed, heads of the first layer
+# In each seed {glue:text}`ctx-seeds-following` heads follow the products of x, though a head of the same index need not do the same in another seed. The last three points have between {glue:text}`ctx-seeds-influence` of the influence. Depending on the seed, heads of the first layer
 # bind {glue:text}`ctx-seeds-bound` of the ten answers to their questions, with more than half of an answer's attention. Position embeddings are learned, so the model has to learn place by place where the neighbouring token is, and training may end before the last place is reached.
 # The tenth answer is never needed, since no question follows it. Models that were trained for as long with Adam and an even weight for every point bound six points and erred five times as much (`training/README.md`).
 #
@@ -343,8 +346,7 @@ for name in ("transformer", "least squares"):
 
 # %% tags=["remove-cell"]
 bound = heads.binding(patterns["trained"])[:, *key_head.index]
-null = follows.loc[follows["group"] == "untrained", ["low", "high"]].abs().to_numpy().max()
-beyond = follows.query("group == 'trained' and (low > @null or high < -@null)")
+beyond = follows.query("group == 'trained' and (low > @untrained_bar or high < -@untrained_bar)")
 report.glue("ctx-head-worst", report.head_name(*key_head.index))
 for key, found in {
     "head-worst-error": key_head.interval,
@@ -360,6 +362,7 @@ report.glue("ctx-cluster-gains", summary["trained"]["sets where inputs add"])
 report.glue("ctx-cluster-tests", N_SETS)
 report.glue("ctx-following", len(beyond))
 report.glue("ctx-seeds-influence", report.span(by_seed["influence of the last three points"], 0, scale=100, unit="%").replace(" to ", "% and "))
+report.glue("ctx-seeds-following", report.span(by_seed["heads that follow"], 0))
 report.glue("ctx-seeds-bound", report.span(by_seed["points bound in layer 0"], 0))
 
 # %% tags=["remove-cell"]

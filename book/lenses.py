@@ -6,7 +6,7 @@
 #
 # **What was found**
 #
-# - **Training moves the prediction out of the embedding and into the blocks.** A lens on GPT-2's embedding covers {glue:text}`lens-gpt2-embed` of the distance from one fixed guess to the model's own prediction. In an untrained GPT-2, whose blocks add little, a lens on the embedding covers {glue:text}`lens-gpt2-embed-untrained` ({numref}`fig-lens-share`).
+# - **Training moves the prediction out of the embedding and into the blocks.** In an untrained GPT-2, whose blocks add little, a lens on the embedding covers {glue:text}`lens-gpt2-embed-untrained` of the distance from one fixed guess to the model's own prediction. In the trained one it covers {glue:text}`lens-gpt2-embed` ({numref}`fig-lens-share`), and with half as many places to fit it on next to nothing, so the size of the gap is not settled.
 # - **HerBERT does most of the work in its first block, GPT-2 block by block.** After one block the best lens names {glue:text}`lens-herbert-first` of HerBERT's predictions and {glue:text}`lens-polish-gpt2-first` of GPT-2's.
 # - **In GPT-2, reading a layer as if it were the last misses much of what is there.** After the last block but one the prediction of the plain logit lens is {glue:text}`lens-gpt2-logit` nats from the model's own; a fitted linear map brings that down to {glue:text}`lens-gpt2-affine`.
 #
@@ -227,7 +227,7 @@ plots.layer_panels({"share told": share}, LAYERS, {title: (plots.MODEL_COLOURS[n
 # %% [markdown]
 # In an untrained model, whose blocks add little, most of the prediction is there in the embedding, and in an untrained HerBERT nearly all of it. So it takes no training to have much of an answer early. After one block, the lenses of untrained models (four of each shape) name the token that the model will name in {glue:text}`lens-polish-gpt2-first-untrained` (GPT-2) and
 # {glue:text}`lens-herbert-first-untrained` (HerBERT) of cases; the lenses of the trained models do so in fewer. Training takes the prediction out of the embedding and leaves it to the blocks: in GPT-2 the lens on the embedding tells {glue:text}`lens-gpt2-embed`, against {glue:text}`lens-gpt2-embed-untrained`
-# without training. The trained model's lens is fitted on more places than the untrained one's, which can only narrow this gap.
+# without training. How large this gap is remains open. The regression shrinks towards leaving a state as it is, which is nearly right in an untrained model and not in a trained one, so the trained lens needs more places: with half as many it tells next to nothing, and with more than we have it might tell more.
 #
 # ## A sentence, layer by layer
 #

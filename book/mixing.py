@@ -9,7 +9,7 @@
 # - **The lengths of contributions say which tokens matter, and attention weights say it less well.** In GPT-2 the rank correlation with the effects of taking a token away is {glue:text}`mix-polish-gpt2-lengths` for lengths and
 #   {glue:text}`mix-polish-gpt2-weights` for weights.
 # - **Weights mislead most where nothing was learned.** In untrained GPT-2s the correlation of weights is {glue:text}`mix-polish-gpt2-weights-untrained` on average; lengths do well there, too.
-# - **Both models mix most near the input.** In layer 0 of GPT-2, {glue:text}`mix-polish-gpt2-first` of what attention and the residual connection make of a token comes from other tokens, measured by lengths; in the later layers it is {glue:text}`mix-polish-gpt2-later`, most in layer 1. HerBERT mixes most in layer 0.
+# - **Training makes layers near the input mix more.** In layer 0 of GPT-2, {glue:text}`mix-polish-gpt2-first` of what attention and the residual connection make of a token comes from other tokens, measured by lengths, and in untrained models {glue:text}`mix-polish-gpt2-first-untrained`. In the later layers it is {glue:text}`mix-polish-gpt2-later`, most in layer 1, and without training {glue:text}`mix-polish-gpt2-later-untrained`. HerBERT mixes most in layer 0.
 #
 # Square brackets hold 95% intervals over sentences. Layers count from 0.
 
@@ -122,9 +122,9 @@ def mixing(model):
     return np.array([ratio[:, 1:].mean(axis=1) for ratio in contributions.mixing_ratios(model, SENTENCES)])
 
 
-mixed = {name: {"trained": mixing(model), "untrained": mixing(fresh[name][0])} for name, model in loaded.items()}
+mixed = {name: {"trained": mixing(model), "untrained": np.mean([mixing(draw) for draw in fresh[name]], axis=0)} for name, model in loaded.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mixing ratio by layer: the share of other tokens in what attention and the residual connection make of a token, in trained and untrained models; 95% intervals over sentences.", "name": "fig-mix-ratio"}, "image": {"alt": "Two panels by layer. The trained GPT-2 lies between 0.4 and 0.5 in the first two layers, highest in layer 1, and between 0.15 and 0.2 in the later ones; the untrained one falls slowly from 0.27 to 0.17. The trained HerBERT has nearly 0.6 in layer 0 and between 0.25 and 0.4 in the later layers; the untrained one stays near 0.05."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mixing ratio by layer: the share of other tokens in what attention and the residual connection make of a token, in trained models and on average over the untrained ones; 95% intervals over sentences.", "name": "fig-mix-ratio"}, "image": {"alt": "Two panels by layer. The trained GPT-2 lies between 0.4 and 0.5 in the first two layers, highest in layer 1, and between 0.15 and 0.2 in the later ones; the untrained one falls slowly from 0.27 to 0.17. The trained HerBERT has nearly 0.6 in layer 0 and between 0.25 and 0.4 in the later layers; the untrained one stays near 0.05."}}
 of_layers = {title: {kind: profile(values) for kind, values in mixed[name].items()} for name, title in NAMES.items()}
 plots.layer_panels({"mixing ratio": of_layers}, LAYERS, {"trained": (plots.CYCLE[0], "-"), "untrained": (plots.MODEL_COLOURS["untrained"], ":")}, zero=True);
 
@@ -155,13 +155,10 @@ for name, title in NAMES.items():
     own = {kind: statistics.t_interval(agreement(trained[name], kind).mean(axis=1)) for kind in ("lengths", "weights")}
     draws = np.array([agreement(found, "weights").mean() for found in untrained[name]])
     report.finding(f"mix-{name}-weights", f"{title}: training makes attention weights a better guide to what matters", own["weights"], {"untrained": draws}, **page)
-    ratios = mixed[name]["trained"]
-    glued = {
-        **{kind: report.interval(*interval) for kind, interval in own.items()},
-        "weights-untrained": report.number(draws.mean()),
-        "first": report.percent(ratios[:, 0].mean()),
-        "later": report.span([100 * share for share in ratios[:, 1:].mean(axis=0)], digits=0, unit="%"),
-    }
+    glued = {**{kind: report.interval(*interval) for kind, interval in own.items()}, "weights-untrained": report.number(draws.mean())}
+    for suffix, ratios in (("", mixed[name]["trained"]), ("-untrained", mixed[name]["untrained"])):
+        glued[f"first{suffix}"] = report.percent(ratios[:, 0].mean())
+        glued[f"later{suffix}"] = report.span([100 * share for share in ratios[:, 1:].mean(axis=0)], digits=0, unit="%")
     report.glue_frame(pd.Series(glued, dtype=object), f"mix-{name}")
 
 # %% [markdown]

@@ -157,6 +157,10 @@ to_six, to_twenty_one = (alike[title].set_index("name") for title in (SIX, TWENT
 report.glue("ctx-few-to-mean", report.interval(*to_six.loc["posterior mean"]))
 report.glue("ctx-few-to-hard", report.interval(*to_six.loc["hard choice"]))
 report.glue("ctx-21-to-mean", report.interval(*to_twenty_one.loc["posterior mean"]))
+distances, unit = comparisons[TWENTY_ONE].distances(), comparisons[TWENTY_ONE].ridge_distance()
+nearest = distances.pop("posterior mean")
+margins = [statistics.ratio_interval(values - nearest, unit, level=1 - 0.05 / len(distances)) for values in distances.values()]
+report.glue("ctx-21-margin", report.interval(*min(margins, key=lambda margin: margin.low)))
 report.glue("ctx-21-errors", report.span(frames[TWENTY_ONE]["error"]).replace(" to ", " and "))
 report.glue("ctx-21-unit", report.number(comparisons[TWENTY_ONE].ridge_distance().mean(), 3))
 under = statistics.difference_interval(*(comparisons[SIX].squared_errors()[name][:, strategies.MEASURED].mean(axis=1) for name in ("hard choice", "transformer")), paired=True)

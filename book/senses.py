@@ -147,13 +147,13 @@ checks = {}
 for name, title in ALL.items():
     found, last = trained[name], [trained[name].last_block]
     own = found.states[last]
-    checks[title, "all spellings"] = word_senses.neighbour_accuracy(**marked(own))
     checks[title, "another spelling"] = word_senses.neighbour_accuracy(**marked(own, apart=FORMS))
     checks[title, "mean subtracted"] = word_senses.neighbour_accuracy(**marked(own - own.mean(axis=1, keepdims=True)))
     for key, group in words.items():
-        labels = marked(group[name].states[last])
+        labels, suffix = marked(group[name].states[last]), ", untrained" if key == "untrained" else ""
+        checks[title, "all spellings" + suffix] = word_senses.neighbour_accuracy(**labels)
         labels["states"] = word_senses.rest_of_text(group[name], PLACES[: len(labels["lemmas"])])[last]
-        checks[title, "rest of sentence" + (", untrained" if key == "untrained" else "")] = word_senses.neighbour_accuracy(**labels)
+        checks[title, "rest of sentence" + suffix] = word_senses.neighbour_accuracy(**labels)
 
 # %% tags=["hide-input"]
 corrected = word_senses.holm_over_all(checks)
@@ -161,23 +161,39 @@ rows = [(*key, test.profile.at(0), test.chance.estimate[0], report.p_value(corre
 variants = pd.DataFrame(rows, columns=["model", "neighbours by", "same sense", "permuted", "p"])
 report.table(variants, "Nearest neighbours after the last block; intervals over lemmas, p-values corrected over the rows")
 
+# %%
+def beyond(one, other):
+    """What one kind of neighbours gives beyond another, each less its permuted senses, over the lemmas that both have."""
+    first, second = one.measure, other.measure
+    return (first.mean(np.isin(first.units, second.units)) - second.mean()).at(0)
+
+
+PAIRS = {
+    "word itself, trained − untrained": ("all spellings", "all spellings, untrained"),
+    "rest of sentence, trained − untrained": ("rest of sentence", "rest of sentence, untrained"),
+    "rest of sentence − word itself": ("rest of sentence", "all spellings"),
+}
+differences = {label: {title: beyond(*(checks[title, one] for one in pair)) for title in ALL.values()} for label, pair in PAIRS.items()}
+report.table(pd.DataFrame.from_dict(differences, orient="index").rename_axis("difference").reset_index(), "Differences of shares, each beyond its permuted senses, after the last block; 95% intervals over the lemmas that both have")
+
 # %% [markdown]
 # In the small models neighbours by the rest of the sentence are in the same sense more often than neighbours by the word's own state, in e5 about as often. (In the small models such neighbours also agree more often in permuted senses; this makes up a part of the difference in GPT-2 and all of it in HerBERT.) Training makes the rest of the sentence a better guide
 # in e5 and in GPT-2; in HerBERT this is not shown. So the evidence is in the sentence. GPT-2's words have taken up a part of it, although they can read only what comes before them; this shows even where the neighbours must be spelled differently. The neighbours of HerBERT's words, too, are in the same sense more often than permuted senses would have it, but where they must be spelled differently nothing is shown.
 #
-# A nearest neighbour is one pair only. The **gap** looks at all pairs: it is the mean cosine of two occurrences in one sense minus that of two in different senses. The same gap by spelling is larger in every model.
+# A nearest neighbour is one pair only. The **gap** looks at all pairs: it is the mean cosine of two occurrences in one sense minus that of two in different senses, beyond senses permuted among equal spellings. The gap by spelling is measured in the same way, beyond spellings permuted among equal senses.
 
 # %%
 gap = each(lambda found: word_senses.cosine_gap(**marked(found.states[[-1]])))
-by_form = each(lambda found: word_senses.cosine_gap(**marked(found.states[[-1]], senses=FORMS, strata=None), n_permutations=200))
+by_form = each(lambda found: word_senses.cosine_gap(**marked(found.states[[-1]], senses=FORMS, strata=LABELS), n_permutations=200))
 gap_p = {key: word_senses.holm_over_all(tests) for key, tests in gap.items()}
 rows = {
-    (title, key): (gap[key][name].measure.mean().at(0), report.p_value(gap_p[key][name][0], bare=True), by_form[key][name].measure.mean().at(0))
+    (title, key): (own.at(0), report.p_value(gap_p[key][name][0], bare=True), spelling.at(0), (spelling - own).at(0))
     for name, title in ALL.items() for key in words
+    for own, spelling in [(gap[key][name].measure.mean(), by_form[key][name].measure.mean())]
 }
 
 # %%
-gaps = pd.DataFrame.from_dict(rows, orient="index", columns=["by sense", "p", "by spelling"])
+gaps = pd.DataFrame.from_dict(rows, orient="index", columns=["by sense", "p", "by spelling", "difference"])
 gaps.insert(0, "model", [title if key == "trained" else f"{title}, untrained" for title, key in rows])
 report.table(gaps, "Gap of mean cosines beyond permutation, last layer; intervals over lemmas", digits=3)
 

@@ -17,7 +17,8 @@ from analysis_lib.texts import paragraphs
 plots.use_style()
 loaded = {"toy": models.load("minigpt"), "Polish": models.load("minigpt-polish")}
 trained = {name: weights.extract(model) for name, model in loaded.items()}
-untrained = {name: weights.extract(models.untrained_like(model, seed=0)) for name, model in loaded.items()}
+fresh = [{name: weights.extract(models.untrained_like(model, seed=seed)) for name, model in loaded.items()} for seed in range(5)]
+untrained = fresh[0]  # where one is enough
 print(*(model.label for model in loaded.values()), sep="\n")
 
 # %% tags=["hide-cell"]
@@ -36,7 +37,7 @@ def all_terms(given):
     return {(name, i): attention_terms.score_terms(w, ids[name], i) for name, w in given.items() for i in (0, 1)}
 
 
-terms, untrained_terms = all_terms(trained), all_terms(untrained)
+terms, fresh_terms = all_terms(trained), [all_terms(given) for given in fresh]
 circuit = induction.find_circuit(induction.probe_scores(induction.probe_patterns(loaded["toy"], choosing), choosing))
 elsewhere = activations.run_ids(loaded["Polish"], openings[16:32], outputs=["patterns"]).patterns
 previous = {"toy": circuit.previous[1], "Polish": int(circuits.previous_token_scores(elsewhere)[0].argmax())}
@@ -51,7 +52,7 @@ def by_distance(given, name):
 
 profiles = {name: by_distance(terms, name) for name in ids}
 marked = {name: report.head_name(0, previous[name]) for name in ids}
-fresh_profiles = {name: by_distance(untrained_terms, name) for name in ids}
+fresh_profiles = {name: by_distance(fresh_terms[0], name) for name in ids}
 plots.offset_profiles(profiles, marked, dict.fromkeys(ids, plots.CYCLE[1]), "position-position [nats]", untrained=fresh_profiles);
 
 # %% [markdown]
@@ -122,9 +123,10 @@ def sameness(given):
     return statistics.interval_table(samples, COLUMNS, lambda values: statistics.t_interval(values, LEVEL))
 
 
-same, same_before = sameness(terms), sameness(untrained_terms)
+same = sameness(terms)
+same_before = pd.concat([sameness(given) for given in fresh_terms])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Token-token scores of the query's own place and of earlier places of the same token, less those of the row's other keys; for earlier places, also less a null in which queries look for other tokens. Bars: t intervals over sequences that hold for all points together with 95%. Dotted: mean over the heads of an untrained model.", "name": "fig-terms-same"}, "image": {"alt": "Four panels of points, two layers by two models, eight heads each with one point for the own place and one for earlier places of the same token."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Token-token scores of the query's own place and of earlier places of the same token, less those of the row's other keys; for earlier places, also less a null in which queries look for other tokens. Bars: t intervals over sequences that hold for all points together with 95%. Dotted: mean over the heads of five untrained models.", "name": "fig-terms-same"}, "image": {"alt": "Four panels of points, two layers by two models, eight heads each with one point for the own place and one for earlier places of the same token."}}
 null_same = same_before.groupby(["model", "layer", "term"], as_index=False)["estimate"].mean()
 plots.terms_by_head(same, null_same, "score above other keys [nats]", colours=dict(zip(same["term"].unique(), plots.CYCLE[2:4], strict=True)));
 
@@ -140,9 +142,11 @@ for (name, key), here in same[same["layer"] == 1].groupby(["model", "term"], sor
     bar = past["estimate"].abs().max()  # an untrained head has accidental preferences of its own, which more sequences would not average away
     rows.append((name, f"layer 1, {key}", int((here["low"] > bar).sum()), int((here["high"] < -bar).sum()), int(((past["low"] > bar) | (past["high"] < -bar)).sum())))
 preferences = pd.DataFrame(rows, columns=["model", "contrast", "favour", "avoid", "untrained"])
+of_five = preferences["contrast"].str.startswith("layer 1")
+preferences["untrained"] = preferences["untrained"].astype(str) + np.where(of_five, " of 40", " of 8")
 report.table(
     preferences.sort_values("model", ascending=False, kind="stable"),
-    "Heads of 8 that favour or avoid the same token: in layer 0 beyond tables in random order; in layer 1 beyond the largest contrast of any untrained head",
+    "Heads of 8 that favour or avoid the same token: in layer 0 beyond tables in random order; in layer 1 beyond the largest contrast of the heads of five untrained models",
 )
 
 # %% [markdown]
