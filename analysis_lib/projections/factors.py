@@ -11,7 +11,7 @@ pairs, `token_search` the best tokens of any vectors of the residual stream.
 
 Three readings stand side by side. `raw` is the literature's. Embeddings through the layer norm that the layer
 reads through (`layer_norm`) are nearer to what a head sees, and unembedding columns of length one (`unit`) keep
-tokens of large norm from owning every list; `distinct_tokens` shows when one does.
+tokens of large norm from owning every list.
 """
 
 import torch

@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 import torch
@@ -20,7 +19,6 @@ from analysis_lib.projections.factors import qk_factors, vo_factors
 from analysis_lib.projections.pair_search import top_pairs
 from analysis_lib.projections.readers import Reader
 from analysis_lib.projections.relations import head_relations
-from analysis_lib.projections.similarity import TokenSpace
 from analysis_lib.sweeps import sweep
 from analysis_lib.vocabulary import Vocabulary
 from analysis_lib.weights import TransformerWeights
@@ -101,10 +99,12 @@ def pairs_of_head(kept: Kept, head: tuple[int, int], matrix: str, reading: str, 
 
 
 def embedding_pairs(reader: Reader, k: int = 200) -> TopPairs:
-    """The kept tokens whose embeddings have the highest cosines, their mean taken away: the list of no head at all."""
-    space = TokenSpace.build(reader.weights.W_E.numpy(), reader.keep)
-    found = top_pairs(space.units, space.units, k, groups=reader.vocabulary.form_groups[space.ids])
-    return TopPairs(space.ids[found.left_ids], space.ids[found.right_ids], found.scores)
+    """The kept tokens whose embeddings have the highest cosines, their mean taken away: the list of no head at all, each pair once."""
+    weights, groups, ids = kept_tokens(reader)
+    units = torch.nn.functional.normalize(weights.W_E - weights.W_E.mean(dim=0), dim=1)
+    found = top_pairs(units, units, 2 * k, groups=groups)  # a cosine is that of (a, b) and of (b, a)
+    once = np.flatnonzero(found.left_ids < found.right_ids)[:k]
+    return TopPairs(ids[found.left_ids[once]], ids[found.right_ids[once]], found.scores[once])
 
 
 def describe_lists(reader: Reader, lists: Mapping[str, HeadPairs], **options: Any) -> pd.DataFrame:
@@ -124,8 +124,7 @@ def describe_lists(reader: Reader, lists: Mapping[str, HeadPairs], **options: An
         The rows of `head_relations` for each matrix, under a column `matrix`.
     """
     groups = reader.vocabulary.form_groups
-    space = [None if options.get(name) is None else np.asarray(options[name]) for name in ("embedding", "keep")]
-    options = {"revision": f"{reader.revision} {joblib.hash(space)}"} | options
+    options = {"revision": reader.revision} | options
     tables = [head_relations(found, reader.lexicon, groups, **options).assign(matrix=matrix) for matrix, found in lists.items()]
     return pd.concat(tables, ignore_index=True)
 

@@ -7,7 +7,6 @@ import pandas as pd
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from analysis_lib.projections.best_pairs import TopPairs
 from analysis_lib.projections.exact import count_argument
 from analysis_lib.statistics import bootstrap_interval
 
@@ -35,14 +34,6 @@ def top_overlap(ids_a: ArrayLike, ids_b: ArrayLike) -> Float[np.ndarray, " n"]:
     both = np.sort(np.concatenate([ids_a, ids_b], axis=1), axis=1)
     shared = (both[:, 1:] == both[:, :-1]).sum(axis=1)
     return shared / (ids_a.shape[1] + ids_b.shape[1] - shared)
-
-
-def distinct_tokens(pairs: TopPairs) -> tuple[int, int]:
-    """Number of different tokens on the left and on the right of a list of pairs.
-
-    A list of fifty pairs with a handful of tokens belongs to a hub: tokens of large norm, not a relation.
-    """
-    return len(np.unique(pairs.left_ids)), len(np.unique(pairs.right_ids))
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,10 +2,11 @@
 
 A head's top pairs (a, b) in embedding space are a list of left and right tokens. Each relation is a share of those pairs, and the null
 is the same share with the right column permuted within the list. The permutation keeps how often each token stands on each side, so a
-token that fills the list (a hub) raises the null as much as the list; what remains is the pairing itself. It has two limits:
+token that fills the list (a hub) raises the null as much as the list; what remains is the pairing itself. All relations are symmetric,
+so a pair (b, a) that stands below (a, b) says nothing new: it is left out, or a list of mirror images would count all evidence twice.
+The null has two limits:
 
-- A permutation cannot tell a list of nouns from chance: if all tokens are nouns, every permuted pair agrees too. What the *columns*
-  hold is measured by the similarity of embeddings within each column, against random tokens of similar frequency.
+- A permutation cannot tell a list of nouns from chance: if all tokens are nouns, every permuted pair agrees too.
 - With one distinct token on a side every permutation is the same list: null and share coincide, and p is 1. Every row therefore has
   `n_distinct_left` and `n_distinct_right`.
 
@@ -28,7 +29,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis_lib.projections.similarity import TokenSpace
 from analysis_lib.statistics import holm
 from analysis_lib.statistics.monte_carlo import adaptive_null
 from analysis_lib.sweeps import sweep
@@ -44,7 +44,6 @@ RELATIONS = (
     "preposition_noun",
     "governed_case",
 )
-SIMILARITIES = ("left_similarity", "right_similarity")
 # What chapters and the atlas test in lists of heads, and what they call it.
 TITLES = {
     "same_lemma": "one lemma",
@@ -87,7 +86,7 @@ def permuted_null(
     -------
     DataFrame, index `relation`
         `share` (0 to 1) of the `n` pairs that the relation applies to, `null_mean` and one-sided `p` (NaN where it applies to no pair),
-        `n_draws` (permutations made), and the sizes of the list: `n_pairs`, `n_distinct_left`, `n_distinct_right`.
+        `n_draws` (permutations made), and the sizes of the list without mirror images: `n_pairs`, `n_distinct_left`, `n_distinct_right`.
 
     Raises
     ------
@@ -135,13 +134,9 @@ def head_relations(
     lexicon: Lexicon,
     groups: np.ndarray,
     *,
-    embedding: np.ndarray | None = None,
-    keep: np.ndarray | None = None,
     names: Sequence[str] = RELATIONS,
     max_draws: int = 20_000,
-    max_similarity_draws: int = 2_000,
     seed: int = 0,
-    rank_window: int = 200,
     n_jobs: int | None = None,
     revision: str | None = None,
 ) -> pd.DataFrame:
@@ -154,20 +149,11 @@ def head_relations(
         (seed, layer, head), so its rows do not depend on which other heads are there.
     lexicon, groups, names, max_draws
         As in `permuted_null`.
-    max_similarity_draws : int
-        Random draws for a similarity at most. They cost more than permutations and their tail is smooth, so fewer will do.
-    embedding : float array [vocab, d_model], optional
-        Token embeddings. With them a head has two rows more, `SIMILARITIES`: the mean cosine between the distinct tokens of each column
-        (`share`) beside that of random kept tokens (see `similarity`).
-    keep : bool array [vocab], optional
-        The tokens that lists were chosen from; all by default.
     seed : int
-    rank_window : int
-        How many ranks away the random tokens of the similarities may come from.
     n_jobs : int, optional
         Threads, as joblib counts them; by default those of the configuration in force. Results do not depend on it.
     revision : str, optional
-        Of lexicon, groups and embedding, for results that are kept on disk (see `sweeps.sweep`).
+        Of lexicon and groups, for results that are kept on disk (see `sweeps.sweep`).
 
     Returns
     -------
@@ -178,54 +164,25 @@ def head_relations(
     Raises
     ------
     ValueError
-        No heads; see also `permuted_null` and `TokenSpace`.
+        No heads; see also `permuted_null`.
     """
     if not pairs_by_head:
         raise ValueError("pairs_by_head is empty; expected at least one (layer, head)")
-    space = None if embedding is None else TokenSpace.build(embedding, keep)
-
-    table = partial(
-        _table_of_head,
-        names=tuple(names),
-        max_draws=max_draws,
-        max_similarity_draws=max_similarity_draws,
-        seed=seed,
-        rank_window=rank_window,
-    )
+    table = partial(_table_of_head, names=tuple(names), max_draws=max_draws, seed=seed)
     heads = [(*head, pairs) for head, pairs in pairs_by_head.items()]
-    frames = sweep(table, heads, (lexicon, groups, space), n_jobs=n_jobs, revision=revision, title="relations of lists")
+    frames = sweep(table, heads, (lexicon, groups), n_jobs=n_jobs, revision=revision, title="relations of lists")
     whole = pd.concat(frames, ignore_index=True)
     return whole[["layer", "head", *frames[0].columns[:-2]]].assign(excess=whole["share"] - whole["null_mean"])
 
 
 def _table_of_head(
-    shared: tuple[Lexicon, np.ndarray, TokenSpace | None],
-    one: tuple[int, int, Any],
-    *,
-    names: Sequence[str],
-    max_draws: int,
-    max_similarity_draws: int,
-    seed: int,
-    rank_window: int,
+    shared: tuple[Lexicon, np.ndarray], one: tuple[int, int, Any], *, names: Sequence[str], max_draws: int, seed: int
 ) -> pd.DataFrame:
     """The rows of one head, given as its layer, its number and its pairs."""
-    (lexicon, groups, space), (layer, head, pairs) = shared, one
+    (lexicon, groups), (layer, head, pairs) = shared, one
     key = [seed, layer, head]
     table = permuted_null(pairs.left_ids, pairs.right_ids, lexicon, groups, names=names, max_draws=max_draws, seed=key).reset_index()
-    if space is not None:
-        table = pd.concat([table, _similarity_rows(pairs, space, key, max_similarity_draws, rank_window)], ignore_index=True)
     return table.assign(layer=layer, head=head)
-
-
-def _similarity_rows(pairs: Any, space: TokenSpace, key: list[int], max_draws: int, rank_window: int) -> pd.DataFrame:
-    """The rows of `SIMILARITIES` of one head."""
-    ranks = [space.ranks(getattr(pairs, side), side) for side in ("left_ids", "right_ids")]
-    sizes = dict(zip(_SIZES, (len(pairs.left_ids), *map(len, ranks)), strict=True))
-    rows = []
-    for side, (name, places) in enumerate(zip(SIMILARITIES, ranks, strict=True)):
-        share, null = space.against_random(places, np.random.default_rng([*key, side]), max_draws, rank_window)
-        rows.append((name, share, len(places), null.mean, null.p, null.n_draws))
-    return pd.DataFrame(rows, columns=["relation", *_MEASURED]).assign(**sizes)
 
 
 def correct_together(tables: Mapping[str, pd.DataFrame], label: str = "model", level: float = 0.05) -> pd.DataFrame:
@@ -272,6 +229,8 @@ class _PairList:
         right_ids = _checked_ids(right_ids, len(lexicon), "right_ids")
         if len(left_ids) != len(right_ids):
             raise ValueError(f"left_ids has {len(left_ids)} tokens and right_ids {len(right_ids)}; expected as many")
+        new = _without_mirrors(left_ids, right_ids)
+        left_ids, right_ids = left_ids[new], right_ids[new]
         left_tokens, left = np.unique(left_ids, return_inverse=True)
         right_tokens, right = np.unique(right_ids, return_inverse=True)
         return cls(left, right, _relation_tables(left_tokens, right_tokens, lexicon, groups))
@@ -294,6 +253,15 @@ class _PairList:
     def sizes(self) -> dict[str, int]:
         shape = self.tables["same_form"][0].shape
         return dict(zip(_SIZES, (len(self.left), *shape), strict=True))
+
+
+def _without_mirrors(left_ids: np.ndarray, right_ids: np.ndarray) -> np.ndarray:
+    """Which pairs are no mirror image of an earlier one, bool [pair]."""
+    pairs = list(zip(left_ids.tolist(), right_ids.tolist(), strict=True))
+    first: dict[tuple[int, int], int] = {}
+    for place, pair in enumerate(pairs):
+        first.setdefault(pair, place)
+    return np.array([a == b or first.get((b, a), place) >= place for place, (a, b) in enumerate(pairs)], dtype=bool)
 
 
 def _relation_tables(left: np.ndarray, right: np.ndarray, lexicon: Lexicon, groups: np.ndarray) -> dict:

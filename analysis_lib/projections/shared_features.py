@@ -3,7 +3,7 @@ r"""What the top tokens of a vector have in common, and whether chance would giv
 A list of twenty top tokens may hold forms of one lemma, one ending, one case, numbers or names. For each such *kind*
 every feature (a lemma, an ending, the genitive) has a count in the list. Chance is a list in which each token is
 replaced by a random kept token of similar frequency: at most `rank_window` ranks away, since byte-pair ids are in the
-order of merging (as in `similarity`). With $p_j$ the share of tokens with the feature around token $j$, the
+order of merging. With $p_j$ the share of tokens with the feature around token $j$, the
 count of such a list is a sum of independent draws, and its tail is computed exactly:
 
 $$P(\text{count} \ge c), \qquad \text{count} = \sum_j B_j, \quad B_j \sim \mathrm{Bernoulli}(p_j).$$

@@ -125,28 +125,6 @@ class Lexicon:
             raise ValueError(f"name is {name!r}; expected one of {', '.join(PARTS_OF_SPEECH)}")
         return self.pos[:, list(PARTS_OF_SPEECH).index(name)]
 
-    def describe(self, row: int) -> str:
-        """One line for a reader: the form, its lemmas and tags, sorted."""
-        if not self.known[row]:
-            return f"{self.forms[row]}: not a word of the dictionary"
-        return f"{self.forms[row]}: {', '.join(sorted(self.lemmas[row]))} ({'; '.join(sorted(self.tags[row]))})"
-
-
-def agree(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Whether two sets of category values intersect, row by row.
-
-    Parameters
-    ----------
-    left, right : bool [..., n_values]
-        Broadcastable rows of one category, e.g. `lexicon.case[a]` and `lexicon.case[b]`.
-
-    Returns
-    -------
-    bool [...]
-        True where some value is in both sets: some reading of each agrees, which is weaker than agreement in context.
-    """
-    return np.any(np.asarray(left, dtype=bool) & np.asarray(right, dtype=bool), axis=-1)
-
 
 def checked_forms(forms: Iterable[str]) -> list[str]:
     """The forms as a list of str, or a TypeError that names what is wrong."""

@@ -1,14 +1,12 @@
 """What holds for whatever lists of tokens."""
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis_lib.projections import TopPairs, distinct_tokens, top_overlap
+from analysis_lib.projections import top_overlap
 from tests.support.examples import examples
 
 IDS = st.lists(st.integers(0, 20), min_size=1, max_size=12, unique=True)
-PAIRS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=12, unique=True)
 
 
 @examples(50)
@@ -18,11 +16,3 @@ def test_overlap_is_that_of_sets(a, b):
     assert found == len({*a} & {*b}) / len({*a} | {*b})
     assert found == top_overlap([b[::-1]], [a[::-1]])[0]
     assert top_overlap([a], [sorted(a)])[0] == 1
-
-
-@examples(50)
-@given(pairs=PAIRS)
-def test_tokens_are_no_more_than_pairs(pairs):
-    left, right = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    n_left, n_right = distinct_tokens(TopPairs(left, right, np.zeros(len(left))))
-    assert max(n_left, n_right) <= len(pairs) <= n_left * n_right

@@ -37,6 +37,7 @@ def single(lexicon):
 @examples(40)
 @given(pairs=PAIRS, seed=st.integers(0, 1000))
 def test_a_share_is_the_mean_over_the_pairs_that_it_applies_to_in_any_order(lexicon, single, pairs, seed):
+    pairs = [(a, b) for place, (a, b) in enumerate(pairs) if a == b or (b, a) not in pairs[:place]]  # mirror images do not count
     left, right = np.array(pairs).T
     found = relations.permuted_null(left, right, lexicon, GROUPS, max_draws=1)
     cells = single[:, left, right]

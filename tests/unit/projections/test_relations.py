@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("morfeusz2")
 
-from analysis_lib.projections import relations, similarity
+from analysis_lib.projections import relations
 from analysis_lib.statistics import holm
 from analysis_lib.vocabulary import Lexicon
 
@@ -97,6 +97,22 @@ def test_what_does_not_apply_is_left_out_and_counted(lexicon, groups):
     assert np.isnan(shares.loc["same_person", "share"])
 
 
+def without_mirrors(left, right):
+    """The pairs, but for those whose mirror image stands before them."""
+    pairs = list(zip(left.tolist(), right.tolist(), strict=True))
+    return [(a, b) for place, (a, b) in enumerate(pairs) if a == b or (b, a) not in pairs[:place]]
+
+
+def test_a_mirror_image_says_nothing_new(lexicon, groups):
+    left, right = ids("dom", "kot", "czytam", "do", "ogród"), ids("domami", "kotami", "piszesz", "domu", "kot")
+    once = relations.permuted_null(left, right, lexicon, groups, max_draws=300)
+    twice = relations.permuted_null(np.r_[left, right], np.r_[right, left], lexicon, groups, max_draws=300)
+    pd.testing.assert_frame_equal(once, twice)
+    order = [0, 5, 1, 6, 2, 7, 3, 8, 4, 9]
+    mixed = relations.permuted_null(np.r_[left, right][order], np.r_[right, left][order], lexicon, groups, max_draws=300)
+    pd.testing.assert_frame_equal(once, mixed)
+
+
 def test_relations_do_not_depend_on_the_side(lexicon, groups):
     rng = np.random.default_rng(0)
     left, right = rng.integers(0, len(FORMS), (2, 60))
@@ -106,7 +122,8 @@ def test_relations_do_not_depend_on_the_side(lexicon, groups):
 def test_shares_are_the_means_over_pairs(lexicon, groups):
     rng = np.random.default_rng(1)
     left, right = rng.integers(0, len(FORMS), (2, 80))
-    pairs = pd.DataFrame([relation_of(FORMS[a], FORMS[b], lexicon, groups) for a, b in zip(left, right, strict=True)])
+    once = without_mirrors(left, right)
+    pairs = pd.DataFrame([relation_of(FORMS[a], FORMS[b], lexicon, groups) for a, b in once])
     shares = shares_of(left, right, lexicon, groups)
     assert list(shares.index) == list(relations.RELATIONS)
     for name in relations.RELATIONS:
@@ -116,10 +133,13 @@ def test_shares_are_the_means_over_pairs(lexicon, groups):
 
 def test_null_agrees_with_a_loop_over_its_permutations(lexicon, groups):
     left, right = np.random.default_rng(2).integers(0, len(FORMS), (2, 20))
+    left, right = np.array(without_mirrors(left, right)).T
+    n = len(left)
     null = relations.permuted_null(left, right, lexicon, groups, max_draws=15, seed=5)
     rng = np.random.default_rng(5)
-    order = rng.permuted(np.tile(np.arange(20, dtype=np.int32), (15, 1)), axis=1)
-    looped = pd.DataFrame([shares_of(left, right[o], lexicon, groups)["share"] for o in order])
+    order = rng.permuted(np.tile(np.arange(n, dtype=np.int32), (15, 1)), axis=1)
+    single = {(a, b): relation_of(FORMS[a], FORMS[b], lexicon, groups) for a in set(left) for b in set(right)}
+    looped = pd.DataFrame([pd.DataFrame([single[pair] for pair in zip(left, right[o], strict=True)]).mean() for o in order])
     for name in relations.RELATIONS:
         if null.loc[name, "n"]:
             assert null.loc[name, "null_mean"] == pytest.approx(looped[name].mean())
@@ -130,7 +150,7 @@ def test_null_agrees_with_a_loop_over_its_permutations(lexicon, groups):
 @pytest.mark.parametrize("name", ["same_lemma", "same_case"])
 def test_p_agrees_with_all_permutations(lexicon, groups, name):
     """Five pairs, three of them planted, and every one of the 120 permutations."""
-    left = ids("dom", "kot", "czytam", "domami", "ogród")
+    left = ids("dom", "kot", "czytam", "zamkiem", "ogród")
     right = ids("domami", "kotami", "czytasz", "kotami", "dom")
     observed = shares_of(left, right, lexicon, groups).loc[name, "share"]
     every = [shares_of(left, right[list(o)], lexicon, groups).loc[name, "share"] for o in itertools.permutations(range(5))]
@@ -232,90 +252,17 @@ def test_empty_lists_give_no_share_and_no_null(lexicon, groups):
     assert null[["share", "null_mean", "p"]].isna().all(axis=None)
 
 
-def brute_force_similarity(tokens, embedding, keep):
-    centred = embedding - embedding[keep].mean(axis=0)
-    units = centred / np.linalg.norm(centred, axis=1, keepdims=True)
-    tokens = sorted(set(tokens))
-    return np.mean([units[a] @ units[b] for a in tokens for b in tokens if a != b])
-
-
-def mean_similarity(tokens, embedding, keep=None):
-    space = similarity.TokenSpace.build(embedding, keep)
-    return space.mean_cosine(space.ranks(tokens))
-
-
-def similarity_null(tokens, embedding, max_draws, seed=0, **options):
-    space = similarity.TokenSpace.build(embedding)
-    return space.against_random(space.ranks(tokens), np.random.default_rng(seed), max_draws, **options)
-
-
-def test_mean_similarity_is_the_mean_over_distinct_pairs():
-    rng = np.random.default_rng(4)
-    embedding = rng.normal(size=(50, 8)).astype(np.float32) + 3
-    keep = rng.random(50) < 0.8
-    tokens = rng.choice(np.flatnonzero(keep), 12)
-    found = mean_similarity(tokens, embedding, keep)
-    assert found == pytest.approx(brute_force_similarity(tokens, embedding, keep), abs=1e-6)
-    assert mean_similarity(np.repeat(tokens, 3), embedding, keep) == pytest.approx(found)
-    assert mean_similarity(tokens, 7 * embedding + 100, keep) == pytest.approx(found, abs=1e-4)
-
-
-def test_a_planted_cluster_is_found():
-    rng = np.random.default_rng(5)
-    embedding = rng.normal(size=(400, 16))
-    cluster = np.arange(100, 110)
-    embedding[cluster] += 2 * np.ones(16)
-    share, null = similarity_null(cluster, embedding, max_draws=500)
-    assert share > null.mean + 0.3
-    assert null.p == 1 / 501
-    assert similarity_null(cluster, embedding, max_draws=4000)[1].p < 1e-5
-
-
-def test_p_values_of_random_tokens_are_uniform():
-    p = []
-    for seed in range(100):
-        rng = np.random.default_rng(seed)
-        tokens = rng.choice(300, 10, replace=False)
-        p.append(similarity_null(tokens, rng.normal(size=(300, 12)), max_draws=400, rank_window=40)[1].p)
-    # Largest gap to the uniform distribution: Kolmogorov-Smirnov bound for 100 values at level .001.
-    gaps = np.abs(np.sort(p) - np.arange(1, 101) / 100)
-    assert gaps.max() < 1.95 / np.sqrt(100)
-
-
-def test_null_follows_frequency_rank():
-    """Embeddings that differ by rank alone: neighbours in rank are as alike as the list, distant tokens are not."""
-    angle = np.linspace(0, np.pi, 1000)
-    embedding = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    tokens = np.arange(0, 60, 5)
-    near = similarity_null(tokens, embedding, rank_window=20, max_draws=300)[1]
-    anywhere = similarity_null(tokens, embedding, rank_window=1000, max_draws=300)[1]
-    assert near.p > 0.05
-    assert anywhere.p < 0.01
-
-
-def test_repeated_draws_never_count_as_similar():
-    """Orthogonal tokens, three to draw four from: every draw repeats, and no different pair is alike."""
-    embedding = np.vstack([np.eye(3), -np.eye(3)])  # mean zero
-    keep = np.ones(6, dtype=bool)
-    space = similarity.TokenSpace.build(embedding, keep)
-    repeated = np.array([[0, 0, 1, 2], [0, 0, 0, 1], [0, 1, 1, 0]])
-    assert np.allclose(space.mean_cosines(repeated), 0)
-    assert np.allclose(space.mean_cosines(np.array([[0, 0, 3, 3]])), -1)
-    assert np.isnan(space.mean_cosines(np.array([[2, 2, 2, 2]]))).all()
-
-
 def test_heads_are_tidy_and_independent_of_each_other(lexicon, groups):
     rng = np.random.default_rng(6)
-    embedding = rng.normal(size=(len(FORMS), 8))
 
     def pairs():
         left, right = rng.integers(0, len(FORMS), (2, 25))
         return SimpleNamespace(left_ids=left, right_ids=right)
 
     heads = {(layer, head): pairs() for layer in range(2) for head in range(3)}
-    settings = {"embedding": embedding, "max_draws": 40, "max_similarity_draws": 40, "seed": 9}
+    settings = {"max_draws": 40, "seed": 9}
     table = relations.head_relations(heads, lexicon, groups, **settings)
-    names = relations.RELATIONS + relations.SIMILARITIES
+    names = relations.RELATIONS
     assert len(table) == len(heads) * len(names)
     assert table["relation"].tolist() == list(names) * len(heads)
     alone = relations.head_relations({(1, 2): heads[1, 2]}, lexicon, groups, **settings)
@@ -325,10 +272,7 @@ def test_heads_are_tidy_and_independent_of_each_other(lexicon, groups):
     direct = shares_of(heads[0, 1].left_ids, heads[0, 1].right_ids, lexicon, groups)
     shown = table.query("layer == 0 and head == 1").set_index("relation").loc[list(relations.RELATIONS), ["share", "n"]]
     pd.testing.assert_frame_equal(shown, direct, check_dtype=False)
-    right = table.query("layer == 1 and head == 0 and relation == 'right_similarity'").iloc[0]
-    assert right["share"] == pytest.approx(mean_similarity(heads[1, 0].right_ids, embedding))
-    assert right["excess"] == pytest.approx(right["share"] - right["null_mean"])
-    assert right["n_distinct_right"] == right["n"]
+    np.testing.assert_allclose(table["excess"], table["share"] - table["null_mean"])
 
 
 def test_nothing_given_is_changed(lexicon, groups):
@@ -355,12 +299,3 @@ def test_errors_name_the_argument(lexicon, groups):
         relations.permuted_null(good, good, lexicon, groups, names=["rhyme"])
     with pytest.raises(ValueError, match="pairs_by_head is empty"):
         relations.head_relations({}, lexicon, groups)
-    embedding = np.ones((4, 2))
-    with pytest.raises(ValueError, match="ids hold token 3"):
-        mean_similarity([0, 3], embedding, np.array([True, True, True, False]))
-    with pytest.raises(ValueError, match="keep is int64"):
-        mean_similarity([0, 3], embedding, np.array([0, 1, 2, 3]))
-    with pytest.raises(ValueError, match="NaN or infinity"):
-        mean_similarity([0, 1], embedding * np.nan)
-    with pytest.raises(ValueError, match="rank_window is 0"):
-        similarity_null([0, 1], embedding, max_draws=10, rank_window=0)
