@@ -127,6 +127,7 @@ def by_layer(values: ArrayLike, groups: ArrayLike, n_resamples: int = 1000, seed
     Parameters
     ----------
     values : float [layer, place]
+        Finite: places without a value, such as a loss where no token follows, are left out by the caller.
     groups : array [place]
         The document of each place; two at least.
     n_resamples, seed : int
@@ -134,9 +135,11 @@ def by_layer(values: ArrayLike, groups: ArrayLike, n_resamples: int = 1000, seed
     Raises
     ------
     ValueError
-        Arrays that do not fit, or a single document.
+        Arrays that do not fit, values that are not finite, or a single document.
     """
     values, labels = np.asarray(values, dtype=float), np.asarray(groups)
+    if not np.isfinite(values).all():
+        raise ValueError(f"values: expected finite numbers, found {int((~np.isfinite(values)).sum())} that are not")
     if values.ndim != 2 or labels.shape != values.shape[1:]:
         raise ValueError(f"groups: expected one label for each of the places, values {values.shape}, found {labels.shape}")
     names, which = np.unique(labels, return_inverse=True)

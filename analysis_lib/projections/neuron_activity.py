@@ -55,7 +55,7 @@ class Firing:
         ----------
         loaded : LoadedModel
         texts : sequence of str
-            More than `n`. Only tokens of words count; the first position and special tokens do not.
+            At least `n`. Only tokens of words count; the first position and special tokens do not.
         n : int
             Places of a neuron.
         stride : int

@@ -129,6 +129,8 @@ class PairScorer:
     def ablation_effects(self, means: Tensor, heads: Sequence[tuple[int, int]] | None = None) -> Float[np.ndarray, "head pair"]:
         """What each head does for the right form: the margin with it, less the margin without it.
 
+        Measured on the model as it is: not inside interventions, which results that are kept on disk know nothing of.
+
         Parameters
         ----------
         means : Tensor [layer, head, d_head]

@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 from numpy.typing import ArrayLike
-from scipy.stats import norm
+from scipy.stats import norm, t
 from torch import Tensor
 
 from analysis_lib import activations
@@ -219,6 +219,7 @@ def random_rank_scores(
     n_draws: int = 20,
     per_draw: int = 12,
     seed: int = 0,
+    update: Tensor | None = None,
 ) -> pd.DataFrame:
     """Rank scores of random heads between the same embeddings.
 
@@ -234,6 +235,8 @@ def random_rank_scores(
         Heads of each set that are scored, spread evenly over the model and others in each draw. In a model of more than `DRAWN_WHOLE` heads
         no others are drawn.
     seed : int
+    update : Tensor [layer, d_model], optional
+        As for `head_factors`: random heads that stand beside heads with an update read with the same one.
 
     Returns
     -------
@@ -252,7 +255,7 @@ def random_rank_scores(
     for draw in range(n_draws):
         heads = heads_of_draw(weights, draw, per_draw)
         made = make(weights, seed + draw, None if total <= DRAWN_WHOLE else heads)
-        frames.append(head_rank_scores(made, relations, candidates, heads).assign(draw=draw))
+        frames.append(head_rank_scores(made, relations, candidates, heads, update).assign(draw=draw))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -264,27 +267,30 @@ def against_random(scores: pd.DataFrame, random: pd.DataFrame) -> pd.DataFrame:
     scores : DataFrame
         As `head_rank_scores` gives it.
     random : DataFrame
-        As `random_rank_scores` gives it, of the same relations; the normal distribution with the mean and the spread of its excesses is
-        the null.
+        As `random_rank_scores` gives it, of the same relations and with the same update. The null is what one more such head may give:
+        Student's distribution around their mean excess.
 
     Returns
     -------
     DataFrame
         `scores` with `random_mean`, `random_spread` (of the excess, by relation), `p_random` (two-sided) and `p_both`, the larger of
-        `p` and `p_random`: small only where both nulls are beaten. Not corrected.
+        `p` and `p_random`, and 1 where the two nulls are left on different sides: small only where both are beaten. Not corrected.
 
     Raises
     ------
     ValueError
-        Fewer than two random heads, or a relation that they were not scored on.
+        Fewer than two random heads that differ, or a relation that they were not scored on.
     """
-    spread = random.groupby("relation")["excess"].agg(["mean", "std"])
-    missing = set(scores["relation"]) - set(spread.dropna().index)
+    spread = random.groupby("relation")["excess"].agg(["mean", "std", "count"])
+    missing = set(scores["relation"]) - set(spread.index[spread["std"] > 0])
     if missing:
         raise ValueError(f"random: expected two random heads or more for each relation, found fewer for {sorted(missing)[0]!r}")
-    mean, std = (scores["relation"].map(spread[name]) for name in ("mean", "std"))
-    p_random = 2 * norm.sf(np.abs(scores["excess"] - mean) / std)
-    return scores.assign(random_mean=mean, random_spread=std, p_random=p_random, p_both=np.maximum(scores["p"], p_random))
+    mean, std, n = (scores["relation"].map(spread[name]) for name in ("mean", "std", "count"))
+    beyond = scores["excess"] - mean
+    p_random = 2 * t.sf(beyond.abs() / (std * np.sqrt(1 + 1 / n)), n - 1)
+    one_side = np.sign(beyond) == np.sign(scores["excess"])
+    p_both = np.where(one_side, np.maximum(scores["p"], p_random), 1.0)
+    return scores.assign(random_mean=mean, random_spread=std, p_random=p_random, p_both=p_both)
 
 
 def embedding_rank_scores(weights: TransformerWeights, relations: Relations, candidates: ArrayLike) -> pd.DataFrame:

@@ -19,13 +19,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Int
 from scipy.sparse import csr_array
 from torch import Tensor
 
 from analysis_lib import activations
 from analysis_lib.models import LoadedModel
-from analysis_lib.statistics import Interval, bootstrap_interval, permutation_pvalue, t_interval
+from analysis_lib.statistics import Interval, bootstrap_interval, t_interval
 from analysis_lib.weights import TransformerWeights, extract, rebuild_attention
 
 
@@ -34,8 +33,6 @@ def head_recall(
     texts: Sequence[str],
     factors: Callable,
     k: int = 50,
-    n_permutations: int = 200,
-    seed: int = 0,
     heads: Sequence[tuple[int, int]] | None = None,
 ) -> pd.DataFrame:
     """Recall of W_VO rows against what heads write, for every head.
@@ -50,21 +47,18 @@ def head_recall(
         the rows that the head attends to and no others, so that `left` is [attended token, d_head]; `right` is [vocab, d_head].
     k : int
         Tokens in a list.
-    n_permutations, seed : int
-        Number and seed of the permutations behind p, in which predictions change places within their texts.
     heads : sequence of (layer, head), optional
         Those that are asked, such as `statistics.drawn_heads` gives them; all by default.
 
     Returns
     -------
     DataFrame
-        A row for each head: `layer head recall low high control control_anywhere excess p n_places n_texts`. Recalls are shares of k from
+        A row for each head: `layer head recall low high control control_anywhere excess n_places n_texts`. Recalls are shares of k from
         0 to 1; `low` and `high` are a 95% interval over texts of the recall (Student's t over the texts' means below ten texts, else a
         bootstrap). `control` is the mean over all permutations of places within their texts, `control_anywhere` over those across texts;
-        `excess` is the recall less `control`, and p one-sided against it, uncorrected. Places whose most attended token is special are
-        left out.
+        `excess` is the recall less `control`. Places whose most attended token is special are left out.
     """
-    _check(texts, k, n_permutations)
+    _check(texts, k)
     weights = extract(loaded)
     asked = set(np.ndindex(weights.n_layers, weights.n_heads) if heads is None else heads)
     if not asked or not asked <= set(np.ndindex(weights.n_layers, weights.n_heads)):
@@ -81,12 +75,12 @@ def head_recall(
                 predicted = _top_ids(left @ right.T, k)[place]
                 # Through d_head numbers: a product of d_model with the whole vocabulary for each place would take most of the time.
                 actual = _top_ids(mixed[head][torch.from_numpy(use)] @ (weights.W_O[layer, head] @ weights.W_U), k)
-                found = _against_permuted(predicted, actual, text[use], n_permutations, [seed, layer, head])
+                found = _beside_controls(predicted, actual, text[use])
                 rows.append({"layer": layer, "head": head} | found)
     return pd.DataFrame(rows)
 
 
-def value_recall(loaded: LoadedModel, texts: Sequence[str], k: int = 50, n_permutations: int = 200, seed: int = 0) -> pd.DataFrame:
+def value_recall(loaded: LoadedModel, texts: Sequence[str], k: int = 50) -> pd.DataFrame:
     """Recall of the most active feed-forward value against the hidden state after its block, for every layer.
 
     The most active neuron of a place is the one with the largest activation times norm of its value; where the
@@ -97,9 +91,9 @@ def value_recall(loaded: LoadedModel, texts: Sequence[str], k: int = 50, n_permu
     Returns
     -------
     DataFrame
-        A row for each layer: `layer recall low high control control_anywhere excess p n_places n_texts`, as in `head_recall`.
+        A row for each layer: `layer recall low high control control_anywhere excess n_places n_texts`, as in `head_recall`.
     """
-    _check(texts, k, n_permutations)
+    _check(texts, k)
     weights = extract(loaded)
     W_out = weights.part("W_out")
     ran = activations.run(loaded, texts, outputs=("mlp_hidden",))
@@ -113,7 +107,7 @@ def value_recall(loaded: LoadedModel, texts: Sequence[str], k: int = 50, n_permu
             sign = active.gather(1, strongest[:, None]).sign()
             predicted = _top_ids(sign * W_out[layer][strongest] @ weights.W_U, k)
             states = weights.final(torch.from_numpy(states_of[layer + 1][real]))
-            found = _against_permuted(predicted, _top_ids(states @ weights.W_U, k), text, n_permutations, [seed, layer])
+            found = _beside_controls(predicted, _top_ids(states @ weights.W_U, k), text)
             rows.append({"layer": layer} | found)
     return pd.DataFrame(rows)
 
@@ -137,20 +131,18 @@ def _top_ids(scores: torch.Tensor, k: int) -> np.ndarray:
     return scores.topk(min(k, scores.shape[1]), dim=1).indices.numpy()
 
 
-def _against_permuted(predicted: np.ndarray, actual: np.ndarray, text: np.ndarray, n_permutations: int, seed: int | Sequence[int]) -> dict:
+def _beside_controls(predicted: np.ndarray, actual: np.ndarray, text: np.ndarray) -> dict:
     """Mean recall with its interval over texts, beside predictions that changed places within and across texts."""
     sizes = {"n_places": len(predicted), "n_texts": len(np.unique(text))}
     if sizes["n_texts"] < 2:
-        return dict.fromkeys(("recall", "low", "high", "control", "control_anywhere", "excess", "p"), np.nan) | sizes
+        return dict.fromkeys(("recall", "low", "high", "control", "control_anywhere", "excess"), np.nan) | sizes
     shared = shared_tokens(predicted, actual)
     k, n, same_text = predicted.shape[1], len(text), text[:, None] == text
     control = (shared * same_text / same_text.sum(axis=1)).sum(dtype=np.float64) / (n * k)
-    rng = np.random.default_rng(seed)
-    null = [shared[permuted_within(text, rng), np.arange(n)].sum(dtype=np.float64) for _ in range(n_permutations)]
     recall, low, high = _interval_over_texts(np.diagonal(shared).astype(float) / k, text)
     anywhere = shared.mean(dtype=np.float64) / k
     found = {"recall": recall, "low": low, "high": high, "control": control, "control_anywhere": anywhere, "excess": recall - control}
-    return found | {"p": permutation_pvalue(np.trace(shared, dtype=np.float64), null)} | sizes
+    return found | sizes
 
 
 def shared_tokens(predicted: np.ndarray, actual: np.ndarray) -> np.ndarray:
@@ -177,13 +169,6 @@ def shared_tokens(predicted: np.ndarray, actual: np.ndarray) -> np.ndarray:
     return (sets[0] @ sets[1].T).toarray()
 
 
-def permuted_within(groups: np.ndarray, rng: np.random.Generator) -> Int[np.ndarray, " place"]:
-    """A random order of places, int [place], in which each place gets another, or itself, of the same group."""
-    order = np.empty(len(groups), dtype=np.int64)
-    order[np.argsort(groups, kind="stable")] = np.lexsort((rng.random(len(groups)), groups))
-    return order
-
-
 def _interval_over_texts(values: np.ndarray, text: np.ndarray) -> Interval:
     """The mean over places with an interval over texts: Student's t over the texts' means where they are fewer than ten."""
     if len(np.unique(text)) >= 10:
@@ -194,9 +179,8 @@ def _interval_over_texts(values: np.ndarray, text: np.ndarray) -> Interval:
     return Interval(mean, mean - few.estimate + few.low, mean - few.estimate + few.high)
 
 
-def _check(texts: Sequence[str], k: int, n_permutations: int) -> None:
+def _check(texts: Sequence[str], k: int) -> None:
     if isinstance(texts, str) or len(texts) < 2:
         raise ValueError(f"texts: expected two or more, found {texts!r}")
-    for name, value in (("k", k), ("n_permutations", n_permutations)):
-        if not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"{name}: expected a whole number of at least 1, found {value!r}")
+    if not isinstance(k, int | np.integer) or k < 1:
+        raise ValueError(f"k: expected a whole number of at least 1, found {k!r}")

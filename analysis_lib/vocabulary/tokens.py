@@ -224,7 +224,8 @@ class Vocabulary:
         for name, passed in self._filters(words, whole_words, min_length, counts, lexicon, ascii_only):
             removed = int((kept & ~passed).sum())
             kept = kept & passed
-            steps.append(FilterStep(name, removed, int((self.is_token & ~passed).sum()), int(kept.sum())))
+            alone = ~passed if passed is self.is_token else self.is_token & ~passed
+            steps.append(FilterStep(name, removed, int(alone.sum()), int(kept.sum())))
         return tuple(steps)
 
     def word_id(self, word: str) -> int:

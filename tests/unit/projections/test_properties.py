@@ -10,7 +10,7 @@ from analysis_lib.projections import shuffled_overlap, top_overlap
 from analysis_lib.projections.growth import fitted_exponent
 from analysis_lib.projections.neurons import hubs
 from analysis_lib.projections.preferences import correlation_over_heads, crossed_interval
-from analysis_lib.projections.recall import permuted_within, shared_tokens
+from analysis_lib.projections.recall import shared_tokens
 from analysis_lib.projections.shared_features import count_tail
 from tests.support.examples import examples
 
@@ -42,15 +42,6 @@ def test_shuffled_pairs_are_pairs_of_other_neurons_of_the_layer(seed, layers, ne
     assert not apart.real.any()
     assert not apart.excess.any()
     assert apart.beyond() == 0
-
-
-@examples(30)
-@given(groups=st.lists(st.integers(0, 3), min_size=1, max_size=12), seed=SEEDS)
-def test_places_change_within_their_groups(groups, seed):
-    groups = np.array(groups)
-    order = permuted_within(groups, np.random.default_rng(seed))
-    assert sorted(order) == list(range(len(groups)))
-    np.testing.assert_array_equal(groups[order], groups)
 
 
 @examples(20)

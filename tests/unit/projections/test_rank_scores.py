@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
+import scipy.stats
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -139,8 +141,36 @@ def test_random_heads_are_a_null_and_both_p_values_count(reader):
     assert (both["p_both"] >= both["p_random"]).all()
     planted = rank_scores.against_random(scores.assign(excess=0.4, p=1e-9), random)
     assert (planted["p_both"] < 0.01).all()
+    mean, spread, n = random["excess"].mean(), random["excess"].std(), len(random)
+    expected = scipy.stats.t.sf(abs(0.4 - mean) / (spread * np.sqrt(1 + 1 / n)), n - 1) * 2
+    np.testing.assert_allclose(planted["p_random"], expected)
+    alike = random.assign(excess=0.9 + 0.01 * random["excess"])  # far above mismatched pairs, and far below such random heads
+    assert (rank_scores.against_random(scores.assign(excess=0.4, p=1e-9), alike)["p_both"] == 1).all()
     with pytest.raises(ValueError, match="fewer for 'a'"):
         rank_scores.against_random(scores, random[:1])
+
+
+def test_few_random_heads_are_no_certain_null():
+    """Of heads like three random ones, one in twenty has p below 0.05, and not the third that a normal distribution would give."""
+    rng = np.random.default_rng(0)
+    p = []
+    for _ in range(2000):
+        random = pd.DataFrame({"relation": "a", "excess": rng.normal(size=3)})
+        p.append(
+            rank_scores.against_random(pd.DataFrame({"relation": ["a"], "excess": rng.normal(size=1), "p": [0.0]}), random)["p_random"][0]
+        )
+    assert np.mean(np.array(p) < 0.05) == pytest.approx(0.05, abs=0.015)  # three standard errors
+
+
+def test_random_heads_read_with_the_update_that_they_are_given(reader):
+    relations, rivals = {"a": np.arange(20).reshape(10, 2)}, np.arange(60)
+    update = torch.randn(2, reader.weights.d_model, generator=torch.Generator().manual_seed(1))
+    options = {"n_draws": 1, "per_draw": 4}
+    found = rank_scores.random_rank_scores(reader.weights, random_heads.rotated, relations, rivals, update=update, **options)
+    direct = rank_scores.head_rank_scores(random_heads.rotated(reader.weights, 0), relations, rivals, update=update)
+    pd.testing.assert_frame_equal(found.drop(columns="draw"), direct)
+    bare = rank_scores.random_rank_scores(reader.weights, random_heads.rotated, relations, rivals, **options)
+    assert not np.allclose(found["score"], bare["score"])
 
 
 def test_the_bare_embedding_puts_a_copy_first(reader):
