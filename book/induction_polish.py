@@ -11,7 +11,7 @@
 # - **GPT-2 weakly recalls a name that was given before.** Having read of *Stanisław Turski*, it expects *Turski* after *Stanisław* a little more than the other person's surname: the log odds move by {glue:text}`indpl-gpt2-names` nats.
 #   A model that copied what followed the first name would move them much further. The interval of minigpt-polish contains zero.
 # - **GPT-2 has the toy's circuit.** {glue:text}`indpl-strongest` gives about half of its attention to the token after an earlier occurrence in random words, and less in Polish paragraphs. It depends on a head of the first layer, {glue:text}`indpl-previous`, which
-#   looks at the token before: without either of them most of the gain is gone ({numref}`fig-induction-needed`). No head of minigpt-polish is found to look at the right place.
+#   looks at the token before. Without these heads {glue:text}`indpl-lost-strongest` and {glue:text}`indpl-lost-previous` of the gain from order are gone. No head of minigpt-polish is found to look at the right place.
 #
 # Square brackets hold 95% intervals over sequences, sentences or paragraphs. L0H3 is head 3 of the first layer; layers and heads count from 0.
 
@@ -40,9 +40,9 @@ symbols = [
     for seed in (1, 2)
 ]
 
-# %% tags=["key-figure"] mystnb={"figure": {"caption": "How much lower the loss is where a block comes again, with 95% intervals over sequences: because its words are there again (second occurrence shuffled), and on top because of their order.", "name": "fig-induction-order"}, "image": {"alt": "Rows of two points for GPT-2 and minigpt-polish, each trained and untrained. For the trained GPT-2 both points lie right of zero, that of order much further than that of words; the intervals of the three other models contain zero."}}
+# %% tags=["key-figure"] mystnb={"figure": {"caption": "How much lower the loss is where a block comes again, with 95% intervals over sequences: because its words are there again (second occurrence shuffled, less the words of another sequence in that place), and on top because of their order.", "name": "fig-induction-order"}, "image": {"alt": "Rows of two points for GPT-2 and minigpt-polish, each trained and untrained. For the trained GPT-2 both points lie right of zero, that of order much further than that of words; the intervals of the three other models contain zero."}}
 gains = {LABELS[name, state]: induction.repetition_gains(model, draws[name][1]) for (name, state), model in loaded.items()}
-samples = {(label, kind): values for label, found in gains.items() for kind, values in found.items()}
+samples = {(label, kind): found[kind] for label, found in gains.items() for kind in ("words", "order")}
 plots.intervals(statistics.interval_table(samples, ["label", "series"]), "fall of the loss [nats a token]", {"words": GREY, "order": BLUE});
 
 # %% [markdown]
@@ -56,8 +56,8 @@ plots.intervals(statistics.interval_table(samples, ["label", "series"]), "fall o
 #
 # ## Does order help?
 #
-# The loss may fall in the second occurrence because the *words* are there again, in whatever order. So the loss is also measured with the second occurrence shuffled. What
-# the words bring is the fall from the first occurrence to the shuffled one; what their order brings, for which a model needs induction, is the fall from the shuffled one to the one in the same order. {numref}`fig-induction-order` has both.
+# The loss may fall in the second occurrence because the *words* are there again, in whatever order, or only because a model has by then seen what kind of sequence this is. So the loss is also measured with the second occurrence shuffled, and with the words of another sequence in its place. What
+# the words bring is the fall from those other words to the shuffled ones; what their order brings, for which a model needs induction, is the fall from the shuffled ones to the ones in the same order. {numref}`fig-induction-order` has both.
 #
 # Both help GPT-2. Its loss falls where the words come again shuffled, and it falls much further where they come in the same order. The untrained GPT-2 and minigpt-polish gain measurably from neither.
 #
@@ -156,15 +156,24 @@ without = {
     way: {report.head_name(*place): statistics.bootstrap_interval(induction.loss_without(trained["GPT-2"], others, [tuple(place)], frozen)) for place in six}
     for way, frozen in ways.items()
 }
+gain = induction.repetition_gains(trained["GPT-2"], others)["order"]
+
+
+def share_lost(place):
+    """How much of the gain from order is gone without a head: a ratio of means over sequences."""
+    lost = [induction.loss_without(trained["GPT-2"], probe, [tuple(place)]) for probe in (others, others.shuffled())]
+    return statistics.ratio_interval(lost[0] - lost[1], gain)
+
+
 kinds = induction.probe_scores(induction.probe_patterns(trained["GPT-2"], others), others)
 shares = {kind: [kinds[kind].mean(axis=0)[tuple(place)] for place in six] for kind in ("previous token", "induction")}
 report.table(
-    pd.DataFrame(without).assign(**shares).rename_axis("without").reset_index(),
-    "GPT-2: added loss [nats a token] where the block comes again, with 95% intervals over sequences, and the head's attention to the token before and to the token after an earlier occurrence",
+    pd.DataFrame(without).assign(**{"share of the gain from order lost": [share_lost(place) for place in six]}, **shares).rename_axis("without").reset_index(),
+    "GPT-2: added loss [nats a token] where the block comes again, and the share of the gain from order that is gone (patterns recomputed), with 95% intervals over sequences; and the head's attention to the token before and to the token after an earlier occurrence",
 )
 
 # %% [markdown]
-# This is the circuit of the toy, in a language model. {glue:text}`indpl-previous` gives nearly all of its attention to the token before. Removing it costs as much as all that order brings, and next to nothing once the patterns are frozen: it matters through where later heads look.
+# This is the circuit of the toy, in a language model. {glue:text}`indpl-previous` gives nearly all of its attention to the token before. Without it {glue:text}`indpl-lost-previous` of the gain from order is gone, and removing it costs next to nothing once the patterns are frozen: it matters through where later heads look.
 # {glue:text}`indpl-strongest` looks at the token after the earlier occurrence, and what it writes is needed, since most of its effect remains with frozen patterns. A mean in the place of a head takes away whatever else the head does, so not all of an effect need be induction; and other heads may stand in for a removed one, so that its effect looks smaller than it is. The one head in the table that looks at neither place is not explained by this circuit: with frozen patterns the loss falls without it.
 #
 # ## When did the heads form?
@@ -181,7 +190,7 @@ plots.development({"GPT-2": development[development.index > 1e6]}, MEASURES, {"G
 #
 # ## What could be wrong
 #
-# An effect may come from the test and not from what the model learned. Untrained models of the same shape gain nothing from order, have no preference, and have no head with an excess.
+# An effect may come from the test and not from what the model learned. Untrained models of the same shape (four of each) gain nothing from order, have no preference, and have no head with an excess.
 # Finding nothing, as in minigpt-polish, means little if the test could not have found anything. The toy's excess and its gain from order show that two of the tests find induction where it is, and so do those of GPT-2. A unit test shows how large a preference for names can be. It puts in the model's place a rule that copies what followed
 # the last occurrence: this rule gets the full preference in every sentence, and a model that only knows how frequent surnames are gets exactly zero. The surnames are single tokens of the model's vocabulary, which leaves few of them for GPT-2; most come from the novels that the models were trained on,
 # where some belong to other first names. The interval is over sentences and does not say how other names would do.
@@ -203,11 +212,13 @@ report.glue_frame(pd.Series({
     "gpt2-names": statistics.bootstrap_interval(preferences["GPT-2"]),
     "previous": report.head_name(*six[int(np.argmax(shares["previous token"]))]),
     "strongest": report.head_name(*six[int(np.argmax(shares["induction"]))]),
+    **{f"lost-{key}": report.interval(*share_lost(six[int(np.argmax(shares[kind]))]), scale=100, unit="%", digits=0) for key, kind in (("previous", "previous token"), ("strongest", "induction"))},
     "toy-excess": statistics.choose_and_measure(*(excess_on_probe(toy, draw) for draw in symbols)).interval,
 }, dtype=object), "indpl")
 for name, study in (("GPT-2", "polish-gpt2"), ("minigpt-polish", "minigpt-polish")):
     page = {"model": study, "unit": "nats", "section": "induction_polish.html"}
-    value, null = (statistics.bootstrap_interval(gains[LABELS[name, state]]["order"]) for state in ("trained", "untrained"))
+    fresh = [models.untrained_like(trained[name], seed=seed) for seed in range(4)]  # how untrained models differ among themselves
+    value, null = statistics.bootstrap_interval(gains[name]["order"]), np.array([induction.repetition_gains(model, draws[name][1])["order"].mean() for model in fresh])
     report.finding(f"indpl-{study}-order", f"{name} gains from the order of repeated words", value, {"untrained": null}, **page)
-    value, null = (statistics.bootstrap_interval(preferences[LABELS[name, state]]) for state in ("trained", "untrained"))
+    value, null = statistics.bootstrap_interval(preferences[name]), np.array([repeated_names.name_preferences(model, people[name]).mean() for model in fresh])
     report.finding(f"indpl-{study}-names", f"{name} recalls a name that was given before", value, {"untrained": null}, **page)

@@ -104,7 +104,7 @@ report.table(summary.reset_index(), "Heads of 8 whose position-position term fav
 # wherever it stands; in layer 1 they can. (Whether a head *copies* is a matter of values, not of scores: see {doc}`induction <induction>`.)
 #
 # In layer 0 the term is a table over the vocabulary, and the unit is the token type, that is, each different token that occurs in the sequences. Each row's mean is removed, and the mean of the table's diagonal is compared with that of 999 tables whose columns are in random order (two-sided p-values with Holm's correction over the heads of both models).
-# {numref}`fig-terms-same` shows the contrast on the sequences themselves, for both layers. Frequent tokens might be favoured whatever the query is. For earlier occurrences the figure therefore subtracts the average contrast that results if each query looks for some other token of the sequence instead of its own.
+# {numref}`fig-terms-same` shows the contrast on the sequences themselves, for both layers. Frequent tokens might be favoured whatever the query is. For earlier occurrences the figure therefore subtracts the average contrast that results if each query looks for a random token of the sequence (now and then its own, which makes the contrast a little too small).
 # Intervals are t intervals, so wide that the probability that any of the figure's 64 misses its true value is at most 5%.
 
 # %%
@@ -126,7 +126,7 @@ def sameness(given):
 same = sameness(terms)
 same_before = pd.concat([sameness(given) for given in fresh_terms])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Token-token scores of the query's own place and of earlier places of the same token, less those of the row's other keys; for earlier places, also less a null in which queries look for other tokens. Bars: t intervals over sequences that hold for all points together with 95%. Dotted: mean over the heads of five untrained models.", "name": "fig-terms-same"}, "image": {"alt": "Four panels of points, two layers by two models, eight heads each with one point for the own place and one for earlier places of the same token."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Token-token scores of the query's own place and of earlier places of the same token, less those of the row's other keys; for earlier places, also less a null in which queries look for random tokens. Bars: t intervals over sequences that hold for all points together with 95%. Dotted: mean over the heads of five untrained models.", "name": "fig-terms-same"}, "image": {"alt": "Four panels of points, two layers by two models, eight heads each with one point for the own place and one for earlier places of the same token."}}
 null_same = same_before.groupby(["model", "layer", "term"], as_index=False)["estimate"].mean()
 plots.terms_by_head(same, null_same, "score above other keys [nats]", colours=dict(zip(same["term"].unique(), plots.CYCLE[2:4], strict=True)));
 

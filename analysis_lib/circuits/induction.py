@@ -149,22 +149,24 @@ def block_losses(loaded: LoadedModel, probe: RepeatedTokens) -> BlockLosses:
 
 
 def repetition_gains(loaded: LoadedModel, probe: RepeatedTokens) -> dict[str, Float[np.ndarray, " sequence"]]:
-    """How much the loss falls where a block comes again, split in two parts.
+    """How much the loss falls where a block comes again, split in three parts.
 
     Parameters
     ----------
     loaded : LoadedModel
     probe : RepeatedTokens
+        Of two sequences or more.
 
     Returns
     -------
     dict of str to float [sequence]
-        In nats a token. `words`: from the first occurrence to a second one with its tokens in random order, which is what seeing the
-        same tokens again brings. `order`: from there to the second occurrence as it is, for which a model needs induction.
+        In nats a token. `place`: from the first occurrence to the block of another sequence in the place of the second, which is what
+        standing later brings. `words`: from there to the sequence's own tokens in random order, which is what seeing the same tokens
+        again brings. `order`: from there to the second occurrence as it is, for which a model needs induction.
     """
     first, second = (losses.mean(axis=1) for losses in block_losses(loaded, probe))
-    shuffled = block_losses(loaded, probe.shuffled()).second.mean(axis=1)
-    return {"words": first - shuffled, "order": shuffled - second}
+    others, shuffled = (block_losses(loaded, changed).second.mean(axis=1) for changed in (probe.exchanged(), probe.shuffled()))
+    return {"place": first - others, "words": others - shuffled, "order": shuffled - second}
 
 
 def loss_without(

@@ -47,6 +47,13 @@ class RepeatedTokens(NamedTuple):
         np.put_along_axis(ids, self.second, np.take_along_axis(self.ids, np.take_along_axis(self.second, order, axis=1), axis=1), axis=1)
         return self._replace(ids=ids)
 
+    def exchanged(self) -> "RepeatedTokens":
+        """The same sequences with the second occurrence of another sequence: other tokens in the same places, and none that return."""
+        others = np.roll(np.take_along_axis(self.ids, self.second, axis=1), 1, axis=0)
+        ids = self.ids.copy()
+        np.put_along_axis(ids, self.second, others, axis=1)
+        return self._replace(ids=ids)
+
 
 def repeated_random_tokens(
     vocab: int | Sequence[int],

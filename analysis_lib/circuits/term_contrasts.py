@@ -137,8 +137,9 @@ def same_token_contrasts(scores: Tensor, ids: Tensor, n_shuffles: int = 10, seed
         The token-token term.
     ids : Tensor of int [sequence, token]
     n_shuffles, seed : int
-        Frequent tokens may be favoured whatever the query is. So what other tokens of the sequence get, if each query looks for one of
-        them instead of its own, is subtracted from the contrast of earlier places: the mean over this many random assignments.
+        Frequent tokens may be favoured whatever the query is. So what tokens of the sequence get, if each query looks for a random one of
+        them, is subtracted from the contrast of earlier places: the mean over this many random assignments. A query sometimes looks for
+        its own, and by that share the contrast is understated.
 
     Returns
     -------

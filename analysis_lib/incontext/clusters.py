@@ -27,7 +27,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from analysis_lib.incontext.arrays import as_prompts
-from analysis_lib.statistics import Interval, bootstrap_interval
+from analysis_lib.statistics import Interval, t_interval
 
 COUNTS = tuple(range(2, 10))  # as the original notebook 003 tried
 
@@ -244,7 +244,7 @@ def describe(rows: ArrayLike, inputs: ArrayLike, counts: Sequence[int] = COUNTS,
         position_agreement=float(adjusted_mutual_info_score(positions, clusters.labels)),
         majority=float(np.bincount(clusters.labels).max() / len(clusters.labels)),
         **{name: float(hits.mean()) for name, hits in found.items()},
-        gain=bootstrap_interval(gains, level=level, n_resamples=1000, seed=seed),
+        gain=t_interval(gains, level),
         content=content_share(rows),
     )
 

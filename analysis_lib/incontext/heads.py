@@ -60,7 +60,8 @@ def ablation_errors(model: nn.Module, prompts: Prompts, points: slice, how: str 
     errors = np.empty((len(prompts.xs), n_layers, n_heads))
     for layer, head in np.ndindex(n_layers, n_heads):
         with without_head(model, layer, head, how):
-            errors[:, layer, head] = query_errors(lambda xs, ys: predict(model, xs, ys), prompts)[:, points].mean(axis=1)
+            # All prompts in one pass, since a head's mean is that over the pass.
+            errors[:, layer, head] = query_errors(lambda xs, ys: predict(model, xs, ys, len(xs)), prompts)[:, points].mean(axis=1)
     return errors
 
 

@@ -6,6 +6,7 @@ import scipy.linalg
 from threadpoolctl import threadpool_limits
 
 from analysis_lib.norms.design import FULL, Specification, design_of
+from analysis_lib.norms.regression import residual_freedom
 from analysis_lib.statistics import ratio_interval
 
 
@@ -59,6 +60,7 @@ def past_explains(
         with_past, without = (np.bincount(design.text, errors**2) for errors in held)  # sums of squares of each text
         left = ratio_interval(with_past, without, level=level, n_resamples=n_resamples, seed=seed)
         outcome, terms = design.effects.taken_out(y), design.effects.taken_out(x)
+        residual_freedom(terms, design, layer)
         inside = 1 - _left(outcome, terms) / _left(outcome, terms[:, design.n_past :])
         rows.append((layer, inside, 1 - left.estimate, 1 - left.high, 1 - left.low, len(y), design.n_texts))
     return pd.DataFrame(rows, columns=["layer", "partial_r2", "heldout_r2", "low", "high", "n", "n_texts"])

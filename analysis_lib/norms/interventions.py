@@ -16,7 +16,7 @@ import torch
 from analysis_lib import activations
 from analysis_lib.activations.interventions import edited, put, resumed
 from analysis_lib.models import LoadedModel, is_causal
-from analysis_lib.statistics import bootstrap_interval, interval_table
+from analysis_lib.statistics import interval_table, t_interval
 
 
 def replace_updates(
@@ -100,7 +100,7 @@ def replace_updates(
     return pd.concat(tables, ignore_index=True)
 
 
-def size_by_distance(effects: pd.DataFrame, level: float = 0.95, n_resamples: int = 500, seed: int = 0) -> pd.DataFrame:
+def size_by_distance(effects: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """Mean size of the change in the next layer at each distance, with an interval over texts.
 
     Parameters
@@ -108,9 +108,7 @@ def size_by_distance(effects: pd.DataFrame, level: float = 0.95, n_resamples: in
     effects : DataFrame
         Of `replace_updates`.
     level : float
-        Of the intervals.
-    n_resamples, seed : int
-        Of the bootstrap.
+        Of the t intervals.
 
     Returns
     -------
@@ -118,10 +116,10 @@ def size_by_distance(effects: pd.DataFrame, level: float = 0.95, n_resamples: in
         `layer distance estimate low high`: mean absolute change of log norm.
     """
     sizes = _next_layer(effects).groupby(["layer", "distance", "text"])["size"].mean()
-    return _over_texts(sizes, level, n_resamples, seed)
+    return _over_texts(sizes, level)
 
 
-def next_and_further(effects: pd.DataFrame, level: float = 0.95, n_resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
+def next_and_further(effects: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """Whether the next token is moved more than those after it, in the next layer.
 
     Parameters
@@ -129,9 +127,7 @@ def next_and_further(effects: pd.DataFrame, level: float = 0.95, n_resamples: in
     effects : DataFrame
         Of `replace_updates`, with a `reach` of 2 or more.
     level : float
-        Of the intervals; 1 - 0.05 / n where n of them should hold simultaneously.
-    n_resamples, seed : int
-        Of the bootstrap over texts.
+        Of the t intervals over texts; 1 - 0.05 / n where n of them should hold simultaneously.
 
     Returns
     -------
@@ -150,10 +146,10 @@ def next_and_further(effects: pd.DataFrame, level: float = 0.95, n_resamples: in
     kind = np.where(after["distance"] == 1, "next", "further")
     sizes = after.groupby(["layer", "text", kind])["size"].mean().unstack()
     means = sizes.groupby("layer")[["next", "further"]].mean().reset_index()
-    return means.merge(_over_texts(sizes["next"] - sizes["further"], level, n_resamples, seed), on="layer")
+    return means.merge(_over_texts(sizes["next"] - sizes["further"], level), on="layer")
 
 
-def elasticity(effects: pd.DataFrame, level: float = 0.95, n_resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
+def elasticity(effects: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """Change of the next token's log norm in the next layer for each unit of log norm by which the update was scaled.
 
     If sizes acted on sizes as a regression on the token before suggests, this would be its coefficient.
@@ -162,7 +158,7 @@ def elasticity(effects: pd.DataFrame, level: float = 0.95, n_resamples: int = 20
     ----------
     effects : DataFrame
         Of `replace_updates` with a `scale`.
-    level, n_resamples, seed
+    level : float
         As in `next_and_further`.
 
     Returns
@@ -173,13 +169,13 @@ def elasticity(effects: pd.DataFrame, level: float = 0.95, n_resamples: int = 20
     Raises
     ------
     ValueError
-        Updates that were not scaled.
+        Updates that were not scaled, or not all by the same factor.
     """
-    if effects["replaced"].abs().min() < 1e-3:
-        raise ValueError("effects: expected updates that were scaled, got some whose norm did not change")
+    if effects["replaced"].abs().min() < 1e-3 or np.ptp(effects["replaced"]) > 1e-3:
+        raise ValueError("effects: expected updates that were all scaled by one factor, got norms that did not change, or not alike")
     after = _next_layer(effects).query("distance == 1")
     ratios = (after["change"] / after["replaced"]).groupby([after["layer"], after["text"]]).mean()
-    return _over_texts(ratios, level, n_resamples, seed)
+    return _over_texts(ratios, level)
 
 
 def spread_layers(n_layers: int, most: int) -> list[int]:
@@ -187,11 +183,13 @@ def spread_layers(n_layers: int, most: int) -> list[int]:
     return np.unique(np.linspace(0, n_layers - 2, min(most, n_layers - 1)).round().astype(int)).tolist()
 
 
-def _over_texts(values: pd.Series, level: float, n_resamples: int, seed: int) -> pd.DataFrame:
-    """Means over the last level of the index, the texts, with their intervals; a row for each combination of the other levels."""
+def _over_texts(values: pd.Series, level: float) -> pd.DataFrame:
+    """Means over the last level of the index, the texts, with their intervals; a row for each combination of the other levels.
+
+    They are t intervals: the percentiles of a bootstrap over a few dozen texts are too narrow at levels far above 95%.
+    """
     names = list(values.index.names[:-1])
-    interval = partial(bootstrap_interval, level=level, n_resamples=n_resamples, seed=seed)
-    return interval_table(dict(iter(values.groupby(level=names))), names, interval)
+    return interval_table(dict(iter(values.groupby(level=names))), names, partial(t_interval, level=level))
 
 
 def _next_layer(effects: pd.DataFrame) -> pd.DataFrame:

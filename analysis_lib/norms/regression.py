@@ -57,8 +57,8 @@ def lagged_regression(norms: np.ndarray, tokens: pd.DataFrame, specification: Sp
     Raises
     ------
     ValueError
-        Norms that are not positive and finite, or constant in a layer; texts shorter than lags + leads + 5; columns that are missing
-        or collinear (named); fewer than two texts where errors are clustered; tables out of order.
+        Norms that are not positive and finite, or constant in a layer; texts with fewer than five outcomes; columns that are missing or
+        collinear (named); fewer outcomes than regressors and effects; fewer than two texts where errors are clustered; tables out of order.
     """
     if not 0 < level < 1:
         raise ValueError(f"level: expected a number between 0 and 1, got {level}")
@@ -119,11 +119,8 @@ def _fit_layer(design: Design, layer: int) -> dict[str, np.ndarray]:
     y, x = design.effects.taken_out(design.y[layer]), design.effects.taken_out(design.x[layer])
     if y @ y < 1e-18 * len(y):
         raise ValueError(f"norms: layer {layer} is constant once the effects are taken out; expected norms that vary within texts")
-    _check_columns(x, design, layer)
     model = sm.OLS(y, x, hasconst=False)  # an intercept is among the effects
-    model.df_resid = len(y) - x.shape[1] - design.effects.rank
-    if model.df_resid < 1:
-        raise ValueError(f"tokens: expected more outcomes than regressors and effects, got {len(y)} and {len(y) - model.df_resid}")
+    model.df_resid = residual_freedom(x, design, layer)
     fit = model.fit()
     covariance, df = covariance_of(fit, design)
     own_past = design.specification.text_effects and not design.specification.layers_up
@@ -143,8 +140,14 @@ def _fit_layer(design: Design, layer: int) -> dict[str, np.ndarray]:
     }
 
 
-def _check_columns(left: np.ndarray, design: Design, layer: int) -> None:
-    """Refuse a regressor that effects and the regressors before it determine."""
+def residual_freedom(left: np.ndarray, design: Design, layer: int) -> int:
+    """Degrees of freedom of the residuals of a layer, whose regressors are given with the effects taken out.
+
+    Raises
+    ------
+    ValueError
+        A regressor that effects and the regressors before it determine; fewer outcomes than regressors and effects.
+    """
     x = design.x[layer]
     size = np.linalg.norm(x - x.mean(axis=0), axis=0)
     remains = np.abs(np.diag(np.linalg.qr(left / np.where(size > 0, size, 1), mode="r")))
@@ -155,6 +158,10 @@ def _check_columns(left: np.ndarray, design: Design, layer: int) -> None:
             f"specification: {name} (lag {lag}) is collinear with the effects or the regressors before it in layer {layer};"
             " expected columns that vary on their own"
         )
+    freedom = len(x) - x.shape[1] - design.effects.rank
+    if freedom < 1:
+        raise ValueError(f"tokens: expected more outcomes than regressors and effects, got {len(x)} and {len(x) - freedom}")
+    return freedom
 
 
 def _breusch_godfrey(fit: RegressionResults, bias: np.ndarray, design: Design) -> float:

@@ -10,6 +10,7 @@ $v_h = \pm 1$ the sign of text $h$, the numerator of t is $\sum_h v_h z_h^\top u
 (Roodman, MacKinnon, Nielsen and Webb 2019, *Stata Journal* 19).
 """
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from analysis_lib.norms.bias import bias_of
 from analysis_lib.norms.design import FULL, Design, Specification, design_of
+from analysis_lib.norms.regression import residual_freedom
 
 _REACH, _STEPS = 8, 12  # the ends of an interval are sought within so many standard errors, by so many bisections
 
@@ -114,17 +116,20 @@ def wild_intervals(
     Raises
     ------
     ValueError
-        As `lagged_regression`; fewer than 6 texts, whose signs have too few combinations; a level or a number of draws out of range.
+        As `lagged_regression`; fewer texts than the level needs (6 for 0.95), whose signs have too few combinations; a level or a number
+        of draws out of range.
     """
     if not 0 < level < 1 or n_resamples < 1 / (1 - level):
         raise ValueError(f"level, n_resamples: expected 0 < level < 1 and 1 / (1 - level) draws or more, got {level} and {n_resamples}")
     design = design_of(norms, tokens, replace(specification, errors="cluster"))
-    if design.n_texts < 6:
-        raise ValueError(f"tokens: expected 6 texts or more, whose signs have enough combinations, got {design.n_texts}")
+    least = max(6, math.ceil(1 + math.log2(1 / (1 - level))))  # two of 2^n sign patterns repeat the sample: p is 2^(1 - n) at least
+    if design.n_texts < least:
+        raise ValueError(f"tokens: expected {least} texts or more, whose signs have enough combinations, got {design.n_texts}")
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], (design.n_texts, n_resamples))
     rows = []
     for layer, outcomes in enumerate(design.y):
         y, x = design.effects.taken_out(outcomes), design.effects.taken_out(design.x[layer])
+        residual_freedom(x, design, layer)
         bias = bias_of(y, x, np.linalg.lstsq(x, y, rcond=None)[0], design) if specification.correct_bias else np.zeros(x.shape[1])
         for term in range(design.n_past):
             test = WildTest(y, x, term, design, signs)

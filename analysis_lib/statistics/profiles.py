@@ -4,6 +4,7 @@ A `Profile` keeps its bootstrap draws and the units that they resample, so that 
 baseline or of two layers, have intervals too, and so that only draws over the same units are subtracted pair by pair.
 """
 
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,7 +103,7 @@ class Profile:
     def minus_independent(self, other: "Profile") -> "Profile":
         """Difference from a figure over other units, such as words minus texts, as if the two samples were independent.
 
-        The other draws are put in random order, so that no pairing is left that equal seeds would make.
+        The other draws are put in random order, another one for each left side, so that no pairing is left that equal seeds would make.
 
         Raises
         ------
@@ -111,7 +112,7 @@ class Profile:
         """
         if self.draws.shape != other.draws.shape:
             raise ValueError(f"profiles: expected draws of one shape, found {_described(self)} minus {_described(other)}")
-        shuffled = np.random.default_rng(0).permutation(other.draws)
+        shuffled = np.random.default_rng(zlib.crc32(self.draws.tobytes())).permutation(other.draws)
         return Profile(self.estimate - other.estimate, self.draws - shuffled)
 
 

@@ -76,9 +76,30 @@ def test_losses_of_the_block(model):
 def test_order_is_all_that_an_induction_head_profits_from(model):
     gains = induction.repetition_gains(model, draw(2))
     first, second = (losses.mean(axis=1) for losses in induction.block_losses(model, draw(2)))
-    np.testing.assert_allclose(gains["words"] + gains["order"], first - second)
+    np.testing.assert_allclose(sum(gains.values()), first - second)
     assert gains["order"].mean() > 2
     assert gains["words"].mean() < 0.5  # the circuit copies what followed before, and in a shuffled block that is wrong
+
+
+def test_a_model_that_only_warms_up_gains_from_the_place_alone(model, monkeypatch):
+    """Losses that fall along a sequence, whatever stands there, are no gain from words or their order."""
+    probe = draw(2)
+    monkeypatch.setattr(
+        induction, "token_losses", lambda loaded, ids: np.broadcast_to(-0.1 * np.arange(ids.shape[1] - 1.0), (len(ids), ids.shape[1] - 1))
+    )
+    gains = induction.repetition_gains(model, probe)
+    np.testing.assert_allclose(gains["place"], 0.1 * (probe.second[:, 0] - probe.first[:, 0]))
+    np.testing.assert_allclose([gains["words"], gains["order"]], 0)
+
+
+def test_an_exchanged_probe_has_other_sequences_words_in_the_same_places():
+    probe = draw(2)
+    other = probe.exchanged()
+    np.testing.assert_array_equal(np.take_along_axis(other.ids, probe.first, 1), np.take_along_axis(probe.ids, probe.first, 1))
+    np.testing.assert_array_equal(np.take_along_axis(other.ids, probe.second, 1)[1:], np.take_along_axis(probe.ids, probe.second, 1)[:-1])
+    outside = np.ones(probe.ids.shape, bool)
+    np.put_along_axis(outside, probe.second, False, axis=1)
+    np.testing.assert_array_equal(other.ids[outside], probe.ids[outside])
 
 
 def test_without_its_heads_the_circuit_is_lost(model):

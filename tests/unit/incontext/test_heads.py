@@ -25,6 +25,17 @@ def test_each_head_is_ablated_by_itself(model, drawn):
     assert len(np.unique(found.mean(axis=0).round(6))) == 6  # no two heads cost the same
 
 
+def test_a_mean_is_that_over_all_prompts_however_many(model):
+    """Passes of 512 prompts each would give the last one, alone in its pass, its own output for a mean: no ablation at all."""
+    many = incontext.linear_prompts(513, 4, 2, seed=3)
+    found = heads.ablation_errors(model, many, slice(None))
+    with without_head(model, 1, 2, "mean"):
+        predictions = incontext.predict(model, many.xs, many.ys, 513)
+    np.testing.assert_allclose(found[:, 1, 2], incontext.squared_errors(predictions, many.ys, 2).mean(axis=1), rtol=1e-5)
+    intact = incontext.squared_errors(incontext.predict(model, many.xs, many.ys), many.ys, 2).mean(axis=1)
+    assert abs(found[-1, 1, 2] - intact[-1]) > 1e-6
+
+
 def test_binding_is_attention_to_ones_own_question():
     patterns = np.zeros((2, 4, 3, 10, 10))
     patterns[1, :, 2, [1, 5], [0, 4]] = 0.75  # answers 0 and 2 to their questions

@@ -25,6 +25,8 @@ def test_bad_folds_and_levels_are_named():
         norms.past_explains(*panel(), EFFECTS, folds=7)
     with pytest.raises(ValueError, match="level: expected a number between 0 and 1"):
         norms.past_explains(*panel(), EFFECTS, level=1.5)
+    with pytest.raises(ValueError, match="log_position .* is collinear with the effects"):
+        norms.past_explains(*panel(), replace(EFFECTS, covariates=("log_position",)))
 
 
 def test_a_higher_level_gives_a_wider_interval():

@@ -56,11 +56,11 @@ def test_sizes_of_changes_are_means_over_places_and_then_texts():
     rows = [(0, 1, 0, 1, -1.0), (0, 1, 0, 1, 3.0), (0, 1, 1, 1, 4.0), (0, 1, 0, 2, 1.0), (0, 1, 0, 3, -3.0), (0, 1, 1, 2, 0.0),
             (0, 1, 1, 3, 0.0), (0, 1, 0, -1, 9.0), (0, 1, 1, -1, 9.0), (0, 2, 0, 1, 99.0)]  # fmt: skip
     effects = pd.DataFrame(rows, columns=["layer", "measured", "text", "distance", "change"])
-    found = interventions.size_by_distance(effects, n_resamples=50).set_index("distance")
+    found = interventions.size_by_distance(effects).set_index("distance")
     assert found["estimate"].to_dict() == {-1: 9.0, 1: 3.0, 2: 0.5, 3: 1.5}
     assert (found["low"] <= found["estimate"]).all()
     assert (found["estimate"] <= found["high"]).all()
-    pair = interventions.next_and_further(effects, n_resamples=50)
+    pair = interventions.next_and_further(effects)
     assert pair[["next", "further", "estimate"]].to_numpy().tolist() == [[3, 1, 2]]
     assert (pair["low"] <= pair["estimate"]).all()
     with pytest.raises(ValueError, match="effects: expected distances of 2 and more, got none above 1"):
@@ -87,8 +87,10 @@ def test_elasticity_is_the_change_a_unit_of_log_size():
     found = interventions.elasticity(pd.concat([effects, ignored])).iloc[0]
     assert found["estimate"] == pytest.approx(effects["change"].mean() / np.log(2))
     assert found["low"] < 0.3 < found["high"]
-    with pytest.raises(ValueError, match="effects: expected updates that were scaled"):
+    with pytest.raises(ValueError, match="effects: expected updates that were all scaled by one factor"):
         interventions.elasticity(effects.assign(replaced=0.0))
+    with pytest.raises(ValueError, match="or not alike"):
+        interventions.elasticity(effects.assign(replaced=np.linspace(0.1, 0.9, len(effects))))
 
 
 def test_some_layers_are_replaced_as_if_all_were(gpt2):

@@ -73,6 +73,8 @@ def test_a_planted_past_is_found_and_none_where_there_is_none():
     [
         ({"level": 1.0}, "level, n_resamples: expected 0 < level < 1"),
         ({"n_resamples": 5}, "level, n_resamples: .* got 0.95 and 5"),
+        ({"level": 0.999, "n_resamples": 1001}, "tokens: expected 11 texts or more"),
+        ({"specification": replace(NO_BIAS, covariates=("log_position",))}, "log_position .* is collinear with the effects"),
         ({"specification": replace(NO_BIAS, errors="ordinary"), "n_texts": 4}, "tokens: expected 6 texts or more"),
     ],
 )

@@ -46,6 +46,14 @@ def test_an_independent_difference_has_the_variance_of_both_whatever_the_seeds()
         words.minus_independent(profile(range(50), n_resamples=100))
 
 
+def test_independent_differences_can_be_chained():
+    """The same draws taken away twice: the spread of a sum of three, not that of one and twice another."""
+    first, other = profile(range(40)), profile(range(50))
+    twice = first.minus_independent(other).minus_independent(other)
+    expected = np.sqrt(first.draws.var(axis=0) + 2 * other.draws.var(axis=0))
+    np.testing.assert_allclose(twice.draws.std(axis=0), expected, rtol=0.1)
+
+
 def test_a_change_between_layers_is_paired():
     found = profile(range(40), layers=3)
     change = found.change(0, 2)
