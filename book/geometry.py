@@ -52,7 +52,7 @@ plots.layer_panels({"mean cosine": beside(anisotropy), "IsoScore": beside(isotro
 # %% [markdown]
 # **What was found**
 #
-# - **After GPT-2's last block three coordinates make unrelated words look alike.** They carry {glue:text}`geo-polish-gpt2-rogue` of the mean cosine there. Setting them to zero makes the model far worse at predicting the next token, but an ambiguous word has its nearest neighbour in the same sense about as often as before.
+# - **After GPT-2's last block three coordinates make unrelated words look alike.** They carry {glue:text}`geo-polish-gpt2-rogue` of the mean cosine there. Setting them to zero makes the model far worse at predicting the next token. The share of ambiguous words whose nearest neighbour is in the same sense changes by {glue:text}`geo-polish-gpt2-kept` percentage points, but GPT-2 hardly tells senses apart to begin with.
 # - **Two occurrences of a word stand out least in the published encoder.** After e5's last block the cosine of two occurrences of a content word exceeds that of two different words by only {glue:text}`geo-e5-self`, in GPT-2 by {glue:text}`geo-polish-gpt2-self`. Part of this difference between the models comes from the fact that after e5's last block all words are alike.
 # - **In GPT-2, training makes states simpler.** Around a word they vary in about {glue:text}`geo-polish-gpt2-dimension` directions after the last block, far fewer than without training. In the encoders the two estimators disagree after the last block, so no difference is established there.
 #
@@ -85,7 +85,10 @@ plots.layer_panels({"mean cosine": beside(anisotropy), "IsoScore": beside(isotro
 rogue = each(lambda found: geometry.rogue_dimensions(found.states, found.texts))
 without = {name: found.without_dimensions(rogue["trained"][name].dimensions) for name, found in trained.items()}
 measured = {name: np.isin(found.texts, rogue["trained"][name].measured_on) for name, found in trained.items()}
-less_alike = {name: geometry.anisotropy(without[name][:, own], trained[name].texts[own]) for name, own in measured.items()}
+less_alike, as_alike = (
+    {name: geometry.anisotropy(states[name][:, own], trained[name].texts[own]) for name, own in measured.items()}
+    for states in (without, {name: found.states for name, found in trained.items()})
+)
 
 
 def same_sense(states):
@@ -108,11 +111,11 @@ def three_lines(whole, part):
     return {title: {"all dimensions": whole["trained"][name], "without three": part[name], "untrained": whole["untrained"][name]} for name, title in ALL.items()}
 
 
-cosines, separations = three_lines(anisotropy, less_alike), three_lines(accuracy, senses_left)
+cosines, separations = three_lines(anisotropy | {"trained": as_alike}, less_alike), three_lines(accuracy, senses_left)
 plots.layer_panels({"mean cosine": cosines, "same sense, share": separations}, LAYERS, styles);
 
 # %% [markdown]
-# In GPT-2's last layers and in e5 up to the last block but one, the three coordinates carry a good part of the cosine and say nothing about senses. (e5 shows the latter best, since the small models hardly tell senses apart.) In HerBERT they carry little of it. The high cosines after GPT-2's second and third block, in HerBERT's middle layers and after e5's last block are of another kind: most of the cosine is left without the three coordinates. Does the small GPT-2 need its three? They are replaced after its last
+# In GPT-2's last layers and in e5 up to the last block but one, the three coordinates carry a good part of the cosine. That they say nothing about senses is best seen in e5, since the small models hardly tell senses apart: after its last block but one, the share of neighbours in the same sense changes by {glue:text}`geo-e5-kept` percentage points without them. In HerBERT they carry little of it. The high cosines after GPT-2's second and third block, in HerBERT's middle layers and after e5's last block are of another kind: most of the cosine is left without the three coordinates. Does the small GPT-2 need its three? They are replaced after its last
 # block, before the final layer norm, and the loss is measured on the book's paragraphs.
 
 # %%
@@ -182,6 +185,27 @@ plots.layer_panels(lines, LAYERS, styles, zero=True);
 # Frequency explains a part of e5's rogue dimensions, of those in GPT-2's first blocks and of those in a few of HerBERT's layers; position explains little in sentences of some ten words. The dimensions that matter most here are the three coordinates after GPT-2's last block, where they carry most of the cosine.
 # Most of what varies in them is explained neither by position nor by frequency. The model uses what varies in them: the loss also rises when only this variation is removed (the row *at their mean* of the table above).
 #
+# ## Where a token stands
+#
+# Attention is blind to order: a model knows where a token stands only because a vector of its position is added to its embedding. How long does it keep this? A linear map, fitted on half of the paragraphs, reads sines and cosines of a token's position (with periods of 8, 32 and 128 tokens) from its
+# state, and {numref}`fig-geo-positions` shows how much of them it explains in the other half.
+
+# %%
+def readable(model):
+    """How well positions can be read from the states of a model, by layer."""
+    run = activations.run(model, texts.paragraphs()["text"][:40], stride=64)
+    first = run.tokens[(run.tokens["window"] == 0) & ~run.tokens["special"]]  # later windows count positions anew
+    return causes.readable_positions(run.states[:, first.index], first["position"], first["text"], n_resamples=300)
+
+
+standing = {ALL[name]: {ALL[name]: readable(model), "untrained": readable(models.untrained_like(model, seed=0))} for name, model in loaded.items()}
+
+# %% mystnb={"figure": {"caption": "How much of a token's position a linear map reads from its state, by layer: share of the variance of sines and cosines that it explains in other paragraphs (1: exactly known; 0: not at all), with 95% intervals over paragraphs.", "name": "fig-geo-positions"}, "image": {"alt": "TODO"}}
+plots.layer_panels({"position read (R²)": standing}, LAYERS, STYLES, zero=True);
+
+# %% [markdown]
+# TODO
+#
 # ## How many directions a word can move in
 #
 # Vectors of hundreds of coordinates may still lie near a curved surface of few dimensions. The **intrinsic dimension** is the number of directions in which points vary around a point, estimated from the distances to its neighbours. **TwoNN** {cite}`facco2017`
@@ -243,6 +267,10 @@ report.table(pd.DataFrame(kinds).T, caption, index=True)
 # %% tags=["remove-cell"]
 last = trained["polish-gpt2"].last_block
 report.glue("geo-polish-gpt2-rogue", report.interval(*rogue["trained"]["polish-gpt2"].shares[2].at(last), scale=100, unit="%", digits=0))
+for name, layer in (("polish-gpt2", -1), ("e5", -2)):
+    if name in ALL:
+        kept = (senses_left[name] - accuracy["trained"][name]).at(trained[name].last_block + 1 + layer)
+    report.glue(f"geo-{name}-kept", report.interval(*kept, scale=100, digits=0, signed=True) if name in ALL else "(e5 is not installed)")
 for key, label in (("trained", "dimension"), ("untrained", "dimension-untrained")):
     report.glue(f"geo-polish-gpt2-{label}", report.number(dimension[key]["polish-gpt2"]["TwoNN"].estimate[last], 0))
 for name in ("polish-gpt2", "e5"):

@@ -59,7 +59,7 @@ plots.firing_by_layer(by_layer, COLOURS);
 # %% [markdown]
 # **What was found**
 #
-# - **The neurons of both models fire at words like those of their key's list more often than other neurons of the layer do,** in every layer, if that list holds words of one kind ({numref}`fig-work-key`). Few lists hold words of one kind.
+# - **Neurons whose key's list holds words of one kind fire at such words more often than if the neurons of a layer exchanged their lists,** in both models over all layers together, and in {glue:text}`work-layers` layers taken by themselves ({numref}`fig-work-key`). Few lists hold words of one kind.
 # - **Yet on average such words stand at less than half of a neuron's strongest places.** In GPT-2's first layer they stand at {glue:text}`work-polish-gpt2-first` of these places, and in none of its layers at much more than a quarter. In HerBERT's layers they stand at a fifth to two fifths. At the other places the list does not show what makes the neuron fire.
 # - **Most of the values that were tried write what their lists say.** In {glue:text}`work-steered` cases, adding a value raises its list more than any random direction and any other value of the layer that was tried, though sometimes only by little. The other cases are all HerBERT's, and none of them is in its last layer.
 #
@@ -117,7 +117,21 @@ for title, found in keys.items():
         means |= after.loc[part.index, ["own", "others"]].mean().add_suffix(", next word")
         rows.append({"model": title, "layer": int(layer), "keys": len(part), **means, "own less others": beyond_others(part)})
 firing_table = pd.DataFrame(rows)
-report.table(firing_table, "Share of places where the word, or the next word, is of the kind of the key's list; means over keys that pass")
+
+
+def exchanged_in_layer(title, layer):
+    """P-value of a layer's mean share against lists that its neurons exchange; 1 where there is nothing to exchange."""
+    at = np.flatnonzero(keys[title]["layer"] == layer)
+    null = neuron_activity.exchanged(shares[title, "here"][at], keys[title].iloc[at], n_permutations=1000)
+    return statistics.permutation_pvalue(told[title, "here"]["own"].iloc[at].mean(), null)
+
+
+firing_table["p, lists exchanged"] = statistics.holm([exchanged_in_layer(row.model, row.layer) for row in firing_table.itertuples()])
+report.table(
+    firing_table,
+    "Share of places where the word, or the next word, is of the kind of the key's list; means over keys that pass. P-values of the layer's share against lists that its neurons exchange, corrected over the rows",
+    formats={"p, lists exchanged": lambda p: report.p_value(p, bare=True)},
+)
 
 # %% [markdown]
 # In GPT-2's last three layers, and in its second, the next word fits the list about as often as the word itself does. In GPT-2's first layer, and in all layers of HerBERT, the next word fits the list about as often as it does at the places of other neurons. Some keys of GPT-2 seem to point at the word that comes next, not at the word that makes the neuron fire.
@@ -223,6 +237,7 @@ for title in TITLES.values():
 report.table(pd.DataFrame(rows), "Share of places that fit, all layers: with a neuron's own list, and with another list of its layer (95% of draws)")
 
 # %% tags=["remove-cell"]
+report.glue("work-layers", f"{(firing_table['p, lists exchanged'] < 0.05).sum()} of {len(firing_table)}")
 for name, title in TITLES.items():
     own, others = (statistics.bootstrap_interval(told[title, "here"][column], n_resamples=1000) for column in ("own", "others"))
     page = {"model": name, "section": "neurons_at_work.html#do-keys-fire-where-their-lists-say"}

@@ -122,4 +122,5 @@ report.glue("board-placebo-survive", int(tried["survives"].sum()))
 # - Three tests were mended with these twins in view. Twins from another seed, drawn after the tests of {doc}`lenses` had been mended, have p above 0.05 in all tests of that chapter.
 # - One twin of each model was drawn, so claims of one chapter about one twin are not independent, and the interval of their share is too narrow.
 # - Claims about the toys and about e5 have no twin here. Neither have the claims of {doc}`neurons_at_work`: that chapter tests only neurons whose lists pass a test, and no list of an untrained model passes. A claim that rests on figures recorded at the end of a training has no twin either.
+# - Where the null is one untrained model, its bar shows how this model varies over texts or pairs, and not how untrained models differ among themselves. That concerns some claims of {doc}`induction`, {doc}`grammar`, {doc}`geometry` and {doc}`senses`; a p-value near 0.05 is too small there.
 # - Nulls of few draws have a spread that is itself uncertain, and a normal distribution is an assumption wherever the chapter has no test of its own.

@@ -67,7 +67,7 @@ class Encoded:
         content = np.flatnonzero(~added)
         if len(content) == 0:
             raise ValueError(f"texts[{index}] is {text!r}, which has no tokens; expected a text with at least one")
-        control = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+        control = _control_ids(tokenizer)
         ids = list(full["input_ids"])
         spans = [_without_space(text, *span) for span in full["offset_mapping"]]
         names = tokenizer.convert_ids_to_tokens(ids)
@@ -150,6 +150,12 @@ def token_table(encoded: list[Encoded], windows: list[Window], offsets: np.ndarr
         )
     table = pd.DataFrame({name: [v for t in tables for v in t[name]] for name in tables[0]})
     return table.assign(first=place == 0, window=number)
+
+
+def _control_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """Special tokens, but for the one of unknown words, unless it has another role: GPT-2's is its end of text."""
+    roles = {getattr(tokenizer, f"{role}_token_id", None) for role in ("bos", "eos", "sep", "pad", "cls", "mask")}
+    return set(tokenizer.all_special_ids) - ({tokenizer.unk_token_id} - roles)
 
 
 def _without_space(text: str, start: int, end: int) -> tuple[int, int]:

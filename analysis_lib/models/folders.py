@@ -17,6 +17,9 @@ from analysis_lib.vocabulary import TokenCounts
 COUNTS_FILE = "token_counts.npz"
 
 
+ADAPTER = "adapter_config.json"
+
+
 @dataclass(frozen=True)
 class Parts:
     """What a checkpoint's folder holds, as far as it can be told without reading the weights."""
@@ -30,6 +33,10 @@ class Parts:
 def read(folder: Path) -> Parts:
     """Check everything in a checkpoint but the weights' values."""
     checkpoint_files.refuse_links_out(folder)
+    if (folder / ADAPTER).is_file():  # transformers would add it to the weights that were checked
+        raise CheckpointError(
+            f"{folder}: expected a whole model, found an adapter ({ADAPTER}); merge it with its model and save the result"
+        )
     model_type = checkpoint_files.read_config(folder)["model_type"]
     architecture = ARCHITECTURES.get(model_type)
     if architecture is None:
@@ -126,7 +133,9 @@ def _shape_misfit(folder: Path, parts: Parts) -> str | None:
     """The first weight whose shape in the file is not what config.json says; transformers only logs which it was."""
     try:
         with torch.device("meta"):
-            wanted = parts.model_class(parts.model_class.config_class.from_pretrained(folder)).state_dict()
+            wanted = parts.model_class(
+                parts.model_class.config_class.from_pretrained(folder, attn_implementation="eager", local_files_only=True)
+            ).state_dict()
     except Exception:  # a configuration of which no model can be made has an error of its own
         return None
     prefix = f"{parts.model_class.base_model_prefix}."

@@ -63,6 +63,11 @@ def continue_text(
             do_sample=True,
             temperature=temperature,
             top_k=top_k,
+            top_p=1.0,  # from here on to override what a checkpoint's own settings may say
+            typical_p=1.0,
+            num_beams=1,
+            repetition_penalty=1.0,
+            no_repeat_ngram_size=0,
             num_return_sequences=n_samples,
             max_new_tokens=new_tokens,
             pad_token_id=loaded.reader.eos_token_id,

@@ -174,7 +174,11 @@ def _conversion(commit: _Commit) -> _Commit | None:
         if request.author != BOT or request.title != BOT_TITLE or not request.is_pull_request or request.status != "open":
             continue
         found = _commit(commit.repository, f"refs/pr/{request.num}")
-        same = all(found.files.get(name) == checksum for name, checksum in commit.files.items() if pickles.is_weights(name))
+        read = {
+            *commit.small_files(),
+            *filter(pickles.is_weights, commit.files),
+        }  # what the request was made from, and what is read beside it
+        same = found.small_files() == commit.small_files() and all(found.files.get(name) == commit.files[name] for name in read)
         if same and {checkpoint_files.WEIGHTS, checkpoint_files.WEIGHTS_INDEX} & set(found.files):
             _write_whole(record, found.revision)
             return found
@@ -220,6 +224,10 @@ def _convert(commit: _Commit, weights: Sequence[Path], target: Path) -> None:
         for name in commit.small_files():
             shutil.copyfile(weights[0].parent / name, made / name)
         pickles.convert(weights, made, commit.place)
+        rights = target.parent.stat().st_mode & 0o777  # what tempfile and safetensors make is its owner's alone; a cache may be shared
+        for path in made.iterdir():
+            path.chmod(rights & 0o666)
+        made.chmod(rights)
         made.rename(target)
     finally:
         shutil.rmtree(made, ignore_errors=True)
@@ -288,8 +296,8 @@ def _keep_revision(commit: _Commit) -> None:
     if commit.online and commit.revision != commit.sha:
         config = commit.cached(checkpoint_files.CONFIG)
         reference = config.parents[2] / "refs" / commit.revision if config else None
-        if reference and not (reference.is_file() and reference.read_text(encoding="utf-8") == commit.sha):
-            with contextlib.suppress(OSError):  # a cache that others fill and that is read here
+        with contextlib.suppress(OSError):  # a cache that others fill and that is read here
+            if reference and not (reference.is_file() and reference.read_text(encoding="utf-8") == commit.sha):
                 _write_whole(reference, commit.sha)
 
 
@@ -297,8 +305,8 @@ def _sweep(commit: _Commit) -> None:
     """Remove what downloads that were killed have left; the hub's client starts such a file again."""
     config = commit.cached(checkpoint_files.CONFIG)
     for path in (config.parents[2] / "blobs").glob("*.incomplete") if config else ():
-        if time.time() - path.stat().st_mtime > LEFT_OVER_AFTER:
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # another process may have finished it meanwhile
+            if time.time() - path.stat().st_mtime > LEFT_OVER_AFTER:
                 path.unlink()
 
 
@@ -309,6 +317,7 @@ def _write_whole(path: Path, text: str) -> None:
         try:
             handle.write(text)
             handle.flush()
+            os.chmod(handle.name, path.parent.stat().st_mode & 0o666)  # a temporary file is its owner's alone; a cache may be shared
             os.replace(handle.name, path)
         except OSError:
             os.unlink(handle.name)

@@ -310,7 +310,8 @@ def fold(weights: TransformerWeights) -> TransformerWeights:
     Raises
     ------
     ValueError
-        The weights are of a post-norm model or of one without layer norm, or folded already.
+        The weights are of a post-norm model or of one without layer norm, or folded already; a gated feed-forward layer behind a norm
+        with a bias.
     """
     norms = weights.layer_norms
     if norms is None:
@@ -324,10 +325,16 @@ def fold(weights: TransformerWeights) -> TransformerWeights:
     if norms.final is None:
         raise ValueError(f"weights: expected a final layer norm, as pre-norm models have, found none: {weights!r}")
     changed["W_U"] = norms.final.folded_into(weights.W_U)
-    if norms.attention.bias is not None and norms.mlp.bias is not None and norms.final.bias is not None:
+    if norms.mlp.bias is not None and weights.W_gate is not None:
+        raise ValueError(
+            f"weights: expected no bias in the norm before a gated feed-forward layer, whose gate has none to fold it into: {weights!r}"
+        )
+    if norms.attention.bias is not None:
         shift = norms.attention.bias[:, None, None, :]
         changed |= {f"b_{name}": getattr(weights, f"b_{name}") + (shift @ getattr(weights, f"W_{name}")).squeeze(2) for name in "QKV"}
+    if norms.mlp.bias is not None and weights.W_in is not None:
         changed["b_in"] = weights.part("b_in") + (norms.mlp.bias[:, None, :] @ weights.part("W_in")).squeeze(1)
+    if norms.final.bias is not None:
         changed["b_U"] = weights.b_U + norms.final.bias @ weights.W_U
     left = LayerNorms(*(norm.without_gain() for norm in (norms.attention, norms.mlp, norms.final)))
     return replace(weights, **changed, layer_norms=left, folded=True)

@@ -157,11 +157,15 @@ def story(place, checkpoints):
     old = repository(hub, "owner/old-format", gpt2)
     torch.save(load_file(old / "model.safetensors"), old / "pytorch_model.bin", _use_new_zipfile_serialization=False)
     (old / "model.safetensors").unlink()
-    for name, changed in (("owner/converted", False), ("owner/converted-before", True)):
+    for name, changed in (("owner/converted", None), ("owner/converted-before", "weights"), ("owner/converted-beside", "tokenizer")):
         folder = repository(hub, name, gpt2, pickled=True, discussions=[BOT])
         shutil.copytree(folder, hub / f"{name}@refs" / "pr" / "2")
         shutil.copy(gpt2 / "model.safetensors", hub / f"{name}@refs" / "pr" / "2")
-        if changed:  # main has other weights than when it was converted
+        if changed == "tokenizer":  # main has another tokenizer than when it was converted
+            (folder / "tokenizer_config.json").write_text(
+                json.dumps({"added": "later"} | json.loads((gpt2 / "tokenizer_config.json").read_text()))
+            )
+        if changed == "weights":  # or other weights
             tensors = {key: value + 1 for key, value in load_file(gpt2 / "model.safetensors").items()}
             torch.save(tensors, folder / "pytorch_model.bin")
     hostile = repository(hub, "owner/hostile", gpt2, pickled=True)
@@ -172,7 +176,7 @@ def story(place, checkpoints):
     for fault in ("stall", "truncate", "damage", "once"):
         repository(hub, f"owner/{fault}", gpt2, faults={"model.safetensors": fault})
     repository(hub, "owner/half", gpt2, faults={"tokenizer.json": "damage"})
-    good = ["whole", "shards", "pickled", "pickled-shards", "old-format", "converted", "converted-before", "once"]
+    good = ["whole", "shards", "pickled", "pickled-shards", "old-format", "converted", "converted-before", "converted-beside", "once"]
     bad = ["hostile", "gated", "bare", "empty", "stall", "truncate", "damage", "half", "nothing", "whole@no-such"]
     questions = [f"owner/{name}" for name in (*good, *bad)]
     with hub_server.serve(hub, port) as (_, requests):
@@ -216,7 +220,7 @@ def test_a_label_says_which_pull_request_the_weights_are_from(story):
     assert story["found"]["loaded"] == ["hub", "owner/converted@refs/pr/2", hub_server.commit_of(branch), tiny.gpt2().num_parameters()]
 
 
-@pytest.mark.parametrize("name", [*GOOD, "converted-before"])
+@pytest.mark.parametrize("name", [*GOOD, "converted-before", "converted-beside"])
 def test_a_full_cache_needs_no_network(story, name):
     assert story["later"][name] == story["found"][name]
 
@@ -227,6 +231,22 @@ def test_a_conversion_of_other_weights_is_not_used(story, checkpoints):
     assert repository == "owner/converted-before (converted from its pickles)"
     before = load_file(checkpoints / "gpt2" / "model.safetensors")
     assert_same(weights(folder), {name: value + 1 for name, value in before.items()})
+
+
+def test_a_conversion_beside_another_tokenizer_is_not_used(story, checkpoints):
+    """The pull request holds what stood on main then, a tokenizer that has been mended since among it."""
+    repository, _, folder = story["found"]["converted-beside"]
+    assert repository == "owner/converted-beside (converted from its pickles)"
+    assert json.loads((Path(folder) / "tokenizer_config.json").read_text())["added"] == "later"
+    assert_same(weights(folder), load_file(checkpoints / "gpt2" / "model.safetensors"))
+
+
+def test_whoever_reads_the_cache_reads_what_was_written_here(story):
+    """Temporary files belong to their owner alone; what they become has the rights of its folder."""
+    assets = story["cache"] / "assets"
+    written = [path for path in assets.rglob("*") if path.parent.stat().st_mode & 0o040]
+    assert any(path.name == "converted" for path in written)
+    assert all(path.stat().st_mode & 0o040 for path in written)
 
 
 def test_a_pull_request_of_somebody_else_is_not_used(story):
@@ -271,7 +291,7 @@ def test_what_cannot_be_loaded_ends_in_a_sentence(story, name):
 def test_a_hostile_pickle_ran_nothing_and_left_nothing(story):
     assert not (story["hub"] / "trace").exists()
     kept = {path.parent.parent.name for path in (story["cache"] / "assets").rglob("converted")}
-    assert kept == {"owner--pickled", "owner--pickled-shards", "owner--old-format", "owner--converted-before"}
+    assert kept == {"owner--pickled", "owner--pickled-shards", "owner--old-format", "owner--converted-before", "owner--converted-beside"}
     assert not list((story["cache"] / "assets").rglob("converting-*"))
 
 

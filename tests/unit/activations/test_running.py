@@ -240,6 +240,15 @@ def test_a_mask_inside_a_text_is_special_and_an_unknown_letter_is_not(load):
     assert tokens.loc[tokens["form"].str.contains("漢"), "special"].tolist() == [False]
 
 
+def test_gpt2s_end_of_text_inside_a_text_is_no_word(load):
+    """It stands for unknown words, too, in GPT-2's tokenizer, which has none; `endoftext` looks like a word."""
+    run = activations.run(load("gpt2"), ["Nie wiem.<|endoftext|>Nie wiem."])
+    ends = run.tokens[run.tokens["form"] == "<|endoftext|>"]
+    assert ends["special"].tolist() == [True]
+    assert ends["word"].tolist() == [-1]
+    assert run.words()[1]["word_form"].tolist() == ["Nie", "wiem", "Nie", "wiem"]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_word_states_are_means_over_pieces(load, kind):
     found = activations.run(load(kind), TEXTS)

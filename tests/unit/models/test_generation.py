@@ -1,5 +1,7 @@
 """Continuations and guesses: seeded, without traces, refused where they make no sense."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -40,6 +42,14 @@ def test_with_one_candidate_the_likeliest_token_is_written(writer):
     likeliest = writer.model(ids).logits[0, -1].argmax()
     text = generation.continue_text(writer, "Nie wiem", new_tokens=1, top_k=1)[0]
     assert text == writer.tokenizer.decode([likeliest], skip_special_tokens=True).replace("\N{REPLACEMENT CHARACTER}", "")
+
+
+def test_a_checkpoints_own_settings_do_not_change_how_is_drawn(writer):
+    plain = generation.continue_text(writer, "Nie wiem", n_samples=2, new_tokens=12)
+    own = copy.deepcopy(writer.model)
+    for name, value in {"top_p": 0.3, "repetition_penalty": 2.0, "num_beams": 3, "no_repeat_ngram_size": 2, "typical_p": 0.5}.items():
+        setattr(own.generation_config, name, value)
+    assert generation.continue_text(loaded(own, writer.tokenizer), "Nie wiem", n_samples=2, new_tokens=12) == plain
 
 
 def test_prompts_that_do_not_fit(writer, guesser):

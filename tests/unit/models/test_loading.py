@@ -130,6 +130,12 @@ def test_folders_open_no_socket(folder, no_network):
     assert models.load(str(folder)).source == "folder"
 
 
+def test_an_adapter_is_no_model(folder):
+    (folder / "adapter_config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(models.CheckpointError, match=r"expected a whole model, found an adapter \(adapter_config.json\)"):
+        models.load(folder)
+
+
 def test_sharded_weights(folder):
     tensors = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()

@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -230,6 +231,17 @@ def test_folding_leaves_gains_of_one_and_reading_weights_without_mean():
     assert not raw.folded
     assert torch.equal(raw.W_O, found.W_O)
     assert torch.equal(raw.W_E, found.W_E)
+
+
+def test_each_norms_bias_is_folded_by_itself():
+    raw = weights.extract(tiny.gpt2())
+    without = replace(raw.layer_norms, final=replace(raw.layer_norms.final, bias=None))
+    whole, part = weights.fold(raw), weights.fold(replace(raw, layer_norms=without))
+    assert torch.equal(part.b_in, whole.b_in)
+    assert torch.equal(part.b_Q, whole.b_Q)
+    assert torch.equal(part.b_U, raw.b_U)
+    with pytest.raises(ValueError, match="no bias in the norm before a gated feed-forward layer"):
+        weights.fold(replace(raw, W_gate=raw.W_in))
 
 
 def test_folding_is_refused_for_bert_and_for_folded_weights():
