@@ -108,7 +108,7 @@ report.table(pd.DataFrame.from_dict(rows, orient="index", dtype=object), "Models
 # A list is described by the shares of its pairs that are two forms of **one lemma** (dictionary form), belong to one **part of speech**, agree in **case**, **number** or **person**, or consist of a **preposition and a
 # noun**. Out of context Polish forms are ambiguous, so two words agree when some reading of one fits some reading of the other. Agreement by chance is common, so each share is compared with three nulls:
 #
-# - **Permuted pairs.** The right column is permuted within the list, so both columns keep their words. The p-values of all lists, relations and models form one family, corrected by Holm's method. A test
+# - **Permuted pairs.** The right column is permuted within the list, so both columns keep their words. A pair and its mirror image count once. The p-values of all lists, relations and models form one family, corrected by Holm's method. A test
 #   goes on until chance has done as well 20 times {cite}`besag1991`, but for at most 2,000 permutations; beyond that the tail of the null is extrapolated as an exponential, which makes p-values too large rather than too small
 #   ({cite:t}`knijnenburg2009` fit a generalised Pareto tail).
 # - **Random heads with equal singular values.** The embedding groups words by itself, so even a head without learned directions has lists that may relate words.

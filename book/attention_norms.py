@@ -98,7 +98,7 @@ plots.change_by_distance(pd.concat(by_distance), NAMES);
 
 # %% tags=["hide-input"]
 moved = pd.concat(
-    interventions.next_and_further(changes[name, weights], level=1 - 0.05 / n_effects).assign(model=NAMES[name], weights=weights)
+    interventions.next_and_further(changes[name, weights], level=1 - 0.05 / (2 * n_effects)).assign(model=NAMES[name], weights=weights)
     for name in NAMES
     for weights in ("trained", "untrained")
 )
@@ -108,7 +108,7 @@ report.table(
     moved.assign(difference=difference)[["model", "weights", "layer", "next", "further", "difference"]],
     f"Mean |change of log norm| in thousandths, one layer after the one replaced: the next token, tokens 2 to {REACH} on, and the difference, "
     "with intervals over texts that"
-    " hold for all layers at once",
+    " hold for all rows at once",
     formats=thousandths,
 )
 

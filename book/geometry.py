@@ -282,7 +282,7 @@ for name in ("polish-gpt2", "e5"):
 # - The two models of this book are small and were trained on little text, so their anisotropy says nothing about larger ones. e5 is one model, in 4 bits.
 # - A word is the mean over its tokens, so a rare word is also an average of pieces. Capitals count: *Nie* (not) at the beginning of a sentence is taken for another word than *nie*.
 # - The three other dimensions in the table of losses are drawn at random, so they also have smaller values than the rogue ones. Part of the loss at zero comes from removing a large mean, as the row with the mean shows.
-# - The texts are single sentences. What position does in long texts cannot be seen here.
+# - All texts but the paragraphs of {numref}`fig-geo-positions` are single sentences.
 # - Intervals over texts, words or lemmas do not cover the choice of texts, nor the one seed of each untrained model. An interval of the intrinsic dimension takes each word's neighbours as given.
 #
 # ## Exercises
@@ -294,7 +294,15 @@ for name in ("polish-gpt2", "e5"):
 
 # %% tags=["remove-cell"]
 page = {"model": "polish-gpt2", "section": "geometry.html"}
-simple, nulls = dimension["trained"]["polish-gpt2"]["TwoNN"].at(last), {"untrained": dimension["untrained"]["polish-gpt2"]["TwoNN"].at(last)}
+
+def untrained_dimension(seed):
+    """Intrinsic dimension after the last block of another untrained GPT-2, since untrained models differ among themselves."""
+    fresh = geometry.WordStates.of(activations.run(models.untrained_like(loaded["polish-gpt2"], seed=seed), TEXTS))
+    return geometry.intrinsic_dimension(fresh.states[[last]], fresh.texts, max_points=1200, n_resamples=1)["TwoNN"].estimate[0]
+
+
+several = np.array([dimension["untrained"]["polish-gpt2"]["TwoNN"].estimate[last], *map(untrained_dimension, range(1, 4))])
+simple, nulls = dimension["trained"]["polish-gpt2"]["TwoNN"].at(last), {"untrained": several}
 report.finding("geo-gpt2-dimension", "Training lowers the intrinsic dimension of GPT-2's states", simple, nulls, expected="less", unit="dimensions", **page)
 nulls = {"three other dimensions": [loss.mean() for loss in other_losses]}
 found = statistics.bootstrap_interval(losses["three rogue dimensions at zero"])

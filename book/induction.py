@@ -380,8 +380,15 @@ words = {
 report.glue_frame(pd.Series(words, dtype=object), "ind")
 
 # %% tags=["remove-cell"]
+def best_of_untrained(name, seed):
+    """The best heads of another untrained model, chosen and measured as those of the trained one."""
+    model = models.untrained_like(trained[name], seed=seed)
+    return induction.best_heads(*(induction.probe_scores(induction.probe_patterns(model, draw), draw) for draw in draws[name]))
+
+
 for name, study in (("toy", "minigpt"), ("GPT-2", "polish-gpt2"), ("minigpt-polish", "minigpt-polish")):
+    several = [best[name, "untrained"], *(best_of_untrained(name, seed) for seed in range(1, 4))]  # untrained models differ among themselves
     for kind in KINDS:
-        value, null = (best[name, state][kind].interval for state in ("trained", "untrained"))
+        value, null = best[name, "trained"][kind].interval, np.array([found[kind].interval.estimate for found in several])
         key, claim = f"ind-{study}-{kind.replace(' ', '-')}", f"{'The toy' if name == 'toy' else name} has a head for {'the ' + kind if kind != 'induction' else kind}"
         report.finding(key, claim, value, {"untrained": null}, model=study, unit="score", section="induction.html#fig-induction-key")
