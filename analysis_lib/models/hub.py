@@ -180,7 +180,8 @@ def _conversion(commit: _Commit) -> _Commit | None:
         }  # what the request was made from, and what is read beside it
         same = found.small_files() == commit.small_files() and all(found.files.get(name) == commit.files[name] for name in read)
         if same and {checkpoint_files.WEIGHTS, checkpoint_files.WEIGHTS_INDEX} & set(found.files):
-            _write_whole(record, found.revision)
+            with contextlib.suppress(OSError):  # then the hub is asked again next time
+                _write_whole(record, found.revision)
             return found
     return None
 
@@ -235,7 +236,10 @@ def _convert(commit: _Commit, weights: Sequence[Path], target: Path) -> None:
 
 def _assets(commit: _Commit) -> Path:
     """The folder, beside the hub's cache, for what this library keeps about one commit."""
-    return cached_assets_path("analysis_lib", commit.repository, commit.sha)
+    try:
+        return cached_assets_path("analysis_lib", commit.repository, commit.sha)
+    except OSError as error:
+        raise _unwritable(commit.place, error) from error
 
 
 def _present(commit: _Commit, names: Sequence[str], index: str) -> list[str]:
