@@ -50,6 +50,7 @@ UNUSED += ["mathjax/input/tex/extensions", *(f"mathjax/output/chtml/fonts/*/*_{f
 
 # A rule of the theme's style sheet that draws an icon as a letter of a font.
 ICON_RULE = re.compile(r'(?:\.fa-[\w-]+:before,?)+\{content:"[^"]*"\}')
+SIGNATURE_MARK = re.compile(r'<span class="(?:[nopw]|default_value)">([^<]*)</span>')  # names, signs and spaces, all in one colour
 PLAIN = re.compile(r'<span class="[np]">([^<]*)</span>')  # names and signs in code, which the style gives the colour of all code
 # What keeps its blanks and line ends.
 VERBATIM = re.compile(r"(<(?:pre|textarea|script|style)\b.*?</(?:pre|textarea|script|style)>)", re.DOTALL)
@@ -183,6 +184,7 @@ def mend(text: str) -> str:
     text = re.sub(r'<th class="(blank|head)[^>]*>(&nbsp;|<p></p>)</th>', "<td></td>", text)  # a header without words
     text = re.sub(r"<table\b[^>]*>.*?</table>", lambda table: align_numbers(table[0]), text, flags=re.S)
     text = re.sub(r'<span class="pre">([^<]*)</span>', r"\1", text)  # twelve thousand marks without effect here
+    text = re.sub(r'<dt class="sig\b.*?</dt>', lambda signature: SIGNATURE_MARK.sub(r"\1", signature[0]), text, flags=re.S)
     text = re.sub(r'<div class="highlight">.*?</pre>', lambda code: PLAIN.sub(r"\1", code[0]), text, flags=re.S)
     text = mark_polish(text)
     # Templates leave many blank lines and indents behind.

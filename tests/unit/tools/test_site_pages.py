@@ -33,6 +33,10 @@ from PIL import Image
         ('<div class="sidebar-primary-item">\n<nav>', '<div class="sidebar-primary-item">\n<nav>'),
         ('<summary><span class="toctree-toggle">', '<summary aria-label="Show the pages below"><span class="toctree-toggle">'),
         ("<p>a\n  \n   b</p>\n\n<pre>x\n\n  y</pre>\n\n", "<p>a\nb</p>\n<pre>x\n\n  y</pre>\n"),
+        (
+            '<dt class="sig py"><em class="sig-param"><span class="n">k</span><span class="o">=</span>3</em></dt>',
+            '<dt class="sig py"><em class="sig-param">k=3</em></dt>',
+        ),
     ],
 )
 def test_mending(found, mended):
