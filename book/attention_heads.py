@@ -47,7 +47,7 @@ def random_lists(title, make, per_draw):
 PER_DRAW = {"e5": {"equal singular values": 2, "random likeness": 8}}  # how many lists of each draw
 randoms = {(t, name): random_lists(t, make, PER_DRAW.get(t, {}).get(name, 1)) for t in readers for name, make in NULLS.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "e5: share of the hundred best pairs of every head that are two forms of one lemma, by layer. On the right, the same for random heads between the same embeddings: heads with the singular values of trained ones, and random subspaces that only ask how alike two tokens are. The dashed line is the bare embedding, without any head. L2H7 is head 7 of layer 2.", "name": "fig-heads-forms"}, "image": {"alt": "Points above layers 0 to 11, nearly all below 20 per cent. L2H7 and L3H8 (QK) and L4H2 (VO) stand out at 40 to 70 per cent. Right of a line, random heads with equal singular values lie at 0 and random subspaces spread from 10 to 75 per cent. A dashed line for the embedding near 90 per cent."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "e5: share of the hundred best pairs of every head that are two forms of one lemma, by layer. On the right, the same for random heads between the same embeddings: heads with the singular values of trained ones, and random subspaces that only ask how alike two tokens are. The dashed line is the bare embedding, without any head. L2H7 is head 7 of layer 2.", "name": "fig-heads-forms"}, "image": {"alt": "Points above layers 0 to 11, nearly all below 20 per cent. L2H7 and L3H8 (QK) and L4H2 (VO) stand out at 33 to 71 per cent. Right of a line, random heads with equal singular values lie at 0 and random subspaces spread from 10 to 75 per cent. A dashed line for the embedding near 90 per cent."}}
 if HAS_E5:
     lemma = family.query("model == 'e5' and relation == 'same_lemma'")
     nulls = {"\n".join(name.rsplit(" ", 1)): randoms["e5", name].query("relation == 'same_lemma'")["share"] for name in NULLS}
@@ -62,7 +62,7 @@ if HAS_E5:
 #   same place gets {glue:text}`heads-text-control`. ({ref}`In real sentences <heads-in-sentences>`)
 # - **Tables of QK show such heads in the early layers only, and prove little.** In the list of L2H7, the best one, the two tokens are forms of one word in {glue:text}`heads-best-share` of cases. Random subspaces that know nothing but
 #   likeness reach {glue:text}`heads-likeness-range`, and the bare embedding, without any head, {glue:text}`heads-bare`.
-# - **The heads are not needed for what they seem to do.** Without the eight that attend most to the other form, two forms of a word stay as alike as they were: the intervals of all layers exclude a fall of the cosine by more than
+# - **The heads are not needed for what they seem to do.** Without the eight that attend most to the other form, two forms of a word stay nearly as alike as they were: the intervals of all layers exclude a fall of the cosine by more than
 #   {glue:text}`heads-ablation-fall`, and a fall by more than {glue:text}`heads-ablation-extra` beyond that of two nouns.
 #
 # Square brackets hold 95% intervals. Layers and heads count from 0.
@@ -145,10 +145,10 @@ strong["list"] = strong["model"] + " " + strong["list"]
 report.table(strong[["list", "relation", "share", "permuted", *NULLS, "pairs"]], "Lists that stand out: share of pairs, its mean in permuted lists, and the highest share of a list of random heads of both kinds; pairs: the first of the list, whether or not they have the relation", polish=["pairs"])
 
 # %% [markdown]
-# In e5 all lists that stand out do so in the relation *one lemma*. Random heads with equal singular values hardly ever pair forms of one word, so the heads of these lists have learned to compare. It has not been shown that they have learned *which* directions to compare. Of the lists of random subspaces, {glue:text}`heads-likeness-reach` have as many forms as that of L2H7. But L2H7 was chosen as the best of {glue:text}`heads-e5-lists` lists, and after such a choice so few draws cannot decide. No other list of e5 has more forms than the best list of a random subspace. L2H7 and the heads like it compare tokens by likeness, and in e5's embedding
+# In e5 all lists that stand out do so in the relation *one lemma*, and one of them in *part of speech* as well. Random heads with equal singular values hardly ever pair forms of one word, so the heads of these lists have learned to compare. It has not been shown that they have learned *which* directions to compare. Of the lists of random subspaces, {glue:text}`heads-likeness-reach` reach the share of forms in that of L2H7. But L2H7 was chosen as the best of {glue:text}`heads-e5-lists` lists, and after such a choice so few draws cannot decide. No list of e5 has more forms than the best list of a random subspace. L2H7 and the heads like it compare tokens by likeness, and in e5's embedding
 # it is the forms of a word that are most alike.
 #
-# In GPT-2, too, most lists that stand out do so in *one lemma*; they are mostly lists of the first layer. Most of them have no more forms than lists of random subspaces have. A few have more, but they are the best of many lists against few draws, so they decide nothing either. In HerBERT no list stands out in *one lemma*. Four lists of its layers 2 and 4 stand out in *preposition, noun*, one of them barely. The best pairs of the other three lead from nouns such as *dniach* (days) to *w* (in), or from *W* to names of towns such as *Paryżu* (Paris).
+# In GPT-2, too, most lists that stand out do so in *one lemma*; they are mostly lists of the first layer. Most of them have no more forms than lists of random subspaces have. Three have more, but they are the best of many lists against few draws, so they decide nothing either. In HerBERT three lists of the first two layers stand out in *one lemma*, three lists in *part of speech* and one in *case*. Only two of the seven, both in *one lemma*, lie above random subspaces, and barely. The best pairs of one of these two, VO of L0H4, lead from words such as *wraz* (together) and *korzystając* (making use) to *z*, the preposition that they take.
 #
 # (heads-in-sentences)=
 # ## In real sentences
@@ -240,7 +240,7 @@ if HAS_E5:
 
     alike = {version: cosines(version) for version in runs}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "e5: cosine between the states of the two words by layer (top; in the control the second is another noun), and its change when heads are removed (bottom), with 95% intervals over sentences. Two forms become more alike from layer to layer, and hardly less so without the heads that attend from one to the other.", "name": "fig-heads-ablation"}, "image": {"alt": "Top: the cosine rises from 0.5 to 0.9 for two forms and from 0.05 to 0.6 for two nouns. Bottom: changes within 0.02 of zero for L2H7, for the eight heads and for eight other heads."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "e5: cosine between the states of the two words by layer (top; in the control the second is another noun), and its change when heads are removed (bottom), with 95% intervals over sentences. Two forms become more alike from layer to layer, and hardly less so without the heads that attend from one to the other.", "name": "fig-heads-ablation"}, "image": {"alt": "Top: the cosine rises from 0.45 to 0.9 for two forms and from 0.06 to 0.55 for two nouns. Bottom: changes within 0.02 of zero for L2H7, for the eight heads and for eight other heads."}}
 if HAS_E5:
     def profile(values):
         """Mean over sentences by layer."""
@@ -253,7 +253,7 @@ if HAS_E5:
     plots.layer_panels({"cosine": top, "change without": change}, dict.fromkeys(top, runs["sentence"].layers), styles, zero=True);
 
 # %% [markdown]
-# Two different nouns of a sentence become more alike too, above all in the last blocks. Removing the eight heads changes the cosine of two forms by a hundredth or two at most, and mostly upwards, as removing eight others does. Nothing here shows that these heads make forms alike; they seem to find what is alike already.
+# Two different nouns of a sentence become more alike too, above all in the last blocks. Removing the eight heads changes the cosine of two forms by a hundredth or two at most. In the middle layers it goes up, as it does without eight others. Only right after the block of L2H7 and after the last block is a fall shown, of less than a hundredth. So these heads make forms alike to a small degree at most; they seem to find what is alike already.
 #
 # Do the eight help to tell the **senses** of a word apart? The test uses every third of the thirty ambiguous words of {doc}`senses`. It asks how often the nearest neighbour of an occurrence, among the other occurrences of its lemma, has the same sense.
 
@@ -321,11 +321,11 @@ if HAS_E5:
 # %% [markdown]
 # ## The two small models
 #
-# GPT-2 and HerBERT were trained for this book, each with six layers of eight heads. Most of their lists are hard to tell from those of random heads between the same embeddings. The exceptions belong to nine heads of GPT-2, most of them in the first layer, and to four of HerBERT, in layers 2 and 4.
+# GPT-2 and HerBERT were trained for this book, each with six layers of eight heads. Most of their lists are hard to tell from those of random heads between the same embeddings. The exceptions are twelve lists of GPT-2, most of them of the first layer, and seven of HerBERT, most of them of layers 0 and 1.
 # In GPT-2 the lists of L0H1 and L0H6 pair words that are alike in form or in meaning: *Pomimo* and *Mimo* (both mean *in spite of*), *nieco* and *trochę* (both *a little*), *czytać* and *pisać* (to read, to write). In L0H4, attending to a form of *ona* (she) promotes another form of it. In the share of
-# one lemma these three heads also lie above random likeness, though not far, and GPT-2's other six do not. A few lists of both models pair prepositions with nouns more often than any list of a random head. Only five of these pass the tests above, one of GPT-2 and the four of HerBERT, since a list with prepositions on the left and nouns on the right has such pairs however they are matched. {doc}`heads_at_work` asks what these heads do when the models read a text.
+# one lemma these three heads also lie above random likeness, though two of them not far, and the other six lists of GPT-2 that stand out in this relation do not. A few lists of both models pair prepositions with nouns more often than any list of a random head. Only two of these pass the tests above, both of GPT-2, since a list with prepositions on the left and nouns on the right has such pairs however they are matched. {doc}`heads_at_work` asks what these heads do when the models read a text.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The small models: shares of pairs in the lists of all heads and of random heads. One point for each list, bars are medians. A row where the trained points do not lie to the right of those of random heads shows nothing that the heads have learned.", "name": "fig-heads-small"}, "image": {"alt": "Two panels, GPT-2 and HerBERT, with six rows each. The points of trained heads mostly overlap with those of random heads; a few lie to the right of both kinds in the row of prepositions with nouns, and in GPT-2 also in the row of one lemma."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The small models: shares of pairs in the lists of all heads and of random heads. One point for each list, bars are medians. A row where the trained points do not lie to the right of those of random heads shows nothing that the heads have learned.", "name": "fig-heads-small"}, "image": {"alt": "Two panels, GPT-2 and HerBERT, with six rows each. The points of trained heads mostly overlap with those of random heads; a few lie to the right of both kinds in the row of prepositions with nouns and, in HerBERT barely, in the row of one lemma."}}
 small = list(TITLES.values())
 sources = {t: pd.concat([family[family["model"] == t].assign(source="trained"), *(randoms[t, name].assign(source=name) for name in NULLS)]) for t in small}
 shades = {t: {"trained": COLOURS[t], "equal singular values": plots.MODEL_COLOURS["permuted"], "random likeness": plots.MODEL_COLOURS["untrained"]} for t in small}

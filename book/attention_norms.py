@@ -7,9 +7,9 @@
 # **What was found**
 #
 # - **A large update predicts a large next one, but does not make it large.** When the log norm of an update is regressed on that of the token before in the same layer, the coefficients in GPT-2's layers above the first are {glue:text}`norms-polish-gpt2-beside`. Doubling an update changes the next token's update in the next layer by {glue:text}`norms-polish-gpt2-acts` in the same unit.
-# - **Prediction needs no learning.** Untrained GPT-2s have *larger* coefficients than the trained one, {glue:text}`norms-polish-gpt2-mean-untrained` on average, because their updates are running means of what came before.
-# - **In HerBERT neighbours explain little.** There {glue:text}`norms-herbert-starred` of {glue:text}`norms-herbert-tested` coefficients are significant and farther from zero than in untrained models, but in texts held out the neighbours together explain only
-#   {glue:text}`norms-herbert-heldout-most` of the variance in the first layer, and less in every other.
+# - **In GPT-2 prediction needs no learning.** Untrained GPT-2s have *larger* coefficients than the trained one, {glue:text}`norms-polish-gpt2-mean-untrained` on average, because their updates are running means of what came before.
+# - **In HerBERT prediction comes with training.** There {glue:text}`norms-herbert-starred` of {glue:text}`norms-herbert-tested` coefficients are significant and farther from zero than in untrained models, where they lie near zero. Neighbours explain little, however: in texts held out they together explain at most
+#   {glue:text}`norms-herbert-heldout-most` of the variance in any layer.
 
 # %% tags=["hide-cell"]
 from dataclasses import replace
@@ -41,7 +41,7 @@ DOUBLING = {"n_places": 1, "reach": 1, "scale": 2.0, "later": 1}
 doubled = {name: norms.replace_updates(model, paragraphs[::2], layers=layers[name], **DOUBLING) for name, model in loaded.items()}
 print(*(model.label for model in loaded.values()), sep="\n")
 
-# %% tags=["key-figure"] mystnb={"figure": {"caption": "Circles: coefficient of the token before, under all controls. Grey bars: the same coefficient in 95% of untrained models. Diamonds: change of the next token's log norm when the update in the layer below is doubled, per unit of log norm. Lines: 95% intervals that hold for all circles of a model, and for all diamonds, at once. Each model has a scale of its own.", "name": "fig-norms-key"}, "image": {"alt": "Two panels by layer. In GPT-2 the circles lie between 0.3 and 0.6, the grey bars of untrained models above them near 0.8, and the diamonds near or below zero, lowest in layer 2. In HerBERT the grey bars lie around zero, the circles between 0 and 0.2, above the bars in all layers but layer 4, and the diamonds at zero."}}
+# %% tags=["key-figure"] mystnb={"figure": {"caption": "Circles: coefficient of the token before, under all controls. Grey bars: the same coefficient in 95% of untrained models. Diamonds: change of the next token's log norm when the update in the layer below is doubled, per unit of log norm. Lines: 95% intervals that hold for all circles of a model, and for all diamonds, at once. Each model has a scale of its own.", "name": "fig-norms-key"}, "image": {"alt": "Two panels by layer. In GPT-2 the circles lie between 0.3 and 0.6, the grey bars of untrained models above them near 0.8, and the diamonds near or below zero, lowest in layer 2. In HerBERT the grey bars lie around zero, the circles between 0.1 and 0.25, above the bars in every layer, and the diamonds close to zero."}}
 n_effects = sum(table["layer"].nunique() for table in doubled.values())
 effects = {name: interventions.elasticity(table, level=1 - 0.05 / n_effects) for name, table in doubled.items()}
 beside = {name: examined[name].beside_effects(effects[name]) for name in NAMES}
@@ -64,7 +64,7 @@ report.table(
     index=True,
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Norms of the attention update. Above: 500 tokens drawn at random, shifted sideways within their layer. Below: share of all tokens by norm. Each model has a scale of its own below, since the norms are lengths in its own residual stream. Special tokens are left out.", "name": "fig-norms-raw"}, "image": {"alt": "Two columns, GPT-2 and HerBERT. Above, a cloud of points for each layer on a logarithmic axis; below, one distribution curve a layer. HerBERT's first layer has updates two to four times as long as its others; GPT-2's layers differ less, and its layer 1 has the longest."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Norms of the attention update. Above: 500 tokens drawn at random, shifted sideways within their layer. Below: share of all tokens by norm. Each model has a scale of its own below, since the norms are lengths in its own residual stream. Special tokens are left out.", "name": "fig-norms-raw"}, "image": {"alt": "Two columns, GPT-2 and HerBERT. Above, a cloud of points for each layer on a logarithmic axis; below, one distribution curve a layer. HerBERT's layer 4 has updates almost three times as long as layer 5, which comes next, and its layer 2 has the shortest; GPT-2's layers differ less, and its layer 1 has the longest."}}
 plots.norm_distributions({NAMES[name]: m.attention[:, ~m.tokens["special"].to_numpy()] for name, m in measured.items()});
 
 # %% [markdown]
@@ -73,9 +73,9 @@ plots.norm_distributions({NAMES[name]: m.attention[:, ~m.tokens["special"].to_nu
 #
 # Any regression on the past meets an obstacle: norms have a trend ({numref}`fig-norms-position`). In GPT-2 a token averages over all that came before it, and an average of many
 # vectors is short. The trend is clearest in the untrained model, where the slopes on the log of position are {glue:text}`norms-slope-untrained`; an average of independent vectors would have −0.5.
-# In HerBERT every token sees the whole text, and there is no trend; only the first token has a shorter update in layer 0.
+# In HerBERT every token sees the whole text, and the figure shows no trend; only the first token stands apart, with a shorter update in layers 0, 1 and 4 and a longer one in layer 3.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean log norm of the attention update by position, less its mean over positions; dotted: an untrained model. In HerBERT the first position is the first token after the special one.", "name": "fig-norms-position"}, "image": {"alt": "Two panels of lines against position on a logarithmic axis. Dotted lines of the untrained GPT-2 fall steadily, and so does the last layer of the trained one, while its other layers change little; those of HerBERT are flat, but for layer 0, which begins lower."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean log norm of the attention update by position, less its mean over positions; dotted: an untrained model. In HerBERT the first position is the first token after the special one.", "name": "fig-norms-position"}, "image": {"alt": "Two panels of lines against position on a logarithmic axis. Dotted lines of the untrained GPT-2 fall steadily, and so does the last layer of the trained one, while its other layers change less; those of HerBERT are flat, but for the first position, where layers 0, 1 and 4 are lower and layer 3 is higher."}}
 both = {"trained": measured, "untrained": untrained}
 trends = {n: {kind: measure.mean_by_position(m[n].attention, m[n].tokens) for kind, m in both.items()} for n in NAMES}
 plots.position_trends({NAMES[name]: lines for name, lines in trends.items()});
@@ -92,7 +92,7 @@ REACH = 12
 changes = {(name, "trained"): norms.replace_updates(model, paragraphs, n_places=1, reach=REACH, layers=layers[name], later=1) for name, model in loaded.items()}
 changes |= {(name, "untrained"): norms.replace_updates(model, paragraphs[::2], n_places=1, reach=REACH, layers=layers[name], later=1) for name, model in fresh.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean absolute change of the log norm of the attention update one layer after the replaced one, by distance from the token whose update was replaced (logarithmic; bands: 95% intervals over texts). Below zero: tokens before it, which only HerBERT's tokens see.", "name": "fig-norms-causal"}, "image": {"alt": "Two panels of lines by distance, one for each replaced layer. In GPT-2 the lines fall with distance from the replaced token, those of layers 2 and 3 steeply; that of layer 1 lies far above the others and falls slowly. In HerBERT that of layer 0 lies far above the others, and it alone has a peak around the token."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean absolute change of the log norm of the attention update one layer after the replaced one, by distance from the token whose update was replaced (logarithmic; bands: 95% intervals over texts). Below zero: tokens before it, which only HerBERT's tokens see.", "name": "fig-norms-causal"}, "image": {"alt": "Two panels of lines by distance, one for each replaced layer. In GPT-2 the lines fall with distance from the replaced token, those of layers 2 and 3 steeply; that of layer 1 lies far above the others and falls slowly. In HerBERT all lines peak around the token and fall steeply on either side; those of layers 0 and 1 are the highest beside it."}}
 by_distance = [interventions.size_by_distance(changes[name, "trained"]).assign(model=name) for name in NAMES]
 plots.change_by_distance(pd.concat(by_distance), NAMES);
 
@@ -114,10 +114,10 @@ report.table(
 
 # %% [markdown]
 # The norm at the next token changes more than the norms further on, with the interval of the difference above zero, in {glue:text}`norms-polish-gpt2-causal-trained` layers of GPT-2 and
-# {glue:text}`norms-herbert-causal-trained` of HerBERT. For this it would be enough that the next layer attends to near tokens more than to distant ones, and in HerBERT the norms before the replaced token change as well. The replaced update also changed in direction and not only in size,
-# so the effect says something about attention rather than about norms. In the untrained GPT-2 the difference lies above zero in every layer, although attention is nearly even there: the next token averages over fewer tokens than those further on, so that each weighs more.
+# {glue:text}`norms-herbert-causal-trained` of HerBERT. For this it would be enough that the next layer attends to near tokens more than to distant ones, and in HerBERT the norms before the replaced token change about as much as those after it. The replaced update also changed in direction and not only in size,
+# so the effect says something about attention rather than about norms. In the untrained GPT-2, where attention is nearly even, no such difference is shown: every interval includes zero. In the untrained HerBERT the norms hardly change at all.
 #
-# The largest effect in GPT-2 is hardly local. Replacing an update of its layer 1 changes the norms of the next layer far more than replacing one of any other layer, and it does so twelve tokens on as well.
+# The largest effect in GPT-2 is hardly local. Replacing an update of its layer 1 changes the norms of the next layer far more than replacing one of any other layer, and it does so twelve tokens on as well. HerBERT's effects are local: in layers 0 to 3 the change falls to a fraction within six tokens on either side ({numref}`fig-norms-causal`).
 #
 # To ask about *size* alone, the opening figure ({numref}`fig-norms-key`) doubles the update and keeps its direction. The log norm of the update then grows by $\log 2$; the change of the next token's log
 # norm in the next layer, divided by $\log 2$, is in the unit of a coefficient. This effect and the coefficient need not agree, in size or in sign: the regression describes what neighbours in one layer
@@ -152,7 +152,7 @@ report.table(
 )
 
 # %% [markdown]
-# Prediction and cause differ most clearly in GPT-2's layer 2. There a large update of the token before, in layer 1, predicts a larger update (by how much is measured only roughly), but doubling it makes that update *smaller*. In layer 5 the prediction is negative, and the interval of the effect ends at zero. In the other layers of GPT-2 both are near zero, although the coefficients within the layer are not. In HerBERT a large update in layer 0 predicts a slightly larger one of the next token in layer 1, and a large update in layer 3 a smaller one in layer 4, but doubling an update moves next to nothing in any layer. The regression within a layer therefore sees what neighbours share in that layer, and not something that one token passes on to the next, as far as one step to the next layer shows.
+# Prediction and cause differ most clearly in GPT-2's layer 2. There a large update of the token before, in layer 1, predicts a larger update (by how much is measured only roughly), but doubling it makes that update *smaller*. In layer 5 the prediction is negative, and no effect is shown, since its interval includes zero. In the other layers of GPT-2 both are near zero, although the coefficients within the layer are not. In HerBERT a large update in layer 1 predicts a slightly smaller one of the next token in layer 2, and a large update in layer 4 a slightly larger one in layer 5, but no effect of doubling is shown in any layer: all five intervals include zero. The regression within a layer therefore sees what neighbours share in that layer, and not something that one token passes on to the next, as far as one step to the next layer shows.
 
 # %% [markdown]
 # ## Beyond what any transformer would show
@@ -164,7 +164,7 @@ report.table(
 # Two nulls are made with the *same texts and the same specification*: models of the same shape with fresh weights, and the trained model on texts whose tokens were shuffled (each token keeps its description). Eight draws
 # of each (five for a model wider than 512, whose bars are therefore a fifth longer) show where another draw would lie with a probability of 0.95.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients with all controls, with intervals that hold for all layers and neighbours at once. Filled, a star: significant after Holm's correction by errors clustered by text and by HAC errors (which allow for dependence between near tokens), and farther from zero than in untrained models. Holm's correction is a little less strict than such intervals, so the interval of a star may just include zero. Bars: where 95% of draws of a null are expected. Each model has a scale of its own.", "name": "fig-norms-nulls"}, "image": {"alt": "Panels for one and two tokens back and, in HerBERT, ahead; points of the trained model beside grey bars for untrained models and violet bars for shuffled tokens. In GPT-2 one token back the grey bars stand above the points; in HerBERT they lie around zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients with all controls, with intervals that hold for all layers and neighbours at once. Filled, a star: significant after Holm's correction by errors clustered by text and by HAC errors (which allow for dependence between near tokens), and farther from zero than in untrained models. Holm's correction is a little less strict than such intervals, so the interval of a star may just include zero. Bars: where 95% of draws of a null are expected. Each model has a scale of its own.", "name": "fig-norms-nulls"}, "image": {"alt": "Panels for one and two tokens back and, in HerBERT, ahead; points of the trained model beside grey bars for untrained models and violet bars for shuffled tokens. In GPT-2 one token back the grey bars stand above the points; in HerBERT they lie around zero, below the points one token back and one ahead in every layer."}}
 plots.coefficients_against_nulls(pd.concat([examined[name].beside_nulls().assign(model=name) for name in NAMES]), NAMES);
 
 # %%
@@ -177,11 +177,11 @@ report.table(
 # %% [markdown]
 # The coefficients of an untrained GPT-2 have a plain cause. Its attention is nearly uniform, its update is a running mean of all that came before, and a running mean changes slowly. Training makes
 # attention selective: one token back the coefficient is {glue:text}`norms-polish-gpt2-mean-trained` on average over layers, where untrained models have {glue:text}`norms-polish-gpt2-mean-untrained`.
-# HerBERT's untrained layers average over the whole text at every token and have no slow change to show.
+# HerBERT's untrained layers average over the whole text at every token and have no slow change to show; its coefficients come with training.
 #
-# The starred coefficients, those that are significant and farther from zero than in untrained models, are listed below. Shuffled texts show whether they are about words in their order: a coefficient needs the order if it is clearly farther from zero than with shuffled tokens. Only one is clearly farther, that of the token after in HerBERT's layer 0. For the others this cannot be said, and in HerBERT's layer 2 the coefficient of the token after is clearly smaller than with shuffled tokens. GPT-2 also has coefficients one token back that lie above those of shuffled texts, from layer 3 on ({numref}`fig-norms-nulls`): order matters there, but the untrained models lie higher still, so these coefficients have no star. Frequency, rank and punctuation do not say all that a token is, either. If tokens that have large updates wherever they stand tended to stand side by side, that would look like a dependence.
+# The starred coefficients, those that are significant and farther from zero than in untrained models, are listed below. Shuffled texts show whether they are about words in their order: a coefficient needs the order if it is clearly farther from zero than with shuffled tokens. Four are clearly farther, all of them in HerBERT: those of the token before and of the token after in layer 0, that of two tokens back in layer 1, and that of the token after in layer 3. For the others this cannot be said, and in HerBERT's layers 1, 2, 4 and 5 shuffled tokens give the token before and the token after coefficients of a similar size. GPT-2 also has coefficients one token back that lie above those of shuffled texts, from layer 3 on ({numref}`fig-norms-nulls`): order matters there, but the untrained models lie higher still, so these coefficients have no star. Frequency, rank and punctuation do not say all that a token is, either. If tokens that have large updates wherever they stand tended to stand side by side, that would look like a dependence.
 # The shuffled texts give a control for this too: in them each token stands in other places of its own text, and the mean of its log norms there is its *expected size*. The last two columns hold it constant
-# for the outcome's token and for its neighbours, beside all other controls.
+# for the outcome's token and for its neighbours, beside all other controls. All starred coefficients remain significant.
 
 # %% tags=["hide-input"]
 starred = pd.concat({title: examined[name].starred() for name, title in NAMES.items()}, names=["model", None]).reset_index("model")
@@ -198,7 +198,7 @@ report.table(
 # ## How much neighbours explain
 #
 # Levels and token identity leave a part of the variance; the partial $R^2$ is the share of it that lags (and leads) explain. For held-out texts, coefficients come from other texts, and only the level of the
-# predicted text is its own. In GPT-2 the share depends on the layer: the neighbours explain nothing in layer 0, most of the variance in layer 1 and a smaller part above. In the untrained GPT-2 they explain nearly all of it in every layer, and in the untrained HerBERT next to nothing. In the trained HerBERT they explain a part of it in layer 0 and less in the layers above; in the last two layers the intervals include zero ({numref}`fig-norms-explained`).
+# predicted text is its own. In GPT-2 the share depends on the layer: the neighbours explain nothing in layer 0, most of the variance in layer 1 and a smaller part above. In the untrained GPT-2 they explain nearly all of it in every layer, and in the untrained HerBERT next to nothing. In the trained HerBERT they explain a small part of it in every layer, most in layers 0 and 1, and no interval includes zero ({numref}`fig-norms-explained`).
 
 # %%
 explained = pd.concat(
@@ -207,7 +207,7 @@ explained = pd.concat(
     for name, m in by_model.items()
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Variance of log norms explained by the neighbours beyond levels and token identity: points for held-out texts with 95% intervals over texts, bars for the sample itself. The panels have scales of their own.", "name": "fig-norms-explained"}, "image": {"alt": "Two panels by layer. In GPT-2 crosses of the untrained model stand near the top, circles of the trained model lower: at zero in layer 0, high in layer 1, below 0.3 in the others. In HerBERT the crosses lie at zero, and the circles fall from 0.16 in layer 0 to about zero in the last two layers."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Variance of log norms explained by the neighbours beyond levels and token identity: points for held-out texts with 95% intervals over texts, bars for the sample itself. The panels have scales of their own.", "name": "fig-norms-explained"}, "image": {"alt": "Two panels by layer. In GPT-2 crosses of the untrained model stand near the top, circles of the trained model lower: at zero in layer 0, high in layer 1, below 0.3 in the others. In HerBERT the crosses lie at zero, and the circles between 0.14 and 0.18 in layers 0 and 1, at about 0.05 in layers 2 and 3, and at 0.09 in layers 4 and 5."}}
 plots.explained_by_layer(explained, NAMES);
 
 # %% [markdown]
@@ -229,12 +229,12 @@ for name, model in loaded.items():
         table = norms.neighbours(norms.lagged_regression(m.attention, m.tokens, SPECIFICATION[name]), 1)
         shared.append(table[["layer", "estimate"]].assign(model=name, source=source, shared=means))
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficient one token back (all controls) against the share of sources that a token has in common with the one before, mean over 16 texts; a point for each layer, numbered for the trained models.", "name": "fig-norms-sources"}, "image": {"alt": "Scatter of coefficients against shared sources for the layers of both models, trained and untrained. GPT-2's layer 1 lies near the untrained GPT-2, far to the right; its layer 0 shares the fewest sources of all GPT-2's layers and has a coefficient of zero. HerBERT's layer 0 shares as few, and has the largest of its coefficients; the untrained HerBERT lies farthest right, at zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficient one token back (all controls) against the share of sources that a token has in common with the one before, mean over 16 texts; a point for each layer, numbered for the trained models.", "name": "fig-norms-sources"}, "image": {"alt": "Scatter of coefficients against shared sources for the layers of both models, trained and untrained. GPT-2's layer 1 lies near the untrained GPT-2, far to the right; its layer 0 shares the fewest sources of all GPT-2's layers and has a coefficient of zero. HerBERT's layers fall from layer 0, which shares nearly as few and has the largest of its coefficients, to layer 3, which shares the most and has the smallest; the untrained HerBERT lies farthest right, just below zero."}}
 plots.sources_and_coefficients(pd.concat(shared), NAMES);
 
 # %% [markdown]
 # Sources in common make updates alike. GPT-2's layer 1, where the neighbours explain most, shares nearly as many sources between neighbours as an untrained model, and its layer 0, where they explain nothing, the fewest. But sources in common do not make the *sizes* of updates *vary together* from place to place unless what is shared changes slowly along the text, as a running mean does. That would explain
-# why an untrained HerBERT, where neighbours share nearly everything everywhere, has a coefficient near zero. In the trained HerBERT, too, more sources in common do not go with larger coefficients: its layer 0 shares the fewest and has the largest. The layers of two small models are too few for more than this remark.
+# why an untrained HerBERT, where neighbours share nearly everything everywhere, has a coefficient near zero. In the trained HerBERT more sources in common even go with smaller coefficients: its layer 0 shares the fewest and has the largest, its layer 3 shares the most and has the smallest. The layers of two small models are too few for more than this remark.
 #
 # ## Limits
 #

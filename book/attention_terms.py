@@ -70,13 +70,13 @@ plots.intervals(rises, "rise of the loss [nats]", plots.TERM_COLOURS);
 # - **Size is not importance.** In the toy's layer 1, position-position makes up {glue:text}`terms-toy-L1-pp-share` of the variance of scores, over all rows and heads, and leaving it out
 #   raises the loss at repeated tokens by only {glue:text}`terms-toy-L1-pp-rise` nats.
 #
-# Square brackets hold 95% intervals over sequences. L0H3 is head 3 of the first layer; layers and heads count from 0.
+# Square brackets hold 95% intervals over sequences, unless the title of a table says otherwise. L0H3 is head 3 of the first layer; layers and heads count from 0.
 #
 # ## Models and sequences
 #
 # Both models have two layers of eight heads, no feed-forward layers, no layer norm and no biases; learned positions are added to what queries and keys read
 # and to nothing else {cite}`press2021`. The toy reads fresh sequences in which a block of random symbols comes twice at a random distance ({doc}`induction <induction>` describes
-# its training). The Polish model reads the beginnings of paragraphs that were written for this book. *Untrained* models have the same configurations and fresh weights. Sequences and paragraphs are the
+# its training). The Polish model reads the beginnings of paragraphs that were written for this book. *Untrained* models have the same configurations and fresh weights: five of each show how large terms are before training, and one of each what leaving a term out then costs. Sequences and paragraphs are the
 # units: intervals are bootstraps over them {cite}`efron1993`. The heads to be looked at are chosen on a second set of as many sequences, and measured on the first.
 #
 # ## Four terms
@@ -125,10 +125,10 @@ def show_terms(head_terms, labels=None):
     return plots.term_maps(panels, head_terms.sum(0).softmax(-1).numpy(), labels)
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The toy's previous-token head of layer 0 on one sequence: the four terms and their sum, each row's mean removed, and the pattern that they give.", "name": "fig-terms-previous"}, "image": {"alt": "Six lower triangles of 64 queries by 64 keys. Position-position has a bright line one place left of the diagonal, and so have sum and pattern; the other three terms are pale."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The toy's previous-token head of layer 0 on one sequence: the four terms and their sum, each row's mean removed, and the pattern that they give.", "name": "fig-terms-previous"}, "image": {"alt": "Six lower triangles of 64 queries by 64 keys. Position-position has a strong line one place left of the diagonal, and so have sum and pattern; the other three terms are pale."}}
 show_terms(terms["toy", 0][:, 0, previous["toy"]]);
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The toy's strongest induction head, in layer 1, on the same sequence, drawn in the same way. The last position of the context has nothing to predict in training, so its row was never learned.", "name": "fig-terms-induction"}, "image": {"alt": "Six lower triangles of 64 queries by 64 keys. Token-token has single bright cells and a broken line parallel to the diagonal in the rows of the second block, which the pattern shows too."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The toy's strongest induction head, in layer 1, on the same sequence, drawn in the same way. The last position of the context has nothing to predict in training, so its row was never learned.", "name": "fig-terms-induction"}, "image": {"alt": "Six lower triangles of 64 queries by 64 keys. Token-token has single strong cells and a line parallel to the diagonal in the rows of the second block, which the pattern shows too. Position-position is high in the first two columns."}}
 show_terms(terms["toy", 1][:, 0, strongest]);
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The Polish model's layer-0 head with the highest previous-token score on one sentence, \"Yesterday evening, at the station, I met an old acquaintance from school\", drawn in the same way.", "name": "fig-terms-sentence"}, "image": {"alt": "Six lower triangles with the tokens of a Polish sentence on both axes: four terms, their sum and the pattern."}}
@@ -194,7 +194,7 @@ report.table(averages.reset_index(), "Means over the eight heads of a layer, wit
 
 # %% [markdown]
 # The untrained models matter here. Before training, a term's size follows from a choice of the recipe: embeddings and positions are drawn with chosen standard deviations, and each side of a term that
-# reads a position instead of a token multiplies the term by their ratio. A large share of position-position is a finding only where it exceeds that of the untrained model. The mean over heads does so in no layer here. The attention that position-position moves clearly exceeds that in the untrained model in one layer only, the toy's first, where it is about twice as large.
+# reads a position instead of a token multiplies the term by their ratio. A large share of position-position is a finding only where it exceeds that of the untrained models. The mean over heads does so in no layer here. The attention that position-position moves clearly exceeds that in the untrained models in one layer only, the toy's first, where it is about twice as large. Token-token has grown in training: in layer 1 of both models its mean share and the attention that it moves are far above those of all five untrained models.
 #
 # ## What leaving a term out does to the loss
 #

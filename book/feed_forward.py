@@ -60,7 +60,7 @@ for title, pair in pairs.items():
         judged[title, f"similar {draw}"] = judge(title, similar[title, draw])
 passed = {key: shared_features.passing(table) for key, table in judged.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The most alike list of some kinds in each model: how many of its different forms share the feature (points), how many would by chance (crosses), and the most in any list of random vectors that vary as the layer's own do (bars). Below each feature stand the first words of the list. In Polish *-ła* ends past tenses with a feminine subject (*mówiła*, she said), *-em* instrumentals of nouns (*domem*, with a house), and *-ej* comparatives of adverbs and feminine genitives.", "name": "fig-ff-key"}, "image": {"alt": "A panel for each model with up to four lists: an ending, a case, a person and the forms of a word. Points lie between seven and twenty forms, and crosses between zero and four. The bars of GPT-2 and e5 lie between them. Of HerBERT's bars only that of the ending does, that of the case lies on its point, and the other two lie beyond theirs."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The most alike list of some kinds in each model: how many of its different forms share the feature (points), how many would by chance (crosses), and the most in any list of random vectors that vary as the layer's own do (bars). Below each feature stand the first words of the list. In Polish *-ła* ends past tenses with a feminine subject (*mówiła*, she said), *-ach* locative plurals of nouns (*w domach*, in houses), and *-ej* comparatives of adverbs and feminine genitives.", "name": "fig-ff-key"}, "image": {"alt": "A panel for each model with up to four lists: an ending, a case, a person and the forms of a word. Points lie between eight and twenty forms, and crosses between zero and four. The bars of GPT-2 and e5 lie between them, and so do HerBERT's bars of the case and the ending. Its bars of the forms of a word and of the person lie on their points."}}
 alike = {
     title: neurons.most_alike(
         judged[title, "trained"], np.concatenate([top[title, "K"], top[title, "V"]]), r.weights.d_mlp, r.vocabulary, numbers=numbers[title]
@@ -93,11 +93,11 @@ report.figure_data(shown, "fig-ff-key") if shown else None
 # %% [markdown]
 # **What was found**
 #
-# - **Some neurons collect words of one kind:** an ending, a case, a person, the forms of one lemma ({numref}`fig-ff-key`). Of HerBERT's lists in the figure, only that of the ending holds more such words than any list of a random vector.
-# - **Random vectors have such lists too: fewer than GPT-2's neurons, and about as many as HerBERT's.** These vectors are drawn to vary as a layer's own keys or values do. Lists of GPT-2's keys hold words of one kind more often than lists of such vectors, by {glue:text}`ff-polish-gpt2-K-gain` percentage points, and lists of its values by {glue:text}`ff-polish-gpt2-V-gain`. Both differences lie mostly in the later layers. Lists of HerBERT's keys do so hardly more often, by {glue:text}`ff-herbert-K-gain`, and for lists of its values no difference is shown ({glue:text}`ff-herbert-V-gain`).
+# - **Some neurons collect words of one kind:** an ending, a case, a person, the forms of one lemma ({numref}`fig-ff-key`). Each list of GPT-2 and e5 in the figure holds more such words than any list of a random vector. Of HerBERT's, those of the case and the ending do, and the other two hold just as many.
+# - **Keys of all models have such lists more often than random vectors do, and so do values, except HerBERT's.** The random vectors are drawn to vary as a layer's own keys or values do, and some of their lists hold words of one kind too. Lists of GPT-2's keys do so more often, by {glue:text}`ff-polish-gpt2-K-gain` percentage points, and lists of its values by {glue:text}`ff-polish-gpt2-V-gain`. Both differences lie mostly in the later layers. Lists of HerBERT's keys exceed random vectors by {glue:text}`ff-herbert-K-gain`, in its layers 0 to 3. For lists of its values no difference is shown over all layers together ({glue:text}`ff-herbert-V-gain`).
 #   (Square brackets hold 95% intervals.)
 # - **A neuron's key and value rarely point at the same words,** yet more often than the key of one neuron and the value of another do. In GPT-2 they share {glue:text}`ff-shared` of their hundred best tokens
-#   on average, and in HerBERT more. GPT-2's first layer is the exception: there a key overlaps with the *negated* value, so that the neuron takes away words like those it matches ({numref}`fig-ff-overlap`).
+#   on average, and in HerBERT fewer. GPT-2's first layer and HerBERT's first three are the exceptions: there a key overlaps with the *negated* value, so that the neuron takes away words like those it matches ({numref}`fig-ff-overlap`).
 #
 # ## Keys and values
 #
@@ -187,13 +187,32 @@ def wilson(hits):
     return report.interval(*statistics.wilson_interval(int(hits.sum()), len(hits)), digits=1, scale=100, unit="%")
 
 
+# Vectors that are nearly the same, as in layers that began as copies of one layer, are one unit of the bootstrap.
+copies = {(title, side): neurons.near_copies(vectors[title][place]) for title in readers for place, side in enumerate(SIDES)}
+
+
+def passing(title, side):
+    """Share of a model's own lists that pass, with an interval over units."""
+    own, units = hits[title, side].to_numpy(dtype=float), copies[title, side]
+    if len(np.unique(units)) == len(units):
+        return statistics.wilson_interval(int(own.sum()), len(own))
+    return statistics.bootstrap_interval(own, clusters=units, n_resamples=1000)
+
+
+def gain(title, side):
+    """By how much that share exceeds the share of random vectors."""
+    own, random = hits[title, side].to_numpy(dtype=float), hits[title, f"similar {side}"].to_numpy(dtype=float)
+    if len(np.unique(copies[title, side])) == len(own):
+        return statistics.difference_interval(own, random, n_resamples=1000)
+    return statistics.bootstrap_interval(own - random.mean(), clusters=copies[title, side], n_resamples=1000)
+
+
 rows = {}
 for side, label in SIDES.items():
-    rows[label] = {title: wilson(hits[title, side]) for title in readers}
+    rows[label] = {title: report.interval(*passing(title, side), digits=1, scale=100, unit="%") for title in readers}
     rows[f"random vectors like the {label}"] = {title: wilson(hits[title, f"similar {side}"]) for title in readers}
     rows[f"… of the {label}, smallest to largest of {ROUNDS} draws"] = {title: report.span(spread[title, side], digits=1, scale=100, unit="%") for title in readers}
-    gains = {title: statistics.difference_interval(hits[title, side], hits[title, f"similar {side}"], n_resamples=1000) for title in readers}
-    worded = {title: report.interval(*gain, digits=1, signed=True, scale=100) for title, gain in gains.items()}
+    worded = {title: report.interval(*gain(title, side), digits=1, signed=True, scale=100) for title in readers}
     rows[f"{label} less random vectors [percentage points]"] = worded
     report.glue_frame(pd.Series({f"{name}-{side}-gain": worded[title] for name, title in ALL.items()}), "ff")
 rows["isotropic random vectors"] = {title: wilson(hits[title, "random"]) for title in small}
@@ -211,14 +230,14 @@ for title, reader in readers.items():
 plots.percent_maps(maps);
 
 # %% [markdown]
-# Layers differ. In GPT-2 it is mainly the later layers whose lists pass more often than those of random vectors, for keys and for values. In HerBERT no single layer shows such an excess. The table says by how many percentage points the lists of each layer pass more often than those of random vectors like the layer's own.
+# Layers differ. In GPT-2 the lists of layers 2 to 5 pass more often than those of random vectors, for keys and for values, and most of all in layers 4 and 5. In HerBERT the keys of layers 0 to 3 and the values of layers 3 and 4 do so. The values of its layer 0 pass less often than random vectors. For all other columns of these two models no difference is shown. The table says by how many percentage points the lists of each layer pass more often than those of random vectors like the layer's own.
 
 # %%
 columns = {}
 for title, reader in small.items():
     for side in "KV":
         gains = neurons.gains_by_layer(hits[title, side], hits[title, f"similar {side}"], reader.weights.n_layers)
-        words = [report.interval(*gain, digits=1, signed=True, scale=100) for gain in gains[["estimate", "low", "high"]].to_numpy()]
+        words = [report.interval(*row, digits=1, signed=True, scale=100) for row in gains[["estimate", "low", "high"]].to_numpy()]
         columns[f"{title}, {SIDES[side]}"] = pd.Series(words)
 report.table(pd.DataFrame(columns).rename_axis("layer").reset_index(), "Beside random vectors like the layer's own [percentage points]")
 
@@ -235,7 +254,7 @@ for title, reader in readers.items():
 
 # %% [markdown]
 # **A reading aid.** Polish inflects: a noun has seven cases in two numbers, a verb marks person, number and, in the past tense, gender; endings show all of these. Endings that often come up: *-ami* instrumental plural
-# ("with, by …s"), *-ach* locative plural ("in, on …s"), *-ego* genitive singular of adjectives, *-ych* genitive or locative plural of adjectives, *-ość* nouns like English *-ness*, *-nie* verbal nouns and
+# ("with, by …s"), *-ach* locative plural ("in, on …s"), *-ej* feminine forms of adjectives and comparatives of adverbs, *-ne* neuter or plural adjectives, *-ego* genitive singular of adjectives, *-ych* genitive or locative plural of adjectives, *-ość* nouns like English *-ness*, *-nie* verbal nouns and
 # adverbs, *-ł*, *-ła*, *-li* the past tense of he, she and they, *-ąc* "while …ing", *-ć* infinitives. A capital letter marks a name or the beginning of a sentence.
 # The lemmas in the tables are *być* (to be) and *który* (which). The part of speech *sign* means digits and Roman numerals. Out of context the dictionary gives a form all its readings: *fale* (waves) is vocative as well as nominative, while forms that are the same in all seven cases, such as *BBC*, count for none.
 #
@@ -252,7 +271,7 @@ overlaps = {
     for pair, (left, right) in PAIRS.items()
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean Jaccard index of the top 100 tokens of paired lists, by layer. Points: a neuron's own pair, with 95% bootstrap intervals over the layer's neurons. Dashes of the same colour: shuffled pairs. A point above its dash is an overlap that belongs to the neuron, and a point below says that a neuron's two lists have less in common than lists of two neurons; the higher dashes of trained models say that all lists of a layer favour some tokens.", "name": "fig-ff-overlap"}, "image": {"alt": "Two panels, GPT-2 and HerBERT. Horizontal axis: layers, first to last. Vertical axis: mean Jaccard index. For each layer three points with intervals, key with value, key with negated value and untrained, each beside a dash for shuffled pairs."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean Jaccard index of the top 100 tokens of paired lists, by layer. Points: a neuron's own pair, with 95% bootstrap intervals over the layer's neurons. Dashes of the same colour: shuffled pairs. A point above its dash is an overlap that belongs to the neuron, and a point below says that a neuron's two lists have less in common than lists of two neurons; the higher dashes of trained models say that all lists of a layer favour some tokens.", "name": "fig-ff-overlap"}, "image": {"alt": "Two panels, GPT-2 and HerBERT. Horizontal axis: layers, first to last. Vertical axis: mean Jaccard index. For each layer three points with intervals, key with value, key with negated value and untrained, each beside a dash for shuffled pairs. Key with negated value lies highest in GPT-2's first layer and in HerBERT's first three, and key with value lies highest in all other layers."}}
 by_layer = pd.concat(
     [overlap.by_layer(small[title].weights.n_layers).assign(model=title, pair=pair) for (title, pair), overlap in overlaps.items()]
 )
@@ -273,8 +292,8 @@ report.table(
 )
 
 # %% [markdown]
-# Over all layers, the keys of both models overlap more with the value than with the negated value. In GPT-2's first layer it is the other way round: most neurons there take away words like those they match, and most neurons of later layers add to such words. The cosine of a neuron's key and value shows the sign without any tokens. Its mean over neurons (next table) is above zero in both models, which agrees with the overlaps but hides the first layer of GPT-2 (exercise 2 asks for every layer). Is the overlap due to a few neurons or to all of them? {numref}`fig-ff-survival`
-# shows the whole distribution; a Jaccard index of 0.1 means that 18 of 100 tokens are shared. In many neurons, key and value share a few tokens more than shuffled pairs do, and in a few neurons they share many.
+# Over all layers, the keys of both models overlap more with the value than with the negated value. In GPT-2's first layer and in HerBERT's first three it is the other way round: neurons there tend to take away words like those they match, and neurons of later layers tend to add to such words. In HerBERT's layers 3 to 5 a key and its negated value even share less than shuffled pairs do. The cosine of a neuron's key and value shows the sign without any tokens. Its mean over neurons (next table) is above zero in both models, which agrees with the overlaps but hides these first layers (exercise 2 asks for every layer of GPT-2). Is the overlap due to a few neurons or to all of them? {numref}`fig-ff-survival`
+# shows the whole distribution; a Jaccard index of 0.1 means that 18 of 100 tokens are shared. In many neurons, key and value share a few tokens more than shuffled pairs do, and in a few neurons of GPT-2 they share many. HerBERT's largest overlaps are smaller.
 
 # %% tags=["hide-input"]
 rows = {
@@ -286,7 +305,7 @@ rows = {
 }
 report.table(pd.DataFrame(rows).T.rename_axis("model").reset_index(), "Mean cosine of a neuron's key and value")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of neurons whose overlap reaches x, on a logarithmic axis. Full lines: a neuron's own pair; dashed: shuffled pairs (ten for every neuron). Where a full line lies above its dashed one, more neurons than shuffled pairs have such an overlap; beyond the end of the dashed line no shuffled pair has it.", "name": "fig-ff-survival"}, "image": {"alt": "Two panels, GPT-2 and HerBERT. Horizontal axis: Jaccard index of top 100 tokens. Vertical axis, logarithmic: share of neurons that reach it. Falling full lines for key with value and key with negated value, and falling dashed lines for their shuffled pairs."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of neurons whose overlap reaches x, on a logarithmic axis. Full lines: a neuron's own pair; dashed: shuffled pairs (ten for every neuron). Where a full line lies above its dashed one, more neurons than shuffled pairs have such an overlap; beyond the end of the dashed line no shuffled pair has it.", "name": "fig-ff-survival"}, "image": {"alt": "Two panels, GPT-2 and HerBERT. Horizontal axis: Jaccard index of top 100 tokens. Vertical axis, logarithmic: share of neurons that reach it. Falling full lines for key with value and key with negated value, and falling dashed lines for their shuffled pairs. In GPT-2 both full lines end far to the right of the dashed ones. In HerBERT the full line of key with value does, and that of key with negated value stays close to the dashed lines."}}
 falling = {title: {} for title in small}
 for (title, pair), overlap in overlaps.items():
     if pair != "untrained":
@@ -312,7 +331,7 @@ for title, reader in small.items():
 # %% tags=["remove-cell"]
 for name, title in ALL.items():
     for side, label in SIDES.items():
-        share, null = statistics.wilson_interval(int(hits[title, side].sum()), len(hits[title, side])), {"random vectors": spread[title, side]}
+        share, null = passing(title, side), {"random vectors": spread[title, side]}
         page = {"model": name, "unit": "share of lists", "section": "feed_forward.html#which-lists-are-alike-and-in-what"}
         report.finding(f"ff-{name}-{side}", f"{title}: {label} collect words of one kind", share, null, **page)
 real = overlaps["GPT-2", "key, value"].real
@@ -324,8 +343,8 @@ report.glue("ff-shared", report.number(float((200 * real / (1 + real)).mean()), 
 # ## Norms and layer norms
 #
 # **Do a few tokens own all lists?** An embedding of large norm can have a large inner product with many vectors, and so stand in many lists. The table says how many different tokens the lists of all neurons hold, twenty in each, and what
-# share of the places the hundred most frequent of them fill. These hundred do not own the lists, but they fill more places than in an untrained model, in GPT-2 at least twice as many. In the lists of random vectors, whether these vary as the layer's own keys or values do or favour no direction, the hundred most frequent tokens fill about as many places. So the
-# favoured tokens belong neither to single neurons nor to the directions that a layer prefers on the whole: the embedding is enough to explain them.
+# share of the places the hundred most frequent of them fill. These hundred do not own the lists, but they fill more places than in an untrained model, in GPT-2 at least twice as many. In the lists of random vectors, whether these vary as the layer's own keys or values do or favour no direction, the hundred most frequent tokens fill about as many places. Only for HerBERT's keys, and for random vectors like them, do they fill somewhat more places than for isotropic vectors. So on the whole the
+# favoured tokens do not belong to single neurons, and hardly to the directions that a layer prefers: the embedding is nearly enough to explain them.
 
 # %%
 rows = []
@@ -372,7 +391,7 @@ report.glue("ff-polish-gpt2-folded-kn", report.interval(*statistics.bootstrap_in
 #   *rozum*, reason).
 # - Overlap can come from frequency alone: if a key favours rare words and its value points away from rare words, the lists of the key and of the negated value share words. (In L5N911 above, the shared words are frequent ones.) Shuffled pairs control only for what the neurons of
 #   a layer have in common.
-# - HerBERT's layers 0, 2 and 4 began as equals, and so did its layers 1, 3 and 5 ({doc}`models`). Neurons of the same number in such layers can therefore have similar lists, like L3N428 and L5N428 above. Intervals over all layers count them as independent and may be too narrow.
+# - HerBERT's layers 0 to 4 once had the same keys, because four of them began as copies ({doc}`models`). Keys of the same number in these layers can therefore have similar lists, like those of L1N300 and L2N300 above. Intervals over all layers count them as independent and may be too narrow.
 #
 # ## Exercises
 #

@@ -2,7 +2,7 @@
 # # Geometry of contextual words
 #
 # **Question.** A language model turns every word into a vector, and changes it layer by layer according to the sentence around it. What do the vectors of all words have in common? A cosine between two of them can be read only when
-# this is known {cite}`ethayarajh2019`. And how much of a word's vector does its context change?
+# this is known {cite}`ethayarajh2019`. And how much of a word's vector does its context change, and how long does the vector keep the place where the word stands?
 
 # %% tags=["hide-cell"]
 import numpy as np
@@ -46,14 +46,14 @@ def beside(profiles):
 anisotropy = each(lambda found: geometry.anisotropy(found.states, found.texts))
 isotropy = each(lambda found: geometry.isotropy(found.states, found.texts, n_blocks=20))
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean cosine of words of different texts (above) and IsoScore (below) by layer, with 95% intervals over texts. A high cosine and a low IsoScore are both called anisotropic, and are different things.", "name": "fig-geo-anisotropy"}, "image": {"alt": "Two rows of panels, one column a model. Above, GPT-2's mean cosine jumps to more than 0.7 after its second block and falls to 0.2 at the end, HerBERT's rises from 0.3 to more than 0.6 after its third and fourth blocks and falls back to about 0.35, e5's rises slowly and jumps to 0.7 in the last block. Untrained GPT-2 rises slowly to more than 0.2; untrained HerBERT and e5 stay close to 0.5. Below, the IsoScores of GPT-2 and HerBERT start near 0.1 and rise to those of their untrained twins, near 0.2, or a little above; then GPT-2's falls below its untrained twin, and HerBERT's jumps to more than 0.25 after the last block; e5's lies between 0.12 and 0.21, above the untrained one in most layers."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean cosine of words of different texts (above) and IsoScore (below) by layer, with 95% intervals over texts. A high cosine and a low IsoScore are both called anisotropic, and are different things.", "name": "fig-geo-anisotropy"}, "image": {"alt": "Two rows of panels, one column a model. Above, GPT-2's mean cosine jumps to more than 0.7 after its second block and falls to 0.2 at the end, HerBERT's rises from less than 0.4 to more than 0.5 after its second and third blocks, falls to less than 0.25 after the fifth and ends at about 0.3, e5's rises slowly and jumps to 0.7 in the last block. Untrained GPT-2 rises slowly to more than 0.2; untrained HerBERT and e5 stay near 0.45 to 0.5. Below, the IsoScores of GPT-2 and HerBERT start near 0.1. GPT-2's rises above its untrained twin, near 0.2, and falls below it in the end; HerBERT's stays below its untrained twin up to the fourth block, rises a little above it after the fifth and jumps to 0.3 after the last; e5's lies between 0.12 and 0.21, above the untrained one in most layers."}}
 plots.layer_panels({"mean cosine": beside(anisotropy), "IsoScore": beside(isotropy)}, LAYERS, STYLES);
 
 # %% [markdown]
 # **What was found**
 #
-# - **After GPT-2's last block three coordinates make unrelated words look alike.** They carry {glue:text}`geo-polish-gpt2-rogue` of the mean cosine there. Setting them to zero makes the model far worse at predicting the next token. The share of ambiguous words whose nearest neighbour is in the same sense changes by {glue:text}`geo-polish-gpt2-kept` percentage points, but GPT-2 hardly tells senses apart to begin with.
-# - **Two occurrences of a word stand out least in the published encoder.** After e5's last block the cosine of two occurrences of a content word exceeds that of two different words by only {glue:text}`geo-e5-self`, in GPT-2 by {glue:text}`geo-polish-gpt2-self`. Part of this difference between the models comes from the fact that after e5's last block all words are alike.
+# - **After GPT-2's last block three coordinates make unrelated words look alike.** They carry {glue:text}`geo-polish-gpt2-rogue` of the mean cosine there. Setting them to zero makes the model far worse at predicting the next token. No change is shown in the share of ambiguous words whose nearest neighbour is in the same sense ({glue:text}`geo-polish-gpt2-kept` percentage points), but GPT-2 hardly tells senses apart to begin with.
+# - **HerBERT keeps the places of its tokens through four blocks, and the fifth removes them.** Up to the fourth block a linear map reads positions better than in an untrained model; after the fifth it reads hardly anything. So layers 0 to 4 can look for a neighbour by its place, and layer 5 hardly can. In GPT-2 and e5 places fade too, but not in one step. In untrained models most of what can be read stays to the end ({numref}`fig-geo-positions`).
 # - **In GPT-2, training makes states simpler.** Around a word they vary in about {glue:text}`geo-polish-gpt2-dimension` directions after the last block, far fewer than without training. In the encoders the two estimators disagree after the last block, so no difference is established there.
 #
 # Square brackets hold 95% intervals over words, texts or lemmas, as each section says.
@@ -73,7 +73,7 @@ plots.layer_panels({"mean cosine": beside(anisotropy), "IsoScore": beside(isotro
 # **IsoScore** {cite}`rudman2022` asks how evenly the variance fills the dimensions: 1 means evenly, 0 a single dimension. It does not see a mean that all words share.
 
 # %% [markdown]
-# {numref}`fig-geo-anisotropy` shows that the null is not zero: states of untrained models share a direction too. Training makes this direction much stronger in GPT-2, above all in the second block, and later blocks take most of it back. In HerBERT it is stronger than without training in the middle layers only, and weaker after the last block. In e5 it is weaker than without training until the last block. The two measures rank layers differently, since a direction that all words
+# {numref}`fig-geo-anisotropy` shows that the null is not zero: states of untrained models share a direction too. Training makes this direction much stronger in GPT-2, above all in the second block, and later blocks take most of it back. In HerBERT it is stronger than without training after the first three blocks only, and weaker in the embedding and after the last three. In e5 it is weaker than without training until the last block. The two measures rank layers differently, since a direction that all words
 # share raises the cosine and leaves IsoScore alone.
 #
 # ## A few dimensions carry it
@@ -102,7 +102,7 @@ PLACES = word_senses.locate(trained["herbert"].table, len(TEXTS) - len(SENSES) +
 accuracy = each(lambda found: same_sense(found.states))
 senses_left = {name: same_sense(states) for name, states in without.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "What three rogue dimensions do: mean cosine of words of different texts (above) and share of nearest neighbours in the same sense (below), with all dimensions and without the three; 95% intervals over texts and over lemmas.", "name": "fig-geo-rogue"}, "image": {"alt": "Two rows of panels, one column a model. Above, the line without the three dimensions lies far below the other in GPT-2's last layers and in most of e5's blocks; in the first layers of GPT-2 and e5 it lies a little below, in HerBERT the two lie close together, and in e5's last block both are equal. Below, the two lines nearly coincide in every model."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "What three rogue dimensions do: mean cosine of words of different texts (above) and share of nearest neighbours in the same sense (below), with all dimensions and without the three; 95% intervals over texts and over lemmas.", "name": "fig-geo-rogue"}, "image": {"alt": "Two rows of panels, one column a model. Above, the line without the three dimensions lies far below the other in GPT-2's last layers and in most of e5's blocks; in the first layers of GPT-2 and e5 it lies a little below, in HerBERT the two lie close together, and after e5's last block they nearly coincide. Below, the two lines nearly coincide in every model."}}
 styles = {"all dimensions": (BLUE, "-"), "without three": (ORANGE, "-"), "untrained": STYLES["untrained"]}
 
 
@@ -115,7 +115,7 @@ cosines, separations = three_lines(anisotropy | {"trained": as_alike}, less_alik
 plots.layer_panels({"mean cosine": cosines, "same sense, share": separations}, LAYERS, styles);
 
 # %% [markdown]
-# In GPT-2's last layers and in e5 up to the last block but one, the three coordinates carry a good part of the cosine. That they say nothing about senses is best seen in e5, since the small models hardly tell senses apart: after its last block but one, the share of neighbours in the same sense changes by {glue:text}`geo-e5-kept` percentage points without them. In HerBERT they carry little of it. The high cosines after GPT-2's second and third block, in HerBERT's middle layers and after e5's last block are of another kind: most of the cosine is left without the three coordinates. Does the small GPT-2 need its three? They are replaced after its last
+# In GPT-2's last layers and in e5 up to the last block but one, the three coordinates carry a good part of the cosine. That they say nothing about senses is best seen in e5, since the small models hardly tell senses apart: after its last block but one, the share of neighbours in the same sense changes by {glue:text}`geo-e5-kept` percentage points without them. In HerBERT they carry little of the cosine. The high cosines after GPT-2's second and third block, after HerBERT's first three blocks and after e5's last block are of another kind: most of the cosine is left without the three coordinates. Does the small GPT-2 need its three? They are replaced after its last
 # block, before the final layer norm, and the loss is measured on the book's paragraphs.
 
 # %%
@@ -177,17 +177,17 @@ lines = {
     for label, columns in (("by position", position), ("by frequency", frequency))
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the variance of single coordinates that a word's position (above) or frequency (below) explains in other texts: the three rogue dimensions of each layer, the mean over all dimensions, and the three rogue dimensions of an untrained model; 95% intervals over texts.", "name": "fig-geo-causes"}, "image": {"alt": "Two rows of panels, one column a model. Position explains about a tenth of the rogue coordinates in GPT-2's embedding and less in every other trained layer. Frequency explains more than a quarter of them after GPT-2's first block and less after each of the next, a sixth after HerBERT's first and fifth blocks, a tenth to a third in e5, and there the means over all dimensions and the untrained models stay lower."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the variance of single coordinates that a word's position (above) or frequency (below) explains in other texts: the three rogue dimensions of each layer, the mean over all dimensions, and the three rogue dimensions of an untrained model; 95% intervals over texts.", "name": "fig-geo-causes"}, "image": {"alt": "Two rows of panels, one column a model. Position explains about a tenth of the rogue coordinates in GPT-2's embedding, somewhat more after HerBERT's fourth block, and less than a twentieth in every other trained layer; of all of HerBERT's coordinates it explains a tenth on average up to the fourth block, and little after it. Frequency explains more than a quarter of the rogue coordinates after GPT-2's first block and less after each of the next, less than a tenth in HerBERT, and about a tenth to a third in e5. After GPT-2's blocks and in all of e5 the means over all dimensions and the untrained models lie lower."}}
 styles = {"three rogue": (ORANGE, "-"), "mean over all": (BLUE, "-"), "three rogue, untrained": STYLES["untrained"]}
 plots.layer_panels(lines, LAYERS, styles, zero=True);
 
 # %% [markdown]
-# Frequency explains a part of e5's rogue dimensions, of those in GPT-2's first blocks and of those in a few of HerBERT's layers; position explains little in sentences of some ten words. The dimensions that matter most here are the three coordinates after GPT-2's last block, where they carry most of the cosine.
+# Frequency explains a part of the rogue dimensions of e5 and of GPT-2's first blocks, and little of HerBERT's. In sentences of some ten words position explains little, except in HerBERT: up to its fourth block a tenth of what varies in a coordinate, on average over all coordinates, is a matter of position, and the next section follows this. The dimensions that matter most here are the three coordinates after GPT-2's last block, where they carry most of the cosine.
 # Most of what varies in them is explained neither by position nor by frequency. The model uses what varies in them: the loss also rises when only this variation is removed (the row *at their mean* of the table above).
 #
 # ## Where a token stands
 #
-# Attention is blind to order: a model knows where a token stands only because a vector of its position is added to its embedding. How long does it keep this? A linear map, fitted on half of the paragraphs, reads sines and cosines of a token's position (with periods of 8, 32 and 128 tokens) from its
+# Attention is blind to order, except that GPT-2 cannot look ahead: a model knows where a token stands mainly because a vector of its position is added to its embedding. How long does it keep this? A linear map, fitted on half of the paragraphs, reads sines and cosines of a token's position (with periods of 8, 32 and 128 tokens) from its
 # state, and {numref}`fig-geo-positions` shows how much of them it explains in the other half.
 
 # %%
@@ -200,11 +200,15 @@ def readable(model):
 
 standing = {ALL[name]: {ALL[name]: readable(model), "untrained": readable(models.untrained_like(model, seed=0))} for name, model in loaded.items()}
 
-# %% mystnb={"figure": {"caption": "How much of a token's position a linear map reads from its state, by layer: share of the variance of sines and cosines that it explains in other paragraphs (1: exactly known; 0: not at all), with 95% intervals over paragraphs.", "name": "fig-geo-positions"}, "image": {"alt": "TODO"}}
+# %% mystnb={"figure": {"caption": "How much of a token's position a linear map reads from its state, by layer: share of the variance of sines and cosines that it explains in other paragraphs (1: exactly known; 0: not at all), with 95% intervals over paragraphs.", "name": "fig-geo-positions"}, "image": {"alt": "Three panels, trained models beside untrained ones. HerBERT's line lies near 0.8, above its untrained twin at 0.6, from the embedding to the fourth block, falls to less than 0.1 after the fifth and ends near zero. GPT-2's starts at 0.3, falls to little more than 0.1 after the first block and to about zero after the last; its untrained twin falls from nearly 0.6 to less than 0.45. e5's stays near 0.4 for five blocks, falls to about zero after the last block but one and to minus 0.4 after the last; its untrained twin stays near 0.7."}}
 plots.layer_panels({"position read (R²)": standing}, LAYERS, STYLES, zero=True);
 
 # %% [markdown]
-# TODO
+# HerBERT keeps the places of its tokens through four blocks: they are read better than from its untrained twin. Its fifth block removes nearly all that can be read. A head can look for a neighbour by its place only if the states that it reads tell the places. Layers count from 0, so layers 0 to 4 read states that do, and layer 5, which reads the output of the fifth block, hardly can look for a neighbour.
+#
+# GPT-2's layer norms stand on the branches, and HerBERT's and e5's on the residual stream itself ({doc}`models`). GPT-2 loses more than half of what can be read in its first block, and after its last block nothing is shown. Its head for the token before ({doc}`induction_polish`) is a head of layer 0, which reads the embedding, where places are read best. e5 keeps what its embedding tells for about five blocks and loses it step by step; after the last block but one nothing is shown. After the last block its line lies below zero: there the map does worse in other paragraphs than the mean would.
+#
+# All three models thus end without the places that they started with. Their untrained twins keep most of them, so training is what removes them. In GPT-2 and e5 the trained states tell less about places than the untrained ones in every layer, even in the embedding. Two models with norms on the stream lose places in two ways, so where the norms stand does not decide how it happens. Nor does a low value exclude that a head reads what it needs: it is a mean over three periods, and the map is linear.
 #
 # ## How many directions a word can move in
 #
@@ -219,11 +223,11 @@ by_method = {
     for method in ("TwoNN", "maximum likelihood")
 }
 
-# %% mystnb={"figure": {"caption": "Intrinsic dimension of the states of 1,200 words by layer, with two estimators; 95% intervals over texts.", "name": "fig-geo-dimension"}, "image": {"alt": "Two rows of panels, one column a model. Trained GPT-2 falls a little after the embedding and then rises, between 6 and 12 by TwoNN and between 9 and 14 by maximum likelihood; untrained GPT-2 lies near 20 after the embedding. HerBERT lies near 16; after the embedding its untrained twin lies as high by TwoNN and at 10 to 12 by maximum likelihood. e5 rises from 4 to 11 and falls to 8 by TwoNN, and rises from 8 to 15 by maximum likelihood; untrained e5 lies near 13. All untrained models start far higher in the embedding."}}
+# %% mystnb={"figure": {"caption": "Intrinsic dimension of the states of 1,200 words by layer, with two estimators; 95% intervals over texts.", "name": "fig-geo-dimension"}, "image": {"alt": "Two rows of panels, one column a model. Trained GPT-2 falls a little after the embedding and then rises, between 6 and 12 by TwoNN and between 9 and 14 by maximum likelihood; untrained GPT-2 lies near 20 after the embedding. HerBERT falls after the embedding and then doubles by TwoNN, from 10 to 20, and rises from 13 to 21 by maximum likelihood; after the embedding its untrained twin lies at 16 to 17 by TwoNN and at 10 to 12 by maximum likelihood. e5 rises from 4 to 11 and falls to 8 by TwoNN, and rises from 8 to 15 by maximum likelihood; untrained e5 lies at 12 to 15 after the embedding. All untrained models start far higher in the embedding."}}
 plots.layer_panels(by_method, LAYERS, STYLES);
 
 # %% [markdown]
-# In GPT-2 both estimators agree: after the last block an untrained model has {glue:text}`geo-polish-gpt2-dimension-untrained` directions by TwoNN, about twice as many as the trained one. After HerBERT's blocks maximum likelihood finds more directions than in the untrained twin, and TwoNN finds no difference. After e5's last block TwoNN finds far fewer directions than in the untrained twin, and maximum likelihood as many; in most of the earlier blocks both find fewer. So after the last block no difference is established in either encoder. In the embedding all three models agree: trained embeddings are much simpler than random ones. In GPT-2's middle blocks, and in e5 over most of its blocks, the dimension then rises, perhaps because context adds to what the spelling says.
+# In GPT-2 both estimators agree: after the last block an untrained model has {glue:text}`geo-polish-gpt2-dimension-untrained` directions by TwoNN, about twice as many as the trained one. After each of HerBERT's blocks maximum likelihood finds more directions than in the untrained twin; TwoNN finds fewer after the first block and shows no difference after the last. After e5's last block TwoNN finds far fewer directions than in the untrained twin, and maximum likelihood as many; in most of the earlier blocks both find fewer. So after the last block no difference is established in either encoder. In the embedding all three models agree: trained embeddings are much simpler than random ones. In GPT-2's middle blocks, in HerBERT from the second block to the last, and in e5 over most of its blocks, the dimension then rises, perhaps because context adds to what the spelling says.
 #
 # ## One word, one sentence
 #
@@ -244,7 +248,7 @@ def beyond_dealt(found):
 
 sentence = each(beyond_dealt)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Self-similarity of words (above) and intra-sentence similarity (below) by layer, each minus its baseline; 95% intervals over words and over texts.", "name": "fig-geo-self"}, "image": {"alt": "Two rows of panels, one column a model. Self-similarity starts high: GPT-2's falls from above 0.6 to 0.2 after the second block and recovers to 0.5, HerBERT's falls from above 0.4 to 0.2 in the middle layers and recovers to 0.4, e5's falls from 0.8 to 0.15. Intra-sentence similarity rises to 0.1 or more in GPT-2, trained or not, and after e5's last block but one, and to 0.05 in HerBERT; it is just below zero in the untrained encoders."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Self-similarity of words (above) and intra-sentence similarity (below) by layer, each minus its baseline; 95% intervals over words and over texts.", "name": "fig-geo-self"}, "image": {"alt": "Two rows of panels, one column a model. Self-similarity starts high: GPT-2's falls from above 0.6 to 0.2 after the second block and recovers to 0.5, HerBERT's falls from 0.4 to about 0.25 after the third block and recovers to nearly 0.4, e5's falls from above 0.8 to 0.15. Intra-sentence similarity rises to 0.1 or more in GPT-2, trained or not, and after e5's last block but one, and to nearly 0.07 after the last blocks of HerBERT and e5; it is just below zero in the untrained encoders."}}
 plots.layer_panels({"self": beside(alike), "intra-sentence": beside(sentence)}, LAYERS, STYLES, zero=True);
 
 # %% tags=["hide-input"]
@@ -261,8 +265,8 @@ caption = "After the last block: self-similarity minus anisotropy for three kind
 report.table(pd.DataFrame(kinds).T, caption, index=True)
 
 # %% [markdown]
-# GPT-2's second block brings unrelated words so close together that two occurrences of one word stand out less, and later blocks undo most of this. The same happens, less abruptly, in HerBERT's middle layers. In e5 context takes over block by block, and after the last block two occurrences of a word are little more alike than two different words. Part of the fall in the last block comes from the baseline: the cosine of unrelated words jumps there and leaves less room. In the table, frequent function words and content words differ little; in e5 content words stand out a little more, and in the other two models no difference is shown. Function words are the twenty that occur in most texts among those that the dictionary Morfeusz {cite}`kieras2017` knows as preposition, conjunction, particle or
-# pronoun; content words are nouns, verbs, adjectives or adverbs that are none of these. **MEV**, the maximum explainable variance, is the share of the squared lengths of a word's states that one direction carries, minus the same share for as many random words. It is larger than without training in the two models of this book, and smaller in e5. Words of one sentence are hardly more alike than words dealt at random, except in GPT-2's last layers, trained or not, in e5's last blocks and, less so, after HerBERT's last block.
+# GPT-2's second block brings unrelated words so close together that two occurrences of one word stand out less, and later blocks undo most of this. The same happens, less abruptly, in HerBERT: its first two blocks bring unrelated words together, and the fourth and fifth undo this. In e5 context takes over block by block, and after the last block two occurrences of a word are little more alike than two different words: for content words their cosines differ by {glue:text}`geo-e5-self`, in GPT-2 by {glue:text}`geo-polish-gpt2-self`. Part of the fall in the last block comes from the baseline: the cosine of unrelated words jumps there and leaves less room. In the table, frequent function words and content words differ little; in HerBERT and e5 content words stand out a little more, and in GPT-2 no difference is shown. Function words are the twenty that occur in most texts among those that the dictionary Morfeusz {cite}`kieras2017` knows as preposition, conjunction, particle or
+# pronoun; content words are nouns, verbs, adjectives or adverbs that are none of these. **MEV**, the maximum explainable variance, is the share of the squared lengths of a word's states that one direction carries, minus the same share for as many random words. It is larger than without training in the two models of this book, and smaller in e5. Words of one sentence are hardly more alike than words dealt at random, except in GPT-2's last layers, trained or not, and after the last two blocks of HerBERT and e5.
 
 # %% tags=["remove-cell"]
 last = trained["polish-gpt2"].last_block
@@ -282,7 +286,7 @@ for name in ("polish-gpt2", "e5"):
 # - The two models of this book are small and were trained on little text, so their anisotropy says nothing about larger ones. e5 is one model, in 4 bits.
 # - A word is the mean over its tokens, so a rare word is also an average of pieces. Capitals count: *Nie* (not) at the beginning of a sentence is taken for another word than *nie*.
 # - The three other dimensions in the table of losses are drawn at random, so they also have smaller values than the rogue ones. Part of the loss at zero comes from removing a large mean, as the row with the mean shows.
-# - All texts but the paragraphs of {numref}`fig-geo-positions` are single sentences.
+# - All texts but the paragraphs of {numref}`fig-geo-positions` and of the table of losses are single sentences.
 # - Intervals over texts, words or lemmas do not cover the choice of texts, nor the one seed of each untrained model. An interval of the intrinsic dimension takes each word's neighbours as given.
 #
 # ## Exercises

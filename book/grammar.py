@@ -6,9 +6,9 @@
 #
 # **What was found**
 #
-# - **GPT-2 does better than chance in every rule tested here, least surely in the number of the verb; HerBERT does so in the rules of case, and in those of the verb its shares cannot be told from chance.** Over all rules they prefer the right one of two forms in {glue:text}`grammar-GPT-2-accuracy` and {glue:text}`grammar-HerBERT-accuracy` of cases; a model that ignores the word before is right in exactly half.
-# - **Tables of heads lead to the word, as any measure of likeness does, and not to the form.** The head of GPT-2 that ranks related words highest is not clearly better than random projections that only compare how alike two words are, and it ranks a wrong form of the word about as high as the right one: the difference is {glue:text}`grammar-form-difference`.
-# - **Each model has one head that matters most for case, and its table shows that it does.** HerBERT's {glue:text}`grammar-HerBERT-strongest` has by far the largest effect in every rule, though for the verb it is smaller than for case; its table, times its attention to the word before, stands out as far. In GPT-2 a head of the first layer has the largest effect in nearly every rule.
+# - **Both models choose the right form more often than chance: GPT-2 in every rule tested here, HerBERT in every rule but the number of the verb, where its share cannot be told from chance.** Over all rules they prefer the right one of two forms in {glue:text}`grammar-GPT-2-accuracy` and {glue:text}`grammar-HerBERT-accuracy` of cases; a model that ignores the word before is right in exactly half.
+# - **Tables of heads lead to the word, as any measure of likeness does; that they lead to the form is not shown.** In each model the head that ranks related words highest is not clearly better than random projections that only compare how alike two words are, and it ranks a wrong form of the word about as high as the right one: in GPT-2 the difference is {glue:text}`grammar-form-difference`.
+# - **Each model has one head that matters most for case, and its table shows that it does.** HerBERT's {glue:text}`grammar-HerBERT-strongest` has the largest effect in every rule, and by far the largest in the rules of case; its table, times its attention to the word before, stands out as far. In GPT-2 a head of the first layer has the largest effect in every rule.
 #   Its table shows this for case and hardly for the verb, where the tables of two later heads predict their effects better. In an untrained GPT-2 tables predict effects too, so this is no sign of learning.
 #
 # Square brackets hold 95% intervals. L0H3 is head 3 of layer 0.
@@ -46,7 +46,7 @@ for title, reader in readers.items():
     fresh = models.untrained_like(reader.loaded, seed=0)
     margins[f"{title}, untrained"] = preferences.PairScorer(fresh, minimal).margins()
 
-# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "Share of minimal pairs in which the right form has the higher logit, with 95% intervals over cues and lemmas. Without the cue the share is exactly one half, whatever is known of the forms. Untrained models have the same shape and fresh weights.", "name": "fig-grammar-accuracy"}, "image": {"alt": "Seven rows. GPT-2 lies between 78 and 100 per cent, highest for the gender of the past and lowest for the number of the verb; HerBERT lies between 53 and 84 per cent, highest for swój, prepositions and adjectives; both untrained models lie around 50 per cent."}}
+# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "Share of minimal pairs in which the right form has the higher logit, with 95% intervals over cues and lemmas. Without the cue the share is exactly one half, whatever is known of the forms. Untrained models have the same shape and fresh weights.", "name": "fig-grammar-accuracy"}, "image": {"alt": "Seven rows. GPT-2 lies between 78 and 100 per cent, highest for the gender of the past and lowest for the number of the verb; HerBERT lies between 65 and 92 per cent, highest for the case after swój and lowest for the number of the verb, where alone its interval includes 50; both untrained models lie around 50 per cent."}}
 def right_share(title, rows):
     """Share of right choices with its interval."""
     part = minimal.loc[rows]
@@ -88,7 +88,7 @@ nulls = {
 READINGS = {"embeddings": dict.fromkeys(readers), "after the mean update": updates}
 
 
-def tested(title, reading):
+def beside_random(title, reading):
     """Rank scores of all heads of a model beside random heads that read in the same way."""
     w, pairs_of, rivals_of, update = readers[title].weights, tokens[title], against[title], READINGS[reading][title]
     random = nulls[title, "random heads"] if update is None else rank_scores.random_rank_scores(w, random_heads.rotated, pairs_of, rivals_of, n_draws=20, per_draw=3, update=update)
@@ -96,7 +96,7 @@ def tested(title, reading):
     return rank_scores.against_random(own, random).assign(model=title, reading=reading)
 
 
-family = pd.concat([tested(title, reading) for reading in READINGS for title in readers]).reset_index(drop=True)
+family = pd.concat([beside_random(title, reading) for reading in READINGS for title in readers]).reset_index(drop=True)
 family["passes"] = statistics.holm(family["p_both"]) < 0.05
 raw = family[family["reading"] == "embeddings"]
 choosing = list(pairs)[::2]  # the relations on which the best head is chosen; it is measured on the others
@@ -124,9 +124,9 @@ report.table(table, f"GPT-2, L{layer}H{head}: mean rank of the right word, of mi
 # There are two further nulls. **Random heads** have the singular values of trained heads and random directions (twenty draws of three heads each). **Random likeness** means projections on random subspaces of the rank of a head, which rank words by how alike they are to the source.
 #
 # A head *stands out* in a relation if it differs, in either direction, from mismatched pairs (by the exact variance over permutations of the targets) *and* from random heads (by Student's distribution with their mean and spread), to the same side. The larger of the two p-values counts, corrected by Holm's method over all heads, relations,
-# models and readings. There are two readings, because a head of a later layer does not read an embedding. In the second the *mean update* is added to each embedding: what positions and earlier layers have, on average, added to a state before that layer. {numref}`fig-grammar-relations` shows all heads in the first reading.
+# models and readings. There are two readings, because a head of a later layer does not read an embedding. In the second the *mean update* is added to each embedding: what positions and earlier layers have, on average, added to a state before that layer. Random heads read in the same way. {numref}`fig-grammar-relations` shows all heads in the first reading.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How much higher a head's table ranks the right word in the row of a word than it ranks other words' right words, by relation: one point for each head of a model. Grey bars hold 95% of random heads with equal singular values. Filled marks stand out against both, corrected over all tests of the page. Diamonds are the best head of each model: the one with the highest mean over every second relation.", "name": "fig-grammar-relations"}, "image": {"alt": "Two panels with 30 rows of points around zero. In GPT-2 filled points of several heads, and diamonds of L0H2, lie far to the right of the grey bars in every row but that of prepositions, and hardly a filled point lies to the left. In HerBERT filled points, and filled diamonds of L0H7, lie to the right of the bars in all rows of nouns and a few of adjectives; most other rows have hardly a filled point."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How much higher a head's table ranks the right word in the row of a word than it ranks other words' right words, by relation: one point for each head of a model. Grey bars hold 95% of random heads with equal singular values. Filled marks stand out against both, corrected over all tests of the page. Diamonds are the best head of each model: the one with the highest mean over every second relation.", "name": "fig-grammar-relations"}, "image": {"alt": "Two panels with 30 rows of points around zero. In GPT-2 filled points of several heads, and diamonds of L0H2, lie far to the right of the grey bars in nearly every row; the rows of prepositions, synonyms and antonyms have no filled mark, and no filled mark lies to the left. In HerBERT filled points lie to the right of the bars in all rows of nouns and most others, and in most rows also to the left; diamonds of L0H7 lie to the right in nearly every row and are filled in all rows of nouns but one."}}
 shown = {title: raw[raw["model"] == title] for title in readers}
 plots.relation_rows(shown, {title: nulls[title, "random heads"] for title in readers}, COLOURS, [(title, *head) for title, head in best.items()]);
 
@@ -139,10 +139,10 @@ tests = len(raw) // 2
 report.table(counts.reset_index(), f"Pairs of a head and a relation that stand out, of {tests} for each row, and how many heads they belong to")
 
 # %% [markdown]
-# Read with raw embeddings, several heads of GPT-2 promote related words in nearly every relation, and hardly any suppresses them, although most of its copying scores lie below zero ({doc}`heads_at_work`). After the mean update fewer of its heads stand out: in the tables of the others, what all states share dominates every row, so that
-# the ranks depend little on the word. In HerBERT ten heads stand out in either reading. They do so in far fewer cases than those of GPT-2, and with raw embeddings mostly between forms of nouns.
+# Read with raw embeddings, several heads of GPT-2 promote related words in nearly every relation, and none stands out by suppressing them, although most of its copying scores lie below zero ({doc}`heads_at_work`). After the mean update fewer of its heads stand out: in the tables of the others, what all states share dominates every row, so that
+# the ranks depend little on the word. In HerBERT more than half of the heads stand out in either reading, but in both directions: they promote related words in the larger part of the cases and suppress them in the rest. With raw embeddings most of these cases are relations between forms of nouns or of adjectives.
 #
-# How much of this is due to the best head, and how much to the embedding? The best of dozens of heads has been lucky as well, so it is chosen on every second relation and measured on the others. The next table has means over those others. For random heads it gives the range that holds 95% of the draws.
+# How much of this is due to the best head, and how much to the embedding? The best of dozens of heads has been lucky as well, so it is chosen on every second relation and measured on the others. The next table has means over those others. For random heads and random likeness it gives the range that holds the middle 95% of the heads drawn.
 
 # %%
 def measured(scores):
@@ -169,11 +169,11 @@ for title, reader in readers.items():
 report.table(pd.DataFrame(rows, columns=["model", "table", "rank score", "excess"]), "Rank scores over the relations on which no head was chosen; intervals over relations, for random heads over heads")
 
 # %% [markdown]
-# The best heads lie far above random heads, but not clearly above random likeness, and the bare embedding, without any head, ranks related words higher still. The best heads rank by likeness, as those of {doc}`attention_heads` do.
+# The best heads lie far above random heads, but not clearly above random likeness. The bare embedding, without any head, has a higher mean than either, but the intervals overlap, so no difference is shown. Likeness is thus enough to explain what the best heads do, as it is in {doc}`attention_heads`.
 #
 # ### The word or the form?
 #
-# If the best head knew that a genitive is wanted, it would rank *domu* above *domem*. Each pair whose lemma has a third form among the words is compared with a pair that has this third form as its target.
+# If the best head knew that a genitive is wanted, it would rank *domu* above *domem*. Each pair whose lemma has a third form among the words is compared with a pair that has this third form as its target. In the next table the interval of the difference includes zero in both models, so a preference of the best heads for the right form is not shown.
 
 # %%
 others = grammar.other_forms(pairs, words)
@@ -208,7 +208,7 @@ report.table(examples, f"One block of each rule, of {len(minimal):,} pairs on {m
 
 # %% [markdown]
 # A model may also like one form better whatever the cue. In the mean of a block's two margins (a *margin* is the logit of the right form less that of the wrong one) this cancels, and the mean is above zero in {glue:text}`grammar-GPT-2-blocks` of GPT-2's blocks and {glue:text}`grammar-HerBERT-blocks` of
-# HerBERT's. A strong liking for some forms thus explains much of HerBERT's lower shares. Its blocks of the verb must be mostly above zero as well, or the total could not be so high; but without intervals over cues and lemmas this is only a hint that it knows these rules. HerBERT is also used to seeing more text after a mask than a full stop.
+# HerBERT's. A strong liking for some forms thus explains much of HerBERT's lower shares. Most of its blocks for the number of the verb must be above zero as well, or the total could not be so high; but without intervals over cues and lemmas this is only a hint that it knows this rule. HerBERT is also used to seeing more text after a mask than a full stop.
 #
 # ### Without a head
 #
@@ -225,7 +225,7 @@ for title, scorer in scorers.items():
     foretold[title] = {name: scorer.table_margins(update=by_model[title])[own] for name, by_model in READINGS.items()}
     attention[title] = scorer.attention_to_cue()[own]
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Effect of each head on the margin of the right form, by rule, in logits: blue where the head helps, red where it harms; a scale that is logarithmic away from zero, for each model its own. In HerBERT one head of the first layer dominates every rule; in GPT-2 one head of the first layer has the largest effect in nearly every rule, and a few others help as well.", "name": "fig-grammar-effects"}, "image": {"alt": "Two tables of coloured cells, seven rules by the heads of a model. GPT-2: blue columns at L0H1, the darkest, at L0H6 and at L4H0 in all rows, and at L4H7 in the three rows of the verb; most other cells are pale. HerBERT: a blue column at L0H4, darkest in the rows of case and palest for the gender of the past, and reddish cells at L0H0, L0H6 and in layers 1 and 5."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Effect of each head on the margin of the right form, by rule, in logits: blue where the head helps, red where it harms; a scale that is logarithmic away from zero, for each model its own. In HerBERT one head of layer 4 has the largest effect in every rule, by far in those of case; in GPT-2 one head of the first layer has the largest effect in every rule, and a few others help as well.", "name": "fig-grammar-effects"}, "image": {"alt": "Two tables of coloured cells, seven rules by the heads of a model. GPT-2: blue columns at L0H1, the darkest, at L0H6 and at L4H0 in all rows, and at L4H7 in the three rows of the verb; most other cells are pale. HerBERT: a blue column at L4H4, dark in the rows of case and paler in those of the verb; lighter blue cells at L4H0 and L4H6 in nearly all rows and at L4H1 and L5H1 in those of the verb; and pale reddish cells, mostly in layers 0, 4 and 5."}}
 HEADS = {title: [f"L{layer}H{head}" for layer, head in heads] for title, heads in removed.items()}
 
 
@@ -256,8 +256,8 @@ for title in readers:
 report.table(pd.DataFrame(rows, columns=["model", "chosen for", "head", "effect"]), "Mean effect of two heads over all rules, in logits, on blocks on which no head was chosen; intervals over cues and lemmas", digits=3)
 
 # %% [markdown]
-# GPT-2 predicts at the cue itself, so the cue's embedding and the feed-forward layers could do the work without attention. Its heads help all the same. One head of the first layer has by far the largest effect in the rules of case. It helps with the verb too, as do another head of the first layer and two of a later one.
-# The head whose table leads best to related words is not among them: its effect is small. HerBERT predicts at the mask, so a head has to carry the cue there:
+# GPT-2 predicts at the cue itself, so the cue's embedding and the feed-forward layers could do the work without attention. Its heads help all the same. One head of the first layer has the largest effect in every rule, and by far the largest in those of case. With the verb, another head of the first layer and two of a later one help as well.
+# The head whose table leads best to related words is not among them: no effect of it is shown over all rules. That of HerBERT helps, but very little. HerBERT predicts at the mask, so a head has to carry the cue there, and one of layer 4 does:
 # {glue:text}`grammar-HerBERT-strongest` gives {glue:text}`grammar-HerBERT-attention` of its attention at the mask to the word before it.
 #
 # ### One block, followed
@@ -282,7 +282,7 @@ report.table(pd.DataFrame(told, columns=["model", "beginning", "right", "wrong",
 # For a pair, what a table says is the entry of the right form in the row of the cue, less that of the wrong form. Within a block, a head's liking for one of the forms cancels out, as it does in the effects. A head can write what its table says only if it attends to the cue, so the entry is also
 # multiplied by the head's attention to the cue.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "For each head and rule: what the table says of the right form, times the attention to the cue (both in units of their spread over heads), against the effect of the head. Names are those of the three heads with the largest effects, up or down.", "name": "fig-grammar-foretold"}, "image": {"alt": "Two scatter plots. In both most points lie near zero, and a few lie up and to the right: in GPT-2 those of L0H1, the highest, L0H6 and L4H7 among others, but one of L0H1 lies high at a table of about zero; in HerBERT those of L0H4 alone, far from all others, while L0H6 and L0H0 lie lowest at a table of about zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "For each head and rule: what the table says of the right form, times the attention to the cue (both in units of their spread over heads), against the effect of the head. Names are those of the three heads with the largest effects, up or down.", "name": "fig-grammar-foretold"}, "image": {"alt": "Two scatter plots. In both most points lie near zero, and a few lie up and to the right: in GPT-2 those of L0H1, the highest, L0H6 and L4H7 among others, but one of L0H1 lies high at a table of about zero; in HerBERT those of L4H4, the farthest, and below them L4H0 and a few others, while several points, one of L4H6 among them, lie fairly high at a table of about zero."}}
 panels = {}
 for title in readers:
     table, effect = (by_rule(v, title) for v in (foretold[title]["embeddings"] * attention[title], effects[title]))
@@ -309,7 +309,7 @@ result = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["reading", "w
 report.table(result, "Correlation over heads of tables with effects, mean over seven rules; intervals over heads")
 
 # %% [markdown]
-# In GPT-2 entry times attention correlates with the effects: with raw embeddings the correlation is {glue:text}`grammar-GPT-2-correlation`. In HerBERT it is {glue:text}`grammar-HerBERT-correlation`. Its interval includes zero because the correlation rests on one head, {glue:text}`grammar-HerBERT-strongest`, which many resampled sets of heads lack; of its other heads nothing is shown. Ranks correlate with effects weakly in GPT-2, and not demonstrably in HerBERT. GPT-2's intervals are wide, too, because a few heads stand apart from all others:
+# In both models entry times attention correlates with the effects: with raw embeddings the correlation is {glue:text}`grammar-GPT-2-correlation` in GPT-2 and {glue:text}`grammar-HerBERT-correlation` in HerBERT. HerBERT's interval reaches almost down to zero because the correlation rests mostly on one head, {glue:text}`grammar-HerBERT-strongest`, which many resampled sets of heads lack. Without the attention, its interval includes zero. Ranks correlate with effects weakly in GPT-2, and not demonstrably in HerBERT. GPT-2's intervals are wide, too, because a few heads stand apart from all others:
 # the table shows *which* heads matter, and not how the others are ordered. After the mean update the correlations of entry times attention are about as large, with a wider interval in GPT-2. In GPT-2 the table misses a part: in one rule this measure is about zero for the head with the largest effect.
 
 # %% tags=["remove-cell"]

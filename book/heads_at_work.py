@@ -53,9 +53,9 @@ plots.labelled_points(pd.concat([scored, scored_fresh]), "score", "text", "copyi
 # **What was found**
 #
 # - **The copying score is no safe guide to the heads that copy.** By their scores most heads of GPT-2 make the tokens that they attend to less likely. On text, of the heads that were measured, {glue:text}`heads-copying-raise` make them more likely and {glue:text}`heads-copying-lower` less. The two measures
-#   have a rank correlation of {glue:text}`heads-copying-agree`: with so few heads, moderate agreement cannot be excluded.
-# - **Tables say what a few heads write at a place, and hardly what most heads write.** A row of the table predicts 50 tokens. In most heads of GPT-2's first layer and in a few heads of HerBERT, many of them are among the tokens that the head raises most, far more than if the prediction for another place of the sentence is taken. In GPT-2's later layers, and in HerBERT's other heads, the difference is small.
-# - **Lists of neurons say something about the place.** The list of a neuron has the tokens that it raises. In every layer, the list of the most active neuron holds clearly more of the tokens that the state favours at that place than the list of the neuron that is most active at another place.
+#   have a rank correlation of {glue:text}`heads-copying-agree`: no agreement is shown, though with so few heads a moderate one cannot be excluded.
+# - **Tables say what many heads of HerBERT write at a place; in GPT-2 they do so only in the first layer.** A row of the table predicts 50 tokens. In most heads of GPT-2's first layer, and in many heads of HerBERT's layers 0 to 4, a large part of them are among the tokens that the head raises most, far more than if the prediction for another place of the sentence is taken. In GPT-2's later layers, and in HerBERT's last layer, the difference is small.
+# - **Lists of neurons say something about the place.** The list of a neuron has the tokens that it raises. In every layer of GPT-2, and from layer 2 on in HerBERT, the list of the most active neuron holds clearly more of the tokens that the state favours at that place than the list of the neuron that is most active at another place. In HerBERT's first two layers it is not shown to hold more.
 #
 # Square brackets hold 95% intervals. Layers and heads count from 0.
 #
@@ -75,7 +75,7 @@ report.table(pd.DataFrame(scores).rename_axis("layer").rename(columns="head {}".
 # Positive eigenvalues do not prove copying, and an untrained model shows how far the score strays from zero by chance. Trained embeddings have a mean in common, and one eigenvalue along this mean can outweigh all others. Removing the mean over the
 # vocabulary from the unembedding (`centre=True`) changes no probability, since softmax ignores a constant that is added to all logits.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Copying score by eigenvalues, means over the vocabulary removed: one point for each head above its layer; crosses are untrained models of the same shape. In GPT-2 most heads lie below every untrained one, but most of the first layer lie above. In HerBERT most heads of the first three layers lie above zero, and most of the last three below every untrained one.", "name": "fig-heads-copying"}, "image": {"alt": "Points between minus one and one for each layer of GPT-2 and HerBERT, crosses of untrained models around zero. In GPT-2 most points of layer 0 lie above zero, most of the later layers far below it. In HerBERT most points of layers 0 to 2 lie above zero, those of layer 3 all far below it, and most of layers 4 and 5 below it."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Copying score by eigenvalues, means over the vocabulary removed: one point for each head above its layer; crosses are untrained models of the same shape. In GPT-2 most heads lie below every untrained one, but most of the first layer lie above. In HerBERT most heads of layers 0, 1, 4 and 5 lie above zero, and all but one in each of layers 2 and 3 below every untrained one.", "name": "fig-heads-copying"}, "image": {"alt": "Points between minus one and one for each layer of GPT-2 and HerBERT, crosses of untrained models around zero. In GPT-2 most points of layer 0 lie above zero, most of the later layers far below it. In HerBERT most points of layers 0, 1, 4 and 5 lie above zero, and all but one in each of layers 2 and 3 far below it."}}
 plots.points_by_layer(copies, copies_fresh, "score", "copying score", COLOURS);
 
 # %% [markdown]
@@ -100,7 +100,7 @@ report.glue("heads-copying-agree", report.interval(agreement.statistic, *agreeme
 report.glue("heads-copying-direct", report.number(np.corrcoef(*(by_head[kind].mean(axis=1) for kind in ("direct", "ablation")))[0, 1]))
 
 # %% [markdown]
-# On text, {glue:text}`heads-copying-lower` heads do lower the logit of what they attend to, and {glue:text}`heads-copying-raise` raise it (the intervals behind these counts hold for all heads at once). The score does not tell the two groups apart: of two heads of the first layer with similar high scores, one raises what it attends to more than any other head does, and the other lowers it most.
+# On text, {glue:text}`heads-copying-lower` heads do lower the logit of what they attend to, and {glue:text}`heads-copying-raise` raise it (the intervals behind these counts hold for all heads at once). The score is not shown to tell the two groups apart: of two heads of the first layer with similar high scores, one raises what it attends to more than any other head does, and the other lowers it most.
 # The eigenvalues weigh all directions of the embedding alike, while on text a head meets only the tokens that its own attention picks out. {doc}`grammar` asks what becomes of another score from weights when a later layer's table is read after the
 # mean update of earlier layers.
 #
@@ -119,7 +119,7 @@ for title, model in loaded.items():
     recalled.append(recall.head_recall(model, texts, layer_normed, heads=some).assign(model=title))
 recalled = pd.concat(recalled)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Recall of a head's predicted tokens among those its output raises most, against two permuted controls: one point for each head, bars are 95% bootstrap intervals over sentences. On the line, the table says nothing about the place; a head high on the line raises the same tokens at every place.", "name": "fig-heads-recall"}, "image": {"alt": "Two scatter plots of recall against control for the heads of GPT-2 and HerBERT, with the diagonal. Left: places permuted within sentences. Right: places permuted across all sentences. In both, seven heads of GPT-2's first layer and five heads of HerBERT lie far above the diagonal, and three more of HerBERT less far; the others lie near it."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Recall of a head's predicted tokens among those its output raises most, against two permuted controls: one point for each head, bars are 95% bootstrap intervals over sentences. On the line, the table says nothing about the place; a head high on the line raises the same tokens at every place.", "name": "fig-heads-recall"}, "image": {"alt": "Two scatter plots of recall against control for the heads of GPT-2 and HerBERT, with the diagonal. Left: places permuted within sentences. Right: places permuted across all sentences. In both, seven heads of GPT-2's first layer and about twenty heads of HerBERT lie far above the diagonal, and more heads of HerBERT less far; the other heads of GPT-2 lie near it, some of them high up."}}
 controls = {"control": "recall, places permuted\nwithin sentences", "control_anywhere": "recall, places permuted\nacross sentences"}
 plots.against_control(recalled, COLOURS, controls, "recall (share of 50)");
 
@@ -143,8 +143,8 @@ for name, title in TITLES.items():
     report.glue(f"heads-{name}-recall-excess", report.interval(*statistics.t_interval(own), digits=3))
 
 # %% [markdown]
-# Over all heads that can be tested (in a larger model 96, drawn evenly from its layers), recall exceeds the control by {glue:text}`heads-polish-gpt2-recall-excess` in GPT-2 and by {glue:text}`heads-herbert-recall-excess` in HerBERT; these intervals are over heads, and do not say how other sentences would do. Nearly all of GPT-2's excess comes from its first layer, where a head reads no more than embeddings of tokens and places. HerBERT's excess, too, comes from a few heads, and the two that exceed their control most are of its first layer. A row of a table
-# knows the attended *token*, whereas a head reads the attended *state*, and the deeper the layer the more the two differ. Places whose most attended token is special, as HerBERT's `<s>` and `</s>` are, are left out.
+# Over all heads that can be tested (in a larger model 96, drawn evenly from its layers), recall exceeds the control by {glue:text}`heads-polish-gpt2-recall-excess` in GPT-2 and by {glue:text}`heads-herbert-recall-excess` in HerBERT; these intervals are over heads, and do not say how other sentences would do. HerBERT's heads of one number in layers 0 to 4 also began training with the same queries, keys and values, so they are not independent, and HerBERT's interval may be too narrow. Nearly all of GPT-2's excess comes from its first layer, where a head reads no more than embeddings of tokens and places. HerBERT's excess comes from many heads of its layers 0 to 4; the two that exceed their control most are of its first layer, and its last layer has little. A row of a table
+# knows the attended *token*, whereas a head reads the attended *state*, in which other things have been added to the token. Depth alone does not decide how much that matters: two heads of HerBERT's layer 4 exceed their control by more than any head of its layers 2 and 3. Places whose most attended token is special, as HerBERT's `<s>` and `</s>` are, are left out.
 #
 # ## The same question for neurons
 #
@@ -158,7 +158,7 @@ columns = ["model", "layer", "recall", "within sentences", "anywhere", "places"]
 report.table(shown[columns], "Recall of the most active value among the hidden state's top 50 tokens, with intervals over sentences, beside permuted places", digits=3)
 
 # %% [markdown]
-# The list holds more of these tokens than another place's list in every layer of both models. In some layers of both models, the first of GPT-2 among them, another place's list reaches about half of this recall, so some tokens are in many lists there. {doc}`neurons_at_work` looks at single neurons, and not just the
+# The list holds more of these tokens than another place's list in every layer of GPT-2 and in HerBERT's layers 2 to 5. In HerBERT's layers 0 and 1 the two are so close that no difference is shown. In some other layers of both models, the first of GPT-2 among them, another place's list reaches about half of this recall, so some tokens are in many lists there. {doc}`neurons_at_work` looks at single neurons, and not just the
 # most active one.
 #
 # ## Limits

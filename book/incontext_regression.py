@@ -10,7 +10,7 @@
 #
 # - **The model does regression.** After nine examples the error of always answering zero is {glue:text}`ctx-ratio` times as large as the model's. The model does not quite reach least squares, which makes no error at all.
 # - **It uses eight of the nine points that it sees.** The last one has next to no influence on its answer: no head of the first layer brings that point's question and answer together. How many points are used differs from seed to seed.
-# - **The cluster of an attention row can be guessed from its position, as it can where attention is random.** A row is the attention that one token pays to those it sees. Knowing the inputs as well helps to predict its cluster in {glue:text}`ctx-cluster-gains` of {glue:text}`ctx-cluster-tests` sets of rows.
+# - **The cluster of an attention row can be guessed from its position, as it can where attention is random.** A row is the attention that one token pays to those it sees. Knowing the inputs as well is found to help in {glue:text}`ctx-cluster-gains` of {glue:text}`ctx-cluster-tests` sets of rows.
 #
 # A second model, which reads the predictions of two regressions where this one reads x, is the subject of {doc}`model_selection`. Square brackets hold 95% intervals, over prompts unless
 # the text says otherwise. Layers and heads are counted from 0, so that L0H1 is the second head of the first layer. On the page {doc}`live` the model runs in your browser: move points,
@@ -120,7 +120,7 @@ for setting, drawn in SETTINGS.items():
     found = {name: incontext.query_errors(estimator, drawn) for name, estimator in answerers.items()}
     outside[setting] = {name: values / found["zero"].mean() for name, values in found.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error relative to that of answering zero, out of distribution; 95% bootstrap bands over prompts. Where least squares is exact its line leaves the panel; with noise it explodes at three examples.", "name": "fig-ctx-ood"}, "image": {"alt": "Four panels of error against examples. The transformer falls as in distribution for skewed covariance and opposite quadrants and stays higher for longer x; with noise it levels off early, while the model trained with noise ends between the other model and the Bayes-optimal ridge."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error relative to that of answering zero, out of distribution; 95% bootstrap bands over prompts. Where least squares is exact its line leaves the panel; with noise it explodes at three examples.", "name": "fig-ctx-ood"}, "image": {"alt": "Four panels of error against examples. The transformer falls to about a hundredth for skewed covariance and opposite quadrants and stays higher for longer x; with noise it levels off early, while the model trained with noise ends between the other model and the Bayes-optimal ridge."}}
 PANELS = ("x three times as long", "skewed covariance", "opposite quadrant", "noise 0.5")
 curves = {setting: incontext.error_curves(outside[setting]) for setting in PANELS}
 plots.curve_panels(curves, "squared error relative to zero", floor=5e-3, ceiling=5);
@@ -157,11 +157,11 @@ profiles = {
     "with noise": behaviour.penalty_profile(noisy_implied, noisy_part, PENALTIES, examples=(1, 2, 3, 5, 9)),
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared distance / d of the implied weights from those of ridge regressions, by penalty, for the models trained without and with noise; a dot at the nearest. Without noise the smallest penalty would be best.", "name": "fig-ctx-penalties"}, "image": {"alt": "Two panels with a line for each of one, two, three, five and nine examples over penalties from a thousandth to three, each with a dot at its minimum: below a tenth without noise, near the dashed line at a quarter with noise."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared distance / d of the implied weights from those of ridge regressions, by penalty, for the models trained without and with noise; a dot at the nearest. Without noise the smallest penalty would be best.", "name": "fig-ctx-penalties"}, "image": {"alt": "Two panels with a line for each of one, two, three, five and nine examples over penalties from a thousandth to three, each with a dot at its minimum: below a tenth without noise; with noise near the dashed line at a quarter, and for nine examples at about twice that."}}
 plots.penalty_profiles(profiles, "squared distance / d", {"with noise": estimators.bayes_penalty(NOISE)});
 
 # %% [markdown]
-# The model trained with noise is nearest to ridge regressions near the best penalty, and the one trained without noise to those with penalties of some hundredths or less. With three examples the model trained without noise is about as far from least squares as from ridge(0.1): the difference is
+# The model trained with noise is nearest to ridge regressions near the best penalty (somewhat above it with nine examples), and the one trained without noise to those with penalties of some hundredths or less. With three examples the model trained without noise is not shown to be nearer to ridge(0.1) than to least squares: the difference of the squared distances is
 # {glue:text}`ctx-ridge-nearer`. There least squares divides by singular values that may be near zero, and the model does not follow it all the way.
 #
 # ## Which points it uses
@@ -181,7 +181,7 @@ by_point = {name: curve.assign(examples=curve["examples"] + 1) for name, curve i
 plots.curves(by_point, "size of the gradient", "shown point", log=False, floor=0);
 
 # %% [markdown]
-# The model gives the first point somewhat more weight than the next seven, weighs these about evenly, and leaves out the ninth. The last three have {glue:text}`ctx-influence-transformer` of the influence on its answer, and {glue:text}`ctx-influence-least-squares` of the influence on the answer of least squares. A point that is not used cannot help: in {numref}`fig-ctx-errors`
+# The model weighs the first eight points about evenly and leaves out the ninth. (The first has the highest mean, but its band overlaps with those of other points.) The last three have {glue:text}`ctx-influence-transformer` of the influence on its answer, and {glue:text}`ctx-influence-least-squares` of the influence on the answer of least squares. A point that is not used cannot help: in {numref}`fig-ctx-errors`
 # the model's error does not fall at the last step.
 #
 # ## Taking heads out
@@ -193,13 +193,13 @@ without = {how: heads.ablation_errors(regressor.model, fresh, LATE, how) for how
 choosing = incontext.linear_prompts(640, N, D, seed=18)  # the head to speak of is chosen here and measured on the prompts above
 key_head = statistics.choose_and_measure(heads.ablation_errors(regressor.model, choosing, LATE), without["mean"])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error / d from six examples on without one head (further right is worse); 95% bootstrap intervals over prompts.", "name": "fig-ctx-heads"}, "image": {"alt": "Six rows, one for each head, with circles and squares on a logarithmic axis between the error of the whole model and beyond that of the zero predictor; L0H1 lies furthest to the right, beyond the zero predictor."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error / d from six examples on without one head (further right is worse); 95% bootstrap intervals over prompts.", "name": "fig-ctx-heads"}, "image": {"alt": "Six rows, one for each head, with circles and squares on a logarithmic axis, all to the right of the error of the whole model. L0H1 lies furthest to the right: at the error of the zero predictor with the mean in its place, and beyond it with zero."}}
 ablations = pd.concat([heads.by_head(values).assign(group=f"{how} in its place") for how, values in without.items()])
 whole = float(errors["transformer"][:, LATE].mean())
 plots.forest(ablations, "squared error / d", {"whole model": whole, "zero predictor": 1.0}, log=True);
 
 # %% [markdown]
-# Ablating {glue:text}`ctx-head-worst` destroys the regression: with the mean in its place the error is {glue:text}`ctx-head-worst-error`, worse than always answering zero. Its attention on the prompt of the table above shows why
+# Ablating {glue:text}`ctx-head-worst` destroys the regression: with the mean in its place the error is {glue:text}`ctx-head-worst-error`, about as large as that of always answering zero. Its attention on the prompt of the table above shows why
 # ({numref}`fig-ctx-grid`), and {numref}`fig-ctx-grid-later` shows a head of the next layer. Queries run from top to bottom and keys from left to right, questions (x) and answers (y) apart.
 
 # %%
@@ -213,7 +213,7 @@ def grid(layer, head):
     return plots.attention_grid(pattern, shown.xs[0], shown.ys[0], *labels)
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The head that the model can least do without: attention of x and y queries to x and y keys on one prompt. Margins: inputs (x has three rows or columns), and the clusters of the rows of this prompt.", "name": "fig-ctx-grid"}, "image": {"alt": "Four triangular maps of attention with coloured margins; attention stands in the two maps of x keys, along the diagonal for the first eight answers."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The head that the model can least do without: attention of x and y queries to x and y keys on one prompt. Margins: inputs (x has three rows or columns), and the clusters of the rows of this prompt.", "name": "fig-ctx-grid"}, "image": {"alt": "Four triangular maps of attention with coloured margins; the first eight answers attend along the diagonal of the x keys, and questions after the first attend mainly to earlier answers, spread over the first eight."}}
 grid(*key_head.index);
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "L1H0 on the same prompt.", "name": "fig-ctx-grid-later"}, "image": {"alt": "Four triangular maps of attention with coloured margins; attention is spread over many keys, unevenly."}}
@@ -255,7 +255,7 @@ summary = {
 report.table(pd.DataFrame(summary).T, f"Clusters of attention rows, means over sets of rows; inputs add where the interval of the gain, at level 1 - 0.05/{N_SETS}, lies above 0", index=True)
 
 # %% [markdown]
-# From position alone the cluster is guessed correctly for {glue:text}`ctx-trained-position` of rows (mean over sets). For random attention it is {glue:text}`ctx-random-position`, though there one cluster is so large that always guessing it is not far behind. The inputs add something in {glue:text}`ctx-cluster-gains` of
+# From position alone the cluster is guessed correctly for {glue:text}`ctx-trained-position` of rows (mean over sets). For random attention it is {glue:text}`ctx-random-position`, though there one cluster is so large that always guessing it is not far behind. The inputs are found to add something in {glue:text}`ctx-cluster-gains` of
 # {glue:text}`ctx-cluster-tests` sets. The notebook that this chapter goes back to was meant to cluster one prompt at a time. When the rows of one prompt are split into two clusters, a cut between early and late queries tells them apart with an accuracy of {glue:text}`ctx-random-cut` for random rows and of {glue:text}`ctx-trained-cut` for rows of the trained layers 1 and 2. Clusters that are not compared with position may show no more than the causal mask.
 #
 # ## What rows follow
@@ -267,7 +267,7 @@ report.table(pd.DataFrame(summary).T, f"Clusters of attention rows, means over s
 slopes = {name: heads.product_slopes(by_layer, shown.xs) for name, by_layer in patterns.items()}
 follows = pd.concat([heads.by_head(values, level=1 - 0.05 / 6).assign(group=name) for name, values in slopes.items()])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Slope of the attention from the last question in the product of the asked x and each shown x, in units of even attention, mean over prompts; intervals at level 1 - 0.05/6 for six heads.", "name": "fig-ctx-follows"}, "image": {"alt": "Six rows of points: the trained model away from zero on both sides in layers 1 and 2, the untrained model at zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Slope of the attention from the last question in the product of the asked x and each shown x, in units of even attention, mean over prompts; intervals at level 1 - 0.05/6 for six heads.", "name": "fig-ctx-follows"}, "image": {"alt": "Six rows of points: the trained model away from zero on both sides in layers 1 and 2 and around zero in layer 0, the untrained model close to zero."}}
 plots.forest(follows, "slope [even attention per unit of product]", {"nothing": 0.0});
 
 # %% [markdown]

@@ -217,7 +217,7 @@ composed = {kind: circuits.composition_z(weights.extract(toy), kind) for kind in
 composed_fresh = {kind: circuits.composition_z(weights.extract(fresh), kind) for kind in "KQV"}
 compared = pd.DataFrame({kind: induction.compare_pairs(composed[kind], circuit.pairs, composed_fresh[kind]) for kind in "KQV"}).T
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Composition of every head of layer 0 with every head of layer 1 in the toy; white is what chance gives. Outlined: shift heads with induction heads. The scale ends at the highest of these; higher values have its darkest colour.", "name": "fig-induction-composition"}, "image": {"alt": "Three eight by eight heat maps for keys, queries and values. Under keys the outlined cells are among the darkest; under queries and values most of them are pale. Under values four other cells are the darkest."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Composition of every head of layer 0 with every head of layer 1 in the toy; white is what chance gives. Outlined: shift heads with induction heads. The scale ends at the highest of these; higher values have its darkest colour.", "name": "fig-induction-composition"}, "image": {"alt": "Three eight by eight heat maps for keys, queries and values. Under keys most of the outlined cells are among the darkest; under queries and values most of them are pale. Under values four other cells are the darkest."}}
 plots.composition_maps(
     {kind: found.scores[0, :, 1] for kind, found in composed.items()},
     float(composed["K"].expected[0, :, 1].mean()),

@@ -10,8 +10,8 @@
 #   For the toy, on symbols of its own, this is {glue:text}`indpl-toy-order` nats. The smaller minigpt-polish has no measurable gain.
 # - **GPT-2 weakly recalls a name that was given before.** Having read of *Stanisław Turski*, it expects *Turski* after *Stanisław* a little more than the other person's surname: the log odds move by {glue:text}`indpl-gpt2-names` nats.
 #   A model that copied what followed the first name would move them much further. The interval of minigpt-polish contains zero.
-# - **GPT-2 has the toy's circuit.** {glue:text}`indpl-strongest` gives about half of its attention to the token after an earlier occurrence in random words, and less in Polish paragraphs. It depends on a head of the first layer, {glue:text}`indpl-previous`, which
-#   looks at the token before. Without these heads {glue:text}`indpl-lost-strongest` and {glue:text}`indpl-lost-previous` of the gain from order are gone. No head of minigpt-polish is found to look at the right place.
+# - **GPT-2 has the toy's circuit.** {glue:text}`indpl-strongest` gives more than half of its attention to the token after an earlier occurrence in random words. In Polish paragraphs it favours that token too, but by less. A head of the first layer, {glue:text}`indpl-previous`,
+#   looks at the token before and matters through where later heads look. Without the former {glue:text}`indpl-lost-strongest` of the gain from order is gone, without the latter {glue:text}`indpl-lost-previous`. No head of minigpt-polish is found to look at the right place.
 #
 # Square brackets hold 95% intervals over sequences, sentences or paragraphs. L0H3 is head 3 of the first layer; layers and heads count from 0.
 
@@ -135,7 +135,7 @@ report.table(
 # An excess says where a head looks, not that anything follows from it. So each head of GPT-2 is replaced by its mean, as {doc}`induction` does with the toy. {numref}`fig-induction-needed` plots the loss that this adds
 # where a block comes again against the excess of the head, on eight new sequences of random words.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Heads of GPT-2: how much more attention a head gives to the token after an earlier occurrence than to the keys around it, and what is added to the loss where the block comes again when the head is replaced by its mean. The heads that matter most are named.", "name": "fig-induction-needed"}, "image": {"alt": "Points in the colour of their layer. Three heads of later layers lie far right and above zero. Of the others, which lie at zero on the horizontal axis, one of the first layer adds most of all, and a few more add something; the crosses of the untrained model lie at zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Heads of GPT-2: how much more attention a head gives to the token after an earlier occurrence than to the keys around it, and what is added to the loss where the block comes again when the head is replaced by its mean. The heads that matter most are named.", "name": "fig-induction-needed"}, "image": {"alt": "Points in the colour of their layer. Three heads of later layers lie far right and above zero. Of the others, which lie near zero on the horizontal axis, one of the first layer adds most of all, and a few more add something; the crosses of the untrained model lie at zero."}}
 few, rows = standard_probe(trained["GPT-2"], n_sequences=8, seed=3), []
 for state in ("trained", "untrained"):
     model = loaded["GPT-2", state]
@@ -145,7 +145,7 @@ needed = pd.DataFrame(rows)
 plots.labelled_points(needed, "excess", "added", "excess of attention on random words", "added loss [nats a token]", named=5);
 
 # %% [markdown]
-# The heads that look at the right place are needed: without them the loss rises. Some heads that look elsewhere are needed too. To see why, each head is removed a second time while the patterns of all later layers are kept as they are in the whole model. A removed head
+# The two heads that look most at the right place are needed: without either of them the loss rises (see the table below). Some heads that look elsewhere are needed too. To see why, each head is removed a second time while the patterns of all later layers are kept as they are in the whole model. A removed head
 # can then do harm through what it writes, but no longer by changing where later heads look. The table has the six heads of the largest effect, measured on sixteen other sequences.
 
 # %%
@@ -173,8 +173,8 @@ report.table(
 )
 
 # %% [markdown]
-# This is the circuit of the toy, in a language model. {glue:text}`indpl-previous` gives nearly all of its attention to the token before. Without it {glue:text}`indpl-lost-previous` of the gain from order is gone, and removing it costs next to nothing once the patterns are frozen: it matters through where later heads look.
-# {glue:text}`indpl-strongest` looks at the token after the earlier occurrence, and what it writes is needed, since most of its effect remains with frozen patterns. A mean in the place of a head takes away whatever else the head does, so not all of an effect need be induction; and other heads may stand in for a removed one, so that its effect looks smaller than it is. The one head in the table that looks at neither place is not explained by this circuit: with frozen patterns the loss falls without it.
+# This is the circuit of the toy, in a language model. {glue:text}`indpl-previous` gives nearly all of its attention to the token before. Without it {glue:text}`indpl-lost-previous` of the gain from order is gone, and removing it costs little once the patterns are frozen: it matters through where later heads look. The same holds, with smaller effects, of the two heads of layer 2 in the table, which also look at the token before.
+# {glue:text}`indpl-strongest` looks at the token after the earlier occurrence, and what it writes is needed, since most of its effect remains with frozen patterns. A mean in the place of a head takes away whatever else the head does, so not all of an effect need be induction; and other heads may stand in for a removed one, so that its effect looks smaller than it is. The one head in the table that looks at neither place is not explained by this circuit: most of the gain from order is gone without it, and yet with frozen patterns the loss falls. Which later heads a head of the first layers acts through was not traced.
 #
 # ## When did the heads form?
 #
@@ -190,7 +190,7 @@ plots.development({"GPT-2": development[development.index > 1e6]}, MEASURES, {"G
 #
 # ## What could be wrong
 #
-# An effect may come from the test and not from what the model learned. Untrained models of the same shape (four of each) gain nothing from order, have no preference, and have no head with an excess.
+# An effect may come from the test and not from what the model learned. Untrained models of the same shape (four of each) gain next to nothing from order and have next to no preference on average ({doc}`null_board`), and in the one of each whose heads were searched no head passes the test for an excess.
 # Finding nothing, as in minigpt-polish, means little if the test could not have found anything. The toy's excess and its gain from order show that two of the tests find induction where it is, and so do those of GPT-2. A unit test shows how large a preference for names can be. It puts in the model's place a rule that copies what followed
 # the last occurrence: this rule gets the full preference in every sentence, and a model that only knows how frequent surnames are gets exactly zero. The surnames are single tokens of the model's vocabulary, which leaves few of them for GPT-2; most come from the novels that the models were trained on,
 # where some belong to other first names. The interval is over sentences and does not say how other names would do.

@@ -9,7 +9,7 @@
 # - **The lengths of contributions say which tokens matter, and attention weights say it less well.** In GPT-2 the rank correlation with the effects of taking a token away is {glue:text}`mix-polish-gpt2-lengths` for lengths and
 #   {glue:text}`mix-polish-gpt2-weights` for weights.
 # - **Weights mislead most where nothing was learned.** In untrained GPT-2s the correlation of weights is {glue:text}`mix-polish-gpt2-weights-untrained` on average; lengths do well there, too.
-# - **Training makes layers near the input mix more.** In layer 0 of GPT-2, {glue:text}`mix-polish-gpt2-first` of what attention and the residual connection make of a token comes from other tokens, measured by lengths, and in untrained models {glue:text}`mix-polish-gpt2-first-untrained`. In the later layers it is {glue:text}`mix-polish-gpt2-later`, most in layer 1, and without training {glue:text}`mix-polish-gpt2-later-untrained`. HerBERT mixes most in layer 0.
+# - **Training makes some layers mix far more.** In layer 0 of GPT-2, {glue:text}`mix-polish-gpt2-first` of what attention and the residual connection make of a token comes from other tokens, measured by lengths, and in untrained models {glue:text}`mix-polish-gpt2-first-untrained`. In the later layers it is {glue:text}`mix-polish-gpt2-later`, most in layer 1, and without training {glue:text}`mix-polish-gpt2-later-untrained`. HerBERT mixes more than untrained models in every layer, and most in layer 4.
 #
 # Square brackets hold 95% intervals over sentences. Layers count from 0.
 
@@ -80,14 +80,14 @@ for name, title in NAMES.items():
     sources = {"": trained[name], ", untrained": untrained[name][0]}
     lines[title] = {kind + source: profile(agreement(found, kind)) for source, found in sources.items() for kind in ("lengths", "weights")}
 
-# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "How well two computed shares rank the tokens that a token reads: their rank correlation with the effect of taking a token's value away, by layer, in trained models and in untrained ones of the same shape; 95% intervals over sentences. Shares that say nothing would lie at zero.", "name": "fig-mix-zeroing"}, "image": {"alt": "Two panels by layer. Lengths of contributions lie between 0.7 and one in both models, trained and untrained. Attention weights lie near 0.9 in both trained models, below the lengths in every layer; in untrained models they lie far lower."}}
+# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "How well two computed shares rank the tokens that a token reads: their rank correlation with the effect of taking a token's value away, by layer, in trained models and in untrained ones of the same shape; 95% intervals over sentences. Shares that say nothing would lie at zero.", "name": "fig-mix-zeroing"}, "image": {"alt": "Two panels by layer. Lengths of contributions lie between 0.78 and one in both models, trained and untrained. Attention weights lie near 0.9 in both trained models, below the lengths in every layer; in untrained models they lie far lower."}}
 looks = {"lengths": (plots.CYCLE[0], "-"), "weights": (plots.CYCLE[1], "-"), "lengths, untrained": (plots.CYCLE[0], ":"), "weights, untrained": (plots.CYCLE[1], ":")}
 plots.layer_panels({"rank correlation": lines}, LAYERS, looks, zero=True);
 
 # %% [markdown]
 # ## Why weights mislead
 #
-# A token that is attended to may have little to give. Lengths take this into account, and weights do not. In both trained models the weights agree less well with the effects than the lengths do, in every layer. In an untrained model attention is nearly even, so that its small differences
+# A token that is attended to may have little to give. Lengths take this into account, and weights do not. In both trained models the weights agree less well with the effects than the lengths do, in every layer; only in GPT-2's layer 1 do the two intervals overlap. In an untrained model attention is nearly even, so that its small differences
 # rank tokens only somewhat better than chance, while the lengths of what tokens would give differ as their embeddings do.
 #
 # One sentence shows it: *Nie było w tym domu ani jednego pokoju bez książek* ("There was not a single room without books in this house"). The table shows what the last word, *książek* (books), reads in GPT-2's first layer. Each column is
@@ -124,7 +124,7 @@ def mixing(model):
 
 mixed = {name: {"trained": mixing(model), "untrained": np.mean([mixing(draw) for draw in fresh[name]], axis=0)} for name, model in loaded.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mixing ratio by layer: the share of other tokens in what attention and the residual connection make of a token, in trained models and on average over the untrained ones; 95% intervals over sentences.", "name": "fig-mix-ratio"}, "image": {"alt": "Two panels by layer. The trained GPT-2 lies between 0.4 and 0.5 in the first two layers, highest in layer 1, and between 0.15 and 0.2 in the later ones; the untrained one falls slowly from 0.27 to 0.17. The trained HerBERT has nearly 0.6 in layer 0 and between 0.25 and 0.4 in the later layers; the untrained one stays near 0.05."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mixing ratio by layer: the share of other tokens in what attention and the residual connection make of a token, in trained models and on average over the untrained ones; 95% intervals over sentences.", "name": "fig-mix-ratio"}, "image": {"alt": "Two panels by layer. The trained GPT-2 lies between 0.4 and 0.5 in the first two layers, highest in layer 1, and between 0.15 and 0.2 in the later ones; the untrained one falls slowly from 0.27 to 0.17. The trained HerBERT has nearly 0.55 in layer 4 and between 0.13 and 0.28 in the other layers; the untrained one stays near 0.05."}}
 of_layers = {title: {kind: profile(values) for kind, values in mixed[name].items()} for name, title in NAMES.items()}
 plots.layer_panels({"mixing ratio": of_layers}, LAYERS, {"trained": (plots.CYCLE[0], "-"), "untrained": (plots.MODEL_COLOURS["untrained"], ":")}, zero=True);
 

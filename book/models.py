@@ -8,7 +8,7 @@
 #
 # - **The GPT-2 has learned much about Polish.** On documents it never saw, the loss of `polish-gpt2-mini` is {glue:text}`models-gpt2-loss` nats a token, where guessing by frequency costs
 #   {glue:text}`models-gpt2-unigram`. Nearly every word that it writes is a Polish word, but its sentences seldom make sense for longer than a clause.
-# - **HerBERT finds hidden tokens more often than guessing by frequency does.** `herbert-mini` has a hidden token among its first ten guesses {glue:text}`models-herbert-top10` of the time. The ten most frequent tokens would be right {glue:text}`models-herbert-unigram-top10` of the time.
+# - **HerBERT finds hidden tokens more often than guessing by frequency does.** `herbert-mini` has a hidden token among its first ten guesses {glue:text}`models-herbert-top10` of the time. The ten most frequent tokens would be right {glue:text}`models-herbert-unigram-top10` of the time. Of hidden words that are a single token it has {glue:text}`models-herbert-top10-whole` among its first ten guesses.
 # - **The weights are extracted correctly.** The output of attention, rebuilt from them, differs from the models' own by at most {glue:text}`models-identity-error` of its size, which is rounding. When HerBERT's output
 #   matrix is split into heads as one of the original notebooks ({doc}`replication`) split it, the difference is {glue:text}`models-wrong-split-error` times that size.
 #
@@ -101,12 +101,13 @@ report.table(text[list(columns)].rename(columns=columns).rename_axis("source"), 
 # The optimiser Muon {cite}`jordan2024` updates the matrices of the blocks, AdamW everything else.
 # {numref}`fig-models-training` shows the loss on held-out text as training went on. The dashed line is the *unigram* loss, that of a model
 # which knows how frequent each token is in the training text and nothing else. A model that guesses hidden tokens lingers near this line, because nothing can be learned
-# from a context before some head looks at it. HerBERT therefore begins with two layers and contexts of eight tokens. The contexts grow to 128, and after six million tokens
-# the two layers are stacked three times {cite}`gong2019`. In trials with all layers from the start, the upper ones had nothing to do in the meantime and learned to look at commas and full stops alone. HerBERT's training
+# from a context before some head looks at it. HerBERT therefore began with two layers and contexts of eight tokens. The contexts grew to 128, and after six million tokens
+# the two layers were stacked three times {cite}`gong2019`. But the first layer, which attends to neighbours, wiped out where a token stands, so no layer above it could look for a neighbour. At 28 million tokens four new layers therefore took the place of the upper four. They were put *below* the first two,
+# where positions are still known ({numref}`fig-geo-positions`), and began with the queries, keys, values and feed-forward keys of the first of these. Layers 0 to 4 are still much alike in that: their heads of one number look at similar places, and their neurons of one number match similar words. HerBERT's training
 # loss is measured at the context of the moment and can jump where the context or the model grows; its held-out loss is always measured at 128. While the learning rate is constant, the training loss of both models is
 # estimated from a sample of the vocabulary, which makes it a little too low; the held-out loss is exact.
 
-# %% mystnb={"figure": {"caption": "Loss in nats a token (lower is better) against tokens seen. For GPT-2 the next token, for HerBERT a masked one. The held-out loss of this figure is that of a fixed small sample, measured while training; the table below has the whole held-out set.", "name": "fig-models-training"}, "image": {"alt": "Two panels of loss curves, one for each model, with a dashed line at the unigram loss."}}
+# %% mystnb={"figure": {"caption": "Loss in nats a token (lower is better) against tokens seen. For GPT-2 the next token, for HerBERT a masked one. The held-out loss of this figure is that of a fixed small sample, measured while training; the table below has the whole held-out set.", "name": "fig-models-training"}, "image": {"alt": "Two panels of loss curves, one for each model, with a dashed line at the unigram loss. All curves fall far below that line. HerBERT's curves jump up twice and then fall further."}}
 figures = {name: cards.figures(name) for name in COLOURS}
 unigram = {name: found["unigram_heldout_loss"] for name, found in figures.items()}
 plots.training_curves({name: cards.training_log(name) for name in COLOURS}, unigram, COLOURS);
@@ -176,9 +177,9 @@ plots.guess_shares(accuracy, {label: COLOURS["herbert"] for label in accuracy if
 # ### What appears when
 #
 # Both runs kept their weights at steps that are evenly spaced on a logarithmic axis (those of the GPT-2 from 0.3 to 8 million tokens are missing), and {numref}`fig-models-development` shows four measures at these steps: the loss, and three measures of heads, each for the head in which it is largest. Two of these are shares of attention on random words
-# that come a second time after a gap: attention to the previous token, and to the token that followed the word's first occurrence (*induction*). The third is the share of a head's best pairs of words that are forms of one lemma.
+# that come a second time after a gap: attention to the previous token, and to the token that followed the word's first occurrence (*induction*). The third is the share of a head's best pairs of words that are forms of one lemma. HerBERT has a head that attends almost wholly to the previous token early in its training, GPT-2 only late. GPT-2's induction score ends far above HerBERT's.
 
-# %% mystnb={"figure": {"caption": "The two models along their training. Loss on a part of the held-out novels and textbooks; then, of all heads, the largest score or share at that time.", "name": "fig-models-development"}, "image": {"alt": "Four panels against tokens seen on a logarithmic axis, with a line for each model: held-out loss, previous-token score, induction score, and share of a head's pairs that are forms of one word."}}
+# %% mystnb={"figure": {"caption": "The two models along their training. Loss on a part of the held-out novels and textbooks; then, of all heads, the largest score or share at that time.", "name": "fig-models-development"}, "image": {"alt": "Four panels against tokens seen on a logarithmic axis, with a line for each model: held-out loss, previous-token score, induction score, and share of a head's pairs that are forms of one word. The loss of GPT-2 is the lower one. HerBERT's previous-token score rises first, and both end near one. GPT-2's induction score and share of pairs end above HerBERT's."}}
 MEASURES = {
     "heldout_loss": "held-out loss [nats a token]",
     "previous token": "previous-token score",
@@ -240,7 +241,7 @@ Markdown("\n".join(filled(*gap) for gap in GAPS.items()))
 
 # %% [markdown]
 # In the last sentence *stole* is the locative case of *stół* ("table"), so that only a preposition that governs the locative fits: *przy*
-# ("at"), *na* ("on"), *w* ("in"), *po* ("after"), *o* ("about"). This gap therefore tests grammar.
+# ("at"), *na* ("on"), *w* ("in"), *po* ("after"), *o* ("about"). This gap therefore tests grammar. Of HerBERT's five guesses for it, all but *ku* ("towards") govern the locative.
 #
 # ## One notation, and its proof
 #
@@ -274,7 +275,7 @@ report.table(pd.DataFrame(shapes, index=names), "Shapes of the extracted weights
 errors = {name: weights.attention_errors(one, texts) for name, one in loaded.items()}
 wrong = weights.attention_errors(herbert, texts, weights=weights.split_outputs_wrongly(read["herbert"]))
 
-# %% mystnb={"figure": {"caption": "Largest differences between attention rebuilt from extracted weights and the model's own (smaller is better; logarithmic). Patterns: one point a head, in attention weight. Outputs: one point a layer, divided by the output's largest value. Differences of exactly zero stand at the left, at 1e-9. Last row: HerBERT with its output matrix split along the wrong axis.", "name": "fig-models-identity"}, "image": {"alt": "Rows of points on a logarithmic axis. Errors of patterns and outputs of both models lie at about a millionth or below; those of the wrong split lie near one."}}
+# %% mystnb={"figure": {"caption": "Largest differences between attention rebuilt from extracted weights and the model's own (smaller is better; logarithmic). Patterns: one point a head, in attention weight. Outputs: one point a layer, divided by the output's largest value. Differences below 1e-9, zero among them, stand at the left, at 1e-9. Last row: HerBERT with its output matrix split along the wrong axis.", "name": "fig-models-identity"}, "image": {"alt": "Rows of points on a logarithmic axis. Errors of patterns and outputs of both models lie at about a millionth or below; those of the wrong split lie near one."}}
 relative = {name: found.output / found.output_scale for name, found in errors.items()}
 wrongly = wrong.output / wrong.output_scale
 groups = [(f"{name},\npatterns", found.pattern, COLOURS[name]) for name, found in errors.items()]
@@ -329,7 +330,7 @@ identity = {name: weights.attention_errors(one, texts[:2]) for name, one in thre
 worst = {name: {"patterns": found.pattern.max(), "outputs": (found.output / found.output_scale).max()} for name, found in identity.items()}
 report.table(pd.DataFrame(worst).map(report.scientific), "Largest difference between rebuilt attention and the model's own, over layers and heads", index=True)
 
-# %% mystnb={"figure": {"caption": "Weights of the queries of layer 6 of e5: as they are (left), and divided by the scale of their block (right), where sixteen values are left.", "name": "fig-models-bits"}, "image": {"alt": "Left a bell-shaped histogram of weights; right sixteen separate bars at the whole numbers from minus eight to seven."}}
+# %% mystnb={"figure": {"caption": "Weights of the queries of layer 6 of e5: as they are (left), and divided by the scale of their block (right), where sixteen values are left.", "name": "fig-models-bits"}, "image": {"alt": "Left a bell-shaped histogram of weights with a narrow peak at zero and gaps beside it; right sixteen separate bars at the whole numbers from minus eight to seven."}}
 if installed:
     matrix = three["e5"].model.encoder.layer[6].attention.self.query.weight.detach().numpy()
     blocks = matrix.reshape(-1, 32)

@@ -47,7 +47,7 @@ for title in TITLES.values():
         shares[title, word] = neuron_activity.shares_of_places(firing[title], keys[title], ahead)
         told[title, word] = neuron_activity.foretold(shares[title, word], keys[title])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Keys whose lists hold words of one kind: at what share of the twelve places where the neuron fires most the word is of that kind (points, with 95% bootstrap intervals over keys), and at what share of the places of the layer's other neurons it is (crosses).", "name": "fig-work-key"}, "image": {"alt": "Two panels. GPT-2's points lie low in all layers, from a sixth to a quarter, and yet each above its cross. HerBERT's points lie from a fifth to two fifths, each above its cross: far above it in the first, second and last layers, and closest to it in the third and fourth."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Keys whose lists hold words of one kind: at what share of the twelve places where the neuron fires most the word is of that kind (points, with 95% bootstrap intervals over keys), and at what share of the places of the layer's other neurons it is (crosses).", "name": "fig-work-key"}, "image": {"alt": "Two panels. GPT-2's points lie low in all layers, from under a fifth to about a quarter, and yet each above its cross. HerBERT's points lie higher, from three tenths to nearly a half, each far above its cross: farthest in the first layer, and least far in the last."}}
 rows = []
 for title, found in keys.items():
     for layer, part in told[title, "here"].groupby(found["layer"]):
@@ -59,9 +59,9 @@ plots.firing_by_layer(by_layer, COLOURS);
 # %% [markdown]
 # **What was found**
 #
-# - **Neurons whose key's list holds words of one kind fire at such words more often than if the neurons of a layer exchanged their lists,** in both models over all layers together, and in {glue:text}`work-layers` layers taken by themselves ({numref}`fig-work-key`). Few lists hold words of one kind.
-# - **Yet on average such words stand at less than half of a neuron's strongest places.** In GPT-2's first layer they stand at {glue:text}`work-polish-gpt2-first` of these places, and in none of its layers at much more than a quarter. In HerBERT's layers they stand at a fifth to two fifths. At the other places the list does not show what makes the neuron fire.
-# - **Most of the values that were tried write what their lists say.** In {glue:text}`work-steered` cases, adding a value raises its list more than any random direction and any other value of the layer that was tried, though sometimes only by little. The other cases are all HerBERT's, and none of them is in its last layer.
+# - **Neurons whose key's list holds words of one kind fire at such words more often than if the neurons of a layer exchanged their lists,** in both models over all layers together, and in {glue:text}`work-layers` layers taken by themselves ({numref}`fig-work-key`). In every layer of both models such words are two to three times as frequent at a neuron's own places as at those of the layer's other neurons. Few lists hold words of one kind.
+# - **Yet on average such words stand at less than half of a neuron's strongest places.** In GPT-2's first layer they stand at {glue:text}`work-polish-gpt2-first` of these places, and in none of its layers at much more than a quarter. In HerBERT's layers they stand at three tenths to nearly half, most in the first layer. At the other places the list does not show what makes the neuron fire.
+# - **Most of the values that were tried write what their lists say.** In {glue:text}`work-steered` cases, adding a value raises its list more than any random direction and any other value of the layer that was tried, though sometimes only by little. The other cases are all HerBERT's, one each in its layers 2, 4 and 5.
 #
 # ## Setting
 #
@@ -167,7 +167,7 @@ for title, found in lists.items():
 # %%
 steered = pd.DataFrame(rows, columns=["model", "value of", "list", "own value", "random directions", "other values"])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How far adding a value raises the tokens of its list beyond all words (points), and the range of what four random directions and four other values of the layer do to the same list (bars). The three values of each layer whose lists are most alike, with what their words share.", "name": "fig-work-values"}, "image": {"alt": "Two panels with a row for each value. In every row of GPT-2 the point lies to the right of two bars around zero, in most rows far. In HerBERT it does so clearly in about half of the rows. In most of the others it lies at the end of a bar or within one, and in two rows of layer 3 points and bars are all at zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How far adding a value raises the tokens of its list beyond all words (points), and the range of what four random directions and four other values of the layer do to the same list (bars). The three values of each layer whose lists are most alike, with what their words share.", "name": "fig-work-values"}, "image": {"alt": "Two panels with a row for each value. In every row of GPT-2 the point lies to the right of two bars around zero, in most rows far. In HerBERT it does so in all rows but three, in several of them only just. In those three, one each in layers 2, 4 and 5, it lies within a bar. Most of HerBERT's points lie closer to zero than GPT-2's, but one of the last layer lies farthest to the right of all."}}
 ends = {null: [(draws.min(), draws.max()) for draws in steered[null]] for null in ("random directions", "other values")}
 plots.rises_by_value(steered.assign(**ends), COLOURS);
 
@@ -219,7 +219,7 @@ for title, found in lists.items():
 plots.NeuronCards(cards)
 
 # %% [markdown]
-# Compare two of the cards. HerBERT's neuron of the first layer fires *at* verbs, most of them in the third person, the kind of words that its key lists. GPT-2's neuron whose key and value list adjectives in *-ej* fires at other words: none of the twelve words at its places ends in *-ej*, and all are feminine nouns in the genitive or the locative (*babki*, of a grandmother or a cake; *aptece*, a pharmacy; *wody*, of water). Feminine adjectives end in *-ej* in these two cases. Such an adjective often follows its noun in Polish (*opinii publicznej*, of public opinion), and the neuron's value raises these adjectives. So its list says what the neuron writes, and only by way of grammar what it fires at. HerBERT's L3N11 does not fire at all on these texts: even at its twelve places the activation is about zero. So the places tell nothing about it, and its value, multiplied by that activation, raises nothing. The {doc}`atlas` has the lists of all neurons.
+# Compare some of the cards. HerBERT's L1N300 fires *at* words in the instrumental, the kind of words that its key lists: all twelve words at its places are nouns or adjectives in this case (*językiem*, with a tongue; *ogromnym*, huge). GPT-2's neuron whose key and value list adjectives in *-ej* fires at other words: none of the twelve words at its places ends in *-ej*, and all are feminine nouns in the genitive or the locative (*babki*, of a grandmother or a cake; *aptece*, a pharmacy; *wody*, of water). Feminine adjectives end in *-ej* in these two cases. Such an adjective often follows its noun in Polish (*opinii publicznej*, of public opinion), and the neuron's value raises these adjectives. So its list says what the neuron writes, and only by way of grammar what it fires at. HerBERT's L2N939, whose value lists verbs in the third person, is a warning: seven of its twelve words are *nie* (not), which the dictionary also knows as a pronoun of the third person (*na nie*, onto them). So the share of its places that fit is too high. Besides, its value raises its list no more than some of the nulls do. The {doc}`atlas` has the lists of all neurons.
 #
 # ## What could be wrong
 #
@@ -250,14 +250,15 @@ for name, title in TITLES.items():
 
 # %% [markdown]
 # **In the last layer the second question nearly answers itself.** In GPT-2 only a layer norm and the unembedding come after it, and the lists were made with that unembedding, so that values of the last layer can hardly fail.
-# HerBERT has a dense layer in between, and values of earlier layers pass through all later blocks; these cases are the real test. That is why {numref}`fig-work-values` has values of every layer. GPT-2's values of earlier layers all pass it, and about half of HerBERT's do. The cards of neurons drawn at random show that a value raises its list even where the words have nothing in common. Where a list rises, the test confirms that the value is read correctly, not that words of one kind are special.
+# HerBERT has a dense layer in between, and values of earlier layers pass through all later blocks; these cases are the real test. That is why {numref}`fig-work-values` has values of every layer. GPT-2's values of earlier layers all pass it, and so do all but two of HerBERT's. In HerBERT's last layer one of the three values does not raise its list. The cards of neurons drawn at random show that a value raises its list even where the words have nothing in common. Where a list rises, the test confirms that the value is read correctly, not that words of one kind are special.
 #
 # **The lists were chosen on weights and measured on text,** so the choice cannot have favoured the result. An untrained model cannot be a null here, because none of its lists passes.
 #
 # ## Limits
 #
-# - Except for the cards drawn at random, only neurons whose lists pass are looked at, fewer than a tenth of each model's keys and of its values. The others may do something that no list of words shows.
-# - The texts are short and few. A neuron's twelve strongest places among them need not show what it is for. A neuron that fires nowhere in them, such as HerBERT's L3N11, is counted like any other.
+# - Except for the cards drawn at random, only neurons whose lists pass are looked at, fewer than an eighth of each model's keys and of its values. The others may do something that no list of words shows.
+# - The texts are short and few. A neuron's twelve strongest places among them need not show what it is for. A neuron that fires nowhere in them would be counted like any other.
+# - HerBERT's layers 0 to 4 once had the same keys ({doc}`feed_forward`), so its layers are not independent of one another.
 # - The word at a place is read out of context, with all its dictionary readings.
 # - Adding a value everywhere, at its full strength, is more than the neuron ever does by itself. HerBERT is trained to predict masked words and reads none here.
 # - e5 predicts no tokens, so its values cannot be tried out.

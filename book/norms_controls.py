@@ -39,7 +39,7 @@ steps["the same, untrained model"] = {
     n: regression.marked(norms.lagged_regression(m.attention, m.tokens, norms.FULL)) for n, m in untrained.items()
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients of the two tokens before, as controls enter from top to bottom. Filled: p below 0.05 with the controls of its row (top row: uncorrected, 95% intervals; other rows: corrected by Holm, simultaneous intervals). Bottom row: all controls, a model that learned nothing. The tokens that follow are not controlled here; for HerBERT they are in the last table and the last figure of this page, so its coefficients differ there.", "name": "fig-norms-steps"}, "image": {"alt": "Six rows of two panels with points for each layer. In GPT-2 the points one token back are filled and positive above the first layer in all rows, and highest in the untrained model; those two tokens back are mostly nearer zero, some of them negative. In HerBERT those of the last three layers are about 0.4 to 0.6 one token back in the second and third rows, and near zero or 0.1 once levels enter; all are close to zero in the untrained model."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coefficients of the two tokens before, as controls enter from top to bottom. Filled: p below 0.05 with the controls of its row (top row: uncorrected, 95% intervals; other rows: corrected by Holm, simultaneous intervals). Bottom row: all controls, a model that learned nothing. The tokens that follow are not controlled here; for HerBERT they are in the last table and the last figure of this page, so its coefficients differ there.", "name": "fig-norms-steps"}, "image": {"alt": "Six rows of two panels with points for each layer. In GPT-2 the points one token back are filled and positive above the first layer in all rows, and highest in the untrained model; those two tokens back are mostly nearer zero, some of them negative. In HerBERT the points one token back are filled and lie between 0.1 and 0.35 from the second row to the fifth, highest in layer 5 at first and in layers 0 and 1 once the tokens are controlled; those two tokens back lie between -0.2 and 0.15. All are open and close to zero in the untrained model."}}
 plots.coefficient_steps(steps, NAMES);
 
 # %% [markdown]
@@ -47,9 +47,9 @@ plots.coefficient_steps(steps, NAMES);
 #
 # - **A trend alone looks like a dependence on the past.** The *original* specification, that of the notebook with which this study began, reports a dependence on earlier tokens in {glue:text}`norms-false-trend` of simulated texts that have a trend and no such dependence.
 #   The *full* one, with all controls of this page, errs about as often as it should.
-# - **Controls matter most in the last layers.** In single texts the original specification marks {glue:text}`norms-polish-gpt2-original-share` of GPT-2's coefficients one token back as significant. Below the last layer they stay about where they are as controls enter; in the last layer the coefficient falls when the trend is taken out, and rises again once the regression knows what the tokens are.
-#   In HerBERT the coefficients of the last three layers lose most of their size when the levels of texts and positions are taken out. The logarithm of the position alone hardly changes them.
-# - **No control replaces an untrained model.** With every control, an untrained GPT-2 has a larger coefficient one token back than the trained one, in every layer.
+# - **Controls matter most in the first and the last layer.** In single texts the original specification marks {glue:text}`norms-polish-gpt2-original-share` of GPT-2's coefficients one token back as significant. As controls enter, the coefficient of the last layer falls when the trend is taken out, and its estimate rises again once the regression knows what the tokens are; those of the layers below change less.
+#   In HerBERT every coefficient one token back remains significant with all controls. That of the last layer is clearly smaller than without them, and that of the first layer about doubles once the regression knows what the tokens are. The logarithm of the position alone hardly changes any.
+# - **No control replaces an untrained model.** With every control, an untrained GPT-2 has a larger coefficient one token back than the trained one, in every layer. An untrained HerBERT has none that is significant, so there the dependence comes with training.
 #
 # Square brackets hold 95% intervals. Texts are the units unless the page says otherwise.
 #
@@ -156,13 +156,13 @@ report.table(shown, "The coefficient one token back with all controls: 95% inter
 # Other analysts might have chosen differently. {numref}`fig-norms-choices` shows the coefficient one token back with other lags, from a later first position, for all tokens and not only those that begin a word, with covariates
 # of the position in place of levels, for the feed-forward updates, and on random tokens, which are drawn evenly from the vocabulary and form no words.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The coefficient one token back under other choices, with 95% intervals (not corrected for the number of choices). Random tokens compare with the row of all tokens, since they have no words.", "name": "fig-norms-choices"}, "image": {"alt": "Two panels with a row for each of eight choices and a point for each layer. In GPT-2 the points of the first layer lie near zero and most others between 0.3 and 0.6, except in the row of the feed-forward updates, where all lie at 0.2 or below; in HerBERT nearly all lie between 0 and 0.3, and the first layer has the largest in all rows but the last two."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The coefficient one token back under other choices, with 95% intervals (not corrected for the number of choices). Random tokens compare with the row of all tokens, since they have no words.", "name": "fig-norms-choices"}, "image": {"alt": "Two panels with a row for each of eight choices and a point for each layer. In GPT-2 the points of the first layer lie near zero and most others between 0.3 and 0.6, except in the row of the feed-forward updates, where all lie at 0.2 or below; in HerBERT nearly all lie between 0 and 0.3, and the first layer has the largest in all rows but those of all tokens, feed-forward updates and random tokens."}}
 choices = [sensitivity.other_choices(loaded[n], measured[n], FULL[n]).assign(model=n) for n in NAMES]
 plots.coefficients_by_choice(pd.concat(choices), NAMES);
 
 # %% [markdown]
 # In GPT-2 the attention updates of every layer above the first keep a clear coefficient whatever is chosen, though its size depends on the number of lags and on which tokens are taken. The coefficient of the first layer is close to zero under every choice. In the layers above, random tokens have a clear coefficient as well, in some layers a larger one than the tokens of the texts and in others a smaller one: much of the coefficient comes from how the model averages and not from Polish sentences. HerBERT's coefficients
-# do not exceed about 0.3 under any choice. The first layer has the largest ones under most choices, and random tokens have clear coefficients in every layer.
+# do not exceed about 0.3 under any choice. The first layer has the largest estimate under five of the eight choices. Random tokens have clear coefficients in every layer but layer 3, where none is shown and the tokens of the texts have a clear one.
 #
 # ## Limits
 #

@@ -102,7 +102,7 @@ for name, title in TITLES.items():
     else:
         print(f"The id that was looked up stands in fewer than two of these texts in {title}, so the figure has no line for it.")
 
-# %% mystnb={"figure": {"caption": "Raw self-similarity by layer of the word nie, of its averages over each text, and of averages of the token that the notebook looked up, with 95% intervals over texts.", "name": "fig-rep-token"}, "image": {"alt": "Two panels of lines over layers, one a model: from the first block on the curve of the piece lies below those of the word."}}
+# %% mystnb={"figure": {"caption": "Raw self-similarity by layer of the word nie, of its averages over each text, and of averages of the token that the notebook looked up, with 95% intervals over texts.", "name": "fig-rep-token"}, "image": {"alt": "Two panels of lines over layers, one a model: from the first block on the curve of the piece lies below those of the word, far below in GPT-2, and in HerBERT only a little below until the fifth block."}}
 styles = {"the word": (BLUE, "-"), "the word, averaged": (GREEN, ":"), "the piece, averaged": (PINK, "--")}
 plots.layer_panels({"mean cosine": nie}, layers, styles);
 
@@ -128,7 +128,7 @@ report.table(steps, "The notebook's steps on this page's texts; interval over te
 # ### What was recorded
 #
 # The notebook printed four values. The table below puts them beside what the same procedure gives on this book's models and texts, and beside the measure of {doc}`geometry` at the same layer. Models and texts differ, so a row is no
-# replication. The notebook also compared its two models on different texts: HerBERT's context holds 512 tokens, a longer text raised an error, and the loop swallowed the error, so that only GPT-2 read the long texts. In the last layer of both models the notebook's procedure gives the higher anisotropy, mostly because of its pairs of a token with itself: without them, all tokens of one text are about as alike there as words of different texts ({numref}`fig-rep-single`).
+# replication. The notebook also compared its two models on different texts: HerBERT's context holds 512 tokens, a longer text raised an error, and the loop swallowed the error, so that only GPT-2 read the long texts. In the last layer of both models the notebook's procedure gives the higher anisotropy, for a good part because of its pairs of a token with itself: without them, all tokens of one text are about as alike in GPT-2 as words of different texts, and in HerBERT only a little more alike ({numref}`fig-rep-single`).
 
 # %%
 printed = recorded.figures("001")
@@ -191,7 +191,7 @@ report.table(
     formats={"p, Holm": lambda p: report.p_value(p, bare=True)},
 )
 
-# %% tags=["hide-input", "key-figure"] mystnb={"figure": {"caption": "Share of pairs that are two forms of one lemma (dictionary form), in each of the eleven recorded lists (blue) and in 200 shuffled versions of it (green: their mean and middle 95%). A row is a list of token pairs that a notebook printed for one head of the published GPT-2. Only pairs of two different dictionary words count; one list has none, so its row is empty.", "name": "fig-rep-lists"}, "image": {"alt": "Eleven rows, one for each recorded list. In five of them, one of W_QK and four of W_VO, the point of the list lies to the right of the bar of its shuffled versions, in one of these only just. In one row it lies inside the bar, in four both are at zero, and one row is empty."}}
+# %% tags=["hide-input", "key-figure"] mystnb={"figure": {"caption": "Share of pairs that are two forms of one lemma (dictionary form), in each of the eleven recorded lists (blue) and in 200 shuffled versions of it (green: their mean and middle 95%). A row is a list of token pairs that a notebook printed for one head of the published GPT-2. Only pairs of two different dictionary words count; one list has none, so its row is empty.", "name": "fig-rep-lists"}, "image": {"alt": "Eleven rows, one for each recorded list. In five of them, one of W_QK and four of W_VO, the point of the list lies to the right of the bar of its shuffled versions. In one row it lies inside the bar, in four both are at zero, and one row is empty."}}
 rng = np.random.default_rng(0)
 
 
@@ -207,7 +207,7 @@ for name, (left, right) in pairs.items():
 plots.intervals(pd.DataFrame(bars, columns=["label", "series", "estimate", "low", "high"]), "pairs of one lemma [%]", {"recorded": BLUE, "shuffled": GREEN}, zero=False);
 
 # %% [markdown]
-# {glue:text}`rep-lists-survive` of {glue:text}`rep-lists` recorded lists survive in one relation or more, nearly all of them by pairing forms of one lemma. {numref}`fig-rep-lists` shows this relation alone: W_QK L21H7 survives by pairing prepositions with nouns, and W_VO L20H13, just outside its shuffled versions in the figure, does not survive the correction. The published GPT-2 thus has heads whose lists pair forms of one lemma. {doc}`attention_heads` finds a few such lists in the small GPT-2 of this book as well, most of them in its first layer. Two cautions remain. The notebooks
+# {glue:text}`rep-lists-survive` of {glue:text}`rep-lists` recorded lists survive in one relation or more, nearly all of them by pairing forms of one lemma. {numref}`fig-rep-lists` shows this relation alone: all five lists that lie outside their shuffled versions there survive the correction, and the sixth, W_QK L21H7, survives by pairing prepositions with nouns. The published GPT-2 thus has heads whose lists pair forms of one lemma. {doc}`attention_heads` finds a few such lists in the small GPT-2 of this book as well, most of them in its first layer. Two cautions remain. The notebooks
 # show heads that somebody found worth showing, so the share says nothing about the other heads. And a head that merely pairs similar tokens would pass too. The null of random symmetric heads, which {doc}`attention_heads` uses against this, needs the weights, and the lists alone do not give them.
 #
 # ### The same lists, made again

@@ -86,7 +86,7 @@ for loaded in (gpt2, herbert, *e5):
     print(f"{loaded.name}: {sum(cut[-1].strip() == 'ego' for cut in cuts)} of {len(cuts)}")
 
 # %% [markdown]
-# The two small models seldom cut there; e5 does in about half of the cases. A tokenizer cuts by counts of pieces and knows no grammar, so an ending that a model has learned may lie inside a piece.
+# The two small models seldom cut there; e5 does in nearly half of the cases. A tokenizer cuts by counts of pieces and knows no grammar, so an ending that a model has learned may lie inside a piece.
 #
 # ## Feed-forward layers
 #
@@ -159,7 +159,7 @@ for layer, neuron in ((2, 118), (5, 528), (5, 106)):  # those of the chapter's c
 report.table(pd.DataFrame(rows).T.rename_axis("value of").reset_index(), "GPT-2: rise of the value's twenty tokens beyond all words, nats")
 
 # %% [markdown]
-# It falls nearly as far. At this strength the effect is close to linear: subtracting a value lowers its words about as much as adding it raises them.
+# It does: in all three cases rise and fall are equal to two decimals. At this strength the effect is close to linear: subtracting a value lowers its words about as much as adding it raises them.
 #
 # (sol-work-2)=
 # ### Verbs in *-ła*
@@ -428,7 +428,7 @@ for every in (5, 2):
 report.table(pd.DataFrame(rows).T.rename_axis("hidden").reset_index(), "HerBERT after one block: the affine lens beside the whole model")
 
 # %% [markdown]
-# No less of it than before: about two thirds of the whole model's first guesses are there after one block in either case. With fewer words to read, the whole model probably knows less, too.
+# About as much as before: some half of the whole model's first guesses are there after one block in either case. Both measures are a little nearer when more is hidden, but without an interval that shows nothing. With fewer words to read, the whole model probably knows less, too.
 #
 # (sol-lens-3)=
 # ### Unsure, or sure and wrong?

@@ -305,7 +305,7 @@ rows = [(name, 1 + int(np.argmax(found)), max(found)) for name, found in alike.i
 report.table(pd.DataFrame(rows, columns=["algorithm", "most similar step", "similarity"]), "Whose errors the regressor makes", digits=3)
 
 # %% [markdown]
-# No: they are a little less similar. Plain gradient descent and Newton's iteration are about equally similar. All three are most similar at the end of the run or near it, when they have come closest to least squares, so the errors give no sign of single steps.
+# No: their mean similarity is not higher but a little lower. Plain gradient descent and Newton's iteration are about equally similar. All three are most similar at the end of the run or near it, when they have come closest to least squares, so the errors give no sign of single steps.
 #
 # ## Choosing a model
 #
@@ -321,7 +321,7 @@ print(few.label)
 report.table(pd.DataFrame(means).rename_axis("answers by").reset_index(), "Mean squared error after the first point", digits=3)
 
 # %% [markdown]
-# Not at 12: the hard choice is still worse, although this model never saw regressions that were fitted to 12 points. All errors are smaller, since both regressions are closer to the truth.
+# Not at 12: on these prompts the mean error of the hard choice is still higher, although this model never saw regressions that were fitted to 12 points. All errors are smaller, since both regressions are closer to the truth.
 #
 # (sol-sel-2)=
 # ### How different are they?
@@ -449,4 +449,4 @@ ranks = {name: contributions.rank_agreement(effects, shares).mean(axis=0) for na
 report.table(pd.DataFrame(ranks).rename_axis("layer").reset_index(), "GPT-2: rank correlation of two summaries of weights with value zeroing")
 
 # %% [markdown]
-# It does so in hardly any layer, and there only by little. The mean hides a head that looks at one token alone. Where most heads look at the same tokens, the mean is the safer guide.
+# It does so in one layer only, and there by little. The mean hides a head that looks at one token alone. Where most heads look at the same tokens, the mean is the safer guide.

@@ -59,8 +59,8 @@ plots.offset_profiles(profiles, marked, dict.fromkeys(ids, plots.CYCLE[1]), "pos
 # **What was found**
 #
 # - **Heads learn to favour near places, and some to look one place back.** {glue:text}`terms-toy-favour` of the toy's eight layer-0 heads and {glue:text}`terms-Polish-favour` of the Polish model's eight have a position-position term that favours the previous position,
-#   against {glue:text}`terms-untrained-favour` of the untrained models' sixteen. Half of those of the Polish model favour another distance more.
-# - **Some heads avoid what others seek.** In layer 1 of the toy {glue:text}`terms-same-favour` heads score earlier places of the same token above the other keys, and {glue:text}`terms-same-avoid` score them below, among them the induction heads, which look for the place right after each of them.
+#   against {glue:text}`terms-untrained-favour` of sixteen in one untrained model of each kind. Half of those of the Polish model favour another distance more.
+# - **Some heads avoid what others seek.** In layer 1 of the toy {glue:text}`terms-same-favour` heads score earlier places of the same token above the other keys, and {glue:text}`terms-same-avoid` score them below, each by more than any head of five untrained models. Among those that avoid them are the induction heads, which look for the place right after each of them.
 # - **The induction head reads what a first-layer head wrote.** The keys that the toy's strongest induction head looks for, those after an earlier occurrence of the query's token, are raised most by the match of {glue:text}`terms-first-pair`.
 #
 # Square brackets hold 95% intervals over sequences. L0H3 is head 3 of the first layer; layers and heads count from 0. The models, the sequences and the four terms are those of {doc}`attention_terms`:
@@ -124,7 +124,7 @@ def sameness(given):
 
 
 same = sameness(terms)
-same_before = pd.concat([sameness(given) for given in fresh_terms])
+same_before = pd.concat([sameness(given).assign(seed=seed) for seed, given in enumerate(fresh_terms)])
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Token-token scores of the query's own place and of earlier places of the same token, less those of the row's other keys; for earlier places, also less a null in which queries look for random tokens. Bars: t intervals over sequences that hold for all points together with 95%. Dotted: mean over the heads of five untrained models.", "name": "fig-terms-same"}, "image": {"alt": "Four panels of points, two layers by two models, eight heads each with one point for the own place and one for earlier places of the same token."}}
 null_same = same_before.groupby(["model", "layer", "term"], as_index=False)["estimate"].mean()
@@ -140,17 +140,19 @@ rows = [
 for (name, key), here in same[same["layer"] == 1].groupby(["model", "term"], sort=False):
     past = same_before.query("model == @name and layer == 1 and term == @key")
     bar = past["estimate"].abs().max()  # an untrained head has accidental preferences of its own, which more sequences would not average away
-    rows.append((name, f"layer 1, {key}", int((here["low"] > bar).sum()), int((here["high"] < -bar).sum()), int(((past["low"] > bar) | (past["high"] < -bar)).sum())))
+    bars = past["seed"].map({seed: past.loc[past["seed"] != seed, "estimate"].abs().max() for seed in past["seed"].unique()})  # of the four other models
+    beyond = (past["low"] > bars) | (past["high"] < -bars)
+    rows.append((name, f"layer 1, {key}", int((here["low"] > bar).sum()), int((here["high"] < -bar).sum()), int(beyond.sum())))
 preferences = pd.DataFrame(rows, columns=["model", "contrast", "favour", "avoid", "untrained"])
 of_five = preferences["contrast"].str.startswith("layer 1")
 preferences["untrained"] = preferences["untrained"].astype(str) + np.where(of_five, " of 40", " of 8")
 report.table(
     preferences.sort_values("model", ascending=False, kind="stable"),
-    "Heads of 8 that favour or avoid the same token: in layer 0 beyond tables in random order; in layer 1 beyond the largest contrast of the heads of five untrained models",
+    "Heads of 8 that favour or avoid the same token: in layer 0 beyond tables in random order; in layer 1 beyond the largest contrast of the heads of five untrained models, or, for these themselves, of the other four",
 )
 
 # %% [markdown]
-# Here too the diagonal is a matter of single heads. A mean over heads would hide that some avoid what others seek.
+# Here too the diagonal is a matter of single heads. In layer 1 a head of a trained model counts only if its whole interval lies beyond the largest contrast of any head of five untrained models, and in both models some heads favour the same token by that measure while others avoid it. A mean over heads would hide this.
 #
 # ## Layer 1: which head wrote what is read
 #
@@ -197,7 +199,7 @@ report.table(
 )
 
 # %% [markdown]
-# All pairs together raise the targets by {glue:text}`terms-pair-total` nats; in the same head of the untrained model no pair exceeds {glue:text}`terms-pair-fresh`.
+# All pairs together raise the targets by {glue:text}`terms-pair-total` nats; in the same head of an untrained model no pair exceeds {glue:text}`terms-pair-fresh`.
 #
 # The token $d$ places before an induction target is the same as
 # the token $d - 1$ places before the query, so two parts that carry these tokens can be matched: the query's own token with what a key's previous-token head wrote, and the token before the query with what a head that looks two places back

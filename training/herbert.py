@@ -85,25 +85,26 @@ def build(config, seed, counts):
     return model
 
 
-def grow(model, layers):
+def grow(model, layers, seed=0):
     """A model of ``layers`` blocks that answers like ``model``: new blocks come first and write nothing yet.
 
-    A new block has the queries, keys and values of the first block, so its heads attend to neighbours, and its outputs are
-    zero, so it learns what to do with them. Its layer norms keep the mean and the spread of the embeddings.
+    A new block has the queries and keys of the first block, so its heads attend to neighbours. Its outputs are zero, and its layer
+    norms keep the mean and the spread of the embeddings. All else is fresh: what its heads carry and what its neurons match.
     """
+    torch.manual_seed(seed)
     new = layers - model.config.num_hidden_layers
-    grown, tensors = BertForMaskedLM(BertConfig.from_dict(model.config.to_dict() | {"num_hidden_layers": layers})), {}
+    grown = BertForMaskedLM(BertConfig.from_dict(model.config.to_dict() | {"num_hidden_layers": layers}))
     gain, bias = model.bert.embeddings.LayerNorm.parameters()
     level, spread = bias.mean(), (gain.square().mean() + bias.var(correction=0)).sqrt()
+    tensors, first = {}, model.bert.encoder.layer[0].attention.self
     for name, tensor in model.state_dict().items():
         found = re.fullmatch(r"(.+\.layer\.)(\d+)(\..+)", name)
         tensors[f"{found[1]}{int(found[2]) + new}{found[3]}" if found else name] = tensor
-        if found and int(found[2]) == 0:
-            for i in range(new):
-                tensors[f"{found[1]}{i}{found[3]}"] = tensor.clone()
-    grown.load_state_dict(tensors)
+    grown.load_state_dict(tensors, strict=False)  # the new blocks are not there
     with torch.no_grad():
         for block in grown.bert.encoder.layer[:new]:
+            block.attention.self.query.load_state_dict(first.query.state_dict())
+            block.attention.self.key.load_state_dict(first.key.state_dict())
             for out in (block.attention.output, block.output):
                 out.dense.weight.zero_()
                 out.dense.bias.zero_()
@@ -264,7 +265,7 @@ def main(arguments=None):
     if grows and options.continue_from is None and layers_saved(folder) in (None, SMALL):
         small = fresh(SMALL)
         progress = train(small, "small", until=min(GROW_AT, options.tokens / 4))
-        model = grow(small, options.layers).to(options.device)
+        model = grow(small, options.layers, options.seed).to(options.device)
         save_state(folder, model, optimizers_for(model), progress | {"started": progress["tokens"]})
     train(fresh(options.layers), "grown" if grows else "small")
 

@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import ArrayLike
 from sklearn.linear_model import RidgeCV
+from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -98,7 +99,7 @@ def readable_positions(
 ) -> Profile:
     """How well a linear map reads the position of a token from its state, in other texts.
 
-    Ridge regression, its penalty chosen by generalised cross-validation, predicts the sine and the cosine of the position at each
+    Ridge regression, its penalty chosen by cross-validation over texts, predicts the sine and the cosine of the position at each
     period. A short period asks for exact places, a long one for the rough place in the text.
 
     Parameters
@@ -136,8 +137,10 @@ def readable_positions(
     weights = halves.weights(n_resamples)
     whole = (waves[halves.test] - waves[halves.fit].mean(axis=0)) ** 2
     shares = []
+    own = texts[halves.fit]
+    folds = list(GroupKFold(min(5, len(np.unique(own)))).split(own, groups=own))
     for layer in states:
-        read = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 5, 7))).fit(layer[halves.fit], waves[halves.fit])
+        read = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 5, 7), cv=folds)).fit(layer[halves.fit], waves[halves.fit])
         shares.append(halves.explained(weights, (waves[halves.test] - read.predict(layer[halves.test])) ** 2, whole))
     stacked = np.stack(shares, axis=1)
     return Profile(stacked[0], stacked[1:], halves.units)

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from analysis_lib.projections.factors import feed_forward_keys_values
@@ -65,6 +67,21 @@ def sample_neurons(n_layers: int, d_mlp: int, n: int, seed: int = 0) -> np.ndarr
     """Numbers of `n` neurons of each layer drawn by lot, or of all where a layer has no more: int [n_layers * n], ascending."""
     drawn = np.random.default_rng(seed).permuted(np.tile(np.arange(d_mlp), (n_layers, 1)), axis=1)[:, :n]
     return (np.sort(drawn, axis=1) + d_mlp * np.arange(n_layers)[:, None]).ravel()
+
+
+def near_copies(vectors: Tensor, least: float = 0.7) -> np.ndarray:
+    """Which vectors are nearly the same, as labels int [n]: those that a chain of cosines of at least `least` connects share one.
+
+    Layers that began as copies of one layer have such vectors, and a statistic over neurons must count them as one unit.
+    """
+    units = torch.nn.functional.normalize(vectors.float(), dim=1)
+    found = []
+    for start in range(0, len(units), 2048):
+        close = (units[start : start + 2048] @ units[start:].T >= least).nonzero().numpy()
+        found.append(start + close)
+    rows, columns = np.concatenate(found).T if found else np.zeros((2, 0), dtype=int)
+    graph = coo_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(len(units), len(units)))
+    return connected_components(graph, directed=False)[1]
 
 
 def key_value_cosines(weights: TransformerWeights) -> np.ndarray:

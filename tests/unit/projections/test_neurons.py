@@ -130,3 +130,14 @@ def test_neurons_are_drawn_from_every_layer():
     assert (np.diff(drawn) > 0).all()
     assert np.bincount(drawn // 10).tolist() == [4, 4, 4]
     assert neurons.sample_neurons(3, 10, 99).tolist() == list(range(30))
+
+
+def test_near_copies_share_a_label_and_others_have_their_own():
+    drawn = neurons.random_vectors(3000, 64, seed=1)  # more than one block; random directions have cosines of an eighth or so
+    labels = neurons.near_copies(drawn)
+    assert len(set(labels.tolist())) == 3000
+    copies = torch.cat([drawn, 3 * drawn[:10] + 0.1 * neurons.random_vectors(10, 64, seed=2)])
+    labels = neurons.near_copies(copies)
+    assert labels[3000:].tolist() == labels[:10].tolist()
+    assert len(set(labels.tolist())) == 3000
+    assert len(set(neurons.near_copies(copies, least=0.999999).tolist())) == 3010

@@ -249,10 +249,11 @@ def test_new_blocks_attend_like_the_first_and_write_nothing():
         assert all(torch.equal(value, theirs[key]) for key, value in block.state_dict().items())
     for block in blocks[:2]:
         own = block.state_dict()
-        looking = [key for key in own if "attention.self" in key or "intermediate" in key]
-        assert len(looking) == 8
-        assert all(torch.equal(own[key], first[key]) for key in looking)
+        assert all(torch.equal(own[key], first[key]) for key in own if ".query." in key or ".key." in key)
+        assert not torch.equal(own["intermediate.dense.weight"], first["intermediate.dense.weight"])
+        assert not torch.equal(own["attention.self.value.weight"], first["attention.self.value.weight"])
         assert not any(out.dense.weight.any() or out.dense.bias.any() for out in (block.attention.output, block.output))
+    assert not torch.equal(blocks[0].intermediate.dense.weight, blocks[1].intermediate.dense.weight)
 
 
 def test_queries_and_keys_learn_more_slowly_once_the_model_has_grown():
