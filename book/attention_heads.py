@@ -321,7 +321,7 @@ if HAS_E5:
 # %% [markdown]
 # ## The two small models
 #
-# GPT-2 and HerBERT were trained for this book, each with six layers of eight heads. Most of their lists are hard to tell from those of random heads between the same embeddings. The exceptions are twelve lists of GPT-2, most of them of the first layer, and seven of HerBERT, most of them of layers 0 and 1.
+# GPT-2 and HerBERT were trained for this book, each with six layers of eight heads. Most of their lists are hard to tell from those of random heads between the same embeddings. The exceptions are twelve lists of GPT-2, most of them of the first layer, and seven of HerBERT, most of them of layers 0 and 1. (Heads of one number in HerBERT's layers 0 to 4 are near copies in their queries and keys, see {doc}`models`, so their lists are no independent finds.)
 # In GPT-2 the lists of L0H1 and L0H6 pair words that are alike in form or in meaning: *Pomimo* and *Mimo* (both mean *in spite of*), *nieco* and *trochę* (both *a little*), *czytać* and *pisać* (to read, to write). In L0H4, attending to a form of *ona* (she) promotes another form of it. In the share of
 # one lemma these three heads also lie above random likeness, though two of them not far, and the other six lists of GPT-2 that stand out in this relation do not. A few lists of both models pair prepositions with nouns more often than any list of a random head. Only two of these pass the tests above, both of GPT-2, since a list with prepositions on the left and nouns on the right has such pairs however they are matched. {doc}`heads_at_work` asks what these heads do when the models read a text.
 

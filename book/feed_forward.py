@@ -391,7 +391,7 @@ report.glue("ff-polish-gpt2-folded-kn", report.interval(*statistics.bootstrap_in
 #   *rozum*, reason).
 # - Overlap can come from frequency alone: if a key favours rare words and its value points away from rare words, the lists of the key and of the negated value share words. (In L5N911 above, the shared words are frequent ones.) Shuffled pairs control only for what the neurons of
 #   a layer have in common.
-# - HerBERT's layers 0 to 4 once had the same keys, because four of them began as copies ({doc}`models`). Keys of the same number in these layers can therefore have similar lists, like those of L1N300 and L2N300 above. Intervals over all layers count them as independent and may be too narrow.
+# - HerBERT's layers 0 to 4 once had the same keys, because four of them began as copies ({doc}`models`). Keys of the same number in these layers can therefore have similar lists, like those of L1N300 and L2N300 above. Intervals over all layers count such near copies as one unit. Counts of lists do not.
 #
 # ## Exercises
 #

@@ -50,7 +50,9 @@ UNUSED += ["mathjax/input/tex/extensions", *(f"mathjax/output/chtml/fonts/*/*_{f
 
 # A rule of the theme's style sheet that draws an icon as a letter of a font.
 ICON_RULE = re.compile(r'(?:\.fa-[\w-]+:before,?)+\{content:"[^"]*"\}')
-SIGNATURE_MARK = re.compile(r'<span class="(?:[nopw]|default_value)">([^<]*)</span>')  # names, signs and spaces, all in one colour
+SIGNATURE_MARK = re.compile(
+    r'<span class="(?:[nopw]|default_value|sig-paren)">([^<]*)</span>'
+)  # names, signs, spaces and brackets, all in one colour
 PLAIN = re.compile(r'<span class="[np]">([^<]*)</span>')  # names and signs in code, which the style gives the colour of all code
 # What keeps its blanks and line ends.
 VERBATIM = re.compile(r"(<(?:pre|textarea|script|style)\b.*?</(?:pre|textarea|script|style)>)", re.DOTALL)

@@ -140,8 +140,9 @@ def readable_positions(
     own = texts[halves.fit]
     folds = list(GroupKFold(min(5, len(np.unique(own)))).split(own, groups=own))
     for layer in states:
-        read = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 5, 7), cv=folds)).fit(layer[halves.fit], waves[halves.fit])
-        shares.append(halves.explained(weights, (waves[halves.test] - read.predict(layer[halves.test])) ** 2, whole))
+        exact = layer.astype(np.float64)  # with a small penalty float32 would not do
+        read = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 5, 7), cv=folds)).fit(exact[halves.fit], waves[halves.fit])
+        shares.append(halves.explained(weights, (waves[halves.test] - read.predict(exact[halves.test])) ** 2, whole))
     stacked = np.stack(shares, axis=1)
     return Profile(stacked[0], stacked[1:], halves.units)
 
