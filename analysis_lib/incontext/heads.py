@@ -61,7 +61,7 @@ def ablation_errors(model: nn.Module, prompts: Prompts, points: slice, how: str 
     for layer, head in np.ndindex(n_layers, n_heads):
         with without_head(model, layer, head, how):
             # All prompts in one pass, since a head's mean is that over the pass.
-            errors[:, layer, head] = query_errors(lambda xs, ys: predict(model, xs, ys, len(xs)), prompts)[:, points].mean(axis=1)
+            errors[:, layer, head] = query_errors(lambda xs, ys: predict(model, xs, ys, len(prompts.xs)), prompts)[:, points].mean(axis=1)
     return errors
 
 
