@@ -169,7 +169,7 @@ kinds = induction.probe_scores(induction.probe_patterns(trained["GPT-2"], others
 shares = {kind: [kinds[kind].mean(axis=0)[tuple(place)] for place in six] for kind in ("previous token", "induction")}
 report.table(
     pd.DataFrame(without).assign(**{"share of the gain from order lost": [share_lost(place) for place in six]}, **shares).rename_axis("without").reset_index(),
-    "GPT-2: added loss [nats a token] where the block comes again, and the share of the gain from order that is gone (patterns recomputed), with 95% intervals over sequences; and the head's attention to the token before and to the token after an earlier occurrence",
+    "GPT-2: added loss [nats a token] where the block comes again, share of the gain from order that is lost (patterns recomputed), both with 95% intervals over sequences; and attention to the token before and after an earlier occurrence",
 )
 
 # %% [markdown]

@@ -48,7 +48,6 @@ def test_head_recall_is_one_where_the_head_reads_one_token_and_nothing_else(toke
     np.testing.assert_allclose(found["recall"], 1.0)
     assert (found["control_anywhere"] < 0.9).all()
     assert (found["control"] == 1).all()  # texts of one token: there is no other place to compare with
-    assert (found["p"] == 1).all()
 
 
 def test_head_recall_of_another_models_weights_is_the_controls(tokenizer):
