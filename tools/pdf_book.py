@@ -5,6 +5,7 @@ Usage: ``python tools/pdf_book.py``, in the folder of ``_config.yml``, after `ma
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from typing import Any
 
 import numpy as np
 import pikepdf
+from PIL import Image
 from playwright.sync_api import sync_playwright
+from whole_files import write_whole
 
 FOOTER = '<div style="width:100%;text-align:center;font-size:8px"><span class="pageNumber"></span></div>'
 MARGINS: Any = {"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"}
@@ -42,8 +45,20 @@ def single_page(root: Path) -> Path:
     program = "from jupyter_book.cli.main import main; main()"
     subprocess.run([sys.executable, "-c", program, "build", str(root), "--builder", "singlehtml"], cwd=root, check=True)
     folder = root / "_build" / "singlehtml"
+    for picture in (folder / "_images").glob("*.png"):
+        write_whole(picture, on_paper(picture.read_bytes()))
     # Sphinx writes the addresses of images and scripts for a page at the top of the folder, wherever it puts the page.
     return Path(shutil.copy(folder / "book" / "index.html", folder / "book.html"))
+
+
+def on_paper(png: bytes) -> bytes:
+    """A picture on white ground: a transparent one takes two images in a PDF, and more colours than a palette has."""
+    picture = Image.open(io.BytesIO(png)).convert("RGBA")
+    ground = Image.new("RGBA", picture.size, "white")
+    ground.alpha_composite(picture)
+    out = io.BytesIO()
+    ground.convert("RGB").quantize(256).save(out, "PNG", optimize=True)
+    return out.getvalue()
 
 
 def print_page(page: Path, target: Path, program: str) -> None:

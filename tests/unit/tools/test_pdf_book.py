@@ -1,5 +1,6 @@
 """A page printed to PDF: its words can be found, its figure is there, and no link leads to a file of this machine."""
 
+import io
 from concurrent.futures import ThreadPoolExecutor
 
 import matplotlib.image
@@ -8,6 +9,7 @@ import pdf_book
 import pikepdf
 import pytest
 from pikepdf import Array, Dictionary, Name, Stream
+from PIL import Image
 from pypdf import PdfReader
 
 PAGE = """<!doctype html><html lang="pl"><title>x</title><h1>Zażółć gęślą jaźń</h1><h2 id="here">Second heading</h2>
@@ -85,3 +87,17 @@ def test_other_pictures_stay_as_they_are(book):
     assert pdf_book.use_palettes(book) == 0
     assert [shown.read_bytes() for shown in kept] == before
     assert [str(shown.ColorSpace) for shown in kept] == ["/DeviceRGB", "/DeviceGray"]
+
+
+def test_a_picture_on_paper_is_opaque_and_looks_as_it_did_on_white():
+    pixels = np.zeros((40, 60, 4), np.uint8)
+    pixels[:, 30:] = (200, 30, 30, 255)
+    pixels[:20, :30] = (0, 0, 0, 128)  # half transparent black is grey on white
+    found = io.BytesIO()
+    Image.fromarray(pixels).save(found, "PNG")
+    paper = Image.open(io.BytesIO(pdf_book.on_paper(found.getvalue())))
+    assert paper.size == (60, 40)
+    assert "transparency" not in paper.info
+    shown = np.asarray(paper.convert("RGB")).astype(int)
+    for place, colour in (((30, 10), (255, 255, 255)), ((10, 10), (127, 127, 127)), ((10, 50), (200, 30, 30))):
+        assert np.abs(shown[place] - colour).max() <= 3
