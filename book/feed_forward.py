@@ -94,7 +94,7 @@ report.figure_data(shown, "fig-ff-key") if shown else None
 # **What was found**
 #
 # - **Some neurons collect words of one kind:** an ending, a case, a person, the forms of one lemma ({numref}`fig-ff-key`). Each list of GPT-2 and e5 in the figure holds more such words than any list of a random vector. Of HerBERT's, those of the case and the ending do, and the other two hold just as many.
-# - **Keys of all models have such lists more often than random vectors do, and so do values, except HerBERT's.** The random vectors are drawn to vary as a layer's own keys or values do, and some of their lists hold words of one kind too. Lists of GPT-2's keys do so more often, by {glue:text}`ff-polish-gpt2-K-gain` percentage points, and lists of its values by {glue:text}`ff-polish-gpt2-V-gain`. Both differences lie mostly in the later layers. Lists of HerBERT's keys exceed random vectors by {glue:text}`ff-herbert-K-gain`, in its layers 0 to 3, whose keys are near copies of one another; on the {doc}`null_board` this does not survive. For lists of its values no difference is shown over all layers together ({glue:text}`ff-herbert-V-gain`).
+# - **Keys of all models have such lists more often than random vectors do, and so do values, except HerBERT's.** The random vectors are drawn to vary as a layer's own keys or values do, and some of their lists hold words of one kind too. Lists of GPT-2's keys do so more often, by {glue:text}`ff-polish-gpt2-K-gain` percentage points, and lists of its values by {glue:text}`ff-polish-gpt2-V-gain`. Both differences lie mostly in the later layers. Lists of HerBERT's keys exceed random vectors by {glue:text}`ff-herbert-K-gain`, in its layers 0 to 3, whose keys are near copies of one another; but this does not survive the correction over all claims ({doc}`null_board`). For lists of its values no difference is shown over all layers together ({glue:text}`ff-herbert-V-gain`).
 #   (Square brackets hold 95% intervals.)
 # - **A neuron's key and value rarely point at the same words,** yet more often than the key of one neuron and the value of another do. In GPT-2 they share {glue:text}`ff-shared` of their hundred best tokens
 #   on average, and in HerBERT fewer. GPT-2's first layer and HerBERT's first three are the exceptions: there a key overlaps with the *negated* value, so that the neuron takes away words like those it matches ({numref}`fig-ff-overlap`).
@@ -190,29 +190,13 @@ def wilson(hits):
 # Vectors that are nearly the same, as in layers that began as copies of one layer, are one unit of the bootstrap.
 copies = {(title, side): neurons.near_copies(vectors[title][place]) for title in readers for place, side in enumerate(SIDES)}
 
-
-def passing(title, side):
-    """Share of a model's own lists that pass, with an interval over units."""
-    own, units = hits[title, side].to_numpy(dtype=float), copies[title, side]
-    if len(np.unique(units)) == len(units):
-        return statistics.wilson_interval(int(own.sum()), len(own))
-    return statistics.bootstrap_interval(own, clusters=units, n_resamples=1000)
-
-
-def gain(title, side):
-    """By how much that share exceeds the share of random vectors."""
-    own, random = hits[title, side].to_numpy(dtype=float), hits[title, f"similar {side}"].to_numpy(dtype=float)
-    if len(np.unique(copies[title, side])) == len(own):
-        return statistics.difference_interval(own, random, n_resamples=1000)
-    return statistics.bootstrap_interval(own - random.mean(), clusters=copies[title, side], n_resamples=1000)
-
-
+# %% tags=["hide-input"]
 rows = {}
 for side, label in SIDES.items():
-    rows[label] = {title: report.interval(*passing(title, side), digits=1, scale=100, unit="%") for title in readers}
+    rows[label] = {title: report.interval(*neurons.passing_share(hits[title, side], copies[title, side]), digits=1, scale=100, unit="%") for title in readers}
     rows[f"random vectors like the {label}"] = {title: wilson(hits[title, f"similar {side}"]) for title in readers}
     rows[f"… of the {label}, smallest to largest of {ROUNDS} draws"] = {title: report.span(spread[title, side], digits=1, scale=100, unit="%") for title in readers}
-    worded = {title: report.interval(*gain(title, side), digits=1, signed=True, scale=100) for title in readers}
+    worded = {title: report.interval(*neurons.passing_gain(hits[title, side], copies[title, side], hits[title, f"similar {side}"]), digits=1, signed=True, scale=100) for title in readers}
     rows[f"{label} less random vectors [percentage points]"] = worded
     report.glue_frame(pd.Series({f"{name}-{side}-gain": worded[title] for name, title in ALL.items()}), "ff")
 rows["isotropic random vectors"] = {title: wilson(hits[title, "random"]) for title in small}
@@ -331,7 +315,7 @@ for title, reader in small.items():
 # %% tags=["remove-cell"]
 for name, title in ALL.items():
     for side, label in SIDES.items():
-        share, null = passing(title, side), {"random vectors": spread[title, side]}
+        share, null = neurons.passing_share(hits[title, side], copies[title, side]), {"random vectors": spread[title, side]}
         page = {"model": name, "unit": "share of lists", "section": "feed_forward.html#which-lists-are-alike-and-in-what"}
         report.finding(f"ff-{name}-{side}", f"{title}: {label} collect words of one kind", share, null, **page)
 real = overlaps["GPT-2", "key, value"].real

@@ -88,6 +88,7 @@ nulls = {
 READINGS = {"embeddings": dict.fromkeys(readers), "after the mean update": updates}
 
 
+# %% tags=["hide-input"]
 def beside_random(title, reading):
     """Rank scores of all heads of a model beside random heads that read in the same way."""
     w, pairs_of, rivals_of, update = readers[title].weights, tokens[title], against[title], READINGS[reading][title]

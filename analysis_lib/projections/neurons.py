@@ -16,7 +16,7 @@ from torch import Tensor
 
 from analysis_lib.projections.factors import feed_forward_keys_values
 from analysis_lib.projections.token_search import top_tokens
-from analysis_lib.statistics import difference_interval
+from analysis_lib.statistics import Interval, bootstrap_interval, difference_interval, wilson_interval
 from analysis_lib.vocabulary import Vocabulary
 from analysis_lib.weights import TransformerWeights
 
@@ -82,6 +82,29 @@ def near_copies(vectors: Tensor, least: float = 0.7) -> np.ndarray:
     rows, columns = np.concatenate(found).T if found else np.zeros((2, 0), dtype=int)
     graph = coo_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(len(units), len(units)))
     return connected_components(graph, directed=False)[1]
+
+
+def passing_share(passed: ArrayLike, copies: np.ndarray) -> Interval:
+    """Share of lists that pass, with a 95% interval over units: Wilson's where each vector is a unit of its own, else a bootstrap.
+
+    Parameters
+    ----------
+    passed : bool array [n]
+    copies : int array [n]
+        Of `near_copies`, for the vectors that the lists belong to.
+    """
+    passed = np.asarray(passed, dtype=float)
+    if len(np.unique(copies)) == len(passed):
+        return wilson_interval(int(passed.sum()), len(passed))
+    return bootstrap_interval(passed, clusters=copies, n_resamples=1000)
+
+
+def passing_gain(passed: ArrayLike, copies: np.ndarray, control: ArrayLike) -> Interval:
+    """By how much that share exceeds the share of other lists, bool [m], which are many more where vectors have near copies."""
+    passed, control = np.asarray(passed, dtype=float), np.asarray(control, dtype=float)
+    if len(np.unique(copies)) == len(passed):
+        return difference_interval(passed, control, n_resamples=1000)
+    return bootstrap_interval(passed - control.mean(), clusters=copies, n_resamples=1000)
 
 
 def key_value_cosines(weights: TransformerWeights) -> np.ndarray:

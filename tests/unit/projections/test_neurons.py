@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from analysis_lib import weights
+from analysis_lib import statistics, weights
 from analysis_lib.projections import feed_forward_keys_values, neurons
 from tests.support import tiny
 
@@ -141,3 +141,19 @@ def test_near_copies_share_a_label_and_others_have_their_own():
     assert labels[3000:].tolist() == labels[:10].tolist()
     assert len(set(labels.tolist())) == 3000
     assert len(set(neurons.near_copies(copies, least=0.999999).tolist())) == 3010
+
+
+def test_copies_of_a_neuron_add_no_certainty():
+    passed, alone = np.arange(400) % 5 == 0, np.arange(400)
+    once = neurons.passing_share(passed, alone)
+    assert once == statistics.wilson_interval(80, 400)
+    fivefold, copies = np.tile(passed, 5), np.tile(alone, 5)
+    again = neurons.passing_share(fivefold, copies)
+    assert again.estimate == once.estimate
+    assert again.high - again.low == pytest.approx(once.high - once.low, rel=0.15)
+    control = np.arange(3000) % 10 == 0
+    gain = neurons.passing_gain(fivefold, copies, control)
+    assert gain.estimate == pytest.approx(0.1)
+    assert gain.high - gain.low == pytest.approx(again.high - again.low, rel=1e-6)  # the same resamples, moved
+    plain = statistics.difference_interval(passed.astype(float), control.astype(float), n_resamples=1000)
+    assert neurons.passing_gain(passed, alone, control) == plain
