@@ -39,6 +39,8 @@ install: $(READY)
 
 $(STAMP): requirements.lock
 	@test -n "$(PYTHON)" || { echo "no python3.11 found; set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || \
+	  { echo "expected Python 3.11 or 3.12, found $$($(PYTHON) -V); set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.lock)"
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock

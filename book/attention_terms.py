@@ -4,6 +4,7 @@
 # **Question.** Does an attention head attend by *what* a token is or by *where* it stands? In a transformer in which only queries and keys read positions, the score of a query for a key is exactly a sum of four terms: token-token, token-position, position-token and position-position, the query's side first. How large is each term in each head, and what is lost without it?
 
 # %% tags=["hide-cell"]
+import numpy as np
 import pandas as pd
 import torch
 
@@ -271,13 +272,19 @@ findings = {
 report.glue_frame(pd.Series(findings), "terms")
 
 # %% tags=["remove-cell"]
+def untrained_rises(name, leave_out):
+    """Mean rise of the loss without a term in each untrained model."""
+    with_all, without_it = ([attention_terms.next_token_losses(model[name], ids[name], left_out) for model in fresh] for left_out in (None, leave_out))
+    return np.array([over_counted(name, high - low).mean() for low, high in zip(with_all, without_it, strict=True)])
+
+
 for key, title, row in (
     ("toy-positions", "The toy's first layer needs positions", ("toy", 0, TERMS[3])),
     ("polish-positions", "The Polish two-layer model's first layer needs positions", ("Polish", 0, TERMS[3])),
     ("toy-tokens", "The toy's second layer needs tokens", ("toy", 1, TERMS[0])),
 ):
     model, layer, term = row
-    null = interval_of.loc[(f"{model}, untrained, layer {layer}", term)]
+    null = untrained_rises(model, LeaveOut(term, layer))
     value = interval_of.loc[(f"{model}, layer {layer}", term)]
     name = {"toy": "minigpt", "Polish": "minigpt-polish"}[model]
     report.finding(f"terms-{key}", title, value, {"untrained": null}, model=name, unit="nats", section="attention_terms.html")

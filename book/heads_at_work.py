@@ -132,8 +132,8 @@ for title, model in loaded.items():  # the best heads are chosen on every second
     best = list(chosen[["layer", "head"]].itertuples(index=False, name=None))
     measured.append(recall.head_recall(model, texts[1::2], layer_normed, heads=best).assign(model=title))
 best = pd.concat(measured)
-best = best.assign(head="L" + best["layer"].astype(str) + "H" + best["head"].astype(str), recalls=[statistics.Interval(*row) for row in best[["recall", "low", "high"]].to_numpy()])
-best = best[["model", "head", "recalls", "control"]].rename(columns={"recalls": "recall", "control": "within sentences"})
+best = best.assign(head="L" + best["layer"].astype(str) + "H" + best["head"].astype(str), difference=[statistics.Interval(*row) for row in best[["excess", "excess_low", "excess_high"]].to_numpy()])
+best = best[["model", "head", "recall", "control", "difference"]].rename(columns={"control": "within sentences"})
 report.table(best, "The two heads of each model that exceed their control most in every second sentence, measured in the others; intervals over sentences")
 
 # %% tags=["remove-cell"]
@@ -152,10 +152,10 @@ for name, title in TITLES.items():
 
 # %%
 values = pd.concat([recall.value_recall(model, texts).assign(model=title) for title, model in loaded.items()])
-values["recall"] = [statistics.Interval(*row) for row in values[["recall", "low", "high"]].to_numpy()]
+values["difference"] = [statistics.Interval(*row) for row in values[["excess", "excess_low", "excess_high"]].to_numpy()]
 shown = values.rename(columns={"control": "within sentences", "control_anywhere": "anywhere", "n_places": "places"})
-columns = ["model", "layer", "recall", "within sentences", "anywhere", "places"]
-report.table(shown[columns], "Recall of the most active value among the hidden state's top 50 tokens, with intervals over sentences, beside permuted places", digits=3)
+columns = ["model", "layer", "recall", "within sentences", "difference", "anywhere", "places"]
+report.table(shown[columns], "Recall of the most active value among the hidden state's top 50 tokens, beside permuted places: the difference to places within sentences has an interval over sentences", digits=3)
 
 # %% [markdown]
 # The list holds more of these tokens than another place's list in every layer of GPT-2 and in HerBERT's layers 2 to 5. In HerBERT's layers 0 and 1 the two are so close that no difference is shown. In some other layers of both models, the first of GPT-2 among them, another place's list reaches about half of this recall, so some tokens are in many lists there. {doc}`neurons_at_work` looks at single neurons, and not just the

@@ -257,8 +257,11 @@ report.glue_frame(pd.Series({name: report.number(value, digits=3) for name, valu
 report.glue("alg-tasks-leave", report.number(nearer.min(), digits=0))
 report.glue("alg-tasks-most", report.number(seen.index.max(), digits=0))
 page = {"model": "regressor", "section": "incontext_algorithms.html"}
+others = (models.untrained_like(regressor, seed=seed).model for seed in range(1, 4))  # untrained models differ among themselves
+blank = [read["probe, untrained"], *(readable(other, range(N)[LATE]) for other in others)]
 for layer in (1, 2):
-    value, null = (statistics.bootstrap_interval(late_errors(read[reader][layer])) for reader in ("probe", "probe, untrained"))
+    value = statistics.bootstrap_interval(late_errors(read["probe"][layer]))
+    null = np.array([late_errors(found[layer]).mean() for found in blank])
     report.finding(f"alg-layer-{layer}", f"After layer {layer} of the regressor an answer can be read", value, {"untrained": null}, expected="less", unit="squared error", **page)
 value, null = (similar["all points"][name] for name in ("Newton's iteration", "ridge regression"))
 report.finding("alg-newton", "The regressor errs like Newton's iteration more than like a ridge regression", value, {"ridge regression": null}, unit="similarity", **page)

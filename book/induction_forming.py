@@ -109,7 +109,7 @@ report.table(
 #
 # ## Exercises
 #
-# 1. In each seed, how many steps lie between the previous-token score's passing one half and the induction score's? ({ref}`Solution <sol-form-1>`)
+# 1. In each seed, how many steps after the previous-token score does the induction score exceed one half? ({ref}`Solution <sol-form-1>`)
 # 2. The figure follows the heads of the finished model. Does the best induction head of each snapshot, whichever it is, score higher early on? ({ref}`Solution <sol-form-2>`)
 
 # %% tags=["remove-cell"]

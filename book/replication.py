@@ -4,6 +4,8 @@
 # This book began with notebooks by others. They ran on published models and on data that are not in this book, so their numbers cannot be repeated here. Their *procedures* can be repeated. Most sections of this page run one of them on the
 # book's models and texts, beside the measure that the book uses instead, and show what each step does to the result.
 #
+# **What was found**
+#
 # - **Some of the recorded lists of heads hold up.** {glue:text}`rep-lists-survive` of {glue:text}`rep-lists` pair words by grammar or form more often than the same lists shuffled.
 # - **Two sets of tables are not what they claim to be.** One was decoded with another model's tokenizer, and one comes from a matrix that was cut into heads along the wrong axis. Neither mistake raises an error.
 # - **Several steps make things look more alike or more dependent than they are:** pairs of a token with itself, averages over texts, and a trend along the text ({doc}`norms_controls`). Others work against them: all tokens of a text, punctuation and special tokens included, are less alike than its words.

@@ -76,7 +76,7 @@ print(*(f"{name}: {value:.3f}" for name, value in scored.items()), sep=", ")
 # (sol-form-1)=
 # ### How long one waits for the other
 #
-# *In each seed, how many steps lie between the previous-token score's passing one half and the induction score's?*
+# *In each seed, how many steps after the previous-token score does the induction score exceed one half?*
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 course = training_history.course().set_index("step")

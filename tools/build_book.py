@@ -176,6 +176,17 @@ def settings(root: Path, models: str) -> list[str]:
     return ["--config", str(root / "_build" / "_config.yml")]
 
 
+def anchored(value: str) -> str:
+    """A choice of models whose folders have full paths, since chapters are executed in another folder than the one of this command."""
+
+    def full(part: str) -> str:
+        name, equals, place = part.partition("=")
+        folder = Path(place.strip()).expanduser()
+        return f"{name}={folder.resolve()}" if equals and place.strip() and folder.is_dir() else part
+
+    return ",".join(map(full, value.split(",")))
+
+
 def build(root: Path, models: str = "embedded", jobs: int = 0) -> int:
     """Execute chapters, so many at a time, and run Jupyter Book. Returns its exit status, or 1 when it left no page to open."""
     mark, key = root / "_build" / "building", site_key(root)  # computed before the build, of the sources that it reads
@@ -206,6 +217,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--is-current", action="store_true", help="build nothing; exit with 0 if the site is current, else with 1")
     chosen = parser.parse_args(arguments)
     root = Path.cwd()
+    os.environ["ANALYSIS_MODELS"] = anchored(os.environ.get("ANALYSIS_MODELS", ""))
     if chosen.is_current:
         return 0 if is_current(root) else 1
     models = chosen_models(os.environ.get("ANALYSIS_MODELS", "").strip())

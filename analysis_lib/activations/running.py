@@ -9,6 +9,8 @@ Batches are padded on the right with an attention mask, so that no tokenizer nee
 and no padded position is ever returned. `text_windows` says what a word is and how a long text is cut.
 """
 
+import operator
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -238,7 +240,12 @@ def _id_table(sequences: list[list[int]]) -> pd.DataFrame:
 
 def _checked_sequences(sequences: Sequence[Sequence[int]] | np.ndarray, config: Any) -> list[list[int]]:
     """Sequences as lists of int, or an error that names the first that will not do."""
-    checked = [[int(i) for i in ids] for ids in sequences]
+    checked = []
+    for index, ids in enumerate(sequences):
+        try:
+            checked.append([operator.index(i) for i in ids])
+        except TypeError as error:
+            raise TypeError(f"sequences[{index}]: expected a sequence of whole numbers, found {reprlib.repr(ids)}") from error
     if not checked:
         raise ValueError("sequences is empty; expected at least one sequence of token ids")
     for index, ids in enumerate(checked):

@@ -45,6 +45,7 @@ class Sites:
     ----------
     states : list of Site
         The residual stream: what the first block reads, what each block gives, and, if there is a final norm, what comes out of that.
+        Blocks hold their own residual connection, so that nothing passes them by.
     read : list of Site
         What attention reads: the residual stream, through the layer norm if the layer has one before attention.
     queries, keys, values : list of Site

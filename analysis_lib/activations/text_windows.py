@@ -46,6 +46,15 @@ def checked_texts(texts: Iterable[str]) -> list[str]:
     return texts
 
 
+def without_end(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Token ids of a text that goes on: what the tokenizer puts after a whole text is left out."""
+    encoded = tokenizer(text, return_special_tokens_mask=True)
+    ids, added = list(encoded["input_ids"]), list(encoded["special_tokens_mask"])
+    while added and added[-1]:
+        added.pop()
+    return ids[: len(added)]
+
+
 @dataclass(frozen=True)
 class Encoded:
     """A text as tokens: `n_prefix` special tokens, then the content, then `n_suffix` special tokens."""

@@ -83,8 +83,7 @@ def ablated_losses(
     """
     model, ids = checked_model(loaded), checked_ids(loaded, ids)
     by_layer = _by_layer(model, heads)
-    if kind not in KINDS:
-        raise ValueError(f"kind: expected one of {', '.join(map(repr, KINDS))}, found {kind!r}")
+    _check_kind(kind)
     if kind == "mean" and by_layer:
         means = head_means(loaded, ids, batch_size) if means is None else means
         expected = (model.config.num_hidden_layers, *_head_shape(model))
@@ -129,6 +128,7 @@ def ablation_effects(
         As in `ablated_losses`.
     """
     model = checked_model(loaded)
+    _check_kind(kind)
     whole = token_losses(loaded, ids, batch_size)
     means = head_means(loaded, ids, batch_size) if kind == "mean" else None
     grid = (model.config.num_hidden_layers, _head_shape(model)[0])
@@ -187,6 +187,11 @@ def _by_layer(model: nn.Module, heads: Heads) -> dict[int, list[int]]:
     return found
 
 
+def _check_kind(kind: str) -> None:
+    if kind not in KINDS:
+        raise ValueError(f"kind: expected one of {', '.join(map(repr, KINDS))}, found {kind!r}")
+
+
 def _patterns(model: nn.Module, batch: Tensor) -> list[Tensor]:
     with activations.recording(model, ["patterns"], states=False) as record:
         model.base_model(input_ids=batch)
@@ -195,5 +200,6 @@ def _patterns(model: nn.Module, batch: Tensor) -> list[Tensor]:
 
 def losses_of_next(logits: Tensor, ids: Tensor) -> Tensor:
     """-ln p of each next token, float64 [sequence, token - 1], in nats."""
-    taken = logits[:, :-1].gather(-1, ids[:, 1:, None]).squeeze(-1)
-    return logits[:, :-1].logsumexp(dim=-1).double() - taken.double()
+    logits = logits[:, :-1] if logits.dtype in (torch.float32, torch.float64) else logits[:, :-1].float()
+    taken = logits.gather(-1, ids[:, 1:, None]).squeeze(-1)
+    return logits.logsumexp(dim=-1).double() - taken.double()

@@ -59,14 +59,16 @@ def copying_on_text(
     model, ids = checked_model(loaded), checked_ids(loaded, ids)
     if ids.shape[1] < 4:
         raise ValueError(f"ids: expected four tokens or more, found {ids.shape[1]}")
-    extracted, means = weights.extract(model), head_means(loaded, ids).to(ids.device)
-    with activations.recording(model, ["patterns", "heads"]) as record, torch.no_grad():
-        model.base_model(input_ids=ids)
-    last = record["states", extracted.n_layers]
-    whole = _Whole(model, extracted, means, record, _logits_of_context(extracted, last, ids))
+    extracted = weights.extract(model)
     heads = list(np.ndindex(extracted.n_layers, extracted.n_heads)) if heads is None else list(heads)
     for layer, head in heads:
         extracted.head(layer, head)  # refuses one that is not there
+    means = head_means(loaded, ids).cpu()
+    with activations.recording(model, ["patterns", "heads"]) as recorded, torch.no_grad():
+        model.base_model(input_ids=ids)
+    record = {site: values.cpu() for site, values in recorded.items()}
+    last = record["states", extracted.n_layers]
+    whole = _Whole(model, extracted, means, record, _logits_of_context(extracted, last, ids.cpu()))
     revision, title = getattr(loaded, "key", None), f"{getattr(loaded, 'name', 'model')}, copying on text"
     effects = sweep(partial(_effects_of_head, ids=ids.cpu().numpy()), heads, whole, revision=revision, title=title)
     found = {kind: np.full((len(ids), extracted.n_layers, extracted.n_heads), np.nan) for kind in ("direct", "ablation")}
@@ -89,11 +91,11 @@ class _Whole(NamedTuple):
 def _effects_of_head(whole: _Whole, at: tuple[int, int], ids: np.ndarray) -> dict[str, Float[np.ndarray, " sequence"]]:
     """Copying on text of one head, by both effects."""
     (layer, head), (model, extracted, means, record, intact) = at, whole
-    sequences = torch.as_tensor(ids, device=intact.device)
+    sequences, device = torch.as_tensor(ids), next(model.parameters()).device
     pattern = record["patterns", layer][:, head]
     written = (record["heads", layer][:, :, head] - means[layer, head]) @ extracted.W_O[layer, head]
-    with resumed(model, layer, record["states", layer]):
-        ablated = _states_without(model, sequences, layer, head, means, extracted.n_layers)
+    with resumed(model, layer, record["states", layer].to(device)):
+        ablated = _states_without(model, sequences.to(device), layer, head, means.to(device), extracted.n_layers).cpu()
     without = {"direct": record["states", extracted.n_layers] - written, "ablation": ablated}
     return {kind: likeness(pattern, intact - _logits_of_context(extracted, states, sequences)) for kind, states in without.items()}
 

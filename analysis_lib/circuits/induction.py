@@ -162,7 +162,13 @@ def repetition_gains(loaded: LoadedModel, probe: RepeatedTokens) -> dict[str, Fl
     dict of str to float [sequence]
         In nats a token. `place`: from the first occurrence to the block of another sequence in the place of the second, which is what
         standing later brings. `words`: from there to the sequence's own tokens in random order, which is what seeing the same tokens
-        again brings. `order`: from there to the second occurrence as it is, for which a model needs induction.
+        again brings. `order`: from there to the second occurrence as it is, for which a model needs induction. Where the vocabulary is so
+        small that another sequence's block has some of the sequence's tokens, `place` has a part of what their return brings.
+
+    Raises
+    ------
+    ValueError
+        A single sequence.
     """
     first, second = (losses.mean(axis=1) for losses in block_losses(loaded, probe))
     others, shuffled = (block_losses(loaded, changed).second.mean(axis=1) for changed in (probe.exchanged(), probe.shuffled()))

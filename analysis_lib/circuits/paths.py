@@ -91,8 +91,8 @@ def virtual_heads(loaded: LoadedModel, ids: np.ndarray | Tensor, rows: np.ndarra
         )
     with activations.recording(model, ["patterns"]) as record, torch.no_grad():
         model(input_ids=ids)
-    paths = _Paths(weights, ids, torch.as_tensor(rows, device=ids.device), record["states", 2].double())
-    return pd.concat(_measured(paths, weights, [record["patterns", layer].double() for layer in (0, 1)]), ignore_index=True)
+    paths = _Paths(weights, ids.cpu(), torch.as_tensor(rows), record["states", 2].double().cpu())
+    return pd.concat(_measured(paths, weights, [record["patterns", layer].double().cpu() for layer in (0, 1)]), ignore_index=True)
 
 
 class _Paths:

@@ -82,8 +82,12 @@ def placement_scores(
     Raises
     ------
     ValueError
-        Nothing fits.
+        Nothing fits; blocks of one token, gaps below 0, or a beginning before 1, where the sign for the beginning stands.
     """
+    if min(blocks, default=2) < 2 or min(gaps, default=0) < 0 or min(begins, default=1) < 1:
+        raise ValueError(
+            f"blocks, gaps, begins: expected blocks of 2 or more, gaps from 0 and beginnings from 1, found {blocks}, {gaps} and {begins}"
+        )
     config = loaded.model.config
     length, pool = config.max_position_embeddings, range(1, config.vocab_size)
     fitting = [(b, g, s) for b, g, s in product(blocks, gaps, begins) if s + 2 * b + g <= length]

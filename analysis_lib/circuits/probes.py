@@ -41,14 +41,21 @@ class RepeatedTokens(NamedTuple):
         return _places(self.ids.shape, self.first[:, :-1])
 
     def shuffled(self, seed: int = 0) -> "RepeatedTokens":
-        """The same sequences with the tokens of each second occurrence in random order: the tokens return, their order does not."""
+        """The same sequences with each second occurrence in another, random order: the tokens return, their order does not."""
         order = np.random.default_rng(seed).permuted(np.tile(np.arange(self.second.shape[1]), (len(self.ids), 1)), axis=1)
+        same = (order == np.arange(order.shape[1])).all(axis=1)  # half of the orders of a block of two
+        order[same] = np.roll(order[same], 1, axis=1)
         ids = self.ids.copy()
         np.put_along_axis(ids, self.second, np.take_along_axis(self.ids, np.take_along_axis(self.second, order, axis=1), axis=1), axis=1)
         return self._replace(ids=ids)
 
     def exchanged(self) -> "RepeatedTokens":
-        """The same sequences with the second occurrence of another sequence: other tokens in the same places, and none that return."""
+        """The same sequences, two or more, with the second occurrence of another sequence: other tokens in the same places.
+
+        Of a small vocabulary some of these may stand in the sequence, too.
+        """
+        if len(self.ids) < 2:
+            raise ValueError(f"ids: expected two sequences or more, whose blocks can be exchanged, found {len(self.ids)}")
         others = np.roll(np.take_along_axis(self.ids, self.second, axis=1), 1, axis=0)
         ids = self.ids.copy()
         np.put_along_axis(ids, self.second, others, axis=1)

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch.nn.utils.rnn import pad_sequence
 
+from analysis_lib.activations.text_windows import without_end
 from analysis_lib.circuits.ablation import checked_model
 from analysis_lib.models import LoadedModel
 from analysis_lib.vocabulary import Vocabulary
@@ -107,7 +108,7 @@ def name_preferences(loaded: LoadedModel, people: NamedPeople) -> Float[np.ndarr
         A model that is not causal, or is in training mode.
     """
     model = checked_model(loaded)
-    ids = [torch.tensor(loaded.vocabulary.tokenizer(text)["input_ids"]) for pair in people.texts for text in pair]
+    ids = [torch.tensor(without_end(loaded.reader, text)) for pair in people.texts for text in pair]
     margins = []
     for start in range(0, len(ids), BATCH):
         batch = ids[start : start + BATCH]

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analysis_lib.circuits.terms import row_centred, row_contrasts
+from analysis_lib.circuits.terms import check_terms, row_centred, row_contrasts
 from analysis_lib.weights import TransformerWeights
 
 
@@ -67,6 +67,9 @@ def mean_by_distance(values: Tensor, reach: int = 12) -> Float[Tensor, "... {rea
 
 def position_scores(weights: TransformerWeights, length: int) -> Float[Tensor, "layer head token token"]:
     """Position-position scores of all pairs of the first positions, later keys too: [layer, head, query, key], scaled."""
+    check_terms(weights)
+    if not 2 <= length <= len(weights.part("W_pos")):
+        raise ValueError(f"length: expected 2 to {len(weights.part('W_pos'))} positions, found {length}")
     positions = weights.part("W_pos")[:length]
     scale = torch.as_tensor(weights.attention_scale)[:, None, None, None]
     return torch.einsum("qd,lhdc,lhec,ke->lhqk", positions, weights.W_Q, weights.W_K, positions) * scale
@@ -119,6 +122,7 @@ def same_token_test(weights: TransformerWeights, ids: Tensor, n_permutations: in
     -------
     SameToken
     """
+    check_terms(weights)
     embedded, rng = weights.W_E[ids.unique()], np.random.default_rng(seed)
     table = (embedded @ weights.W_Q[0]) @ (embedded @ weights.W_K[0]).transpose(-1, -2) * weights.attention_scale[0]
     table = table - table.mean(-1, keepdim=True)
@@ -154,6 +158,6 @@ def same_token_contrasts(scores: Tensor, ids: Tensor, n_shuffles: int = 10, seed
     shuffled = [ids[:, torch.as_tensor(rng.permutation(length))] for _ in range(n_shuffles)]
     null = torch.stack([row_contrasts(scores, earlier(tokens)) for tokens in shuffled]).nanmean(0)
     return {
-        "own place": row_contrasts(scores, torch.eye(length).bool()),
+        "own place": row_contrasts(scores, torch.eye(length, device=scores.device).bool()),
         "earlier same token": row_contrasts(scores, earlier(ids)) - null,
     }

@@ -346,14 +346,19 @@ def _mean_over_rows(products: Tensor) -> Tensor:
     return (products.sum(-1) / counts)[..., 1:].mean(-1)
 
 
-def _checked_ids(weights: TransformerWeights, ids: Tensor) -> Tensor:
-    """Ids as a Tensor of int64, or an error that names the argument that does not fit."""
+def check_terms(weights: TransformerWeights) -> None:
+    """ValueError unless scores are a sum of token and position terms."""
     if weights.positions != "queries_keys" or weights.norm is not None:
         raise ValueError(
             "weights: expected a model whose positions only queries and keys read (MiniGPT) and which has no layer norms, found"
             f" {weights!r}. Positions in the residual stream are carried on by values, and layer norms rescale the sum of all that was"
             " written, so that scores are no sum of token and position terms."
         )
+
+
+def _checked_ids(weights: TransformerWeights, ids: Tensor) -> Tensor:
+    """Ids as a Tensor of int64, or an error that names the argument that does not fit."""
+    check_terms(weights)
     ids = torch.as_tensor(ids)
     if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
         raise ValueError(f"ids: expected whole numbers, found {ids.dtype}")

@@ -67,13 +67,15 @@ def verdict(loaded: LoadedModel, choosing: RepeatedTokens, measuring: RepeatedTo
     Raises
     ------
     ValueError
-        A model that is not causal, or a probe whose gap does not vary.
+        A model that is not causal, a probe whose gap does not vary, or the same draw twice.
     """
     model = checked_model(loaded)
     if model.config.num_hidden_layers < 2:
         raise ValueError(f"loaded: expected a model of two layers or more, found {model.config.num_hidden_layers}")
     if len(np.unique(measuring.gaps)) < 2:
         raise ValueError(f"measuring: expected gaps that vary, found {int(measuring.gaps[0])} in all {len(measuring.gaps)} sequences")
+    if np.array_equal(choosing.ids, measuring.ids):
+        raise ValueError("choosing and measuring: expected two draws of the probe, found the same sequences twice")
     tables = [_scores(loaded, draw) for draw in (choosing, measuring)]
     found = {name: statistics.choose_and_measure(tables[0][name], tables[1][name]) for name in tables[0]}
     reached = {name: chosen.interval.estimate for name, chosen in found.items()}

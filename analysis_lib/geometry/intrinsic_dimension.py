@@ -146,6 +146,7 @@ def _neighbours(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 def _two_nn(distances: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """TwoNN [resample] of points that count `weights` [resample, n] times."""
     ratios = np.log(distances[:, 1] / distances[:, 0])
+    ratios = np.where(ratios < 1e-6, 0.0, ratios)  # equal distances differ by rounding
     if np.count_nonzero(ratios) <= DISCARD * len(ratios):
         raise ValueError("points: expected nearest distances that differ, found the two nearest neighbours equally far, as on a grid")
     order = np.argsort(ratios, kind="stable")

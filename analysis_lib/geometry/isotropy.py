@@ -62,14 +62,14 @@ def isotropy(states: ArrayLike, texts: ArrayLike, *, n_blocks: int = 40, n_resam
     -------
     Profile
     """
-    estimate = iso_score(states)
     states, (texts,) = checked_states(states, zero_ok=True), checked_labels(states, texts=texts)
-    codes = np.unique(texts, return_inverse=True)[1]
+    names, codes = np.unique(texts, return_inverse=True)
     n_blocks = min(n_blocks, codes.max() + 1)
     if n_blocks < 2:
         raise ValueError("n_blocks and texts: expected two blocks of texts at least")
     block = np.random.default_rng(seed).permutation(codes.max() + 1)[codes] % n_blocks
-    units = Units("block of texts", np.array([texts[block == b].min() for b in range(n_blocks)]), seed)
+    units = Units("block of texts", names[[codes[block == b].min() for b in range(n_blocks)]], seed)
+    estimate = iso_score(states)
     weights = units.counts(n_resamples)
     draws = []
     for layer in states:  # one at a time: a block's second moment is [d_model, d_model]
@@ -78,7 +78,10 @@ def isotropy(states: ArrayLike, texts: ArrayLike, *, n_blocks: int = 40, n_resam
         traces = moments[:, :: layer.shape[1] + 1].sum(axis=1)
         squared = np.einsum("ri,ij,rj->r", weights, moments @ moments.T, weights, optimize=True)
         draws.append(_iso(weights @ traces, squared, layer.shape[1]))
-    return Profile(estimate, np.stack(draws, axis=1), units)
+    drawn = np.stack(draws, axis=1)
+    # A block that is drawn twice stands beside itself, which makes all draws look less isotropic than the sample.
+    drawn += estimate - np.nanmean(drawn, axis=0)
+    return Profile(estimate, drawn.clip(0, 1), units)
 
 
 def _second_moment(states: np.ndarray) -> np.ndarray:

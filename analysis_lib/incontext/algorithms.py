@@ -73,12 +73,17 @@ def newton(xs: ArrayLike, ys: ArrayLike, n_steps: int) -> Float[np.ndarray, "ste
         Fewer than one step, or prompts that do not fit.
     """
     xs, gram, target, largest = _normal_equations(xs, ys, n_steps)
-    inverse = gram / largest[..., None, None] ** 2
+    # All iterates have the eigenvectors of S, so numbers are iterated instead of matrices. Where S has an eigenvalue of zero, so has each
+    # iterate, which rounding would double at every step.
+    sizes, axes = np.linalg.eigh(gram)
+    sizes = np.where(sizes > max(xs.shape[1:]) * np.finfo(float).eps * largest[..., None], sizes, 0.0)
+    inverse = sizes / largest[..., None] ** 2
     found = [inverse]
     for _ in range(n_steps):
-        inverse = 2 * inverse - inverse @ gram @ inverse
+        inverse = 2 * inverse - sizes * inverse**2
         found.append(inverse)
-    return np.einsum("sbpde,bpe,bpd->sbp", np.stack(found), target, xs)
+    along = [np.einsum("bpde,bpd->bpe", axes, vectors) for vectors in (target, xs)]
+    return np.einsum("sbpe,bpe,bpe->sbp", np.stack(found), *along)
 
 
 def error_similarity(

@@ -45,8 +45,9 @@ def token_states(
         What the first block reads, then what each block gives: the labels are "embed", "1" ... "L". The final layer norm is left to
         `lens`.
     """
+    like = next(model.parameters())
     with activations.recording(model) as record, torch.no_grad():
-        model(xs=xs, ys=ys)
+        model(xs=xs.to(like), ys=ys.to(like))
     states = activations.stacked(record)["states"][: activations.sites_of(model).n_layers + 1]
     return states[:, :, ::2], states[:, :, 1::2]
 
@@ -65,7 +66,7 @@ def lens(model: nn.Module, states: Tensor) -> Tensor:
         On the last layer's states these are the model's predictions.
     """
     with torch.no_grad():
-        return model.read_out(model.backbone.ln_f(states))[..., 0]
+        return model.read_out(model.backbone.ln_f(states.to(next(model.parameters()))))[..., 0]
 
 
 def probe(states: np.ndarray | Tensor, targets: np.ndarray, folds: int = 5, seed: int = 0) -> np.ndarray:

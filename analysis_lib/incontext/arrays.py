@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 def as_array(values: ArrayLike | torch.Tensor) -> np.ndarray:
     """Values of a tensor (on any device) or of anything array-like, as float64."""
-    values = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
+    values = values.detach().cpu().double().numpy() if isinstance(values, torch.Tensor) else values
     return np.asarray(values, dtype=float)
 
 

@@ -30,6 +30,7 @@ from analysis_lib.incontext.arrays import as_prompts
 from analysis_lib.statistics import Interval, t_interval
 
 COUNTS = tuple(range(2, 10))  # as the original notebook 003 tried
+FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Description:
         Share of rows whose cluster is guessed correctly: by always naming the largest cluster, and by the support vector machine from
         position, from inputs, from both.
     gain : Interval
-        both - position, with a bootstrap interval over prompts: what inputs say beyond position.
+        both - position, with Student's interval over prompts: what inputs say beyond position.
     content : float
         `content_share` of the rows.
     """
@@ -174,7 +175,9 @@ def cut_accuracy(labels: ArrayLike, positions: ArrayLike) -> float:
     return float(np.maximum(agreement, 1 - agreement).max())
 
 
-def guessed_by_svm(labels: ArrayLike, features: ArrayLike, groups: ArrayLike, folds: int = 5, seed: int = 0) -> Bool[np.ndarray, " row"]:
+def guessed_by_svm(
+    labels: ArrayLike, features: ArrayLike, groups: ArrayLike, folds: int = FOLDS, seed: int = 0
+) -> Bool[np.ndarray, " row"]:
     """Whether a linear support vector machine that was fitted on other groups names each row's cluster correctly.
 
     Parameters
@@ -226,12 +229,14 @@ def describe(rows: ArrayLike, inputs: ArrayLike, counts: Sequence[int] = COUNTS,
     Raises
     ------
     ValueError
-        Inputs that do not fit the rows, and whatever `cluster_rows` and `guessed_by_svm` refuse.
+        Inputs that do not fit the rows, fewer than five prompts, and whatever `cluster_rows` and `guessed_by_svm` refuse.
     """
     rows, inputs = _checked_rows(rows), np.asarray(inputs, dtype=float)
     if inputs.ndim != 3 or inputs.shape[:2] != rows.shape[:2]:
         raise ValueError(f"inputs: expected [prompt, point, feature] as rows has prompts and points, {rows.shape}, found {inputs.shape}")
     prompts, points = rows.shape[:2]
+    if prompts < FOLDS:
+        raise ValueError(f"rows: expected {FOLDS} prompts or more, found {prompts}")
     groups, positions = np.repeat(np.arange(prompts), points), np.tile(np.arange(points), prompts)
     clusters = cluster_rows(rows.reshape(prompts * points, -1), counts, seed)
     place, content = np.eye(points)[positions], inputs.reshape(prompts * points, -1)

@@ -17,7 +17,7 @@ from analysis_lib.incontext.answers import without_head
 from analysis_lib.incontext.arrays import as_array
 from analysis_lib.incontext.behaviour import predict, query_errors
 from analysis_lib.incontext.prompts import Prompts
-from analysis_lib.statistics import bootstrap_interval
+from analysis_lib.statistics import t_interval
 
 
 def attention_patterns(model: nn.Module, prompts: Prompts) -> Float[np.ndarray, "layer prompt head query key"]:
@@ -34,9 +34,10 @@ def attention_patterns(model: nn.Module, prompts: Prompts) -> Float[np.ndarray, 
     float32 [layer, prompt, head, query, key]
         Token 2i is question i, token 2i + 1 answer i.
     """
+    like = next(model.parameters())
     with activations.recording(model, ["patterns"]) as record, torch.no_grad():
-        model(xs=prompts.xs, ys=prompts.ys)
-    return activations.stacked(record)["patterns"].numpy()
+        model(xs=prompts.xs.to(like), ys=prompts.ys.to(like))
+    return activations.stacked(record)["patterns"].cpu().numpy()
 
 
 def ablation_errors(model: nn.Module, prompts: Prompts, points: slice, how: str = "mean") -> Float[np.ndarray, "prompt layer head"]:
@@ -135,7 +136,7 @@ def product_slopes(patterns: ArrayLike, xs: ArrayLike) -> Float[np.ndarray, "pro
 
 
 def by_head(values: ArrayLike, level: float = 0.95) -> pd.DataFrame:
-    """Means over prompts with their bootstrap intervals, one row for each head.
+    """Means over prompts with Student's intervals, one row for each head.
 
     Parameters
     ----------
@@ -151,10 +152,7 @@ def by_head(values: ArrayLike, level: float = 0.95) -> pd.DataFrame:
     values = np.asarray(values, dtype=float)
     if values.ndim != 3:
         raise ValueError(f"values: expected [prompt, layer, head], found shape {values.shape}")
-    rows = [
-        (f"L{layer}H{head}", layer, head, *bootstrap_interval(values[:, layer, head], level=level))
-        for layer, head in np.ndindex(*values.shape[1:])
-    ]
+    rows = [(f"L{layer}H{head}", layer, head, *t_interval(values[:, layer, head], level)) for layer, head in np.ndindex(*values.shape[1:])]
     return pd.DataFrame(rows, columns=["name", "layer", "head", "estimate", "low", "high"])
 
 

@@ -11,9 +11,12 @@ folder, and configurations with more layers than the weights have tensors.
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
@@ -32,6 +35,21 @@ PICKLES = (
     "model.ckpt",
 )
 OTHER_FORMATS = ("tf_model.h5", "flax_model.msgpack")
+
+
+_OF_A_CLUSTER = re.compile(r"shard-\d{5}-model-\d{5}-of-\d{5}\.safetensors")
+
+
+@dataclass
+class _Silence:
+    """How many loads keep transformers quiet, and how talkative it was before the first."""
+
+    lock: Lock = field(default_factory=Lock)
+    loads: int = 0
+    found: tuple[int, bool] = (0, True)
+
+
+_SILENCE = _Silence()
 
 
 class CheckpointError(ValueError):
@@ -71,6 +89,10 @@ def read_config(folder: Path) -> dict:
         raise CheckpointError(f"{path}: expected JSON, found text that does not parse ({error})") from error
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise CheckpointError(f"{path}: expected an object with 'model_type', found none")
+    if config.get("transformers_weights"):  # transformers would read that file instead of the one that is checked
+        raise CheckpointError(
+            f"{path}: expected the weights in {WEIGHTS}, found {config['transformers_weights']!r} in 'transformers_weights'"
+        )
     refuse_code(path)
     return config
 
@@ -117,6 +139,9 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
         There are none (the message says whether the folder holds a pickle instead),
         the index does not parse, or one of its shards is missing.
     """
+    parts = sorted(entry.name for entry in folder.iterdir() if _OF_A_CLUSTER.fullmatch(entry.name)) if folder.is_dir() else []
+    if parts:  # transformers would merge every file of the folder
+        raise CheckpointError(f"{folder}: expected {WEIGHTS}, found a distributed checkpoint ({parts[0]})")
     if (folder / WEIGHTS).is_file():
         return (folder / WEIGHTS,)
     if (folder / WEIGHTS_INDEX).is_file():
@@ -229,14 +254,23 @@ def read_with_transformers(folder: Path, what: str, reader: Callable, **options:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Silence progress bars and load reports during a load; what matters in the reports is raised as an error."""
-    verbosity = transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    """Silence progress bars and load reports during a load; what matters in the reports is raised as an error.
+
+    Loads may overlap in threads: the first silences, and the last to end restores what the first found.
+    """
+    with _SILENCE.lock:
+        if not _SILENCE.loads:
+            _SILENCE.found = (transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled())
+            transformers_logging.set_verbosity_error()
+            transformers_logging.disable_progress_bar()
+        _SILENCE.loads += 1
     try:
         yield
     finally:
-        transformers_logging.set_verbosity(verbosity)
-        if bars:
-            transformers_logging.enable_progress_bar()
+        with _SILENCE.lock:
+            _SILENCE.loads -= 1
+            if not _SILENCE.loads:
+                verbosity, bars = _SILENCE.found
+                transformers_logging.set_verbosity(verbosity)
+                if bars:
+                    transformers_logging.enable_progress_bar()

@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def read_counts(folder: Path, rows: int) -> TokenCounts | None:
         return None
     try:
         return TokenCounts.read(path).resized(rows)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, AttributeError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise CheckpointError(f"{path}: expected counts of tokens, found a file that is damaged ({error})") from error
 
 
@@ -117,7 +118,7 @@ def build(folder: Path, parts: Parts) -> PreTrainedModel:
             f"{folder}: expected every weight of a {parts.model_class.__name__} in the file, found {len(parts.shapes)} tensors"
             f" without {', '.join(missing[:5])}{' and others' if len(missing) > 5 else ''}"
         )
-    layers = [key for key in report["unexpected_keys"] if re.search(r"(^|\.)(h|layer|blocks)\.\d+\.", key) and not key.endswith("bias")]
+    layers = [key for key in report["unexpected_keys"] if re.search(r"(^|\.)(h|layers?|blocks?)\.\d+\.", key) and not key.endswith("bias")]
     if layers:
         raise CheckpointError(
             f"{folder}: the file holds layers that config.json does not have ({sorted(layers)[0]}):"
@@ -126,7 +127,16 @@ def build(folder: Path, parts: Parts) -> PreTrainedModel:
     broken = next((key for key, value in model.state_dict().items() if not torch.isfinite(value).all()), None)
     if broken:
         raise CheckpointError(f"{folder}: expected finite weights, found NaN or infinity in {broken}")
-    return model.eval()
+    return without_chunks(model).eval()
+
+
+def without_chunks(model: PreTrainedModel) -> PreTrainedModel:
+    """The model with feed-forward layers that take all tokens at once: hooks there then see all, and the output is the same."""
+    model.config.chunk_size_feed_forward = 0
+    for module in model.modules():
+        if getattr(module, "chunk_size_feed_forward", 0):
+            module.chunk_size_feed_forward = 0
+    return model
 
 
 def _shape_misfit(folder: Path, parts: Parts) -> str | None:

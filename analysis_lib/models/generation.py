@@ -4,13 +4,17 @@ Samples show a reader what the losses mean. They prove nothing by themselves: sh
 compare what you say about them with an untrained model.
 """
 
+import copy
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+from transformers import GenerationConfig
 
-from analysis_lib.models.loading import LoadedModel
+from analysis_lib.models.loading import LoadedModel, seeded
 from analysis_lib.vocabulary import Lexicon
 
 WORD = re.compile(r"[^\W\d_]+")
@@ -55,19 +59,15 @@ def continue_text(
     room = loaded.model.config.max_position_embeddings - new_tokens
     if not 1 <= ids.shape[1] <= room:
         raise ValueError(f"prompt: expected 1 to {room} tokens, found {ids.shape[1]}")
-    with torch.random.fork_rng(), torch.inference_mode():
-        torch.manual_seed(seed)
-        written = loaded.model.generate(
+    writer = copy.copy(loaded.model)  # the same weights, without what a checkpoint's own settings say of drawing
+    writer.generation_config = GenerationConfig(eos_token_id=loaded.model.generation_config.eos_token_id)
+    with seeded(seed), torch.inference_mode():
+        written = writer.generate(
             ids,
             attention_mask=torch.ones_like(ids),
             do_sample=True,
             temperature=temperature,
             top_k=top_k,
-            top_p=1.0,  # from here on to override what a checkpoint's own settings may say
-            typical_p=1.0,
-            num_beams=1,
-            repetition_penalty=1.0,
-            no_repeat_ngram_size=0,
             num_return_sequences=n_samples,
             max_new_tokens=new_tokens,
             pad_token_id=loaded.reader.eos_token_id,
@@ -110,10 +110,15 @@ def fill_in(loaded: LoadedModel, text: str, k: int = 5) -> list[tuple[str, float
         raise ValueError(f"text: expected at most {longest} tokens, found {encoded['input_ids'].shape[1]}")
     place = (encoded["input_ids"][0] == loaded.reader.mask_token_id).nonzero().item()
     with torch.inference_mode():
-        logits = loaded.model(**{key: encoded[key] for key in ("input_ids", "attention_mask")}).logits[0, place]
+        logits = token_logits(loaded.model(**{key: encoded[key] for key in ("input_ids", "attention_mask")}))[0, place]
     best = logits.softmax(dim=-1).topk(k)
     labels = loaded.vocabulary.labels(best.indices.tolist())
     return list(zip(labels, best.values.tolist(), strict=True))
+
+
+def token_logits(output: Any) -> Tensor:
+    """The logits of tokens in what a model returns; one that was also trained to tell next sentences has them under another name."""
+    return output.logits if "logits" in output else output.prediction_logits
 
 
 def known_share(texts: Iterable[str]) -> np.ndarray:

@@ -8,19 +8,24 @@ place of the embedded one for a whole book (see `choice`).
 
 import copy
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from threading import RLock
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from analysis_lib.models import checkpoint_files, choice, e5, folders, hub
+from analysis_lib.models.architectures import architecture_of
 from analysis_lib.models.checkpoint_files import CheckpointError
 from analysis_lib.vocabulary import TokenCounts, Vocabulary
 
 EMBEDDED_FOLDER = Path(__file__).parents[1] / "checkpoints"
 SOURCES = ("embedded", "hub")
+_RANDOM_STATE = RLock()
 
 
 @dataclass(frozen=True)
@@ -99,10 +104,9 @@ class LoadedModel:
 
     @property
     def predicts(self) -> bool:
-        """Whether the model predicts something: tokens, or numbers. A bare encoder gives hidden states only."""
-        headless = getattr(self.model, "base_model", None) is self.model  # MiniGPT is its own body and has a head
-        head = getattr(self.model, "get_output_embeddings", None)
-        return not headless or head is None or head() is not None
+        """Whether the model predicts something: tokens, or numbers. A bare encoder, or one that classifies, gives hidden states only."""
+        head = getattr(self.model, "get_output_embeddings", lambda: None)()
+        return head is not None or isinstance(self.model, architecture_of(self.model).resolve("model_class"))
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -245,11 +249,18 @@ def untrained_like(loaded: LoadedModel, seed: int) -> LoadedModel:
         raise TypeError(f"seed: expected a whole number, found {seed!r}")
     config = copy.deepcopy(loaded.model.config)
     config._attn_implementation = "eager"
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         model = type(loaded.model)(config)
     model = model.to(device=loaded.model.device, dtype=torch.float32).eval()
     return replace(loaded, model=model, source="untrained", revision=f"seed-{seed}")
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Torch's global random state for one thread at a time, begun at `seed` and left as it was."""
+    with _RANDOM_STATE, torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
 
 
 def _published() -> dict[str, str]:
@@ -282,6 +293,12 @@ def _check_device(device: str | torch.device) -> torch.device:
         raise ValueError(f"device: expected a torch device such as 'cpu' or 'cuda', found {device!r}") from error
     if target.type == "cuda" and (target.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"device: {device!r} asked for, found {torch.cuda.device_count()} CUDA devices")
+    if target.type == "meta":
+        raise ValueError("device: expected one that holds numbers, found 'meta'")
+    try:
+        torch.empty(1, device=target)
+    except (RuntimeError, NotImplementedError, AssertionError) as error:
+        raise ValueError(f"device: {device!r} asked for, which this machine does not have") from error
     return target
 
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-import torch
 from safetensors.torch import load_file
 
 from analysis_lib.models import checkpoint_files, loading
@@ -98,7 +97,7 @@ def _weights_in(name: str, kind: str) -> list[Path]:
 def _with_weights(name: str, path: Path) -> LoadedModel:
     """The embedded model with other weights of the same recipe."""
     loaded = loading.load(name, "embedded")
-    with torch.random.fork_rng():
+    with loading.seeded(0):
         model = type(loaded.model)(loaded.model.config)
     model.load_state_dict({key: weight.float() for key, weight in load_file(path).items()})
     identifier = f"{loaded.identifier}/{path.parent.name}/{path.stem}"

@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from analysis_lib.models.architectures import architecture_of
-from analysis_lib.models.folders import tokenizer_misfit
+from analysis_lib.models.folders import tokenizer_misfit, without_chunks
 from analysis_lib.models.loading import LoadedModel
 
 
@@ -65,7 +65,7 @@ def _reading_copy(model: PreTrainedModel) -> PreTrainedModel:
     if not shared:
         twin = twin.float()
     twin.set_attn_implementation("eager")
-    return twin.eval()
+    return without_chunks(twin).eval()
 
 
 def _sha256(model: PreTrainedModel) -> str:

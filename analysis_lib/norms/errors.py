@@ -62,7 +62,8 @@ def jackknife(fit: RegressionResults, design: Design) -> Float[np.ndarray, "term
     weighted = [x[rows].T @ leverage for rows, leverage in zip(design.rows, design.leverage, strict=True)]
     products = x.T @ x - np.stack([own @ x[rows] for own, rows in zip(weighted, design.rows, strict=True)])
     with_y = x.T @ y - np.stack([own @ y[rows] for own, rows in zip(weighted, design.rows, strict=True)])
-    # The pseudo-inverse gives 0 to a covariate that varies in no other text.
-    without = np.linalg.pinv(products, rcond=1e-12, hermitian=True) @ with_y[:, :, None]
-    changes = without[:, :, 0] - fit.params
+    # The pseudo-inverse gives 0 to a covariate that varies in no other text. Of columns of one length, whatever their units are.
+    size = np.sqrt(np.diag(x.T @ x))
+    without = np.linalg.pinv(products / np.outer(size, size), rcond=1e-12, hermitian=True) @ (with_y / size)[:, :, None]
+    changes = without[:, :, 0] / size - fit.params
     return (design.n_texts - 1) / design.n_texts * changes.T @ changes

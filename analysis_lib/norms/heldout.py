@@ -50,6 +50,8 @@ def past_explains(
     design = design_of(norms, tokens, specification)
     if not 2 <= folds <= design.n_texts:
         raise ValueError(f"folds: expected 2 to {design.n_texts}, the number of texts, got {folds}")
+    if not 0 < level < 1 or n_resamples < 1:
+        raise ValueError(f"level, n_resamples: expected 0 < level < 1 and 1 draw or more, got {level} and {n_resamples}")
     fold = (np.random.default_rng(seed).permutation(design.n_texts) % folds)[design.text]
     within = design.within_texts if specification.text_effects else lambda values: values
     rows = []
@@ -76,7 +78,8 @@ def _heldout(y: np.ndarray, x: np.ndarray, fold: np.ndarray, widths: tuple[int, 
 
     Where several solutions fit (a position that only held-out texts reach), the smallest is taken.
     """
-    both = np.c_[y, x]
+    size = np.linalg.norm(x, axis=0)
+    both = np.c_[y, x / np.where(size > 0, size, 1)]  # what is too small to count must not depend on units
     products = [both[fold == held].T @ both[fold == held] for held in np.unique(fold)]
     errors = np.empty((len(widths), len(y)))
     for held, own in zip(np.unique(fold), products, strict=True):

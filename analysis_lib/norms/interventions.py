@@ -67,8 +67,10 @@ def replace_updates(
     """
     n_layers = activations.sites_of(loaded.model).n_layers
     layers = _checked(n_places, reach, scale, layers, later, n_layers)
-    ran = activations.run(loaded, texts, outputs=("attention",), states=False)
     both = not is_causal(loaded.model)
+    for text, own in activations.tokens_of(loaded, texts).groupby("text", sort=False)["special"]:
+        _allowed(own.to_numpy(), first, reach, both, text)
+    ran = activations.run(loaded, texts, outputs=("attention",), states=False)
     distances = np.r_[-reach:0, 1 : reach + 1] if both else np.arange(1, reach + 1)
     rows = [np.asarray(own) for own in ran.tokens.groupby("text", sort=False).indices.values()]
     rows.sort(key=len)  # one batch, in the order in which `run_ids` puts it
@@ -80,10 +82,8 @@ def replace_updates(
     back = np.argsort(np.concatenate(rows))  # from the order of the texts to that of the batch
     rng, tables = np.random.default_rng(seed), []
     for _ in range(n_places):
-        # Where tokens see what follows, a special token may stand at the beginning: no neighbour on the left is to be it.
-        places = [
-            _draw(rng, special[r], max(first, reach + int(special[r[0]]) if both else 0), reach, ran.tokens["text"][r[0]]) for r in rows
-        ]
+        allowed = [_allowed(special[r], first, reach, both, ran.tokens["text"][r[0]]) for r in rows]
+        places = [int(rng.integers(places.start, places.stop)) for places in allowed]
         at = [r[place] for r, place in zip(rows, places, strict=True)]
         around = np.concatenate([r[place + distances] for r, place in zip(rows, places, strict=True)])
         text, place = (np.repeat(values, len(distances)) for values in (ran.tokens["text"].to_numpy()[at], places))
@@ -209,7 +209,7 @@ def _checked(
     if n_layers < 2:
         raise ValueError("loaded: expected two layers or more, since an update acts on later layers only; got 1")
     layers = range(n_layers - 1) if layers is None else layers
-    if not set(layers) <= set(range(n_layers - 1)):
+    if not len(layers) or not set(layers) <= set(range(n_layers - 1)):
         raise ValueError(f"layers: expected some of 0 to {n_layers - 2}, after which another comes, got {list(layers)}")
     return layers
 
@@ -245,9 +245,11 @@ class _Batch:
         return {measured: np.log(np.linalg.norm(value[real].cpu().numpy(), axis=-1)) for (_, measured), value in record.items()}
 
 
-def _draw(rng: np.random.Generator, special: np.ndarray, first: int, reach: int, text: int) -> int:
-    """A place that has the neighbours asked for, none of them special."""
+def _allowed(special: np.ndarray, first: int, reach: int, both: bool, text: int) -> range:
+    """The places of a text that have the neighbours asked for, none of them special."""
+    # Where tokens see what follows, a special token may stand at the beginning: no neighbour on the left is to be it.
+    first = max(first, reach + int(special[0]) if both else 0)
     stop = len(special) - reach - int(special[-1])
     if stop <= first:
         raise ValueError(f"texts[{text}] has {len(special)} tokens; expected more than {len(special) - stop + first}")
-    return int(rng.integers(first, stop))
+    return range(first, stop)

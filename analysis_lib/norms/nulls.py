@@ -132,24 +132,28 @@ def expected_sizes(draws: Sequence[Draw]) -> pd.DataFrame:
     -------
     DataFrame [token]
         In the order of the texts as they are; `expected_0`, `expected_1`, ... for the layers: the covariate `expected` of
-        `Specification`. 0 for special tokens.
+        `Specification`. 0 for special tokens. Positions that one text alone reaches say nothing of a token and are left out.
 
     Raises
     ------
     ValueError
-        No draws.
+        No draws, or a single text.
     """
     if not draws:
         raise ValueError("draws: expected one or more, got none")
+    if draws[0][1]["text"].nunique() < 2:
+        raise ValueError("draws: expected those of two texts or more, whose tokens can be compared at a position, got one text")
     measured = []
     for norms, moved in draws:
         kept = moved[~moved["special"]]
         values = pd.DataFrame(np.log(norms[:, kept.index]).T, index=kept["occurrence"])
-        values -= values.groupby(kept["position"].to_numpy()).transform("mean")
+        position = kept["position"].to_numpy()
+        values -= values.groupby(position).transform("mean")
+        values[kept.groupby("position")["text"].transform("nunique").to_numpy() < 2] = np.nan
         measured.append(values.assign(text=kept["text"].to_numpy(), token_id=kept["token_id"].to_numpy()))
     pooled = pd.concat(measured)
     means = pooled.groupby(["text", "token_id"]).transform("mean")
-    return means[~means.index.duplicated()].reindex(range(len(draws[0][1])), fill_value=0.0).add_prefix("expected_")
+    return means[~means.index.duplicated()].reindex(range(len(draws[0][1]))).fillna(0.0).add_prefix("expected_")
 
 
 def null_distribution(

@@ -22,6 +22,7 @@ from analysis_lib.norms.design import FULL, Design, Specification, design_of
 from analysis_lib.norms.regression import residual_freedom
 
 _REACH, _STEPS = 8, 12  # the ends of an interval are sought within so many standard errors, by so many bisections
+_DOUBLINGS = 30  # of that reach, where all within it is not rejected
 
 
 class WildTest:
@@ -75,12 +76,17 @@ class WildTest:
         return float((1 + beyond.sum()) / (1 + len(beyond)))
 
     def interval(self, level: float) -> tuple[float, float]:
-        """The values that are not rejected, sought from the estimate outward."""
+        """The values that are not rejected, sought from the estimate outward; an end may be infinite where texts are few and unequal."""
         return self._end(-1, level), self._end(1, level)
 
     def _end(self, side: int, level: float) -> float:
-        inside, outside = self.estimate, self.estimate + side * _REACH * self.se
-        for _ in range(_STEPS):
+        reach, steps = _REACH * self.se, _STEPS
+        while self.p_value(self.estimate + side * reach) > 1 - level:
+            reach, steps = 2 * reach, steps + 1
+            if steps > _STEPS + _DOUBLINGS:
+                return side * math.inf
+        inside, outside = self.estimate, self.estimate + side * reach
+        for _ in range(steps):
             middle = (inside + outside) / 2
             inside, outside = (middle, outside) if self.p_value(middle) > 1 - level else (inside, middle)
         return inside

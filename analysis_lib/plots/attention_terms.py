@@ -71,7 +71,7 @@ def terms_by_head(
     """
     colours = colours or TERM_COLOURS
     models, layers = list(dict.fromkeys(table["model"])), sorted(table["layer"].unique())
-    figure, axes = plt.subplots(len(layers), len(models), figsize=(5.8, 2.5 * len(layers) + 0.6), sharex=True, sharey="col", squeeze=False)
+    figure, axes = plt.subplots(len(layers), len(models), figsize=(5.8, 2.5 * len(layers) + 0.6), sharey="col", squeeze=False)
     for (row, layer), (column, model) in ((r, c) for r in enumerate(layers) for c in enumerate(models)):
         axis, here = axes[row, column], table[(table["layer"] == layer) & (table["model"] == model)]
         null = untrained[(untrained["layer"] == layer) & (untrained["model"] == model)]
@@ -86,10 +86,9 @@ def terms_by_head(
         axis.axhline(0, color=INK, lw=0.8)
         axis.set_title(f"{model}, layer {layer}" if row == 0 else f"layer {layer}", fontsize=11)
         axis.yaxis.grid(True)
-    # Panels share their axes: what is set on one is set on all.
-    for axis in axes[-1]:
-        axis.set_xlabel("head")
         axis.set_xticks(range(len(heads)), heads)
+    for axis in axes[-1]:  # the panels of a model share their vertical axis: what is set on one is set on all
+        axis.set_xlabel("head")
         if logarithmic:
             axis.set_yscale("symlog", linthresh=logarithmic)
             axis.autoscale(axis="y")  # margins on the new scale, so that no point is cut

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -132,16 +133,20 @@ def penalty_profiles(profiles: Mapping[str, pd.DataFrame], ylabel: str, optimal:
     matplotlib.figure.Figure
     """
     figure, axes = plt.subplots(1, len(profiles), figsize=(5.6, 3.8), sharey=True, squeeze=False)
+    numbers = sorted({number for profile in profiles.values() for number in profile["examples"]})
+    shades = {number: CYCLE[at % len(CYCLE)] for at, number in enumerate(numbers)}
+    entries: dict[str, Any] = {}
     for axis, (title, profile) in zip(axes[0], profiles.items(), strict=True):
-        for shade, (number, line) in zip(CYCLE, profile.groupby("examples"), strict=False):
-            nearest = line[line["nearest"]]
+        for number, line in profile.groupby("examples"):
+            shade, nearest = shades[number], line[line["nearest"]]
             axis.plot(line["penalty"], line["distance"], color=shade, label=f"{number} example{'s' if number > 1 else ''}")
             axis.plot(nearest["penalty"], nearest["distance"], "o", color=shade, ms=8)
         if optimal is not None and title in optimal:
             axis.axvline(optimal[title], color=INK, ls="--", lw=1.2, label="optimal penalty")
         axis.set(xscale="log", yscale="log", title=title, xlabel="penalty of the ridge")
+        entries |= dict(zip(*axis.get_legend_handles_labels()[::-1], strict=True))
     axes[0, 0].set_ylabel(ylabel)
-    figure.legend(*axes[0, -1].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -197,8 +202,8 @@ def forest(table: pd.DataFrame, xlabel: str, lines: Mapping[str, float] | None =
         part = table[table["group"] == group]
         places = np.array([names.index(name) for name in part["name"]]) + 0.16 * (at - (len(groups) - 1) / 2)
         ends = [part["estimate"] - part["low"], part["high"] - part["estimate"]]
-        axis.errorbar(part["estimate"], places, xerr=ends, fmt="os^Dv"[at % 5], color=CYCLE[at], ms=6, lw=1.6, label=group)
-    for style, (label, value) in zip(("-", "--", ":"), (lines or {}).items(), strict=False):
+        axis.errorbar(part["estimate"], places, xerr=ends, fmt="os^Dv"[at % 5], color=CYCLE[at % len(CYCLE)], ms=6, lw=1.6, label=group)
+    for style, (label, value) in zip(cycle(("-", "--", ":", "-.")), (lines or {}).items(), strict=False):
         axis.axvline(value, color=INK, ls=style, lw=1.2, label=label)
     if log:
         axis.set_xscale("log")
@@ -294,7 +299,9 @@ def steps_and_layers(steps: pd.DataFrame, layers: pd.DataFrame, ylabel: str) -> 
     matplotlib.figure.Figure
     """
     figure, axis = plt.subplots(figsize=(5.6, 4.2))
-    for (algorithm, part), colour, mark in zip(steps.groupby("algorithm", sort=False), (ORANGE, GREEN), "os", strict=False):
+    for (algorithm, part), colour, mark in zip(
+        steps.groupby("algorithm", sort=False), cycle((ORANGE, GREEN, *CYCLE[3:])), cycle("os^Dv"), strict=False
+    ):
         marked = np.flatnonzero(np.isin(part["step"], [0, *2 ** np.arange(20)])).tolist()
         axis.plot(part["step"], part["estimate"], color=colour, marker=mark, markevery=marked, ms=4, lw=1.7, label=algorithm)
     for reader, part in layers.groupby("reader", sort=False):

@@ -220,7 +220,8 @@ def emergence(panels: dict[str, dict], xlabel: str, later: int | None = None) ->
     later : int, optional
         Step from which on the axis is linear and takes about a quarter of the width.
     """
-    figure, axes = plt.subplots(len(panels), 1, figsize=(5.6, 2.2 * len(panels) + 0.4), sharex=True)
+    figure, axes = plt.subplots(len(panels), 1, figsize=(5.6, 2.2 * len(panels) + 0.4), sharex=True, squeeze=False)
+    axes = axes[:, 0]
     for axis, (ylabel, lines) in zip(axes, panels.items(), strict=True):
         for name, (values, colour, style) in lines.items():
             axis.plot(
@@ -247,7 +248,9 @@ def emergence(panels: dict[str, dict], xlabel: str, later: int | None = None) ->
             handletextpad=0.5,
         )
         legend.set_in_layout(False)
-        steps = next(iter(lines.values()))[0].index
+    steps = np.unique(
+        np.concatenate([np.asarray(values.index) for lines in panels.values() for values, *_ in lines.values() if len(values)])
+    )
     first, last = max(1, int(steps[steps > 0].min())), int(steps.max())
     end = 1.1 * last
     ticks = [step for step in (0, 50, 100, 300, 1000, 3000, 10_000) if step <= last]
@@ -307,7 +310,7 @@ def clamped_runs(table: pd.DataFrame, column: str, ylabel: str) -> plt.Axes:
     """
     figure, axis = plt.subplots(figsize=(5.6, 3.6))
     for clamp, runs in table.groupby("clamp", sort=False):
-        colour = INK if clamp == "none" else CYCLE[int(clamp.split()[1])]
+        colour = INK if clamp == "none" else CYCLE[int(clamp.split()[1]) % len(CYCLE)]
         for number, (_, run) in enumerate(runs.groupby("seed")):
             style = "--" if clamp.endswith("initial") else "-"
             axis.plot(run["step"], run[column], style, color=colour, lw=1.8, label=None if number else clamp)

@@ -70,6 +70,7 @@ def count_argument(name: str, value: int) -> int:
 
 def matrix_argument(name: str, value: ArrayLike | Tensor) -> Tensor:
     """`value` as a finite float tensor [rows, width] on the CPU, or a ValueError."""
+    value = value if isinstance(value, Tensor) else np.asarray(value)  # numbers of a list stay float64
     if isinstance(value, np.ndarray) and (min(value.strides, default=0) < 0 or not value.flags.writeable):
         value = value.copy()  # torch takes no reversed array, and warns of one that cannot be written
     matrix = torch.as_tensor(value).detach().cpu()

@@ -126,16 +126,16 @@ def without_heads(loaded: LoadedModel, heads: Iterable[tuple[int, int]], means: 
 
 
 def head_means(loaded: LoadedModel, texts: Sequence[str]) -> Tensor:
-    """Mean of what every head writes before the output matrix, over all tokens of some texts, [layer, head, d_head]."""
-    total, count = torch.zeros(()), 0
+    """Mean of what every head writes before the output matrix, over all tokens of some texts, [layer, head, d_head]; texts as for `run`."""
+    table = activations.tokens_of(loaded, texts)
+    total = torch.zeros(())
     with torch.no_grad():
-        for text in texts:
-            ids = loaded.reader(text, return_tensors="pt")["input_ids"].to(loaded.model.device)
+        for _, own in table.groupby("text")["token_id"]:
+            ids = torch.tensor(own.to_numpy(copy=True)[None], device=loaded.model.device)
             with activations.recording(loaded.model, ["heads"], states=False) as record:
                 loaded.model(input_ids=ids)
-            total = total + torch.stack([value[0].sum(dim=0) for _, value in sorted(record.items())])
-            count += ids.shape[1]
-    return total / count
+            total = total + torch.stack([value[0].sum(dim=0) for _, value in sorted(record.items())]).cpu()
+    return total / len(table)
 
 
 def _checked_places(run: Activations, name: str, places: ArrayLike) -> np.ndarray:

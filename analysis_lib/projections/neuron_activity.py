@@ -15,7 +15,9 @@ from torch import Tensor
 
 from analysis_lib.activations import edited, recording, run, tokens_of
 from analysis_lib.activations.interventions import resumed
+from analysis_lib.activations.text_windows import listed
 from analysis_lib.models import LoadedModel
+from analysis_lib.models.generation import token_logits
 from analysis_lib.projections.shared_features import TokenKind, token_kinds
 from analysis_lib.vocabulary import Lexicon
 
@@ -64,8 +66,11 @@ class Firing:
         Raises
         ------
         ValueError
-            Fewer than `n` texts with a word.
+            `n` below 1, or fewer than `n` texts with a word.
         """
+        texts = listed(texts)
+        if not 1 <= n <= len(texts):
+            raise ValueError(f"n: expected 1 to {len(texts)}, the number of texts, found {n}")
         tables: list[pd.DataFrame] = []
         held: list[Found] = []
         n_texts = n_tokens = n_groups = 0
@@ -234,15 +239,17 @@ def steering(loaded: LoadedModel, texts: Sequence[str], layer: int, vectors: Ten
     ids[place], mask[place] = torch.tensor(table["token_id"].to_numpy(copy=True)), 1
     counted = torch.zeros(ids.shape, dtype=torch.bool)
     counted[place] = torch.tensor(~table["special"].to_numpy(dtype=bool))
+    device = loaded.model.device
+    inputs = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
 
     def means() -> Tensor:
-        return loaded.model(input_ids=ids, attention_mask=mask).logits[counted].mean(dim=0)
+        return token_logits(loaded.model(**inputs))[counted.to(device)].mean(dim=0).cpu()
 
     with recording(loaded.model, layers=[layer]) as record:
         before, kept = means(), torch.as_tensor(np.flatnonzero(keep))
     rises = []
     for vector, own in zip(vectors, tokens, strict=True):
-        with resumed(loaded.model, layer, record["states", layer]), edited(loaded.model, {("mlp", layer): vector.add}):
+        with resumed(loaded.model, layer, record["states", layer]), edited(loaded.model, {("mlp", layer): vector.to(device).add}):
             rise = means() - before
         rises.append(float(rise[torch.as_tensor(own)].mean() - rise[kept].mean()))
     return np.array(rises)

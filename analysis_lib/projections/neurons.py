@@ -16,7 +16,7 @@ from torch import Tensor
 
 from analysis_lib.projections.factors import feed_forward_keys_values
 from analysis_lib.projections.token_search import top_tokens
-from analysis_lib.statistics import Interval, bootstrap_interval, difference_interval, wilson_interval
+from analysis_lib.statistics import Interval, bootstrap_interval, wilson_interval
 from analysis_lib.vocabulary import Vocabulary
 from analysis_lib.weights import TransformerWeights
 
@@ -87,24 +87,40 @@ def near_copies(vectors: Tensor, least: float = 0.7) -> np.ndarray:
 def passing_share(passed: ArrayLike, copies: np.ndarray) -> Interval:
     """Share of lists that pass, with a 95% interval over units: Wilson's where each vector is a unit of its own, else a bootstrap.
 
+    Where all lists pass, or none does, a bootstrap knows no doubt, and the interval is Wilson's of as many lists as there are units.
+
     Parameters
     ----------
     passed : bool array [n]
     copies : int array [n]
         Of `near_copies`, for the vectors that the lists belong to.
+
+    Raises
+    ------
+    ValueError
+        Labels of another number of vectors.
     """
-    passed = np.asarray(passed, dtype=float)
-    if len(np.unique(copies)) == len(passed):
-        return wilson_interval(int(passed.sum()), len(passed))
-    return bootstrap_interval(passed, clusters=copies, n_resamples=1000)
+    values, copies = np.asarray(passed, dtype=float), np.asarray(copies)
+    if copies.shape != values.shape:
+        raise ValueError(f"copies: expected a label for each of {len(values)} lists, found shape {copies.shape}")
+    units = len(np.unique(copies))
+    if units == len(values):
+        return wilson_interval(int(values.sum()), units)
+    if values.min() == values.max():
+        return wilson_interval(int(values[0] * units), units)
+    return bootstrap_interval(values, clusters=copies, n_resamples=1000)
 
 
 def passing_gain(passed: ArrayLike, copies: np.ndarray, control: ArrayLike) -> Interval:
-    """By how much that share exceeds the share of other lists, bool [m], which are many more where vectors have near copies."""
-    passed, control = np.asarray(passed, dtype=float), np.asarray(control, dtype=float)
-    if len(np.unique(copies)) == len(passed):
-        return difference_interval(passed, control, n_resamples=1000)
-    return bootstrap_interval(passed - control.mean(), clusters=copies, n_resamples=1000)
+    """By how much that share exceeds the share of other lists, bool [m], each a unit of its own.
+
+    The interval is Newcombe's (1998, "Interval estimation for the difference between independent proportions", method 10), from the
+    intervals of the two shares, so that a share of none or of all is not taken for certain.
+    """
+    own, other = passing_share(passed, copies), wilson_interval(int(np.sum(control)), len(np.asarray(control)))
+    gain = own.estimate - other.estimate
+    low = gain - np.hypot(own.estimate - own.low, other.high - other.estimate)
+    return Interval(gain, float(low), float(gain + np.hypot(own.high - own.estimate, other.estimate - other.low)))
 
 
 def key_value_cosines(weights: TransformerWeights) -> np.ndarray:
@@ -165,7 +181,7 @@ def hubs(ids: np.ndarray, most: int = 100) -> dict[str, float]:
     return {"lists": len(ids), "different tokens": int((counts > 0).sum()), f"filled by the top {most}": filled}
 
 
-def gains_by_layer(passed: ArrayLike, control: ArrayLike, n_layers: int, n_resamples: int = 1000) -> pd.DataFrame:
+def gains_by_layer(passed: ArrayLike, control: ArrayLike, n_layers: int) -> pd.DataFrame:
     """By how much the lists of each layer pass more often than those of a control.
 
     Parameters
@@ -175,16 +191,13 @@ def gains_by_layer(passed: ArrayLike, control: ArrayLike, n_layers: int, n_resam
     control : bool array [n]
         For example the lists of random vectors.
     n_layers : int
-    n_resamples : int
-        Resamples of the bootstrap over lists.
 
     Returns
     -------
     DataFrame
-        `layer estimate low high`: differences of shares with their 95% intervals.
+        `layer estimate low high`: differences of shares with their 95% intervals, as in `passing_gain`.
     """
-    passed, control = np.asarray(passed, dtype=float), np.asarray(control, dtype=float)
-    gains = [difference_interval(layer, control, n_resamples=n_resamples) for layer in np.split(passed, n_layers)]
+    gains = [passing_gain(layer, np.arange(len(layer)), control) for layer in np.split(np.asarray(passed), n_layers)]
     return pd.DataFrame([(layer, *gain) for layer, gain in enumerate(gains)], columns=["layer", "estimate", "low", "high"])
 
 

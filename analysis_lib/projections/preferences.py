@@ -22,6 +22,7 @@ from torch import Tensor
 
 from analysis_lib import activations
 from analysis_lib.activations.interventions import edited, put, resumed
+from analysis_lib.activations.text_windows import without_end
 from analysis_lib.models import LoadedModel, is_causal
 from analysis_lib.projections.rank_scores import head_factors
 from analysis_lib.statistics import Interval
@@ -60,6 +61,10 @@ class PairScorer:
     def __init__(self, loaded: LoadedModel, pairs: pd.DataFrame) -> None:
         if not loaded.predicts:
             raise ValueError(f"loaded: expected a model that predicts tokens, found the bare encoder {loaded.name}")
+        if not is_causal(loaded.model) and loaded.reader.mask_token is None:
+            raise ValueError(
+                f"loaded: expected a tokenizer with a mask for a masked model, found {type(loaded.reader).__name__} without one"
+            )
         if not len(pairs) or (pairs["right"] == pairs["wrong"]).any():
             raise ValueError("pairs: expected one pair or more, of two different forms each")
         ids = {word: loaded.vocabulary.word_id(word) for word in pd.unique(pairs[["right", "wrong", "cue"]].to_numpy().ravel())}
@@ -74,7 +79,7 @@ class PairScorer:
         tokenizer = self.loaded.reader
         if is_causal(self.loaded.model):
             space = " " if self.loaded.vocabulary.kind == "byte-level" else ""
-            ids = tokenizer(space + prefix)["input_ids"]
+            ids = without_end(tokenizer, space + prefix)
             return ids, len(ids) - 1
         ids = tokenizer(f"{prefix} {tokenizer.mask_token} .")["input_ids"]
         return ids, ids.index(tokenizer.mask_token_id)

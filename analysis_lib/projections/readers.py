@@ -51,10 +51,20 @@ class Reader:
             Keep numbers (*1863*, *XIX*) beside words.
         counts : TokenCounts, optional
             By default those that came with the model, else those of the book's own texts, which are short: they leave few tokens.
+
+        Raises
+        ------
+        ValueError
+            Counts of another number of tokens.
         """
         weights = extract(loaded)
         vocabulary = loaded.vocabulary
         counts = counts or loaded.counts or TokenCounts.of_texts(vocabulary, texts.all_texts(), "the texts written for this book")
+        if len(counts.total) != len(vocabulary):
+            raise ValueError(
+                f"counts: expected an entry for each of {len(vocabulary)} rows of the embedding, found {len(counts.total)};"
+                " `counts.resized` fits them to a padded one"
+            )
         # The dictionary takes ten seconds for a quarter of a million tokens, most of which are not asked about.
         asked = vocabulary.keep(words=False, whole_words=True) & (counts.total > 0) if len(vocabulary) > LARGE else vocabulary.is_token
         lexicon = Lexicon.from_forms(np.where(asked, vocabulary.text, ""))

@@ -27,6 +27,8 @@ from analysis_lib.models import LoadedModel
 from analysis_lib.statistics import Interval, bootstrap_interval, t_interval
 from analysis_lib.weights import TransformerWeights, extract, rebuild_attention
 
+RECALL, EXCESS = ("recall", "low", "high"), ("excess", "excess_low", "excess_high")
+
 
 def head_recall(
     loaded: LoadedModel,
@@ -53,10 +55,11 @@ def head_recall(
     Returns
     -------
     DataFrame
-        A row for each head: `layer head recall low high control control_anywhere excess n_places n_texts`. Recalls are shares of k from
-        0 to 1; `low` and `high` are a 95% interval over texts of the recall (Student's t over the texts' means below ten texts, else a
-        bootstrap). `control` is the mean over all permutations of places within their texts, `control_anywhere` over those across texts;
-        `excess` is the recall less `control`. Places whose most attended token is special are left out.
+        A row for each head: `layer head recall low high control control_anywhere excess excess_low excess_high n_places n_texts`. Recalls
+        are shares of k from 0 to 1; `low` and `high` are a 95% interval over texts of the recall (Student's t over the texts' means below
+        ten texts, else a bootstrap). `control` is the mean over all permutations of places within their texts, `control_anywhere` over
+        those across texts; `excess` is the recall less `control`, with its own interval over texts.
+        Places whose most attended token is special are left out.
     """
     _check(texts, k)
     weights = extract(loaded)
@@ -91,7 +94,7 @@ def value_recall(loaded: LoadedModel, texts: Sequence[str], k: int = 50) -> pd.D
     Returns
     -------
     DataFrame
-        A row for each layer: `layer recall low high control control_anywhere excess n_places n_texts`, as in `head_recall`.
+        A row for each layer, with the columns of `head_recall` but `head`.
     """
     _check(texts, k)
     weights = extract(loaded)
@@ -135,14 +138,14 @@ def _beside_controls(predicted: np.ndarray, actual: np.ndarray, text: np.ndarray
     """Mean recall with its interval over texts, beside predictions that changed places within and across texts."""
     sizes = {"n_places": len(predicted), "n_texts": len(np.unique(text))}
     if sizes["n_texts"] < 2:
-        return dict.fromkeys(("recall", "low", "high", "control", "control_anywhere", "excess"), np.nan) | sizes
+        return dict.fromkeys((*RECALL, "control", "control_anywhere", *EXCESS), np.nan) | sizes
     shared = shared_tokens(predicted, actual)
-    k, n, same_text = predicted.shape[1], len(text), text[:, None] == text
-    control = (shared * same_text / same_text.sum(axis=1)).sum(dtype=np.float64) / (n * k)
-    recall, low, high = _interval_over_texts(np.diagonal(shared).astype(float) / k, text)
-    anywhere = shared.mean(dtype=np.float64) / k
-    found = {"recall": recall, "low": low, "high": high, "control": control, "control_anywhere": anywhere, "excess": recall - control}
-    return found | sizes
+    k, same_text = predicted.shape[1], text[:, None] == text
+    own = np.diagonal(shared).astype(float) / k  # of each place, and the mean over the places of its text
+    within = (shared * same_text).sum(axis=1, dtype=np.float64) / (same_text.sum(axis=1) * k)
+    found = dict(zip(RECALL, _interval_over_texts(own, text), strict=True))
+    found |= {"control": within.mean(), "control_anywhere": shared.mean(dtype=np.float64) / k}
+    return found | dict(zip(EXCESS, _interval_over_texts(own - within, text), strict=True)) | sizes
 
 
 def shared_tokens(predicted: np.ndarray, actual: np.ndarray) -> np.ndarray:

@@ -45,14 +45,14 @@ def compare_lists(weights: TransformerWeights, vocabulary: Vocabulary, lists: pd
     ValueError
         A head that the model does not have, or another matrix than VO and QK.
     """
+    if unknown := sorted(set(lists["matrix"]) - set(FACTORS)):
+        raise ValueError(f"lists: expected the matrices VO and QK, found {unknown[0]!r}")
     spelt = np.where(vocabulary.starts_word & np.char.startswith(vocabulary.raw.astype(str), "Ġ"), " ", "") + vocabulary.text.astype(str)
     plain = vocabulary.is_token & ~vocabulary.is_special
     id_of = {form: number for number, form in zip(np.flatnonzero(plain)[::-1], spelt[plain][::-1], strict=True)}  # the first of equal ones
     letters = plain & [form.isascii() and form.strip().isalpha() for form in spelt]
     rows = []
     for (matrix, layer, head), pairs in lists.groupby(["matrix", "layer", "head"], sort=False):
-        if matrix not in FACTORS:
-            raise ValueError(f"lists: expected the matrices VO and QK, found {matrix!r}")
         left, right = FACTORS[matrix](weights, layer, head)
         found = top_pairs(left, right, k, letters, letters)
         ids = np.array([(id_of.get(a, -1), id_of.get(b, -1)) for a, b in pairs[["left", "right"]].to_numpy()])

@@ -90,8 +90,8 @@ def token_kinds(lexicon: Lexicon, keep: np.ndarray) -> tuple[TokenKind, ...]:
     -------
     tuple of TokenKind
         `lemma`; `ending` (the last two letters of forms of four and more, the last three of five and more); `part of
-        speech`, `case` (a form that can be any of the seven has none), `person`; `number` (numerals, digits, Roman digits);
-        `name` (every lemma is capitalised); `capital` (the token is).
+        speech`, `case` (a form that can be any of the seven has none), `person` (a form that can be a particle, such as *nie*,
+        has none); `number` (numerals, digits, Roman digits); `name` (every lemma is capitalised); `capital` (the token is).
     """
     forms = [form.strip() for form in lexicon.forms]
     named = [bool(lemmas) and all(lemma[:1].isupper() for lemma in lemmas) for lemmas in lexicon.lemmas]
@@ -100,7 +100,7 @@ def token_kinds(lexicon: Lexicon, keep: np.ndarray) -> tuple[TokenKind, ...]:
         _from_sets("ending", [_endings(form.lower()) for form in forms], keep),
         _from_columns("part of speech", tuple(PARTS_OF_SPEECH), lexicon.pos, keep),
         _from_columns("case", CASE_NAMES, lexicon.case & ~lexicon.case.all(axis=1, keepdims=True), keep),
-        _from_columns("person", PERSON_NAMES, lexicon.person, keep),
+        _from_columns("person", PERSON_NAMES, lexicon.person & ~lexicon.has_pos("particle")[:, None], keep),
         _from_columns("number", ("numbers",), _is_number(lexicon)[:, None], keep),
         _from_columns("name", ("names",), (np.array(named) & lexicon.has_pos("noun"))[:, None], keep),
         _from_columns("capital", ("capitalised",), np.array([form[:1].isupper() for form in forms])[:, None], keep),

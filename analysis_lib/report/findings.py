@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from analysis_lib.report.gluing import glue
 from analysis_lib.report.words import is_interval
@@ -50,7 +50,7 @@ class Finding:
     nulls : mapping from str to (float, float)
         Mean and standard deviation of each null, by name.
     p : float
-        One-sided, against the hardest null, not corrected.
+        One-sided, the largest over the nulls, not corrected.
     """
 
     key: str
@@ -105,8 +105,9 @@ def finding(
         By name ("untrained", "permuted"): an array of draws, of which mean and standard deviation are kept, or a mean with the
         range that holds 95% of the draws. Where neither the value nor a null varies, their difference is taken to be none.
     p : float, optional
-        One-sided p-value of the chapter's own test against the hardest null, not corrected. Without it the difference is taken to be
-        normal, with the variances of the value and of the null added.
+        One-sided p-value of the chapter's own test against the hardest null, not corrected. Without it the value is compared with one
+        more draw of each null: the difference is taken to be normal, with the variances of the value and of the null added, and to
+        have Student's distribution where the null's variance is that of few draws (Welch 1947). The largest p counts.
 
     Returns
     -------
@@ -132,10 +133,11 @@ def finding(
         raise ValueError(f"nulls of {key!r}: expected one or more, found none")
     if p is not None and not 0 <= p <= 1:
         raise ValueError(f"p of {key!r}: expected a number from 0 to 1, found {p}")
-    spreads = {name: _mean_and_spread(name, null) for name, null in nulls.items()}
+    known = {name: _mean_and_spread(name, null) for name, null in nulls.items()}
+    spreads = {name: (mean, spread) for name, (mean, spread, _) in known.items()}
     common: dict[str, Any] = {"key": key, "claim": claim, "model": model, "unit": unit, "section": section, "expected": expected}
     found = Finding(**common, estimate=estimate, low=low, high=high, nulls=spreads, p=1.0)
-    chosen = float(norm.sf(_excess(found, found.hardest))) if p is None else float(p)
+    chosen = max(_beyond(found, name, n_draws) for name, (_, _, n_draws) in known.items()) if p is None else float(p)
     found = Finding(**{**asdict(found), "p": chosen})
     glue(PREFIX + key, json.dumps(asdict(found), ensure_ascii=False, sort_keys=True))
     return found
@@ -204,6 +206,16 @@ def _excess(found: Finding, name: str) -> float:
     return found.sign * (found.estimate - mean) / _unit(found, spread)
 
 
+def _beyond(found: Finding, name: str, n_draws: float) -> float:
+    """One-sided p-value of the value as one more draw of a null, by Welch's degrees of freedom."""
+    mean, spread = found.nulls[name]
+    own, of_null = found.own_spread**2, spread**2 * (1 + 1 / n_draws)
+    if own + of_null == 0:
+        return 0.5
+    freedom = (n_draws - 1) * (1 + own / of_null) ** 2 if of_null else math.inf
+    return float(t.sf(found.sign * (found.estimate - mean) / math.sqrt(own + of_null), freedom))
+
+
 def _unit(found: Finding, spread: float) -> float:
     """Standard deviation of the difference from a null; infinite where neither varies: nothing tells how large it is then."""
     return math.hypot(found.own_spread, spread) or math.inf
@@ -216,13 +228,16 @@ def _ends(name: str, value: Any) -> tuple[float, float, float]:
     return float(estimate), float(low), float(high)
 
 
-def _mean_and_spread(name: str, null: Any) -> tuple[float, float]:
+def _mean_and_spread(name: str, null: Any) -> tuple[float, float, float]:
+    """Of a null, and of how many draws its spread is known."""
+    n_draws = math.inf
     if isinstance(null, np.ndarray | pd.Series | list):
         draws = np.asarray(null, dtype=float).ravel()
-        mean, spread = (float(draws.mean()), float(draws.std(ddof=1))) if len(draws) > 1 else (math.nan, math.nan)
+        n_draws = len(draws)
+        mean, spread = (float(draws.mean()), float(draws.std(ddof=1))) if n_draws > 1 else (math.nan, math.nan)
     else:
         mean, low, high = _ends(f"null {name!r}", null)
         spread = (high - low) / TO_SPREAD
     if math.isnan(spread):
         raise ValueError(f"null {name!r}: expected two draws or more, none of them NaN, or an interval, found a spread of {spread}")
-    return mean, spread
+    return mean, spread, n_draws

@@ -222,7 +222,9 @@ def _cell(value: Any, how: Format) -> str:
     if callable(how):
         return how(value)
     if isinstance(how, str):
-        return format(value, how).replace("-", MINUS)
+        parts = (value.estimate, value.low, value.high) if is_interval(value) else (value,)
+        middle, *ends = (re.sub(r"^-|(?<=\de)-", MINUS, format(part, how).strip()) for part in parts)  # signs, not the hyphens of a date
+        return f"{middle} [{', '.join(ends)}]" if ends else middle
     value = word_interval(value, how)
     if isinstance(value, bool):
         return "yes" if value else "no"

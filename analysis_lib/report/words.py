@@ -58,7 +58,8 @@ def number(x: float, digits: int = 2, signed: bool = False, scale: float = 1) ->
 
 def percent(share: float, digits: int = 0, signed: bool = False) -> str:
     """A share between 0 and 1 in per cent: `percent(0.374)` is "37%"."""
-    return number(float(share), digits, signed, scale=100) + "%"
+    text = number(float(share), digits, signed, scale=100)
+    return text if text == NOT_DEFINED else text + "%"
 
 
 def scientific(x: float, digits: int = 1) -> str:
@@ -90,7 +91,7 @@ def interval(estimate: float, low: float, high: float, digits: int = 2, signed: 
     '37% [30, 44]'
     """
     middle, *ends = (number(float(x), digits, signed, scale) for x in (estimate, low, high))
-    return f"{middle}{unit} [{ends[0]}, {ends[1]}]"
+    return f"{middle}{'' if middle == NOT_DEFINED else unit} [{ends[0]}, {ends[1]}]"
 
 
 def p_value(p: float, floor: float = 0.001, bare: bool = False) -> str:
@@ -120,6 +121,8 @@ def span(values: Iterable[float], digits: int = 2, signed: bool = False, scale: 
     values = list(values)
     if not values:
         raise ValueError("values: expected one number or more, found none")
+    if any(math.isnan(float(x)) for x in values):
+        return NOT_DEFINED
     low, high = (number(float(x), digits, signed, scale) for x in (min(values), max(values)))
     return (low if low == high else f"{low} to {high}") + unit
 

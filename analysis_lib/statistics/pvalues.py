@@ -33,7 +33,7 @@ def permutation_pvalue(observed: float, null: ArrayLike, alternative: str = "gre
     null = check_sample("null", null)
     if not np.isfinite(observed):
         raise ValueError(f"observed: expected a finite number, found {observed}")
-    slack = 1e-9 * abs(observed)  # the same statistic, summed in another order
+    slack = 1e-9 * max(abs(observed), float(np.abs(null).max()))  # the same statistic, summed in another order
     greater = (1 + np.count_nonzero(null >= observed - slack)) / (1 + len(null))
     less = (1 + np.count_nonzero(null <= observed + slack)) / (1 + len(null))
     sides = {"greater": greater, "less": less, "two-sided": min(1.0, 2 * min(greater, less))}

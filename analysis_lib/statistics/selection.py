@@ -59,7 +59,7 @@ def choose_several(
     Raises
     ------
     ValueError
-        Arrays of different candidates, without candidates, with values that are not finite, or the same values twice; another `n`.
+        Arrays of different candidates, without candidates, with values that are not finite, or the same varying values twice; another `n`.
 
     Notes
     -----
@@ -74,7 +74,8 @@ def choose_several(
     for name, values in (("choosing", choosing), ("measuring", measuring)):
         if not np.isfinite(values).all():
             raise ValueError(f"{name}: expected finite values, found {np.count_nonzero(~np.isfinite(values))} that are not")
-    if np.array_equal(choosing, measuring):
+    # Two draws may agree where nothing varies among units, but for rounding.
+    if np.array_equal(choosing, measuring) and (np.ptp(choosing, axis=0) > 1e-6 * np.abs(choosing).max()).any():
         raise ValueError("choosing and measuring: expected two draws, found the same values twice")
     means = choosing.mean(axis=0)
     if not 1 <= n <= means.size:

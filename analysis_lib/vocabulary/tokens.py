@@ -249,7 +249,9 @@ class Vocabulary:
             raise ValueError(f"word: expected one word without spaces, found {word!r}")
         in_text = f" {word}" if self.kind == "byte-level" else word
         ids = self.tokenizer.encode(in_text, add_special_tokens=False)
-        if len(ids) == 1 and self.text[ids[0]] == word and self.starts_word[ids[0]] and self.ends_word[ids[0]]:
+        normalizer = self.tokenizer.backend_tokenizer.normalizer if self.kind == "word-piece" else None
+        spelt = normalizer.normalize_str(word) if normalizer is not None else word  # some drop case or accents
+        if len(ids) == 1 and self.text[ids[0]] == spelt and self.starts_word[ids[0]] and self.ends_word[ids[0]]:
             return ids[0]
         pieces = ", ".join(repr(label) for label in self.labels(ids))
         raise ValueError(f"word: expected a word that is one token, found {word!r}, which is cut into {pieces}")
@@ -328,9 +330,16 @@ def _kind_of(tokenizer: PreTrainedTokenizerBase) -> str:
         raise ValueError(f"tokenizer: expected one with a `tokenizers` backend, found {type(tokenizer).__name__}")
     pipeline = json.loads(backend.to_str())
     model = pipeline["model"]
+    suffix = model.get("end_of_word_suffix")
+    if suffix and "ByteLevel" in json.dumps(pipeline["pre_tokenizer"]):
+        raise ValueError(
+            f"tokenizer: expected words marked in one way, found {type(tokenizer).__name__}, byte-level BPE whose words end in {suffix!r}"
+        )
     if '"ByteLevel"' in json.dumps([pipeline["pre_tokenizer"], pipeline["decoder"]]):
         return "byte-level"
     if '"Metaspace"' in json.dumps([pipeline["pre_tokenizer"], pipeline["decoder"]]):
+        return "metaspace"
+    if _replaces_spaces(pipeline["normalizer"]):
         return "metaspace"
     if model.get("end_of_word_suffix") == "</w>":
         return "end-of-word"
@@ -340,6 +349,13 @@ def _kind_of(tokenizer: PreTrainedTokenizerBase) -> str:
         "tokenizer: expected byte-level BPE (`Ġ`), pieces with `▁`, BPE with `</w>` or WordPiece (`##`), found"
         f" {type(tokenizer).__name__} with a {model.get('type')} model of another kind"
     )
+
+
+def _replaces_spaces(normalizer: dict | None) -> bool:
+    """Whether a normalizer writes `▁` before a text and for every space, as that of LLaMA does."""
+    steps = [normalizer, *(normalizer.get("normalizers") or [])] if normalizer else []
+    replaces = any(step["type"] == "Replace" and step["pattern"] == {"String": " "} and step["content"] == METASPACE for step in steps)
+    return replaces and any(step["type"] == "Prepend" and step["prepend"] == METASPACE for step in steps)
 
 
 def _read_byte_level(token: str) -> tuple[str, bool, bool]:

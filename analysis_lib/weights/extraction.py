@@ -214,8 +214,8 @@ def _norms(modules: Sequence[nn.LayerNorm]) -> LayerNorm:
 
 
 def _plain(parameter: Tensor) -> Tensor:
-    """A parameter without its gradient, in float32: a view where it is float32 already."""
-    return parameter.detach().float()
+    """A parameter without its gradient, on the CPU and in float32: a view where it is both already."""
+    return parameter.detach().float().cpu()
 
 
 def _heads_of_columns(weight: Tensor, n_heads: int) -> Tensor:

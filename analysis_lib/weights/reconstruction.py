@@ -148,8 +148,9 @@ def attention_errors(
         tokens += int(kept.sum())
         with activations.recording(network, ["read", "patterns", "attention"], states=False) as record, torch.no_grad():
             network(input_ids=ids, attention_mask=kept)
+        kept = kept.cpu()
         for layer in range(weights.n_layers):
-            read, patterns, attended = (record[name, layer] for name in ("read", "patterns", "attention"))
+            read, patterns, attended = (record[name, layer].float().cpu() for name in ("read", "patterns", "attention"))
             rebuilt = rebuild_attention(weights, layer, read, kept, patterns if weights.positions == "rotary" else None)
             wrong = (rebuilt.patterns - patterns).abs().amax(dim=-1)  # (batch, head, query)
             wrong = wrong.masked_fill(~kept.bool()[:, None], 0).amax(dim=(0, 2))

@@ -76,7 +76,7 @@ class Head:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TransformerWeights:
-    r"""Weights of one model, float32 and detached.
+    r"""Weights of one model: float32, detached, and on the CPU wherever the model is.
 
     Single matrices are views of the model's own parameters (do not write into them); tensors stacked over layers are copies, since a
     model keeps its layers apart. A part that the architecture does not have is None.

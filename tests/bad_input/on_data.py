@@ -140,7 +140,7 @@ CASES = [
     Case(SAMPLES, "a level of 95", lambda _: statistics.bootstrap_interval([1.0, 2.0, 3.0], level=95), "level:"),
     Case(SAMPLES, "more successes than trials", lambda _: statistics.wilson_interval(5, 3), "successes"),
     Case(SAMPLES, "a p-value of 2", lambda _: statistics.holm([0.1, 2.0]), "pvalues:"),
-    Case(SAMPLES, "choosing and measuring on one draw", lambda _: statistics.choose_and_measure(Y + 1, Y + 1), "choosing and measuring"),
+    Case(SAMPLES, "choosing and measuring on one draw", lambda _: statistics.choose_and_measure(LEFT, LEFT), "choosing and measuring"),
     Case(SAMPLES, "a table with formats of no column", lambda _: report.table(pd.DataFrame({"a": [1]}), "A", formats={"b": 2}), "formats:"),
     Case(SAMPLES, "a claim without a null", lambda _: report.finding("k", "c", (1, 0, 2), {}, model="m", section="s"), "nulls"),
 ]

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from analysis_lib import activations, models, projections, texts
-from analysis_lib.weights import extract
+from analysis_lib.projections.forms_in_text import head_means
+from analysis_lib.weights import attention_errors, extract
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
@@ -23,3 +24,16 @@ def test_states_and_lists_are_those_of_the_processor(name):
     np.testing.assert_array_equal(found[1].left_ids[sure], found[0].left_ids[sure])
     np.testing.assert_array_equal(found[1].right_ids[sure], found[0].right_ids[sure])
     assert sure.any()
+
+
+@pytest.mark.parametrize("name", ["polish-gpt2", "herbert"])
+def test_weights_are_read_onto_the_processor(name):
+    here, there = models.load(name), models.load(name, device="cuda")
+    expected = extract(here).named()
+    for key, weight in extract(there).named().items():
+        assert weight.device.type == "cpu", key
+        torch.testing.assert_close(weight, expected[key], rtol=0, atol=0)
+    sentences = texts.sentences()[:4]
+    errors = attention_errors(there, sentences)
+    assert errors.output.max() < 1e-3 * errors.output_scale.max()
+    torch.testing.assert_close(head_means(there, sentences), head_means(here, sentences), rtol=1e-3, atol=1e-3)

@@ -5,6 +5,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import (
     BertConfig,
     BertForMaskedLM,
+    BertForPreTraining,
     GPT2Config,
     GPT2LMHeadModel,
     HerbertTokenizer,
@@ -88,6 +89,14 @@ def bert(vocab: int = 250, layers: int = 2, heads: int = 2, width: int = 16, see
     )
     config._attn_implementation = "eager"
     return _rough(BertForMaskedLM, config, seed)
+
+
+def pretraining(model: BertForMaskedLM) -> BertForPreTraining:
+    """The same model with a head for next sentences beside the masked one, as BERT was published."""
+    with torch.random.fork_rng():
+        both = BertForPreTraining(model.config).eval()
+    both.load_state_dict(model.state_dict(), strict=False)
+    return both
 
 
 def _rough(model_class, config, seed: int):

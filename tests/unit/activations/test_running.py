@@ -13,7 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from analysis_lib import activations, models
 from analysis_lib.activations import hooks
 from analysis_lib.activations.hooks import recording
-from analysis_lib.activations.text_windows import WORD
+from analysis_lib.activations.text_windows import WORD, without_end
 from tests.support import tiny
 
 TEXTS = [
@@ -262,6 +262,13 @@ def test_word_states_are_means_over_pieces(load, kind):
         assert TEXTS[word["text"]][word["start"] : word["end"]] == word["word_form"]
 
 
+def test_the_end_that_a_tokenizer_puts_after_a_text_can_be_left_out(tokenizers):
+    text = "Nie wiem, czy"
+    whole = {kind: tokenizer(text)["input_ids"] for kind, tokenizer in tokenizers.items()}
+    assert without_end(tokenizers["bert"], text) == whole["bert"][:-1]
+    assert without_end(tokenizers["gpt2"], text) == whole["gpt2"]
+
+
 # --- long texts ---
 
 LONG = " ".join(TEXTS * 6)
@@ -431,6 +438,16 @@ def test_sequences_of_ids_give_what_their_text_gives(load):
 )
 def test_sequences_that_cannot_be_run_are_named(load, sequences, message):
     with pytest.raises(ValueError, match=message):
+        activations.run_ids(load("gpt2"), sequences)
+
+
+@pytest.mark.parametrize(
+    "sequences",
+    [[[1.0, 2.0]], np.ones((1, 3)), ["12"], [1, 2]],
+    ids=["floats", "an array of floats", "digits", "one row"],
+)
+def test_ids_are_whole_numbers_in_rows(load, sequences):
+    with pytest.raises(TypeError, match=r"sequences\[0\]: expected a sequence of whole numbers, found"):
         activations.run_ids(load("gpt2"), sequences)
 
 

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from analysis_lib import activations, weights
 from analysis_lib.circuits import ablated_losses, ablation_effects, repeated_random_tokens, token_losses
-from analysis_lib.circuits.ablation import head_means
+from analysis_lib.circuits.ablation import head_means, losses_of_next
 from analysis_lib.models import wrap
 from tests.support import tiny, tiny_circuits
 from tests.support.tiny_minigpt import build
@@ -206,3 +206,18 @@ def test_small_integers_are_ids_too(kind):
     loaded = wrap(tiny.gpt2(vocab=400))
     ids = np.random.default_rng(0).integers(0, 200, (2, 8))
     np.testing.assert_array_equal(token_losses(loaded, ids.astype(kind)), token_losses(loaded, ids))
+
+
+def test_an_unknown_kind_is_refused_before_any_pass():
+    circuit, passes = tiny_circuits.loaded(build()), []
+    circuit.model.register_forward_hook(lambda *_: passes.append(1))
+    with pytest.raises(ValueError, match="kind: expected one of 'zero', 'mean', found 'median'"):
+        ablation_effects(circuit, IDS, kind="median")
+    assert not passes
+
+
+def test_losses_of_logits_in_bfloat16_are_those_of_the_same_numbers_in_double_precision():
+    """Such logits are rounded already; what is computed of them is not rounded again."""
+    logits = torch.randn(len(IDS), IDS.shape[1], 40, generator=torch.Generator().manual_seed(0)).mul(10).bfloat16()
+    ids = torch.as_tensor(IDS)
+    torch.testing.assert_close(losses_of_next(logits, ids), losses_of_next(logits.double(), ids), rtol=1e-5, atol=1e-5)

@@ -101,6 +101,9 @@ def test_the_head_of_a_decoding_bert_is_part_of_its_logits():
         torch.testing.assert_close(extracted.unembedded(states.hidden_states[-1]) @ extracted.W_U + extracted.b_U, states.logits)
 
 
-def test_a_head_that_is_not_there_is_refused():
+def test_a_head_that_is_not_there_is_refused_before_any_pass():
+    loaded, passes = models.wrap(tiny.gpt2()), []
+    loaded.model.base_model.register_forward_hook(lambda *_: passes.append(1))
     with pytest.raises((ValueError, IndexError), match="head|layer"):
-        copying.copying_on_text(models.wrap(tiny.gpt2()), torch.zeros(2, 8, dtype=torch.long), heads=[(9, 0)])
+        copying.copying_on_text(loaded, torch.zeros(2, 8, dtype=torch.long), heads=[(9, 0)])
+    assert not passes

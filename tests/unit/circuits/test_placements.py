@@ -44,3 +44,10 @@ def test_what_does_not_fit_raises(block, gap, begin):
 def test_no_placement_that_fits_raises(model):
     with pytest.raises(ValueError, match="expected a combination that fits in 24 tokens, found none"):
         placements.placement_scores(model, [12], [4], [1])
+
+
+@pytest.mark.parametrize(("blocks", "gaps", "begins"), [([4, 1], [0], [1]), ([4], [2, -1], [1]), ([4], [0], [-1])])
+def test_blocks_of_one_token_and_places_below_the_first_are_refused_before_any_is_measured(model, monkeypatch, blocks, gaps, begins):
+    monkeypatch.setattr(placements, "probe_patterns", lambda *_: pytest.fail("the model ran"))
+    with pytest.raises(ValueError, match="blocks, gaps, begins: expected blocks of 2 or more and nothing below 0, found"):
+        placements.placement_scores(model, blocks, gaps, begins)

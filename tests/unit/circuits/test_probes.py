@@ -70,3 +70,15 @@ def test_probe_with_replacement_repeats_more_than_the_block():
 def test_bad_settings_of_the_probe_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         repeated_random_tokens(**({"vocab": 100} | options))
+
+
+def test_no_block_keeps_its_order_when_it_is_shuffled():
+    """A block of two has one other order."""
+    found = repeated_random_tokens(100, n_sequences=40, block=2)
+    before, after = (np.take_along_axis(probe.ids, probe.second, axis=1) for probe in (found, found.shuffled()))
+    np.testing.assert_array_equal(after, before[:, ::-1])
+
+
+def test_a_single_sequence_has_no_other_to_exchange_blocks_with():
+    with pytest.raises(ValueError, match="ids: expected two sequences or more, whose blocks can be exchanged, found 1"):
+        repeated_random_tokens(100, n_sequences=1).exchanged()

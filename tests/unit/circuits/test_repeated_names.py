@@ -1,11 +1,14 @@
 """Repeated names: a model that copies is told from one that knows the surnames' frequencies only."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer, processors
 from torch import nn
+from transformers import PreTrainedTokenizerFast
 
 from analysis_lib import models
 from analysis_lib.circuits import repeated_names
@@ -77,3 +80,18 @@ def test_bad_input_is_named(gpt2, monkeypatch):
         repeated_names.named_people(gpt2.vocabulary, 3)
     with pytest.raises(ValueError, match="causal language model"):
         repeated_names.name_preferences(models.load("herbert"), repeated_names.NamedPeople([], np.zeros((0, 2))))
+
+
+def with_end(loaded):
+    """The same model with a tokenizer that puts a special token after every text, as some tokenizers do."""
+    core = Tokenizer.from_str(loaded.reader.backend_tokenizer.to_str())
+    end = loaded.reader.eos_token
+    core.post_processor = processors.TemplateProcessing(single=f"$A {end}", special_tokens=[(end, loaded.reader.eos_token_id)])
+    return replace(loaded, tokenizer=PreTrainedTokenizerFast(tokenizer_object=core, bos_token=end, eos_token=end))
+
+
+def test_what_a_tokenizer_puts_after_a_text_is_not_read(gpt2):
+    people, ended = repeated_names.named_people(gpt2.vocabulary, 7, seed=2), with_end(gpt2)
+    text = people.texts[0][0]
+    assert ended.reader(text)["input_ids"] == [*gpt2.reader(text)["input_ids"], gpt2.reader.eos_token_id]
+    np.testing.assert_array_equal(repeated_names.name_preferences(ended, people), repeated_names.name_preferences(gpt2, people))

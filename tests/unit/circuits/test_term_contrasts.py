@@ -9,7 +9,7 @@ import torch
 from analysis_lib import weights
 from analysis_lib.circuits import term_contrasts
 from analysis_lib.circuits.terms import TERMS, row_centred, row_contrasts, score_terms
-from tests.support import tiny_circuits, tiny_minigpt
+from tests.support import tiny, tiny_circuits, tiny_minigpt
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +92,23 @@ def test_a_frequent_token_that_every_query_favours_is_no_preference_for_the_same
     same = (ids[:, :, None] == ids[:, None]).tril(-1)[:, None]
     assert float(row_contrasts(scores, same).nanmean()) > 1
     assert abs(float(term_contrasts.same_token_contrasts(scores, ids)["earlier same token"].nanmean())) < 0.3
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda w: term_contrasts.position_scores(w, 8),
+        lambda w: term_contrasts.previous_position_test(w, 8, n_permutations=1),
+        lambda w: term_contrasts.same_token_test(w, some_ids(), n_permutations=1),
+    ],
+)
+def test_models_whose_scores_are_no_sum_of_terms_are_refused(call):
+    with pytest.raises(ValueError, match="weights: expected a model whose positions only queries and keys read"):
+        call(weights.extract(tiny.gpt2()))
+
+
+@pytest.mark.parametrize("length", [1, 25])
+def test_a_length_that_the_model_does_not_have_is_named(found, length):
+    for call in (term_contrasts.position_scores, term_contrasts.previous_position_test):
+        with pytest.raises(ValueError, match=f"length: expected 2 to 24 positions, found {length}"):
+            call(found, length)

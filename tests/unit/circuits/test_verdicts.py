@@ -11,7 +11,7 @@ from analysis_lib import circuits, models
 from analysis_lib.circuits import repeated_random_tokens
 from analysis_lib.circuits.verdicts import KINDS, verdict
 from analysis_lib.models.minigpt import MiniGPT, MiniGPTConfig
-from tests.support import planted
+from tests.support import planted, tiny_circuits
 
 RECORDED = json.loads((Path(planted.__file__).parent / "detect_head.json").read_text(encoding="utf-8"))
 CHOOSING, MEASURING = planted.probe(1), planted.probe(2)
@@ -90,3 +90,19 @@ def test_a_model_of_one_layer_has_no_verdict():
     draws = [circuits.repeated_random_tokens(range(1, 64), 4, block=8, gap=(0, 4), start=0, length=24, seed=seed) for seed in (1, 2)]
     with pytest.raises(ValueError, match="expected a model of two layers or more, found 1"):
         verdict(models.wrap(MiniGPT(config).eval()), *draws)
+
+
+def test_a_head_that_reads_positions_alone_is_found_though_two_draws_give_it_the_same_scores():
+    """Its pattern is the same in every sequence, and so is that of heads that attend evenly."""
+    model = tiny_circuits.induction_model()
+    with torch.no_grad():
+        model.blocks[1].attn.query.weight.zero_()
+    draws = [repeated_random_tokens(12, 12, block=4, gap=(0, 3), start=tiny_circuits.START, seed=seed) for seed in (1, 2)]
+    found = verdict(tiny_circuits.loaded(model), *draws)
+    assert (found.kind, found.head) == ("previous token", (0, 0))
+    assert found.score == pytest.approx(1)
+
+
+def test_one_draw_given_twice_is_refused():
+    with pytest.raises(ValueError, match="choosing and measuring: expected two draws of the probe, found the same sequences twice"):
+        verdict(planted.build("none", 0).loaded, CHOOSING, CHOOSING)

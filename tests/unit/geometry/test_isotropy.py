@@ -41,13 +41,31 @@ def test_iso_score_of_few_points_is_low_as_the_warning_says():
         assert geometry.iso_score(rng.normal(size=(20_000, 64))) > 0.99
 
 
-def test_isotropy_draws_are_iso_scores_of_the_blocks_drawn():
+def test_isotropy_draws_are_iso_scores_of_the_blocks_drawn_moved_to_the_samples_own():
+    """A block that is drawn twice lowers the score: the draws differ among themselves as drawn, and their mean is the estimate."""
     states, texts = cloud(n=120), np.arange(120) // 3
-    found = geometry.isotropy(states, texts, n_blocks=10, n_resamples=1, seed=4)
-    times = np.random.default_rng(4).multinomial(10, np.full(10, 0.1))
+    found = geometry.isotropy(states, texts, n_blocks=10, n_resamples=20, seed=4)
+    times = np.random.default_rng(4).multinomial(10, np.full(10, 0.1), size=20)
     block = np.random.default_rng(4).permutation(40)[texts] % 10
     centred = states[0] - states[0].mean(axis=0)
-    second = sum(times[b] * centred[block == b].T @ centred[block == b] for b in range(10))
-    ratio = np.trace(second) ** 2 / np.trace(second @ second)
-    assert found.draws[0, 0] == pytest.approx((ratio - 1) / (WIDTH - 1), abs=1e-12)
+    blocks = np.stack([centred[block == b].T @ centred[block == b] for b in range(10)])
+    seconds = np.einsum("rb,bij->rij", times, blocks)
+    ratios = np.trace(seconds, axis1=1, axis2=2) ** 2 / (seconds**2).sum(axis=(1, 2))
+    drawn = (ratios - 1) / (WIDTH - 1)
     np.testing.assert_allclose(found.estimate, geometry.iso_score(states))
+    assert drawn.mean() < found.estimate[0]
+    np.testing.assert_allclose(found.draws[:, 0], np.minimum(1, drawn - drawn.mean() + found.estimate[0]), atol=1e-12)
+
+
+def test_the_interval_of_an_isotropic_cloud_surrounds_its_score():
+    states = np.random.default_rng(0).normal(size=(1, 200, 20))
+    found = geometry.isotropy(states, np.arange(200) // 5)
+    assert found.low[0] < found.estimate[0] < found.high[0] <= 1
+
+
+def test_texts_may_be_named_by_strings():
+    states, texts = cloud(), np.arange(60) // 5
+    names = np.array([f"text {text:02}" for text in texts])
+    found, named = (geometry.isotropy(states, labels, n_resamples=20) for labels in (texts, names))
+    np.testing.assert_array_equal(named.draws, found.draws)
+    assert set(named.units.labels) == set(names)

@@ -165,3 +165,11 @@ def test_two_equally_likely_arrangements_are_never_significant(measure):
 
 def test_no_marked_words_are_located_nowhere():
     assert word_senses.locate(pd.DataFrame({"text": [0], "start": [0]}), [], []).dtype.kind == "i"
+
+
+def test_states_of_one_direction_have_no_gap_of_senses_whatever_rounding_says():
+    """Occurrences that differ in length alone: all their cosines are 1, and no arrangement of senses is better than another."""
+    rng = np.random.default_rng(0)
+    states = rng.normal(size=(20, 1, 7)) * rng.lognormal(size=(20, 12, 1))
+    found = word_senses.cosine_gap(states, ["z"] * 12, np.arange(12) % 2, n_permutations=99)
+    np.testing.assert_array_equal(found.pvalues, 1)

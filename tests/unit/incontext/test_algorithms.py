@@ -12,9 +12,14 @@ def drawn():
     return incontext.linear_prompts(40, 8, 3, seed=0, noise=0.3)
 
 
+def well_posed(drawn):
+    """Prompts that are not near singular."""
+    return np.abs(estimators.least_squares_weights(drawn.xs, drawn.ys)).max(axis=(1, 2)) < 3
+
+
 def test_both_reach_least_squares_and_newton_sooner(drawn):
     exact = incontext.least_squares(drawn.xs, drawn.ys)
-    known = np.abs(estimators.least_squares_weights(drawn.xs, drawn.ys)).max(axis=(1, 2)) < 3  # prompts that are not near singular
+    known = well_posed(drawn)
     far = {
         name: np.abs(iterate(drawn.xs, drawn.ys, 40) - exact)[:, known]
         for name, iterate in (("newton", algorithms.newton), ("gd", algorithms.gradient_descent))
@@ -23,6 +28,13 @@ def test_both_reach_least_squares_and_newton_sooner(drawn):
     assert far["newton"][-1].max() < 1e-6
     assert far["newton"][10].mean() < far["gd"][10].mean()
     assert far["gd"][40].mean() < far["gd"][5].mean()
+
+
+def test_newton_stays_at_the_solution_of_least_norm_however_long_it_runs(drawn):
+    """With fewer than three points S is singular, and what rounding puts along its null space would double in each of these steps."""
+    found = algorithms.newton(drawn.xs, drawn.ys, 100)
+    np.testing.assert_allclose(found[-1][well_posed(drawn)], incontext.least_squares(drawn.xs, drawn.ys)[well_posed(drawn)], atol=1e-6)
+    assert np.isfinite(found).all()
 
 
 def test_one_prompt_written_out(drawn):

@@ -1,5 +1,7 @@
 """Lens, probes and ablations: the last layer's lens is the model, planted answers are found, noise is not, heads come back."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -128,3 +130,12 @@ def test_a_probe_of_one_column_keeps_its_shape():
     found = answer_layers.probe(states, targets)
     assert found.shape == (40, 1)
     np.testing.assert_array_equal(found[:, 0], answer_layers.probe(states, targets[:, 0]))
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [(torch.float64, 1e-5), (torch.bfloat16, 0.05)])
+def test_states_and_lens_of_a_model_in_another_precision_are_those_of_its_predictions(model, drawn, kind, tolerance):
+    other = copy.deepcopy(model).to(kind)
+    states, answers = answer_layers.token_states(other, drawn.xs, drawn.ys)
+    assert states.shape == answers.shape == (3, 30, 5, 12)
+    read = answer_layers.lens(other, states)[-1]
+    np.testing.assert_allclose(read.double(), incontext.predict(other, drawn.xs, drawn.ys), rtol=tolerance, atol=tolerance)

@@ -147,6 +147,7 @@ ROWS = np.random.default_rng(3).dirichlet(np.ones(6), size=(4, 3))
         (lambda: clusters.content_share(np.ones((2, 3, 4))), "rows: expected rows that differ"),
         (lambda: clusters.describe_heads(ROWS, np.ones((4, 3, 1)), np.ones((4, 3))), "patterns: expected"),
         (lambda: clusters.describe(ROWS, np.ones((4, 2, 1))), "inputs: expected"),
+        (lambda: clusters.describe(ROWS[:3], np.ones((3, 3, 1))), "rows: expected 5 prompts or more, found 3"),
     ],
 )
 def test_bad_arguments_are_named(call, message):

@@ -170,3 +170,9 @@ def test_without_noise_the_best_ridge_is_least_squares_of_least_norm(noise):
     xs = rng.normal(size=(20, 12, 8))
     ys = np.einsum("bpd,bd->bp", xs, rng.normal(size=(20, 8)))
     np.testing.assert_allclose(incontext.bayes_ridge(xs, ys, noise), incontext.least_squares(xs, ys), rtol=1e-5, atol=1e-5)
+
+
+def test_prompts_in_bfloat16_are_read_as_the_numbers_that_they_hold(drawn):
+    rounded = drawn.xs.bfloat16(), drawn.ys.bfloat16()
+    found, expected = (incontext.least_squares(*given) for given in (rounded, [values.double() for values in rounded]))
+    np.testing.assert_array_equal(found, expected)

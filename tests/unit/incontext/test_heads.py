@@ -1,7 +1,10 @@
 """What heads do: planted slopes and bindings, ablations one head at a time."""
 
+import copy
+
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 from analysis_lib import incontext
@@ -93,3 +96,20 @@ def test_the_table_names_heads_from_zero():
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
+def test_patterns_of_a_model_in_another_precision_are_read_too(model, drawn, kind):
+    found = heads.attention_patterns(copy.deepcopy(model).to(kind), drawn)
+    assert found.shape == heads.attention_patterns(model, drawn).shape
+    np.testing.assert_allclose(found.sum(axis=-1), 1, atol=0.02)  # bfloat16 has three digits
+    if kind == torch.float64:
+        np.testing.assert_allclose(found, heads.attention_patterns(model, drawn), atol=1e-5)
+
+
+def test_intervals_of_heads_are_students():
+    values = np.random.default_rng(3).normal(size=(4, 2, 3))
+    table = heads.by_head(values, level=0.9)
+    low, high = scipy.stats.t.interval(0.9, 3, values.mean(axis=0), scipy.stats.sem(values, axis=0))
+    np.testing.assert_allclose(table["low"], low.ravel())
+    np.testing.assert_allclose(table["high"], high.ravel())

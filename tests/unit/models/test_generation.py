@@ -47,9 +47,12 @@ def test_with_one_candidate_the_likeliest_token_is_written(writer):
 def test_a_checkpoints_own_settings_do_not_change_how_is_drawn(writer):
     plain = generation.continue_text(writer, "Nie wiem", n_samples=2, new_tokens=12)
     own = copy.deepcopy(writer.model)
-    for name, value in {"top_p": 0.3, "repetition_penalty": 2.0, "num_beams": 3, "no_repeat_ngram_size": 2, "typical_p": 0.5}.items():
+    settings = {"top_p": 0.3, "repetition_penalty": 2.0, "num_beams": 3, "no_repeat_ngram_size": 2, "typical_p": 0.5, "min_p": 0.5}
+    settings |= {"suppress_tokens": list(range(1, 200)), "return_dict_in_generate": True}
+    for name, value in settings.items():
         setattr(own.generation_config, name, value)
     assert generation.continue_text(loaded(own, writer.tokenizer), "Nie wiem", n_samples=2, new_tokens=12) == plain
+    assert all(getattr(own.generation_config, name) == value for name, value in settings.items())  # and they are left as they were
 
 
 def test_prompts_that_do_not_fit(writer, guesser):
@@ -68,6 +71,12 @@ def test_guesses_are_the_models_own_probabilities(guesser):
     expected = guesser.model(ids).logits[0, place].softmax(-1).topk(4).values
     assert np.allclose([share for _, share in guesses], expected.tolist())
     assert all(isinstance(label, str) for label, _ in guesses)
+
+
+def test_a_model_that_also_tells_next_sentences_guesses_alike(guesser):
+    both = loaded(tiny.pretraining(guesser.model), guesser.tokenizer)
+    found, expected = (dict(generation.fill_in(one, "Nie <mask>, czy nie.", k=4)) for one in (both, guesser))
+    assert found == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("text", ["Nie wiem.", "<mask> <mask>"])

@@ -245,6 +245,22 @@ def test_an_index_that_names_files_elsewhere(folder, name):
         models.load(folder)
 
 
+def test_weights_that_the_configuration_finds_elsewhere(folder):
+    """What is checked and hashed has to be what is read."""
+    shutil.copy(folder / "model.safetensors", folder / "other.safetensors")
+    change(folder / "config.json", transformers_weights="other.safetensors")
+    message = r"config\.json: expected the weights in model\.safetensors, found 'other\.safetensors' in 'transformers_weights'"
+    with pytest.raises(CheckpointError, match=message):
+        models.load(folder)
+
+
+def test_a_part_of_a_distributed_checkpoint_beside_the_weights(folder):
+    part = "shard-00000-model-00001-of-00001.safetensors"
+    shutil.copy(folder / "model.safetensors", folder / part)
+    with pytest.raises(CheckpointError, match=f"expected model.safetensors, found a distributed checkpoint .{part}"):
+        models.load(folder)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

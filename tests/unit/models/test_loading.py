@@ -1,18 +1,26 @@
 import copy
 import errno
+import io
 import json
 import pickle
 import random
 import shutil
 import socket
 import struct
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import GPT2LMHeadModel
+from transformers.utils import logging as transformers_logging
 
 from analysis_lib import models
 from analysis_lib.models import CheckpointError, checkpoint_files, hub, loading
@@ -121,9 +129,53 @@ def test_damaged_counts_of_tokens_are_refused(folder, damage):
         models.load(folder)
 
 
+def archive_of(content):
+    """An archive with this in the place of both arrays."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("total.npy", "whole_word.npy"):
+            archive.writestr(name, content)
+    return written.getvalue()
+
+
+def a_header_alone(n):
+    """The first bytes of an array of n numbers."""
+    written = io.BytesIO()
+    np.lib.format.write_array_header_1_0(written, {"descr": "<i8", "fortran_order": False, "shape": (n,)})
+    return written.getvalue()
+
+
+def with_a_block_that_cannot_be_unpacked(archive):
+    """The first compressed byte of the archive says that its block is of the kind that is not in use."""
+    name, extra = struct.unpack("<HH", archive[26:30])
+    place = 30 + name + extra
+    return archive[:place] + b"\xff" + archive[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [archive_of(b"no array"), archive_of(a_header_alone(10**15)), with_a_block_that_cannot_be_unpacked(archive_of(a_header_alone(3) * 9))],
+    ids=["other files", "more than memory holds", "a damaged block"],
+)
+def test_archives_that_hold_no_counts_are_refused(folder, content):
+    (folder / "token_counts.npz").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"token_counts\.npz: expected counts of tokens, found a file that is damaged"):
+        models.load(folder)
+
+
 def test_loading_says_nothing(folder, capfd):
     models.load(folder)
     assert capfd.readouterr() == ("", "")
+
+
+def test_loads_that_overlap_leave_transformers_as_talkative_as_it_was():
+    """The first to begin is the first to end, as it may be in threads."""
+    before = transformers_logging.get_verbosity()
+    with ExitStack() as second:
+        with checkpoint_files.quiet_transformers():
+            second.enter_context(checkpoint_files.quiet_transformers())
+        assert transformers_logging.get_verbosity() == transformers_logging.ERROR
+    assert transformers_logging.get_verbosity() == before
 
 
 def test_folders_open_no_socket(folder, no_network):
@@ -229,7 +281,7 @@ def test_sources(embedded, monkeypatch, no_network):
         models.load("owner/model", source="embedded")
 
 
-@pytest.mark.parametrize("device", ["abacus", "cuda:99"])
+@pytest.mark.parametrize("device", ["abacus", "cuda:99", "meta", "xpu:99"])
 def test_devices(folder, device):
     with pytest.raises(ValueError, match="device"):
         models.load(folder, device=device)
@@ -399,6 +451,25 @@ def test_untrained_like_leaves_the_random_states_alone(checkpoints):
     assert torch.equal(states[0], torch.random.get_rng_state())
     assert states[1] == random.getstate()
     assert (states[2] == np.random.get_state()[1]).all()  # noqa: NPY002
+
+
+def test_untrained_like_in_two_threads_gives_the_weights_of_its_seeds(checkpoints):
+    """Each waits after its seed is set until the other has set its own, or for a moment where one has to come after the other."""
+    loaded, both = models.load(checkpoints / "gpt2"), Barrier(2)
+
+    class Slow(GPT2LMHeadModel):
+        def __init__(self, config):
+            with suppress(BrokenBarrierError):
+                both.wait(timeout=0.3)
+            super().__init__(config)
+
+    expected = [models.untrained_like(loaded, seed).model.transformer.wte.weight for seed in (3, 4)]
+    slow = replace(loaded, model=copy.copy(loaded.model))
+    slow.model.__class__ = Slow
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda seed: models.untrained_like(slow, seed).model.transformer.wte.weight, (3, 4)))
+    for own, alone in zip(found, expected, strict=True):
+        assert torch.equal(own, alone)
 
 
 def test_untrained_like_names_what_it_cannot_use(checkpoints):

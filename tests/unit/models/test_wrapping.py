@@ -3,7 +3,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from transformers import OPTConfig, OPTForCausalLM
+from transformers import BertForTokenClassification, OPTConfig, OPTForCausalLM
 
 from analysis_lib import activations, models
 from analysis_lib.models import cards
@@ -39,6 +39,18 @@ def test_the_model_itself_is_left_alone_and_no_weight_is_copied():
         assert value.data_ptr() == model.state_dict()[name].data_ptr()
         assert torch.equal(value, before[name])
     assert wrapped.model.lm_head.weight is wrapped.model.transformer.wte.weight  # still tied
+
+
+def test_feed_forward_layers_that_take_tokens_in_chunks_are_read_whole(tmp_path):
+    tokenizer, size = tiny.herbert_tokenizer(), "chunk_size_feed_forward"
+    plain, chunked = (tiny.bert(vocab=len(tokenizer), **{size: chunk}) for chunk in (0, 1))
+    tiny.save(tmp_path / "chunked", chunked, tokenizer)
+    expected, found = (activations.run(models.wrap(model, tokenizer), TEXT, outputs=["mlp", "mlp_hidden"]) for model in (plain, chunked))
+    np.testing.assert_array_equal(found.mlp, expected.mlp)
+    np.testing.assert_array_equal(found.mlp_hidden, expected.mlp_hidden)
+    assert getattr(chunked.config, size) == chunked.bert.encoder.layer[0].chunk_size_feed_forward == 1  # the model itself is left alone
+    loaded = activations.run(models.load(tmp_path / "chunked"), TEXT, outputs=["mlp"])
+    assert loaded.mlp.shape == expected.mlp.shape
 
 
 def test_half_precision_is_copied_to_float32():
@@ -79,9 +91,17 @@ def test_what_cannot_be_wrapped_is_named():
 
 @pytest.mark.parametrize(
     ("model", "predicts"),
-    [(tiny.gpt2(), True), (tiny.bert(), True), (tiny.gpt2().transformer, False), (tiny.bert().bert, False), (tiny.regressor(), True)],
+    [
+        (tiny.gpt2(), True),
+        (tiny.bert(), True),
+        (tiny.pretraining(tiny.bert()), True),
+        (tiny.gpt2().transformer, False),
+        (tiny.bert().bert, False),
+        (BertForTokenClassification(tiny.bert().config), False),
+        (tiny.regressor(), True),
+    ],
 )
-def test_only_models_with_a_head_predict(model, predicts):
+def test_only_models_with_a_head_for_tokens_or_numbers_predict(model, predicts):
     wrapped = models.wrap(model)
     assert wrapped.predicts == predicts
     assert ("bare encoder" in wrapped.label) == (not predicts)

@@ -62,3 +62,14 @@ def test_a_covariate_of_one_text_alone_counts_as_zero_without_it():
     assert np.isfinite(table["se"]).all()
     assert table.loc["lonely", "se"] >= np.sqrt(7 / 8) * abs(table.loc["lonely", "estimate"]) * (1 - 1e-9)
     assert (table.loc["lag", "se"] >= np.sqrt(7 / 8) * (table.loc["lag", "estimate"] - without.to_numpy()).abs() * (1 - 1e-9)).all()
+
+
+def test_the_unit_of_a_covariate_changes_no_other_error():
+    values, tokens = uneven_panel(n_texts=12)
+    specification = replace(EFFECTS, covariates=("log_rank",), correct_bias=False)
+    small, large = (
+        norms.lagged_regression(values, tokens.assign(log_rank=unit * tokens["log_rank"]), specification).set_index("term")["se"]
+        for unit in (1, 1e7)
+    )
+    np.testing.assert_allclose(large["lag"], small["lag"], rtol=1e-4)
+    np.testing.assert_allclose(1e7 * large["log_rank"], small["log_rank"], rtol=1e-4)

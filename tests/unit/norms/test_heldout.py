@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from analysis_lib import norms
@@ -23,8 +24,10 @@ def test_the_past_explains_what_was_planted_and_no_more():
 def test_bad_folds_and_levels_are_named():
     with pytest.raises(ValueError, match="folds: expected 2 to 6, the number of texts, got 7"):
         norms.past_explains(*panel(), EFFECTS, folds=7)
-    with pytest.raises(ValueError, match="level: expected a number between 0 and 1"):
+    with pytest.raises(ValueError, match="level, n_resamples: expected 0 < level < 1 and 1 draw or more, got 1.5 and 1000"):
         norms.past_explains(*panel(), EFFECTS, level=1.5)
+    with pytest.raises(ValueError, match="level, n_resamples: expected .* got 0.95 and 0"):
+        norms.past_explains(*panel(), EFFECTS, n_resamples=0)
     with pytest.raises(ValueError, match="log_position .* is collinear with the effects"):
         norms.past_explains(*panel(), replace(EFFECTS, covariates=("log_position",)))
 
@@ -33,3 +36,12 @@ def test_a_higher_level_gives_a_wider_interval():
     narrow, wide = (norms.past_explains(*panel(n_texts=12), EFFECTS, level=level, n_resamples=200).iloc[0] for level in (0.5, 0.99))
     assert wide["low"] < narrow["low"] < narrow["heldout_r2"] < narrow["high"] < wide["high"]
     assert narrow["heldout_r2"] == wide["heldout_r2"]
+
+
+def test_the_unit_of_a_covariate_does_not_matter():
+    values, tokens = panel(n_texts=12)
+    specification = replace(EFFECTS, covariates=("log_rank",))
+    small, large = (
+        norms.past_explains(values, tokens.assign(log_rank=unit * tokens["log_rank"]), specification, n_resamples=100) for unit in (1, 1e7)
+    )
+    pd.testing.assert_frame_equal(large, small, rtol=1e-5)

@@ -97,8 +97,9 @@ def test_some_layers_are_replaced_as_if_all_were(gpt2):
     whole = interventions.replace_updates(gpt2, TEXTS, n_places=1, reach=2, first=1)
     some = interventions.replace_updates(gpt2, TEXTS, n_places=1, reach=2, first=1, layers=[1])
     pd.testing.assert_frame_equal(some, whole[whole["layer"] == 1].reset_index(drop=True))
-    with pytest.raises(ValueError, match="layers: expected some of 0 to 1, after which another comes, got"):
-        interventions.replace_updates(gpt2, TEXTS, layers=[2])
+    for layers in ([2], []):
+        with pytest.raises(ValueError, match="layers: expected some of 0 to 1, after which another comes, got"):
+            interventions.replace_updates(gpt2, TEXTS, layers=layers)
 
 
 @pytest.mark.parametrize("name", ["gpt2", "bert"])
@@ -126,3 +127,11 @@ def test_no_neighbour_is_the_special_token_at_the_beginning(bert):
     reach = 8
     changes = interventions.replace_updates(bert, texts, n_places=20, reach=reach, first=1, layers=[0], later=1)
     assert changes["place"].min() == reach + 1  # so many places to the left of it there is no [CLS]
+
+
+@pytest.mark.parametrize("name", ["gpt2", "bert"])
+def test_a_text_that_is_too_short_is_refused_before_the_model_runs(name, request, monkeypatch):
+    monkeypatch.setattr(activations, "run", lambda *_, **__: pytest.fail("the model ran"))
+    texts = [" ".join(tiny.SENTENCES[:2]), "Nie wiem."]
+    with pytest.raises(ValueError, match=r"texts\[1\] has \d+ tokens; expected more than"):
+        interventions.replace_updates(request.getfixturevalue(name), texts, reach=8, first=2)

@@ -86,13 +86,29 @@ def test_expected_sizes_are_means_over_orders_and_occurrences(bert):
             logs = np.log(values[layer])
             for row, token in moved[~moved["special"]].iterrows():
                 there = (moved["position"] == token["position"]) & ~moved["special"]
-                sums.setdefault((token["text"], token["token_id"]), []).append(logs[row] - logs[there].mean())
-        expected = [0.0 if t["special"] else np.mean(sums[t["text"], t["token_id"]]) for _, t in tokens.iterrows()]
+                if moved.loc[there, "text"].nunique() > 1:  # where one text alone goes on, there is nothing to compare with
+                    sums.setdefault((token["text"], token["token_id"]), []).append(logs[row] - logs[there].mean())
+        expected = [0.0 if t["special"] else np.mean(sums.get((t["text"], t["token_id"]), [0.0])) for _, t in tokens.iterrows()]
         np.testing.assert_allclose(found[f"expected_{layer}"], expected, atol=1e-6)
     with pytest.raises(ValueError, match="draws: expected one or more"):
         nulls.expected_sizes([])
+    with pytest.raises(ValueError, match="draws: expected those of two texts or more, .* got one text"):
+        nulls.expected_sizes(nulls.shuffled_norms(bert, texts[:1], n_permutations=1))
     with pytest.raises(ValueError, match="n_permutations: expected at least 1, got 0"):
         nulls.shuffled_norms(bert, texts, n_permutations=0)
+
+
+def test_places_that_one_text_alone_reaches_say_nothing_of_the_size_of_a_token():
+    """Five tokens of log sizes 0, 0, 2, 1 and 7, without positions: the last place, which the first text lacks, counts for none of them."""
+    tokens = pd.DataFrame({"text": [0, 0, 1, 1, 1], "position": [0, 1, 0, 1, 2], "special": False})
+    sizes = np.array([0.0, 0, 2, 1, 7])
+    draws = []
+    for order in ([0, 1, 2, 3, 4], [0, 1, 4, 3, 2]):
+        moved = tokens.assign(token_id=order, occurrence=order)
+        draws.append((np.exp(sizes[order])[None], moved))
+    found = nulls.expected_sizes(draws)["expected_0"]
+    np.testing.assert_allclose(found, [(-1 - 3.5) / 2, -0.5, 1, 0.5, 3.5], atol=1e-12)
+    np.testing.assert_allclose(nulls.expected_sizes(draws[:1])["expected_0"], [-1, -0.5, 1, 0.5, 0], atol=1e-12)
 
 
 def test_bad_nulls_are_named(gpt2):

@@ -82,3 +82,20 @@ def test_bad_arguments_are_named(options, message):
     values, tokens = panel(n_texts=options.pop("n_texts", 8), n_tokens=30)
     with pytest.raises(ValueError, match=message):
         wild.wild_intervals(values, tokens, **{"specification": NO_BIAS} | options)
+
+
+class Planted(wild.WildTest):
+    """A test of the estimate 1 with a standard error of 0.5 that rejects what is not between two ends."""
+
+    def __init__(self, low, high):
+        self.estimate, self.se, self.ends = 1.0, 0.5, (low, high)
+
+    def p_value(self, truth):
+        return 0.5 if self.ends[0] <= truth <= self.ends[1] else 0.01
+
+
+@pytest.mark.parametrize("distance", [0.75, 4.5, 1000.0, np.inf])
+def test_an_interval_ends_where_values_begin_to_be_rejected_however_far_that_is(distance):
+    """At 1.5, 9 and 2,000 standard errors, or nowhere."""
+    assert Planted(1 - distance, 2.0).interval(0.95) == pytest.approx((1 - distance, 2.0), abs=0.002)
+    assert Planted(0.0, 1 + distance).interval(0.95) == pytest.approx((0.0, 1 + distance), abs=0.002)

@@ -50,4 +50,5 @@ def test_intervals_hold_the_estimate_and_grow_with_their_level(design, seed):
     narrow, wide = found.interval(0.5), found.interval(0.9)
     assert wide[0] <= narrow[0] <= found.estimate <= narrow[1] <= wide[1]
     assert found.p_value(found.estimate) == 1
-    assert 1 / 50 <= found.p_value(wide[1] + found.se) <= 1
+    beyond = min(wide[1], found.estimate + 100 * found.se) + found.se  # an end is infinite where the draws of the signs reject nothing
+    assert 1 / 50 <= found.p_value(beyond) <= 1

@@ -90,6 +90,14 @@ def test_emergence_gives_the_later_steps_room_and_unnamed_lines_a_name():
     assert np.allclose(axis.transData.inverted().transform(axis.transData.transform((300, 1))), (300, 1), rtol=0.01)
 
 
+def test_emergence_takes_one_panel_and_reaches_the_last_step_of_any_line():
+    early, late = pd.Series(1.0, index=[0, 50, 100]), pd.Series(1.0, index=[300, 600])
+    figure = plots.emergence({"loss": {"early": (early, "C0", "-"), "late": (late, "C1", ":")}}, "step")
+    assert all(word in drawn(figure) for word in ("loss", "step", "early", "late", "300"))
+    (axis,) = figure.axes
+    assert axis.get_xlim()[1] > 600
+
+
 def test_composition_scale_ends_at_the_outlined_pairs():
     scores = {"K": np.array([[0.2, 0.1], [0.1, 0.05]]), "V": np.array([[0.1, 0.7], [0.1, 0.1]])}
     figure = plots.composition_maps(scores, 0.1, {"K": [(0, 0)]})
@@ -132,6 +140,15 @@ def test_terms_by_head(layers, heads):
     assert all(word in words for word in ("share", "head", "toy, layer 0", TERMS[3]))
 
 
+def test_each_model_has_its_own_heads_below_its_panels():
+    rows = [(model, 0, f"L0H{head}", term) for model, heads in (("small", 2), ("large", 4)) for head in range(heads) for term in TERMS]
+    frame = table(rows, model=None, layer=None, head=None, term=None)
+    figure = plots.terms_by_head(frame, frame.iloc[:0].drop(columns="head"), "share")
+    figure.canvas.draw()
+    named = [[label.get_text() for label in axis.get_xticklabels()] for axis in figure.axes]
+    assert named == [[f"L0H{head}" for head in range(heads)] for heads in (2, 4)]
+
+
 @pytest.mark.parametrize("heads", [1, 48])
 def test_profiles_parts_and_readings(heads):
     lines = {f"L0H{head}": np.arange(13.0) for head in range(heads)}
@@ -163,3 +180,9 @@ def test_clamped_runs_have_a_line_for_each_seed_and_a_name_for_each_clamp():
     assert len(axis.lines) == 6
     assert [line.get_linestyle() for line in axis.lines[::2]] == ["-", "-", "--"]
     assert [text.get_text() for text in axis.figure.legends[0].get_texts()] == ["none", "layer 0 final", "layer 1 initial"]
+
+
+def test_clamped_runs_of_more_layers_than_colours():
+    rows = [(f"layer {layer} final", 0, step, 3 - step) for layer in range(9) for step in (0, 1)]
+    axis = plots.clamped_runs(pd.DataFrame(rows, columns=["clamp", "seed", "step", "loss"]), "loss", "loss [nats]")
+    assert len(axis.lines) == 9

@@ -49,6 +49,18 @@ def test_penalty_profiles_mark_the_nearest(examples):
     assert "optimal penalty" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
+def test_penalty_profiles_name_the_numbers_of_all_panels_and_give_each_one_colour():
+    def profile(*examples):
+        rows = [(k, penalty, penalty + k, penalty == 1) for k in examples for penalty in (1.0, 10.0)]
+        return pd.DataFrame(rows, columns=["examples", "penalty", "distance", "nearest"])
+
+    figure = plots.penalty_profiles({"many": profile(*range(1, 9)), "others": profile(9, 2)}, "distance")
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert sorted(names) == sorted(["1 example", *(f"{k} examples" for k in range(2, 10))])
+    many, others = ({line.get_label(): line.get_color() for line in axis.lines} for axis in drawn(figure))
+    assert others["2 examples"] == many["2 examples"]
+
+
 @pytest.mark.parametrize("n_layers", [1, 48])
 def test_layer_lines(n_layers):
     layers = ["embed", *map(str, range(1, n_layers + 1))]
@@ -75,6 +87,14 @@ def test_forest_has_a_row_for_each_head(n_layers, n_heads):
     assert axis.get_xlabel() == "slope"
     assert [label.get_text() for label in axis.get_yticklabels()] == names
     assert {text.get_text() for text in figure.legends[0].get_texts()} == {"trained", "untrained", "nothing"}
+
+
+def test_forest_tells_nine_groups_and_four_lines_apart():
+    groups, lines = [f"group {number}" for number in range(9)], {f"line {number}": number / 10 for number in range(4)}
+    table = pd.DataFrame({"name": [f"L{number}H0" for number in range(9)], "group": groups, "estimate": 0.3, "low": 0.1, "high": 0.6})
+    figure = plots.forest(table, "slope", lines)
+    drawn(figure)
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {*groups, *lines}
 
 
 @pytest.mark.parametrize("n_points", [1, 48])
@@ -106,7 +126,7 @@ def test_weights_by_odds(n_bins):
 @pytest.mark.parametrize("n_layers", [1, 24])
 def test_steps_and_layers_name_every_level(n_layers):
     steps = pd.DataFrame(
-        [(name, step, 2.0**-step) for name in ("slow", "fast") for step in range(6)], columns=["algorithm", "step", "estimate"]
+        [(name, step, 2.0**-step) for name in ("slow", "fast", "other") for step in range(6)], columns=["algorithm", "step", "estimate"]
     )
     layers = ["embed", *map(str, range(1, n_layers + 1))]
     rows = [
@@ -119,7 +139,7 @@ def test_steps_and_layers_name_every_level(n_layers):
     assert (axis.get_ylabel(), axis.get_yscale()) == ("error", "log")
     named = [name for text in axis.texts for name in text.get_text().split(",\n")]
     assert named == ["embed", *(f"layer {layer}" for layer in layers[1:])]
-    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"slow", "fast", "probe", "probe, untrained"}
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"slow", "fast", "other", "probe", "probe, untrained"}
 
 
 def test_similarity_maps_outline_the_likest_step():

@@ -88,6 +88,10 @@ def test_wrong_arguments_are_named(loaded, run, places):
         forms_in_text.word_attention(run, places[0], [0])
     with pytest.raises(ValueError, match=r"seconds\[1\]: expected a place where a word begins, found 1"):
         forms_in_text.word_cosines(run, places[0], [places[1][0], 1])
+    with pytest.raises(TypeError, match="texts is the string 'Nie wiem"):
+        forms_in_text.head_means(loaded, TEXTS[0])
+    with pytest.raises(ValueError, match="texts is empty"):
+        forms_in_text.head_means(loaded, [])
 
 
 @settings(max_examples=25, deadline=None)

@@ -13,7 +13,7 @@ from tests.support import tiny
 
 pytest.importorskip("morfeusz2")
 
-from analysis_lib.projections import TopPairs, head_lists, qk_factors, random_heads, top_pairs, vo_factors
+from analysis_lib.projections import TopPairs, head_lists, qk_factors, random_heads, readers, top_pairs, vo_factors
 from analysis_lib.projections.readers import Reader
 from analysis_lib.projections.relations import correct_together
 from analysis_lib.vocabulary import TokenCounts
@@ -38,6 +38,14 @@ def test_a_reader_counts_words_in_the_texts_that_it_is_given(reader):
     assert set(reader.vocabulary.text[kept]) <= {"nie", "potem"}
     assert reader.vocabulary.word_id("nie") in np.flatnonzero(kept)
     assert Reader.of(replace(reader.loaded, counts=counts)).keep.tolist() == kept.tolist()
+
+
+def test_counts_of_another_vocabulary_are_refused(reader, monkeypatch):
+    monkeypatch.setattr(readers, "LARGE", 10)  # where counts say which tokens are looked up
+    counts, size = TokenCounts(np.ones(3, int), np.ones(3, int)), len(reader.vocabulary)
+    with pytest.raises(ValueError, match=f"counts: expected an entry for each of {size} rows of the embedding, found 3"):
+        Reader.of(reader.loaded, counts=counts)
+    assert not Reader.of(reader.loaded, counts=counts.resized(size)).keep[3:].any()
 
 
 def test_an_untrained_model_has_embeddings_of_its_own(reader):

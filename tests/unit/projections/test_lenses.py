@@ -1,6 +1,8 @@
 """Lenses: exact at the last layer, exact on linear blocks, equal to dense derivatives, to ridge written out and to TransformerLens."""
 
+import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +109,12 @@ def test_jacobians_do_not_depend_on_how_many_columns_a_pass_makes(loaded, places
     for columns, at_once in ((5, 16), (128, 1), (7, 3)):
         monkeypatch.setattr(lenses, "COLUMNS", columns)
         np.testing.assert_allclose(lenses.jacobian_lens(loaded, few, batch_size=at_once).matrices, whole, rtol=1e-4, atol=1e-5)
+
+
+def test_jacobians_of_weights_that_ask_for_no_gradient_are_the_same(loaded, places):
+    few, frozen = places.at(np.arange(9)), replace(loaded, model=copy.deepcopy(loaded.model).requires_grad_(False))
+    found, expected = (lenses.jacobian_lens(one, few).matrices for one in (frozen, loaded))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_second_jacobian_is_read_from_disk(loaded, places, monkeypatch, tmp_path):

@@ -84,8 +84,13 @@ def test_contexts_are_pieces_of_the_texts(loaded):
 
 
 def test_too_few_texts_are_refused(loaded):
-    with pytest.raises(ValueError, match="at least 12 with a word"):
-        Firing.of(loaded, TEXTS)
+    with pytest.raises(ValueError, match="expected at least 3 with a word after their first, found 2"):
+        Firing.of(loaded, [*TEXTS[:2], "."], n=3)
+    for n in (0, len(TEXTS) + 1):
+        with pytest.raises(ValueError, match=f"n: expected 1 to {len(TEXTS)}, the number of texts, found {n}"):
+            Firing.of(loaded, TEXTS, n=n)
+    with pytest.raises(TypeError, match="texts is the string"):
+        Firing.of(loaded, TEXTS[0], n=1)
 
 
 @pytest.fixture
@@ -161,6 +166,15 @@ def test_a_planted_value_raises_the_tokens_of_its_list(loaded):
     assert rises[0] > rises[2:].max() > 0
     small = steering(loaded, TEXTS, 1, torch.stack([0.01 * vector, -0.01 * vector]), np.tile(own, (2, 1)), keep)
     assert small[0] == pytest.approx(-small[1], rel=0.05)
+
+
+def test_a_model_that_also_tells_next_sentences_is_steered_alike():
+    tokenizer = tiny.herbert_tokenizer()
+    bert = tiny.bert(vocab=len(tokenizer))
+    masked, both = (models.wrap(model, tokenizer) for model in (bert, tiny.pretraining(bert)))
+    keep = masked.vocabulary.keep(words=True)
+    ask = (TEXTS, 1, random_directions(torch.ones(16), 3), np.tile(np.flatnonzero(keep)[:3], (3, 1)), keep)
+    np.testing.assert_allclose(steering(both, *ask), steering(masked, *ask), rtol=1e-4, atol=1e-5)
 
 
 def test_random_directions_have_the_vectors_length():

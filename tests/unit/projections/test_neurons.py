@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from statsmodels.stats.proportion import confint_proportions_2indep
 
 from analysis_lib import statistics, weights
 from analysis_lib.projections import feed_forward_keys_values, neurons
@@ -57,7 +58,7 @@ def test_hubs_are_counted():
 
 def test_gains_are_differences_of_shares():
     passed, control = np.repeat([True, False, True, True], 50), np.repeat([True, False], [20, 80])
-    table = neurons.gains_by_layer(passed, control, n_layers=2, n_resamples=200)
+    table = neurons.gains_by_layer(passed, control, n_layers=2)
     assert table["layer"].tolist() == [0, 1]
     np.testing.assert_allclose(table["estimate"], [0.5 - 0.2, 1 - 0.2])
     assert (table["low"] < table["estimate"]).all()
@@ -152,8 +153,32 @@ def test_copies_of_a_neuron_add_no_certainty():
     assert again.estimate == once.estimate
     assert again.high - again.low == pytest.approx(once.high - once.low, rel=0.15)
     control = np.arange(3000) % 10 == 0
-    gain = neurons.passing_gain(fivefold, copies, control)
+    gain, single = neurons.passing_gain(fivefold, copies, control), neurons.passing_gain(passed, alone, control)
     assert gain.estimate == pytest.approx(0.1)
-    assert gain.high - gain.low == pytest.approx(again.high - again.low, rel=1e-6)  # the same resamples, moved
-    plain = statistics.difference_interval(passed.astype(float), control.astype(float), n_resamples=1000)
-    assert neurons.passing_gain(passed, alone, control) == plain
+    assert gain.high - gain.low == pytest.approx(single.high - single.low, rel=0.15)
+    assert gain.high - gain.low > again.high - again.low  # the control is not known exactly either
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_lists_that_all_pass_or_all_fail_leave_as_much_doubt_as_there_are_units(passes):
+    found = neurons.passing_share(np.full(200, passes), np.repeat(np.arange(40), 5))
+    assert found == statistics.wilson_interval(40 * passes, 40)
+    assert found.low < found.high
+
+
+def test_labels_of_other_vectors_are_refused():
+    with pytest.raises(ValueError, match=r"copies: expected a label for each of 2 lists, found shape \(3,\)"):
+        neurons.passing_share([True, False], np.array([0, 1, 1]))
+
+
+@pytest.mark.parametrize(("own", "others"), [(80, 300), (0, 300), (400, 0), (0, 0), (400, 3000)])
+def test_gains_have_newcombes_interval(own, others):
+    """As statsmodels has it, also where none or all pass; layer by layer it is the same."""
+    passed, control = np.arange(400) < own, np.arange(3000) < others
+    found = neurons.passing_gain(passed, np.arange(400), control)
+    assert found.estimate == pytest.approx(own / 400 - others / 3000)
+    expected = confint_proportions_2indep(own, 400, others, 3000, compare="diff", method="newcomb")
+    np.testing.assert_allclose([found.low, found.high], expected, atol=1e-9)
+    assert found.low < found.high
+    table = neurons.gains_by_layer(np.tile(passed, 2), control, n_layers=2)
+    np.testing.assert_allclose(table[["estimate", "low", "high"]], [found, found])

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tokenizers import processors
 
 from analysis_lib import models
 from analysis_lib.activations.interventions import edited, zero
@@ -136,6 +137,26 @@ def test_a_bare_encoder_is_refused():
     )
     with pytest.raises(ValueError, match="found the bare encoder bare"):
         preferences.PairScorer(bare, PAIRS)
+
+
+def test_an_end_that_the_tokenizer_puts_after_a_text_is_not_read():
+    """The next word is asked for at the last word, and not at an end of text after it."""
+    plain, ending = (tiny.byte_level_tokenizer(vocab_size=2000) for _ in range(2))  # every word of its sentences is a token
+    end = ending.eos_token
+    ending.backend_tokenizer.post_processor = processors.TemplateProcessing(single=f"$A {end}", special_tokens=[(end, ending.eos_token_id)])
+    assert ending("nie")["input_ids"] == [*plain("nie")["input_ids"], ending.eos_token_id]
+    pairs = pd.DataFrame({"prefix": ["Nie wiem, a potem do"], "cue": ["do"], "right": ["lasu"], "wrong": ["drogą"]})
+    model = tiny.gpt2(vocab=len(plain))
+    expected, found = (preferences.PairScorer(models.wrap(model, tokenizer), pairs) for tokenizer in (plain, ending))
+    assert found.sequences == expected.sequences == [plain(" Nie wiem, a potem do")["input_ids"]]
+    assert found.places == [len(expected.sequences[0]) - 1]
+    np.testing.assert_array_equal(found.margins(), expected.margins())
+
+
+def test_a_masked_model_needs_a_tokenizer_with_a_mask():
+    tokenizer = tiny.byte_level_tokenizer()
+    with pytest.raises(ValueError, match="expected a tokenizer with a mask for a masked model, found .* without one"):
+        preferences.PairScorer(models.wrap(tiny.bert(vocab=len(tokenizer)), tokenizer), PAIRS)
 
 
 def test_crossed_intervals_hold_the_mean_of_crossed_units():

@@ -318,3 +318,10 @@ def test_reversed_and_read_only_arrays_are_matrices_too():
     locked = np.eye(3)
     locked.setflags(write=False)
     assert top_tokens(locked, np.eye(3), k=1).ids.ravel().tolist() == [0, 1, 2]
+
+
+def test_numbers_of_a_list_are_not_rounded():
+    """Both rows are 1 in float32, and the first would come first."""
+    found = top_pairs([[1.0], [1.0 + 1e-12]], [[1.0]], k=2)
+    assert found.left_ids.tolist() == [1, 0]
+    assert found.scores.tolist() == [1.0 + 1e-12, 1.0]

@@ -1,5 +1,6 @@
 """Rank scores against a dense computation, on planted and random heads, and as properties."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -90,6 +91,37 @@ def test_mean_and_spread_are_those_of_permutations():
     assert found["spread"] == pytest.approx(draws.std(), rel=0.03)
     off = ranks[~np.eye(8, dtype=bool)].mean()
     assert found["mismatched"] == pytest.approx(off)
+
+
+def table_of_hits(hits):
+    """Factors, pairs and candidates: source i puts its own target first where `hits[i]`, and everything else is equal."""
+    n = len(hits)
+    left, right = np.zeros((2 * n + 5, n)), np.zeros((2 * n + 5, n))
+    left[:n], right[n : 2 * n] = np.diag(np.asarray(hits, dtype=float)), np.eye(n)
+    return left, right, {"own": np.stack([np.arange(n), np.arange(n, 2 * n)], axis=1)}, np.arange(2 * n, 2 * n + 5)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 7])
+def test_of_few_pairs_all_permutations_are_counted(n):
+    """One of n! gives every source its own target; of two pairs, the other one is as far from the mean."""
+    found = rank_scores.rank_scores(*table_of_hits(np.ones(n))).iloc[0]
+    assert found["score"] == 1
+    assert found["p"] == pytest.approx(1 if n == 2 else 1 / math.factorial(n))
+
+
+def test_two_pairs_that_make_the_whole_score_are_as_rare_as_their_places():
+    """Of twenty targets in random order two are both in their places once in 380 times, and the normal distribution does not know it."""
+    found = rank_scores.rank_scores(*table_of_hits(np.arange(20) < 2)).iloc[0]
+    assert 1 / (2 * 380) < found["p"] < 2 / 380
+    assert 2 * scipy.stats.norm.sf(found["excess"] / found["spread"]) < 1e-8
+
+
+def test_a_large_table_without_single_large_parts_is_tested_by_the_normal_distribution():
+    rng = np.random.default_rng(5)
+    left, right = rng.normal(size=(2, 200, 8))
+    pairs = np.stack([np.arange(60), np.arange(60, 120)], axis=1)
+    found = rank_scores.rank_scores(left, right, {"r": pairs}, np.arange(120, 200)).iloc[0]
+    assert found["p"] == pytest.approx(2 * scipy.stats.norm.sf(abs(found["excess"]) / found["spread"]))
 
 
 @pytest.mark.parametrize("layer", [0, 1])

@@ -119,6 +119,8 @@ def test_value_recall_has_a_row_a_layer_and_its_interval_holds_the_mean(tokenize
     assert list(found["layer"]) == [0, 1, 2]
     assert (found["low"] <= found["recall"]).all()
     assert (found["recall"] <= found["high"]).all()
+    assert (found["excess_low"] <= found["excess"]).all()
+    assert (found["excess"] <= found["excess_high"]).all()
 
 
 def test_a_shared_topic_is_no_excess():
@@ -130,8 +132,10 @@ def test_a_shared_topic_is_no_excess():
     found = recall._beside_controls(predicted, written, text)
     assert found["recall"] - found["control_anywhere"] > 0.2  # what a permutation across texts takes for a finding
     assert abs(found["excess"]) < 0.02
+    assert -0.04 < found["excess_low"] < found["excess_high"] < 0.04
     predicted[:, :3] = written[:, :3] = 1000 + np.arange(3 * len(text)).reshape(-1, 3)  # three of ten tokens are the place's own
-    assert recall._beside_controls(predicted, written, text)["excess"] > 0.1
+    own = recall._beside_controls(predicted, written, text)
+    assert 0.1 < own["excess_low"] < own["excess"] < own["excess_high"]
 
 
 def test_shared_tokens_by_counting():
@@ -162,6 +166,18 @@ def test_few_texts_have_a_t_interval():
     np.testing.assert_allclose(found, [0.3, 0.3 - half, 0.3 + half])
     many = recall._interval_over_texts(np.tile(values, 4), np.repeat(np.arange(20), 3))
     assert many.high - many.low < found.high - found.low
+
+
+def test_the_excess_has_an_interval_of_its_own():
+    """What a text has in common moves recall and control together: texts that differ in it leave no doubt of the excess."""
+    text = np.repeat(np.arange(6), 2)
+    predicted, written = 1000 + np.arange(2 * 12 * 8).reshape(2, 12, 8)
+    for place, common in enumerate(text):  # text t has t tokens in every list of either kind
+        predicted[place, :common] = written[place, :common] = 100 * common + np.arange(common)
+    predicted[:, 7] = written[:, 7] = 5000 + np.arange(12)  # and one token is the place's own
+    found = recall._beside_controls(predicted, written, text)
+    assert found["high"] - found["low"] > 0.3
+    np.testing.assert_allclose([found[name] for name in ("excess", "excess_low", "excess_high")], 1 / 16)
 
 
 @pytest.mark.parametrize(

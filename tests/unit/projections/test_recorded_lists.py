@@ -81,3 +81,10 @@ def test_bad_lists_are_named():
         recorded_lists.compare_lists(planted("VO"), PlainVocabulary, lists_of("OV", PAIRS))
     with pytest.raises(ValueError, match="head"):
         recorded_lists.compare_lists(planted("VO"), PlainVocabulary, lists_of("VO", PAIRS, head=7))
+
+
+@pytest.mark.parametrize("matrix", ["OV", None])
+def test_an_unknown_matrix_is_refused_before_any_list_is_made(matrix):
+    lists = lists_of("VO", PAIRS, head=7).assign(matrix=[*["VO"] * (len(PAIRS) - 1), matrix])  # there is no head 7 either
+    with pytest.raises(ValueError, match="lists: expected the matrices VO and QK, found"):
+        recorded_lists.compare_lists(planted("VO"), PlainVocabulary, lists)

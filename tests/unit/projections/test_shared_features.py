@@ -85,6 +85,16 @@ def test_forms_that_are_alike_in_all_cases_have_no_case():
     assert case.table.toarray()[2:4, case.labels.index("instrumental")].tolist() == [1, 1]
 
 
+def test_a_form_that_can_be_a_particle_has_no_person():
+    """*Nie* is the accusative of *oni* and *one*, too, but hardly ever in a text."""
+    lexicon = Lexicon.from_forms(["nie", "idą", "mówią"])
+    third = shared_features.PERSON_NAMES.index("third person")
+    assert lexicon.person[:, third].all()
+    assert lexicon.has_pos("particle").tolist() == [True, False, False]
+    person = next(kind for kind in shared_features.token_kinds(lexicon, np.ones(3, dtype=bool)) if kind.name == "person")
+    assert person.table.toarray()[:, person.labels.index("third person")].tolist() == [0, 1, 1]
+
+
 def test_a_list_without_anything_in_common_has_p_one(small):
     row = alike(small, np.array([ids_of(small, ["Kraków", "dwa", "kotami"])])).set_index("kind").loc["lemma"]
     assert (row["feature"], row["count"], row["p"], row["p_holm"]) == ("", 0, 1, 1)

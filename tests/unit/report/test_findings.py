@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from analysis_lib import report, statistics
 
@@ -71,9 +71,41 @@ def test_distances_are_standard_deviations_of_the_difference():
     row = report.board([found]).iloc[0]
     unit = np.hypot(0.2 / (2 * norm.ppf(0.975)), np.std([0.3, 0.5], ddof=1))
     assert [row["distance"], row["distance_low"], row["distance_high"]] == pytest.approx([0.2 / unit, 0.1 / unit, 0.3 / unit])
-    assert row["p"] == pytest.approx(norm.sf(row["distance"]))
+    assert row["p"] == found.p
     assert row["nulls"]["untrained"] == pytest.approx((0, np.std([0.3, 0.5], ddof=1) / unit))
     assert row["nulls"]["low"][0] == pytest.approx(-0.4 / unit)
+
+
+@pytest.mark.parametrize("n_draws", [2, 5, 50])
+def test_a_value_without_spread_is_compared_with_draws_as_one_more_of_them(n_draws):
+    """Student's prediction interval: exact where draws are normal, however few."""
+    draws = np.random.default_rng(n_draws).normal(0.4, 0.05, n_draws)
+    statistic = (0.6 - draws.mean()) / (draws.std(ddof=1) * np.sqrt(1 + 1 / n_draws))
+    assert make(value=(0.6, 0.6, 0.6), nulls={"untrained": draws}).p == pytest.approx(t.sf(statistic, n_draws - 1))
+
+
+def test_two_draws_that_are_close_by_chance_prove_little():
+    """Welch's test: the degrees of freedom are those of the draws, and a few more for the share of the value's own variance."""
+    draws, own = np.array([0.40, 0.41]), (0.02 / (2 * norm.ppf(0.975))) ** 2
+    of_null = draws.var(ddof=1) * 1.5
+    welch = t.sf((0.5 - draws.mean()) / np.sqrt(own + of_null), (own + of_null) ** 2 / of_null**2)
+    found = make(value=(0.5, 0.49, 0.51), nulls={"untrained": draws})
+    assert found.p == pytest.approx(welch)
+    assert found.p > 0.001
+
+
+def test_many_draws_are_as_good_as_the_range_that_holds_them():
+    draws = np.random.default_rng(0).normal(0.4, 0.05, 20_000)
+    reach = norm.ppf(0.975) * draws.std(ddof=1)
+    known = (draws.mean(), draws.mean() - reach, draws.mean() + reach)
+    assert make(nulls={"untrained": draws}).p == pytest.approx(make(nulls={"untrained": known}).p, rel=0.01)
+
+
+def test_the_largest_p_counts_even_where_another_null_is_nearer():
+    nulls = {"few": np.array([0.30, 0.36]), "permuted": (0.4, 0.3, 0.5)}
+    found = make(nulls=nulls)
+    assert found.hardest == "permuted"
+    assert found.p == make(nulls={"few": nulls["few"]}).p > make(nulls={"permuted": nulls["permuted"]}).p
 
 
 def test_findings_come_back_from_the_file_as_they_were(tmp_path):

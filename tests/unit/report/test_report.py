@@ -1,4 +1,5 @@
 import base64
+import datetime
 import io
 import math
 import re
@@ -189,3 +190,24 @@ def test_long_times_small_floors_and_undefined_numbers():
     assert report.p_value(0.0002, floor=1 / 4097) == "p < 0.0003"
     assert report.p_value(0.0001, floor=1 / 1000) == "p < 0.001"
     assert report.scientific(float("nan")) == "n/a"
+
+
+def test_a_format_is_for_each_number_of_an_interval_and_leaves_dates_as_they_are():
+    day = datetime.date(2024, 1, 2)
+    frame = pd.DataFrame({"gain": [INTERVAL, 0.125], "day": [day, day], "p": [1.5e-7, -1.5e-7]})
+    table = report.table(frame, "A", formats={"gain": ".1%", "day": "%Y-%m-%d", "p": ".1e"})
+    assert [[cell.text_content() for cell in row.iter("td")] for row in parsed(table).iter("tr")][1:] == [
+        ["−50.0% [−75.0%,\u00a025.0%]", "2024-01-02", "1.5e−07"],
+        ["12.5%", "2024-01-02", "−1.5e−07"],
+    ]
+
+
+@pytest.mark.parametrize("values", [[math.nan, 0.5, 1.0], [1.0, math.nan, 0.5], [0.5, 1.0, math.nan], [math.nan]])
+def test_a_span_with_an_undefined_number_is_not_defined_in_whatever_order(values):
+    assert report.span(values, unit=" nats") == "n/a"
+
+
+def test_what_is_not_defined_has_no_unit():
+    assert report.percent(math.nan) == "n/a"
+    assert report.interval(math.nan, math.nan, math.nan, unit="%") == "n/a [n/a, n/a]"
+    assert report.interval(0.5, math.nan, math.nan, scale=100, digits=0, unit="%") == "50% [n/a, n/a]"

@@ -86,3 +86,10 @@ def test_a_draw_that_equals_the_observation_counts_whatever_the_order_of_its_sum
     assert observed > null[0]
     assert permutation_pvalue(observed, null) == 0.5
     assert permutation_pvalue(-observed, -null, "less") == 0.5
+
+
+def test_rounding_is_judged_by_the_largest_draw_where_the_observation_is_zero():
+    null = np.array([0.1 + 0.2 - 0.3, 1.0, -1.0])  # the first is zero, summed in another order
+    assert null[0] > 0
+    assert permutation_pvalue(0.0, null, "less") == 0.75
+    assert permutation_pvalue(0.0, -null) == 0.75

@@ -47,6 +47,16 @@ def test_several_come_in_the_order_of_the_choosing_draw():
         statistics.choose_several(choosing, measuring, 4)
 
 
+def test_two_draws_of_what_does_not_vary_may_be_equal():
+    """As attention that depends on positions alone is the same in every sequence."""
+    values = np.tile([1.0, 3.0, 2.0], (4, 1))
+    chosen = statistics.choose_several(values, values.copy(), 2)
+    assert chosen == [((1,), (3, 3, 3)), ((2,), (2, 2, 2))]
+    values[0, 0] = 0
+    with pytest.raises(ValueError, match="expected two draws, found the same values twice"):
+        statistics.choose_several(values, values.copy(), 2)
+
+
 @pytest.mark.parametrize(
     ("choosing", "measuring", "message"),
     [

@@ -1,5 +1,6 @@
 """What decides whether executed chapters may be used again (tools/build_book.py)."""
 
+import os
 import re
 from pathlib import Path
 
@@ -69,6 +70,22 @@ def test_a_wrong_choice_of_models_ends_the_build_before_anything_is_executed(tre
     with pytest.raises(SystemExit, match=f"nothing was built: environment variable ANALYSIS_MODELS: .*{re.escape(message)}"):
         build_book.main([])
     assert kept.exists()
+
+
+def test_a_folder_that_is_named_from_here_is_found_from_where_chapters_are_executed(tree, monkeypatch):
+    (tree / "mine").mkdir()
+    monkeypatch.chdir(tree)
+    given, full = "polish-gpt2=mine,herbert=owner/name", f"polish-gpt2={(tree / 'mine').resolve()},herbert=owner/name"
+    assert build_book.anchored(given) == build_book.anchored(full) == full
+    for value in ("", "embedded", "hub", "polish-gpt2=", "polish-gpt2=no/such/folder"):
+        assert build_book.anchored(value) == value
+    monkeypatch.setenv("ANALYSIS_MODELS", given)
+    monkeypatch.setattr(models, "prepare", lambda: {"polish-gpt2": "a folder"})
+    seen = []
+    monkeypatch.setattr(build_book, "build", lambda *_: seen.append(os.environ["ANALYSIS_MODELS"]) or 0)
+    assert build_book.main([]) == 0
+    assert seen == [full]
+    build_book.chosen_models.cache_clear()
 
 
 def test_compiled_files_and_pages_do_not_count(tree):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import BertTokenizer, PreTrainedTokenizerFast
 
 from analysis_lib.vocabulary import Vocabulary
@@ -214,6 +214,36 @@ def test_word_pieces():
     assert vocab.word_id("jest") == 7
     with pytest.raises(ValueError, match="'nie', '-by'"):
         vocab.word_id("nieby")
+
+
+def test_word_id_of_a_tokenizer_that_drops_case_and_accents():
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "zrebak", "##by"]
+    vocab = Vocabulary.from_tokenizer(BertTokenizer(vocab={token: index for index, token in enumerate(tokens)}, do_lower_case=True))
+    assert vocab.word_id("Źrebak") == vocab.word_id("zrebak") == 5
+    with pytest.raises(ValueError, match="found 'Źrebakby', which is cut into 'zrebak', '-by'"):
+        vocab.word_id("Źrebakby")
+
+
+def test_pieces_whose_spaces_a_normalizer_writes():
+    """LLaMA's converted tokenizers have no pre-tokenizer: a normalizer puts `▁` before the text and in the place of each space."""
+    tokens = ["<unk>", "▁", "n", "i", "e", "ni", "nie", "▁nie"]
+    vocab = {token: index for index, token in enumerate(tokens)}
+    core = Tokenizer(models.BPE(vocab=vocab, merges=[("n", "i"), ("ni", "e"), ("▁", "nie")], unk_token="<unk>"))
+    core.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    core.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse()])
+    found = Vocabulary.from_tokenizer(PreTrainedTokenizerFast(tokenizer_object=core, unk_token="<unk>"))
+    assert found.kind == "metaspace"
+    assert list(found.text[6:]) == ["nie", "nie"]
+    assert list(found.starts_word[6:]) == [False, True]
+    assert found.word_id("nie") == 7
+
+
+def test_words_that_are_marked_in_two_ways_are_refused():
+    """CLIP's tokens are spelt in bytes and end a word with `</w>`."""
+    core = Tokenizer(models.BPE(vocab={"nie": 0, "nie</w>": 1}, merges=[], end_of_word_suffix="</w>"))
+    core.pre_tokenizer, core.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    with pytest.raises(ValueError, match="expected words marked in one way, found .*byte-level BPE whose words end in '</w>'"):
+        Vocabulary.from_tokenizer(PreTrainedTokenizerFast(tokenizer_object=core))
 
 
 def test_other_tokenizers_are_refused():

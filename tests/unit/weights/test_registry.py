@@ -1,6 +1,7 @@
 """An architecture added from outside the package: a small LLaMA, with RMSNorm, a gated feed-forward layer and rotary positions."""
 
 import copy
+import json
 
 import numpy as np
 import pytest
@@ -197,6 +198,16 @@ def test_a_checkpoint_of_it_is_loaded(llama, tmp_path):
     loaded = models.load(tmp_path)
     assert isinstance(loaded.model, LlamaForCausalLM)
     assert torch.equal(loaded.model.lm_head.weight, llama.lm_head.weight)
+
+
+@pytest.mark.usefixtures("registered")
+def test_layers_that_its_configuration_does_not_have_are_refused(llama, tmp_path):
+    """Its blocks are `layers`, a GPT-2's `h` and a BERT's `layer`."""
+    llama.save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"num_hidden_layers": 2}))
+    with pytest.raises(models.CheckpointError, match=r"holds layers that config.json does not have \(model.layers.2.[\w.]+\): expected 2"):
+        models.load(tmp_path)
 
 
 def test_it_is_unknown_before_it_is_registered(llama):

@@ -314,3 +314,11 @@ def test_a_model_in_training_mode_is_refused():
     model.train()
     with pytest.raises(ValueError, match="expected evaluation mode, found training mode"):
         weights.attention_errors(model, torch.zeros(1, 4, dtype=torch.long))
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "bert"])
+def test_a_model_in_half_precision_is_compared_in_single_precision(architecture):
+    """What is left is the rounding of the model itself, a thousandth."""
+    errors = weights.attention_errors(build(architecture).half(), *ids_and_mask())
+    assert errors.pattern.max() < 0.01
+    assert errors.output.max() < 0.01 * errors.output_scale.max()
