@@ -187,16 +187,13 @@ def wilson(hits):
     return report.interval(*statistics.wilson_interval(int(hits.sum()), len(hits)), digits=1, scale=100, unit="%")
 
 
-# Vectors that are nearly the same, as in layers that began as copies of one layer, are one unit of the bootstrap.
-copies = {(title, side): neurons.near_copies(vectors[title][place]) for title in readers for place, side in enumerate(SIDES)}
-
 # %% tags=["hide-input"]
 rows = {}
 for side, label in SIDES.items():
-    rows[label] = {title: report.interval(*neurons.passing_share(hits[title, side], copies[title, side]), digits=1, scale=100, unit="%") for title in readers}
+    rows[label] = {title: wilson(hits[title, side]) for title in readers}
     rows[f"random vectors like the {label}"] = {title: wilson(hits[title, f"similar {side}"]) for title in readers}
     rows[f"… of the {label}, smallest to largest of {ROUNDS} draws"] = {title: report.span(spread[title, side], digits=1, scale=100, unit="%") for title in readers}
-    worded = {title: report.interval(*neurons.passing_gain(hits[title, side], copies[title, side], hits[title, f"similar {side}"]), digits=1, signed=True, scale=100) for title in readers}
+    worded = {title: report.interval(*neurons.passing_gain(hits[title, side], hits[title, f"similar {side}"]), digits=1, signed=True, scale=100) for title in readers}
     rows[f"{label} less random vectors [percentage points]"] = worded
     report.glue_frame(pd.Series({f"{name}-{side}-gain": worded[title] for name, title in ALL.items()}), "ff")
 rows["isotropic random vectors"] = {title: wilson(hits[title, "random"]) for title in small}
@@ -315,7 +312,7 @@ for title, reader in small.items():
 # %% tags=["remove-cell"]
 for name, title in ALL.items():
     for side, label in SIDES.items():
-        share, null = neurons.passing_share(hits[title, side], copies[title, side]), {"random vectors": spread[title, side]}
+        share, null = statistics.wilson_interval(int(hits[title, side].sum()), len(hits[title, side])), {"random vectors": spread[title, side]}
         page = {"model": name, "unit": "share of lists", "section": "feed_forward.html#which-lists-are-alike-and-in-what"}
         report.finding(f"ff-{name}-{side}", f"{title}: {label} collect words of one kind", share, null, **page)
 real = overlaps["GPT-2", "key, value"].real
@@ -375,7 +372,6 @@ report.glue("ff-polish-gpt2-folded-kn", report.interval(*statistics.bootstrap_in
 #   *rozum*, reason).
 # - Overlap can come from frequency alone: if a key favours rare words and its value points away from rare words, the lists of the key and of the negated value share words. (In L5N911 above, the shared words are frequent ones.) Shuffled pairs control only for what the neurons of
 #   a layer have in common.
-# - HerBERT's layers 0 to 4 once had the same keys, because four of them began as copies ({doc}`models`). Keys of the same number in these layers can therefore have similar lists, like those of L1N300 and L2N300 above. Intervals over all layers count such near copies as one unit. Counts of lists do not.
 #
 # ## Exercises
 #

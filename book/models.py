@@ -101,9 +101,9 @@ report.table(text[list(columns)].rename(columns=columns).rename_axis("source"), 
 # The optimiser Muon {cite}`jordan2024` updates the matrices of the blocks, AdamW everything else.
 # {numref}`fig-models-training` shows the loss on held-out text as training went on. The dashed line is the *unigram* loss, that of a model
 # which knows how frequent each token is in the training text and nothing else. A model that guesses hidden tokens lingers near this line, because nothing can be learned
-# from a context before some head looks at it. HerBERT therefore began with two layers and contexts of eight tokens. The contexts grew to 128, and after six million tokens
-# the two layers were stacked three times {cite}`gong2019`. But the first layer, which attends to neighbours, wiped out where a token stands, so no layer above it could look for a neighbour. At 28 million tokens four new layers therefore took the place of the upper four. They were put *below* the first two,
-# where positions are still known ({numref}`fig-geo-positions`), and began with the queries, keys, values and feed-forward keys of the first of these. Layers 0 to 4 are still much alike in that: their heads of one number look at similar places, and their neurons of one number match similar words. HerBERT's training
+# from a context before some head looks at it. HerBERT therefore began with two layers and contexts of eight tokens. The contexts grew to 128. After six million tokens
+# four new layers were put *below* the two, and not above them, since the first layer that attends to neighbours wipes out where a token stands, and no layer after it could look for a neighbour ({numref}`fig-geo-positions`). The new layers began with
+# the queries and keys of the first of the two; everything else in them was drawn afresh. Heads of the same number in layers 0 to 4 therefore still look at similar places (the cosine of their queries' weights is about 0.8), but what they write and what neurons match differs from layer to layer. HerBERT's training
 # loss is measured at the context of the moment and can jump where the context or the model grows; its held-out loss is always measured at 128. While the learning rate is constant, the training loss of both models is
 # estimated from a sample of the vocabulary, which makes it a little too low; the held-out loss is exact.
 

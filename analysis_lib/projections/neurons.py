@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from statsmodels.stats.proportion import confint_proportions_2indep
 from torch import Tensor
 
 from analysis_lib.projections.factors import feed_forward_keys_values
 from analysis_lib.projections.token_search import top_tokens
-from analysis_lib.statistics import Interval, bootstrap_interval, wilson_interval
+from analysis_lib.statistics import Interval
 from analysis_lib.vocabulary import Vocabulary
 from analysis_lib.weights import TransformerWeights
 
@@ -69,58 +68,24 @@ def sample_neurons(n_layers: int, d_mlp: int, n: int, seed: int = 0) -> np.ndarr
     return (np.sort(drawn, axis=1) + d_mlp * np.arange(n_layers)[:, None]).ravel()
 
 
-def near_copies(vectors: Tensor, least: float = 0.7) -> np.ndarray:
-    """Which vectors are nearly the same, as labels int [n]: those that a chain of cosines of at least `least` connects share one.
+def passing_gain(passed: ArrayLike, control: ArrayLike) -> Interval:
+    """By how much the share of lists that pass exceeds that of other lists, with a 95% interval.
 
-    Layers that began as copies of one layer have such vectors, and a statistic over neurons must count them as one unit.
-    """
-    units = torch.nn.functional.normalize(vectors.float(), dim=1)
-    found = []
-    for start in range(0, len(units), 2048):
-        close = (units[start : start + 2048] @ units[start:].T >= least).nonzero().numpy()
-        found.append(start + close)
-    rows, columns = np.concatenate(found).T if found else np.zeros((2, 0), dtype=int)
-    graph = coo_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(len(units), len(units)))
-    return connected_components(graph, directed=False)[1]
-
-
-def passing_share(passed: ArrayLike, copies: np.ndarray) -> Interval:
-    """Share of lists that pass, with a 95% interval over units: Wilson's where each vector is a unit of its own, else a bootstrap.
-
-    Where all lists pass, or none does, a bootstrap knows no doubt, and the interval is Wilson's of as many lists as there are units.
+    Newcombe's interval (1998, "Interval estimation for the difference between independent proportions"), so that a share of none or of
+    all is not taken for certain.
 
     Parameters
     ----------
-    passed : bool array [n]
-    copies : int array [n]
-        Of `near_copies`, for the vectors that the lists belong to.
+    passed, control : bool array [n], [m]
+        Each list a unit of its own.
 
-    Raises
-    ------
-    ValueError
-        Labels of another number of vectors.
+    Returns
+    -------
+    Interval
     """
-    values, copies = np.asarray(passed, dtype=float), np.asarray(copies)
-    if copies.shape != values.shape:
-        raise ValueError(f"copies: expected a label for each of {len(values)} lists, found shape {copies.shape}")
-    units = len(np.unique(copies))
-    if units == len(values):
-        return wilson_interval(int(values.sum()), units)
-    if values.min() == values.max():
-        return wilson_interval(int(values[0] * units), units)
-    return bootstrap_interval(values, clusters=copies, n_resamples=1000)
-
-
-def passing_gain(passed: ArrayLike, copies: np.ndarray, control: ArrayLike) -> Interval:
-    """By how much that share exceeds the share of other lists, bool [m], each a unit of its own.
-
-    The interval is Newcombe's (1998, "Interval estimation for the difference between independent proportions", method 10), from the
-    intervals of the two shares, so that a share of none or of all is not taken for certain.
-    """
-    own, other = passing_share(passed, copies), wilson_interval(int(np.sum(control)), len(np.asarray(control)))
-    gain = own.estimate - other.estimate
-    low = gain - np.hypot(own.estimate - own.low, other.high - other.estimate)
-    return Interval(gain, float(low), float(gain + np.hypot(own.high - own.estimate, other.estimate - other.low)))
+    (own, n_own), (other, n_other) = ((int(np.sum(lists)), len(np.asarray(lists))) for lists in (passed, control))
+    low, high = confint_proportions_2indep(own, n_own, other, n_other, compare="diff", method="newcomb")
+    return Interval(own / n_own - other / n_other, float(low), float(high))
 
 
 def key_value_cosines(weights: TransformerWeights) -> np.ndarray:
@@ -197,7 +162,7 @@ def gains_by_layer(passed: ArrayLike, control: ArrayLike, n_layers: int) -> pd.D
     DataFrame
         `layer estimate low high`: differences of shares with their 95% intervals, as in `passing_gain`.
     """
-    gains = [passing_gain(layer, np.arange(len(layer)), control) for layer in np.split(np.asarray(passed), n_layers)]
+    gains = [passing_gain(layer, control) for layer in np.split(np.asarray(passed), n_layers)]
     return pd.DataFrame([(layer, *gain) for layer, gain in enumerate(gains)], columns=["layer", "estimate", "low", "high"])
 
 
