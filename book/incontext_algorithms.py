@@ -257,7 +257,7 @@ report.glue_frame(pd.Series({name: report.number(value, digits=3) for name, valu
 report.glue("alg-tasks-leave", report.number(nearer.min(), digits=0))
 report.glue("alg-tasks-most", report.number(seen.index.max(), digits=0))
 page = {"model": "regressor", "section": "incontext_algorithms.html"}
-others = (models.untrained_like(regressor, seed=seed).model for seed in range(1, 4))  # untrained models differ among themselves
+others = (models.untrained_like(regressor, seed=seed).model for seed in range(1, 20))  # untrained models differ among themselves
 blank = [read["probe, untrained"], *(readable(other, range(N)[LATE]) for other in others)]
 for layer in (1, 2):
     value = statistics.bootstrap_interval(late_errors(read["probe"][layer]))

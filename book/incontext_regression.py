@@ -372,7 +372,7 @@ def late_error(name):
 
 
 page = {"model": "regressor", "section": "incontext_regression.html"}
-others = (models.untrained_like(regressor, seed=seed).model for seed in range(1, 4))  # untrained models differ among themselves
+others = (models.untrained_like(regressor, seed=seed).model for seed in range(1, 20))  # untrained models differ among themselves
 blank = [errors["untrained"], *(incontext.query_errors(partial(incontext.predict, other), fresh) for other in others)]
 nulls = {name: late_error(name) for name in ("zero", "3 neighbours", "averaging")} | {"untrained": np.array([found[:, LATE].mean() for found in blank])}
 report.finding("ctx-error", "The regressor's error is below that of simple rules", late_error("transformer"), nulls, expected="less", unit="squared error", **page)

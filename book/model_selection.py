@@ -65,7 +65,7 @@ alike = {title: comparison.likeness() for title, comparison in comparisons.items
 plots.forest(pd.concat([table.assign(group=title) for title, table in alike.items()]), "squared distance, relative to that between the ridges", log=True);
 
 # %% [markdown]
-# With 6 points fitted the model answers much like the posterior mean, from which four untrained models of the same shape are {glue:text}`ctx-few-untrained` away. The next nearest strategy is stacking, which is a regression in context as in {doc}`incontext_regression`, on two predictions instead of three numbers. But the model is nearer to the posterior mean and errs less than stacking, so it uses more than such a regression.
+# With 6 points fitted the model answers much like the posterior mean, from which twenty untrained models of the same shape are {glue:text}`ctx-few-untrained` away. The next nearest strategy is stacking, which is a regression in context as in {doc}`incontext_regression`, on two predictions instead of three numbers. But the model is nearer to the posterior mean and errs less than stacking, so it uses more than such a regression.
 #
 # With 21 points fitted the unit itself is small: the squared distance between the two regressions is {glue:text}`ctx-21-unit`, while the noise alone has a variance of {glue:text}`ctx-noise-floor`. The table gives the errors. With 6 points fitted no difference is shown between the errors of the transformer and of the posterior mean, which rests on a limited number of simulated prompts and so falls a little short of the best possible. With 21 points fitted the transformer errs less than either regression, the choice and the averaging, and a little more than the posterior mean.
 
@@ -165,7 +165,7 @@ report.glue("ctx-21-errors", report.span(frames[TWENTY_ONE]["error"]).replace(" 
 report.glue("ctx-21-unit", report.number(comparisons[TWENTY_ONE].ridge_distance().mean(), 3))
 under = statistics.difference_interval(*(comparisons[SIX].squared_errors()[name][:, strategies.MEASURED].mean(axis=1) for name in ("hard choice", "transformer")), paired=True)
 report.glue("ctx-few-under-hard", report.interval(*under))
-others = (models.untrained_like(few, seed=seed).model for seed in range(4))  # untrained models differ among themselves
+others = (models.untrained_like(few, seed=seed).model for seed in range(20))  # untrained models differ among themselves
 blank = np.array([comparisons[SIX].answered_by(other).likeness().set_index("name").loc["posterior mean", "estimate"] for other in others])
 report.glue("ctx-few-untrained", report.span(blank, 1))
 bits = comparisons[SIX].posterior.log_loss(comparisons[SIX].prompts.alphas).mean(axis=0)
