@@ -242,8 +242,8 @@ def _jacobian_columns(
     for place, sequence in enumerate(sequences):
         ids[place, : len(sequence)] = torch.tensor(sequence)
         mask[place, : len(sequence)] = 1
-    start = {("states", 0): lambda states: states.detach().requires_grad_()}  # whether or not the parameters ask for gradients
-    with torch.enable_grad(), edited(model, start), recording(model) as record:
+    begin = {("states", 0): lambda states: states.detach().requires_grad_()}  # whether or not the parameters ask for gradients
+    with torch.enable_grad(), edited(model, begin), recording(model) as record:
         model.base_model(input_ids=ids.repeat(copies, 1), attention_mask=mask.repeat(copies, 1))
     states = [record["states", layer] for layer in layers]
     last, width = states[-1], states[-1].shape[-1]

@@ -46,8 +46,8 @@ def test_no_placement_that_fits_raises(model):
         placements.placement_scores(model, [12], [4], [1])
 
 
-@pytest.mark.parametrize(("blocks", "gaps", "begins"), [([4, 1], [0], [1]), ([4], [2, -1], [1]), ([4], [0], [-1])])
+@pytest.mark.parametrize(("blocks", "gaps", "begins"), [([4, 1], [0], [1]), ([4], [2, -1], [1]), ([4], [0], [0])])
 def test_blocks_of_one_token_and_places_below_the_first_are_refused_before_any_is_measured(model, monkeypatch, blocks, gaps, begins):
     monkeypatch.setattr(placements, "probe_patterns", lambda *_: pytest.fail("the model ran"))
-    with pytest.raises(ValueError, match="blocks, gaps, begins: expected blocks of 2 or more and nothing below 0, found"):
+    with pytest.raises(ValueError, match="blocks, gaps, begins: expected blocks of 2 or more, gaps from 0 and beginnings from 1, found"):
         placements.placement_scores(model, blocks, gaps, begins)
