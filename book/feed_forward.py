@@ -60,7 +60,7 @@ for title, pair in pairs.items():
         judged[title, f"similar {draw}"] = judge(title, similar[title, draw])
 passed = {key: shared_features.passing(table) for key, table in judged.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The most alike list of some kinds in each model: how many of its different forms share the feature (points), how many would by chance (crosses), and the most in any list of random vectors that vary as the layer's own do (bars). Below each feature stand the first words of the list. In Polish *-ła* ends past tenses with a feminine subject (*mówiła*, she said), *-ach* locative plurals of nouns (*w domach*, in houses), and *-ej* comparatives of adverbs and feminine genitives.", "name": "fig-ff-key"}, "image": {"alt": "A panel for each model with up to four lists: an ending, a case, a person and the forms of a word. Points lie between eight and twenty forms, and crosses between zero and four. The bars of GPT-2 and e5 lie between them, and so do HerBERT's bars of the case and the ending. Its bars of the forms of a word and of the person lie on their points."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The most alike list of some kinds in each model: how many of its different forms share the feature (points), how many would by chance (crosses), and the most in any list of random vectors that vary as the layer's own do (bars). Below each feature stand the first words of the list. In Polish *-ła* ends past tenses with a feminine subject (*mówiła*, she said), *-ach* locative plurals of nouns (*w domach*, in houses), and *-ej* comparatives of adverbs and feminine genitives.", "name": "fig-ff-key"}, "image": {"alt": "A panel for each model with up to four lists: an ending, a case, a person and the forms of a word. Points lie between eight and twenty forms, and crosses between zero and four. The bars lie between them, except that HerBERT's bar of the person lies on its point."}}
 alike = {
     title: neurons.most_alike(
         judged[title, "trained"], np.concatenate([top[title, "K"], top[title, "V"]]), r.weights.d_mlp, r.vocabulary, numbers=numbers[title]
@@ -93,11 +93,11 @@ report.figure_data(shown, "fig-ff-key") if shown else None
 # %% [markdown]
 # **What was found**
 #
-# - **Some neurons collect words of one kind:** an ending, a case, a person, the forms of one lemma ({numref}`fig-ff-key`). Each list of GPT-2 and e5 in the figure holds more such words than any list of a random vector. Of HerBERT's, those of the case and the ending do, and the other two hold just as many.
-# - **Keys of all models have such lists more often than random vectors do, and so do values, except HerBERT's.** The random vectors are drawn to vary as a layer's own keys or values do, and some of their lists hold words of one kind too. Lists of GPT-2's keys do so more often, by {glue:text}`ff-polish-gpt2-K-gain` percentage points, and lists of its values by {glue:text}`ff-polish-gpt2-V-gain`. Both differences lie mostly in the later layers. Lists of HerBERT's keys exceed random vectors by {glue:text}`ff-herbert-K-gain`, in its layers 0 to 3, whose keys are near copies of one another; but this does not survive the correction over all claims ({doc}`null_board`). For lists of its values no difference is shown over all layers together ({glue:text}`ff-herbert-V-gain`).
+# - **Some neurons collect words of one kind:** an ending, a case, a person, the forms of one lemma ({numref}`fig-ff-key`). Each list of GPT-2 and e5 in the figure holds more such words than any list of a random vector. So does each of HerBERT's except one: a random vector, too, can have a list of twenty forms of the third person.
+# - **Keys and values of all three models have such lists more often than random vectors do.** The random vectors are drawn to vary as a layer's own keys or values do, and some of their lists hold words of one kind too. Lists of GPT-2's keys do so more often, by {glue:text}`ff-polish-gpt2-K-gain` percentage points, and lists of its values by {glue:text}`ff-polish-gpt2-V-gain`. Both differences lie mostly in the later layers. Lists of HerBERT's keys do so by {glue:text}`ff-herbert-K-gain`, and this difference lies in its layers 0 to 3. The difference is smaller for lists of HerBERT's values ({glue:text}`ff-herbert-V-gain`) and for those of e5. Those of HerBERT's values and of e5's keys do not survive the correction over all claims ({doc}`null_board`).
 #   (Square brackets hold 95% intervals.)
 # - **A neuron's key and value rarely point at the same words,** yet more often than the key of one neuron and the value of another do. In GPT-2 they share {glue:text}`ff-shared` of their hundred best tokens
-#   on average, and in HerBERT fewer. GPT-2's first layer and HerBERT's first three are the exceptions: there a key overlaps with the *negated* value, so that the neuron takes away words like those it matches ({numref}`fig-ff-overlap`).
+#   on average, and in HerBERT somewhat more. GPT-2's first layer is the exception: there a key overlaps with the *negated* value, so that the neuron takes away words like those it matches. HerBERT has no such layer ({numref}`fig-ff-overlap`).
 #
 # ## Keys and values
 #
@@ -211,7 +211,7 @@ for title, reader in readers.items():
 plots.percent_maps(maps);
 
 # %% [markdown]
-# Layers differ. In GPT-2 the lists of layers 2 to 5 pass more often than those of random vectors, for keys and for values, and most of all in layers 4 and 5. In HerBERT the keys of layers 0 to 3 and the values of layers 3 and 4 do so. The values of its layer 0 pass less often than random vectors. For all other columns of these two models no difference is shown. The table says by how many percentage points the lists of each layer pass more often than those of random vectors like the layer's own.
+# Layers differ. In GPT-2 the lists of layers 2 to 5 pass more often than those of random vectors, for keys and for values, and most of all in layers 4 and 5. In HerBERT the keys of layers 0 to 3 and the values of layer 3 do so. For all other columns of these two models no difference is shown. The table says by how many percentage points the lists of each layer pass more often than those of the random vectors of all layers together.
 
 # %%
 columns = {}
@@ -235,7 +235,7 @@ for title, reader in readers.items():
 
 # %% [markdown]
 # **A reading aid.** Polish inflects: a noun has seven cases in two numbers, a verb marks person, number and, in the past tense, gender; endings show all of these. Endings that often come up: *-ami* instrumental plural
-# ("with, by …s"), *-ach* locative plural ("in, on …s"), *-ej* feminine forms of adjectives and comparatives of adverbs, *-ne* neuter or plural adjectives, *-ego* genitive singular of adjectives, *-ych* genitive or locative plural of adjectives, *-ość* nouns like English *-ness*, *-nie* verbal nouns and
+# ("with, by …s"), *-ach* locative plural ("in, on …s"), *-ym* instrumental or locative singular of adjectives, *-ej* feminine forms of adjectives and comparatives of adverbs, *-ne* neuter or plural adjectives, *-ego* genitive singular of adjectives, *-ych* genitive or locative plural of adjectives, *-ość* nouns like English *-ness*, *-nie* verbal nouns and
 # adverbs, *-ł*, *-ła*, *-li* the past tense of he, she and they, *-ąc* "while …ing", *-ć* infinitives. A capital letter marks a name or the beginning of a sentence.
 # The lemmas in the tables are *być* (to be) and *który* (which). The part of speech *sign* means digits and Roman numerals. Out of context the dictionary gives a form all its readings: *fale* (waves) is vocative as well as nominative, while forms that are the same in all seven cases, such as *BBC*, count for none.
 #
@@ -252,7 +252,7 @@ overlaps = {
     for pair, (left, right) in PAIRS.items()
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean Jaccard index of the top 100 tokens of paired lists, by layer. Points: a neuron's own pair, with 95% bootstrap intervals over the layer's neurons. Dashes of the same colour: shuffled pairs. A point above its dash is an overlap that belongs to the neuron, and a point below says that a neuron's two lists have less in common than lists of two neurons; the higher dashes of trained models say that all lists of a layer favour some tokens.", "name": "fig-ff-overlap"}, "image": {"alt": "Two panels, GPT-2 and HerBERT. Horizontal axis: layers, first to last. Vertical axis: mean Jaccard index. For each layer three points with intervals, key with value, key with negated value and untrained, each beside a dash for shuffled pairs. Key with negated value lies highest in GPT-2's first layer and in HerBERT's first three, and key with value lies highest in all other layers."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean Jaccard index of the top 100 tokens of paired lists, by layer. Points: a neuron's own pair, with 95% bootstrap intervals over the layer's neurons. Dashes of the same colour: shuffled pairs. A point above its dash is an overlap that belongs to the neuron, and a point below says that a neuron's two lists have less in common than lists of two neurons; the higher dashes of trained models say that all lists of a layer favour some tokens.", "name": "fig-ff-overlap"}, "image": {"alt": "Two panels, GPT-2 and HerBERT. Horizontal axis: layers, first to last. Vertical axis: mean Jaccard index. For each layer three points with intervals, key with value, key with negated value and untrained, each beside a dash for shuffled pairs. Key with negated value lies highest in GPT-2's first layer, and key with value lies highest in all other layers of both models. In every layer of HerBERT, key with negated value lies below its dash."}}
 by_layer = pd.concat(
     [overlap.by_layer(small[title].weights.n_layers).assign(model=title, pair=pair) for (title, pair), overlap in overlaps.items()]
 )
@@ -273,8 +273,8 @@ report.table(
 )
 
 # %% [markdown]
-# Over all layers, the keys of both models overlap more with the value than with the negated value. In GPT-2's first layer and in HerBERT's first three it is the other way round: neurons there tend to take away words like those they match, and neurons of later layers tend to add to such words. In HerBERT's layers 3 to 5 a key and its negated value even share less than shuffled pairs do. The cosine of a neuron's key and value shows the sign without any tokens. Its mean over neurons (next table) is above zero in both models, which agrees with the overlaps but hides these first layers (exercise 2 asks for every layer of GPT-2). Is the overlap due to a few neurons or to all of them? {numref}`fig-ff-survival`
-# shows the whole distribution; a Jaccard index of 0.1 means that 18 of 100 tokens are shared. In many neurons, key and value share a few tokens more than shuffled pairs do, and in a few neurons of GPT-2 they share many. HerBERT's largest overlaps are smaller.
+# Over all layers, the keys of both models overlap more with the value than with the negated value. In GPT-2's first layer it is the other way round: neurons there tend to take away words like those they match, and neurons of later layers tend to add to such words. In HerBERT the neurons of every layer tend to add to them, and a key and its negated value even share less than shuffled pairs do. The cosine of a neuron's key and value shows the sign without any tokens. Its mean over neurons (next table) is above zero in both models, which agrees with the overlaps but hides GPT-2's first layer (exercise 2 asks for every layer of GPT-2). Is the overlap due to a few neurons or to all of them? {numref}`fig-ff-survival`
+# shows the whole distribution; a Jaccard index of 0.1 means that 18 of 100 tokens are shared. In many neurons, key and value share a few tokens more than shuffled pairs do, and in a few neurons they share many. HerBERT's largest overlaps are smaller than GPT-2's.
 
 # %% tags=["hide-input"]
 rows = {
@@ -324,8 +324,8 @@ report.glue("ff-shared", report.number(float((200 * real / (1 + real)).mean()), 
 # ## Norms and layer norms
 #
 # **Do a few tokens own all lists?** An embedding of large norm can have a large inner product with many vectors, and so stand in many lists. The table says how many different tokens the lists of all neurons hold, twenty in each, and what
-# share of the places the hundred most frequent of them fill. These hundred do not own the lists, but they fill more places than in an untrained model, in GPT-2 at least twice as many. In the lists of random vectors, whether these vary as the layer's own keys or values do or favour no direction, the hundred most frequent tokens fill about as many places. Only for HerBERT's keys, and for random vectors like them, do they fill somewhat more places than for isotropic vectors. So on the whole the
-# favoured tokens do not belong to single neurons, and hardly to the directions that a layer prefers: the embedding is nearly enough to explain them.
+# share of the places the hundred most frequent of them fill. These hundred do not own the lists, but they fill more places than in an untrained model, in GPT-2 at least twice as many. In the lists of random vectors that vary as the layer's own keys or values do, the hundred most frequent tokens fill about as many places, so the
+# favoured tokens do not belong to single neurons. For GPT-2 and for HerBERT's values isotropic vectors show about the same, and the embedding is enough to explain it. For HerBERT's keys, and for random vectors like them, the hundred fill clearly more places than for isotropic vectors: there the directions that a layer prefers matter too.
 
 # %%
 rows = []

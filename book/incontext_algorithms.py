@@ -73,7 +73,7 @@ plots.steps_and_layers(steps.query("step <= 64"), layers, "squared error / d");
 # The prompts are those of {doc}`incontext_regression`: ten points of a linear function of three numbers, without noise, drawn from seeds that no training used. The state of the residual stream at a *question* holds what the model knows when it is
 # asked about $x_i$. A *probe* {cite}`alain2016` turns a state into a prediction: it is a ridge regression from the
 # state to $y_i$, fitted (standardisation included) on four fifths of the prompts and scored on the rest, separately for each layer and each number of examples. After the last layer no probe is needed, since the model's own read-out
-# is there. The control is an untrained model, read in the same way.
+# is there. The control is an untrained model, read in the same way. The comparison with untrained models in {doc}`null_board` has twenty of them.
 #
 # ## Two algorithms
 #

@@ -193,7 +193,7 @@ without = {how: heads.ablation_errors(regressor.model, fresh, LATE, how) for how
 choosing = incontext.linear_prompts(640, N, D, seed=18)  # the head to speak of is chosen here and measured on the prompts above
 key_head = statistics.choose_and_measure(heads.ablation_errors(regressor.model, choosing, LATE), without["mean"])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error / d from six examples on without one head (further right is worse); 95% bootstrap intervals over prompts.", "name": "fig-ctx-heads"}, "image": {"alt": "Six rows, one for each head, with circles and squares on a logarithmic axis, all to the right of the error of the whole model. L0H1 lies furthest to the right: at the error of the zero predictor with the mean in its place, and beyond it with zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error / d from six examples on without one head (further right is worse); 95% t intervals over prompts.", "name": "fig-ctx-heads"}, "image": {"alt": "Six rows, one for each head, with circles and squares on a logarithmic axis, all to the right of the error of the whole model. L0H1 lies furthest to the right: at the error of the zero predictor with the mean in its place, and beyond it with zero."}}
 ablations = pd.concat([heads.by_head(values).assign(group=f"{how} in its place") for how, values in without.items()])
 whole = float(errors["transformer"][:, LATE].mean())
 plots.forest(ablations, "squared error / d", {"whole model": whole, "zero predictor": 1.0}, log=True);
@@ -267,7 +267,7 @@ report.table(pd.DataFrame(summary).T, f"Clusters of attention rows, means over s
 slopes = {name: heads.product_slopes(by_layer, shown.xs) for name, by_layer in patterns.items()}
 follows = pd.concat([heads.by_head(values, level=1 - 0.05 / 6).assign(group=name) for name, values in slopes.items()])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Slope of the attention from the last question in the product of the asked x and each shown x, in units of even attention, mean over prompts; intervals at level 1 - 0.05/6 for six heads.", "name": "fig-ctx-follows"}, "image": {"alt": "Six rows of points: the trained model away from zero on both sides in layers 1 and 2 and around zero in layer 0, the untrained model close to zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Slope of the attention from the last question in the product of the asked x and each shown x, in units of even attention, mean over prompts; t intervals over prompts at level 1 - 0.05/6 for six heads.", "name": "fig-ctx-follows"}, "image": {"alt": "Six rows of points: the trained model away from zero on both sides in layers 1 and 2 and around zero in layer 0, the untrained model close to zero."}}
 plots.forest(follows, "slope [even attention per unit of product]", {"nothing": 0.0});
 
 # %% [markdown]
@@ -315,7 +315,7 @@ report.table(by_seed, "By seed: slope of attention in products of x for each hea
 # ## Limits
 #
 # These are models of three layers, trained for half an hour on one kind of prompt, so their error of {glue:text}`ctx-late` where least squares makes none may be due to size and training, not to the architecture. Implied weights describe the model at the x asked about and say nothing of its curvature. Ablating one head leaves later layers with a residual stream unlike any that they saw in training, so the rise of the error mixes what the head does with what its absence breaks. The slope in products of x is
-# observed, not intervened on. The untrained control is the initialisation of the library `transformers`, with one seed.
+# observed, not intervened on. The untrained control is the initialisation of the library `transformers`. In the figures and tables of this page it is one model; the comparison of errors in {doc}`null_board` has twenty.
 #
 # The original notebook never got to its clusters: {doc}`replication` says where it stops.
 #

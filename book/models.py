@@ -102,12 +102,12 @@ report.table(text[list(columns)].rename(columns=columns).rename_axis("source"), 
 # {numref}`fig-models-training` shows the loss on held-out text as training went on. The dashed line is the *unigram* loss, that of a model
 # which knows how frequent each token is in the training text and nothing else. A model that guesses hidden tokens lingers near this line, because nothing can be learned
 # from a context before some head looks at it. HerBERT therefore began with two layers and contexts of eight tokens. The contexts grew to 128. After six million tokens
-# four new layers were put *below* the two, and not above them, since the first layer that attends to neighbours wipes out where a token stands, and no layer after it could look for a neighbour ({numref}`fig-geo-positions`). The new layers began with
-# the queries and keys of the first of the two; everything else in them was drawn afresh. Heads of the same number in layers 0 to 4 therefore still look at similar places (the cosine of their queries' weights is about 0.8), but what they write and what neurons match differs from layer to layer. HerBERT's training
+# four new layers were put *below* the two, and not above them, since the first of the two wipes out where a token stands, and no layer after it could look for a neighbour ({numref}`fig-geo-positions`). The new layers began with
+# the queries and keys of the first of the two. Nothing else was copied: their other weights were drawn afresh, and their output matrices began at zero. Heads of the same number in layers 0 to 4 therefore still look at similar places (the cosine of the weights of their queries, or of their keys, is about 0.8), but what they write and what neurons match differs from layer to layer. HerBERT's training
 # loss is measured at the context of the moment and can jump where the context or the model grows; its held-out loss is always measured at 128. While the learning rate is constant, the training loss of both models is
 # estimated from a sample of the vocabulary, which makes it a little too low; the held-out loss is exact.
 
-# %% mystnb={"figure": {"caption": "Loss in nats a token (lower is better) against tokens seen. For GPT-2 the next token, for HerBERT a masked one. The held-out loss of this figure is that of a fixed small sample, measured while training; the table below has the whole held-out set.", "name": "fig-models-training"}, "image": {"alt": "Two panels of loss curves, one for each model, with a dashed line at the unigram loss. All curves fall far below that line. HerBERT's curves jump up twice and then fall further."}}
+# %% mystnb={"figure": {"caption": "Loss in nats a token (lower is better) against tokens seen. For GPT-2 the next token, for HerBERT a masked one. The held-out loss of this figure is that of a fixed small sample, measured while training; the table below has the whole held-out set.", "name": "fig-models-training"}, "image": {"alt": "Two panels of loss curves, one for each model, with a dashed line at the unigram loss. All curves fall far below that line. HerBERT's held-out loss begins a little above the line. Its training loss jumps up once, at six million tokens, and then falls further."}}
 figures = {name: cards.figures(name) for name in COLOURS}
 unigram = {name: found["unigram_heldout_loss"] for name, found in figures.items()}
 plots.training_curves({name: cards.training_log(name) for name in COLOURS}, unigram, COLOURS);
@@ -179,7 +179,7 @@ plots.guess_shares(accuracy, {label: COLOURS["herbert"] for label in accuracy if
 # Both runs kept their weights at steps that are evenly spaced on a logarithmic axis (those of the GPT-2 from 0.3 to 8 million tokens are missing), and {numref}`fig-models-development` shows four measures at these steps: the loss, and three measures of heads, each for the head in which it is largest. Two of these are shares of attention on random words
 # that come a second time after a gap: attention to the previous token, and to the token that followed the word's first occurrence (*induction*). The third is the share of a head's best pairs of words that are forms of one lemma. HerBERT has a head that attends almost wholly to the previous token early in its training, GPT-2 only late. GPT-2's induction score ends far above HerBERT's.
 
-# %% mystnb={"figure": {"caption": "The two models along their training. Loss on a part of the held-out novels and textbooks; then, of all heads, the largest score or share at that time.", "name": "fig-models-development"}, "image": {"alt": "Four panels against tokens seen on a logarithmic axis, with a line for each model: held-out loss, previous-token score, induction score, and share of a head's pairs that are forms of one word. The loss of GPT-2 is the lower one. HerBERT's previous-token score rises first, and both end near one. GPT-2's induction score and share of pairs end above HerBERT's."}}
+# %% mystnb={"figure": {"caption": "The two models along their training. Loss on a part of the held-out novels and textbooks; then, of all heads, the largest score or share at that time. HerBERT's lines stop at the last step at which its weights were kept, before the end of its training.", "name": "fig-models-development"}, "image": {"alt": "Four panels against tokens seen on a logarithmic axis, with a line for each model: held-out loss, previous-token score, induction score, and share of a head's pairs that are forms of one word. The loss of GPT-2 is the lower one. HerBERT's previous-token score rises first, and both end near one. GPT-2's induction score and share of pairs end above HerBERT's."}}
 MEASURES = {
     "heldout_loss": "held-out loss [nats a token]",
     "previous token": "previous-token score",
@@ -241,7 +241,7 @@ Markdown("\n".join(filled(*gap) for gap in GAPS.items()))
 
 # %% [markdown]
 # In the last sentence *stole* is the locative case of *stół* ("table"), so that only a preposition that governs the locative fits: *przy*
-# ("at"), *na* ("on"), *w* ("in"), *po* ("after"), *o* ("about"). This gap therefore tests grammar. Of HerBERT's five guesses for it, all but *ku* ("towards") govern the locative.
+# ("at"), *na* ("on"), *w* ("in"), *po* ("after"), *o* ("about"). This gap therefore tests grammar. All five of HerBERT's guesses for it govern the locative (*we* is a form of *w*).
 #
 # ## One notation, and its proof
 #

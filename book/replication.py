@@ -104,7 +104,7 @@ for name, title in TITLES.items():
     else:
         print(f"The id that was looked up stands in fewer than two of these texts in {title}, so the figure has no line for it.")
 
-# %% mystnb={"figure": {"caption": "Raw self-similarity by layer of the word nie, of its averages over each text, and of averages of the token that the notebook looked up, with 95% intervals over texts.", "name": "fig-rep-token"}, "image": {"alt": "Two panels of lines over layers, one a model: from the first block on the curve of the piece lies below those of the word, far below in GPT-2, and in HerBERT only a little below until the fifth block."}}
+# %% mystnb={"figure": {"caption": "Raw self-similarity by layer of the word nie, of its averages over each text, and of averages of the token that the notebook looked up, with 95% intervals over texts.", "name": "fig-rep-token"}, "image": {"alt": "Two panels of lines over layers, one a model: from the first block on the curve of the piece lies below those of the word, far below in GPT-2; in HerBERT it lies a little below up to the fourth block, far below after the fifth, and nearer again after the last."}}
 styles = {"the word": (BLUE, "-"), "the word, averaged": (GREEN, ":"), "the piece, averaged": (PINK, "--")}
 plots.layer_panels({"mean cosine": nie}, layers, styles);
 
