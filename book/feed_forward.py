@@ -211,13 +211,13 @@ for title, reader in readers.items():
 plots.percent_maps(maps);
 
 # %% [markdown]
-# Layers differ. In GPT-2 the lists of layers 2 to 5 pass more often than those of random vectors, for keys and for values, and most of all in layers 4 and 5. In HerBERT the keys of layers 0 to 3 and the values of layer 3 do so. For all other columns of these two models no difference is shown. The table says by how many percentage points the lists of each layer pass more often than those of the random vectors of all layers together.
+# Layers differ. In GPT-2 the lists of layers 2 to 5 pass more often than those of random vectors, for keys and for values, and most of all in layers 4 and 5. In HerBERT the keys of layers 0 to 3 and the values of layer 3 do so. For all other columns of these two models no difference is shown. The table says by how many percentage points the lists of each layer pass more often than those of the random vectors like the layer's own.
 
 # %%
 columns = {}
 for title, reader in small.items():
     for side in "KV":
-        gains = neurons.gains_by_layer(hits[title, side], hits[title, f"similar {side}"], reader.weights.n_layers)
+        gains = neurons.gains_by_layer(hits[title, side], hits[title, f"similar {side}"].to_numpy().reshape(ROUNDS, -1), reader.weights.n_layers)
         words = [report.interval(*row, digits=1, signed=True, scale=100) for row in gains[["estimate", "low", "high"]].to_numpy()]
         columns[f"{title}, {SIDES[side]}"] = pd.Series(words)
 report.table(pd.DataFrame(columns).rename_axis("layer").reset_index(), "Beside random vectors like the layer's own [percentage points]")

@@ -94,7 +94,7 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :link: neurons_at_work
 # :link-type: doc
 # :img-bottom: _static/gallery/neurons_at_work.png
-# :img-alt: Share of the places where neurons fire that fit their lists, by layer, for two models, above other neurons in most layers.
+# :img-alt: Share of the places where neurons fire that fit their lists, by layer, for two models, above other neurons in every layer.
 #
 # Whether neurons fire at the words of their lists, and whether what they write makes such words likelier.
 # :::

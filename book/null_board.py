@@ -34,8 +34,8 @@ report.figure_data(board.drop(columns="nulls"), "fig-null-board")
 # ## How to read a row
 #
 # A chapter records a claim when it computes it: the value of the trained model with its interval, and for each null the mean and the spread of the values that the null gives. The **hardest** null of a row is
-# the one that the value exceeds by least. The p-value is the chapter's own where it has a test by permutation or by random draws; otherwise the difference from the hardest null is taken to be normal, with
-# the variances of value and null added. Where a chapter picked the best of many heads, its own p-value allows for the choice, so a point to the right of the band can still be hollow. Holm's correction {cite}`holm1979` runs over all rows of the board, whether they turned out well or not.
+# the one that the value exceeds by least. The p-value is the chapter's own where it has a test by permutation or by random draws. Otherwise the value is compared with one more draw of each null, and the largest p-value is kept: the difference is taken to be normal, with
+# the variances of value and null added, or to have Student's distribution where the spread of the null is known from few draws only {cite}`welch1947`. Where a chapter picked the best of many heads, its own p-value allows for the choice, so a point to the right of the band can still be hollow. Holm's correction {cite}`holm1979` runs over all rows of the board, whether they turned out well or not.
 #
 # The next cell prints one row as it was recorded: the claim, its value, the mean and spread of each null, the hardest null, and the p-value.
 

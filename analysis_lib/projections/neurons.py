@@ -147,14 +147,14 @@ def hubs(ids: np.ndarray, most: int = 100) -> dict[str, float]:
 
 
 def gains_by_layer(passed: ArrayLike, control: ArrayLike, n_layers: int) -> pd.DataFrame:
-    """By how much the lists of each layer pass more often than those of a control.
+    """By how much the lists of each layer pass more often than those of the layer's control.
 
     Parameters
     ----------
-    passed : bool array [n_layers * d_mlp]
+    passed : bool array [n_layers * n]
         Lists of keys or of values, layer after layer.
-    control : bool array [n]
-        For example the lists of random vectors.
+    control : bool array [draw, n_layers * m]
+        For example the lists of random vectors like each layer's own, layer after layer in each draw.
     n_layers : int
 
     Returns
@@ -162,7 +162,8 @@ def gains_by_layer(passed: ArrayLike, control: ArrayLike, n_layers: int) -> pd.D
     DataFrame
         `layer estimate low high`: differences of shares with their 95% intervals, as in `passing_gain`.
     """
-    gains = [passing_gain(layer, control) for layer in np.split(np.asarray(passed), n_layers)]
+    controls = np.asarray(control).reshape(len(control), n_layers, -1)
+    gains = [passing_gain(own, controls[:, layer].ravel()) for layer, own in enumerate(np.split(np.asarray(passed), n_layers))]
     return pd.DataFrame([(layer, *gain) for layer, gain in enumerate(gains)], columns=["layer", "estimate", "low", "high"])
 
 

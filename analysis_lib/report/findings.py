@@ -107,7 +107,7 @@ def finding(
     p : float, optional
         One-sided p-value of the chapter's own test against the hardest null, not corrected. Without it the value is compared with one
         more draw of each null: the difference is taken to be normal, with the variances of the value and of the null added, and to
-        have Student's distribution where the null's variance is that of few draws (Welch 1947). The largest p counts.
+        have Student's distribution where the null's variance is that of few draws (Welch 1947); of several nulls the largest p is kept.
 
     Returns
     -------

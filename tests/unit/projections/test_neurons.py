@@ -56,10 +56,10 @@ def test_hubs_are_counted():
 
 
 def test_gains_are_differences_of_shares():
-    passed, control = np.repeat([True, False, True, True], 50), np.repeat([True, False], [20, 80])
-    table = neurons.gains_by_layer(passed, control, n_layers=2)
+    passed, control = np.repeat([True, False, True, True], 50), np.repeat([True, False, True, False], [20, 80, 40, 60])
+    table = neurons.gains_by_layer(passed, np.stack([control, control]), n_layers=2)
     assert table["layer"].tolist() == [0, 1]
-    np.testing.assert_allclose(table["estimate"], [0.5 - 0.2, 1 - 0.2])
+    np.testing.assert_allclose(table["estimate"], [0.5 - 0.2, 1 - 0.4])
     assert (table["low"] < table["estimate"]).all()
     assert (table["estimate"] < table["high"]).all()
     assert (table["low"] > 0).all()
@@ -142,5 +142,5 @@ def test_gains_have_newcombes_interval(own, others):
     below, above = np.hypot(a.estimate - a.low, b.high - b.estimate), np.hypot(a.high - a.estimate, b.estimate - b.low)
     np.testing.assert_allclose([found.low, found.high], [found.estimate - below, found.estimate + above], atol=1e-9)
     assert found.low < found.high
-    table = neurons.gains_by_layer(np.tile(passed, 2), control, n_layers=2)
+    table = neurons.gains_by_layer(np.tile(passed, 2), np.tile(control, (1, 2)), n_layers=2)
     np.testing.assert_allclose(table[["estimate", "low", "high"]], [found, found])
