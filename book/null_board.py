@@ -4,7 +4,7 @@
 # Which claims of this book survive comparison with a model that has not learned, a table that was shuffled, or a head drawn at random? This page puts all of them in one picture. A claim inside the grey band is no stronger than chance alone would make it.
 #
 # - **{glue:text}`board-survive` of {glue:text}`board-rows` claims survive** the correction over the whole board.
-# - **Most claims that do not survive are about the Polish models, as are most claims on the board.** GPT-2 has an induction head, gains from the order of repeated words and recalls names; these claims survive. Among those that do not are the claims that GPT-2 and HerBERT keep the senses of a word apart, that tables of GPT-2's heads know the right form of a word, that HerBERT's keys and values collect words of one kind, and
+# - **Most claims that do not survive are about the Polish models, as are most claims on the board.** GPT-2 has an induction head, gains from the order of repeated words and recalls names; these claims survive. Among those that do not are the claims that GPT-2 and HerBERT keep the senses of a word apart, that tables of GPT-2's heads know the right form of a word, that HerBERT's values and e5's keys collect words of one kind, and
 #   that attention updates act on one another.
 # - **Where nothing was learned, the tests find little, and next to nothing survives.** With untrained models in the place of GPT-2 and HerBERT, the p-value of {glue:text}`board-placebo` claims is below 0.05: {glue:text}`board-placebo-share`, where at most 5% are expected. So few claims cannot tell a little too many from chance, so a single p-value near 0.05 means little in this book. Of these claims, the correction leaves {glue:text}`board-placebo-survive`; the table near the end of the page gives a reason for every p-value below 0.05. Four tests that gave false alarms have been mended.
 
@@ -105,7 +105,7 @@ report.table(
 #
 # - *After one block a model leans to the token that it will name.* An untrained GPT-2 passed this test better than the trained one, because blocks that add little leave the answer where it is. Untrained models with lenses of their own are now among the nulls, and the claim does not survive.
 # - *Training moves the prediction out of the embedding.* This had been compared with one untrained model on other texts, with an interval that did not say how untrained models differ among themselves. It is now compared with four of them at the same places in the texts.
-# - *HerBERT: enlarging an update enlarges the next one.* In untrained models the effect is a ten-thousandth, and differs more between two of them than an interval over texts of one of them says. The claim of {doc}`attention_norms` is now compared with four untrained models; its p-value is still below 0.05, but no longer survives the correction.
+# - *HerBERT: enlarging an update enlarges the next one.* In untrained models the effect is a ten-thousandth, and differs more between two of them than an interval over texts of one of them says. The claim of {doc}`attention_norms` is now compared with four untrained models, by a test that allows for how little four of them say about their spread.
 # - *The best head's table leads to related words.* The head had been chosen and measured on the same relations, and compared with random heads of which none had been chosen. It is now chosen on one half of the relations and measured on the other, and its p-value in {doc}`grammar` counts all heads that it was chosen from.
 
 # %% tags=["remove-cell"]

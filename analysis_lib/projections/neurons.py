@@ -162,7 +162,8 @@ def gains_by_layer(passed: ArrayLike, control: ArrayLike, n_layers: int) -> pd.D
     DataFrame
         `layer estimate low high`: differences of shares with their 95% intervals, as in `passing_gain`.
     """
-    controls = np.asarray(control).reshape(len(control), n_layers, -1)
+    draws = np.atleast_2d(np.asarray(control))
+    controls = draws.reshape(len(draws), n_layers, -1)
     gains = [passing_gain(own, controls[:, layer].ravel()) for layer, own in enumerate(np.split(np.asarray(passed), n_layers))]
     return pd.DataFrame([(layer, *gain) for layer, gain in enumerate(gains)], columns=["layer", "estimate", "low", "high"])
 

@@ -73,6 +73,7 @@ CASES = [
     Case(TEXTS, "a text for a model without a tokenizer", lambda _: wrap(tiny.gpt2()).reader, "tokenizer"),
     Case(TEXTS, "an id outside the vocabulary", lambda _: activations.run_ids(gpt2(), [[1, 2], [3, 400]]), "sequences[1]"),
     Case(TEXTS, "a sequence without tokens", lambda _: activations.run_ids(gpt2(), [[1, 2], []]), "sequences[1]"),
+    Case(TEXTS, "ids with a fraction", lambda _: activations.run_ids(gpt2(), [[1.7, 2.9]]), "sequences[0]"),  # type: ignore[list-item]
     Case(TEXTS, "a layer that is not there", lambda _: activations.run_ids(gpt2(), [[1, 2]]).layer("7"), "'7'"),
     Case(TEXTS, "patterns that were not kept", lambda _: activations.run_ids(gpt2(), [[1, 2]]).output("patterns"), "patterns"),
     Case(TEXTS, "a sentence without a mask", lambda _: generation.fill_in(bert(), "Nie wiem."), "text:"),

@@ -132,6 +132,7 @@ CASES = [
     Case(NAMES, "a study of the hub alone, embedded", lambda _: models.load("gpt2", source="embedded"), "source:"),
     Case(NAMES, "a study of this book, from the hub", lambda _: models.load("minigpt", source="hub"), "'minigpt'"),
     Case(NAMES, "an unknown device, `device='abacus'`", lambda _: models.load("minigpt", device="abacus"), "device:"),
+    Case(NAMES, "a device that holds no numbers", lambda _: models.load("minigpt", device="meta"), "device:"),
     Case(NAMES, "a bare torch module, `wrap(Linear)`", lambda _: models.wrap(torch.nn.Linear(2, 2)), "model:"),  # type: ignore[arg-type]
     Case(NAMES, "a seed that is no whole number", lambda _: models.untrained_like(gpt2(), 0.5), "seed:"),  # type: ignore[arg-type]
     Case(NAMES, "7 heads of a model 16 wide", lambda _: minigpt.MiniGPTConfig(d_model=16, n_heads=7), "n_heads:"),
