@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import math
 import os
 import re
+import signal
 import sys
 import time
 from pathlib import Path
@@ -44,6 +46,13 @@ def peak_memory(pid: int | None) -> float:
     return int(found[1]) / 2**20 if found else math.nan
 
 
+def end_when_told(whole: asyncio.Task) -> None:
+    """Have SIGINT and SIGTERM end the whole run and its kernels; nbclient would have them end one chapter's kernel."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError, RuntimeError):  # Windows, or not the main thread
+            asyncio.get_running_loop().add_signal_handler(number, whole.cancel)
+
+
 class Done(NamedTuple):
     """A chapter that was executed: its seconds, the most memory of its kernel in GiB, and the name of what it raised."""
 
@@ -57,7 +66,7 @@ class Done(NamedTuple):
         return f"{self.path.stem}: {f'raised {self.raised}' if self.raised else 'executed'} after {self.seconds:.0f} s{memory}"
 
 
-async def execute(notebook: nbformat.NotebookNode, path: Path, timeout: int, gate: asyncio.Semaphore) -> Done:
+async def execute(notebook: nbformat.NotebookNode, path: Path, timeout: int, gate: asyncio.Semaphore, whole: asyncio.Task) -> Done:
     """Execute a notebook in place, in its own folder, as Jupyter Book does.
 
     A kernel that dies before it answers, as happens now and then where several start at once, is tried once more.
@@ -73,7 +82,11 @@ async def execute(notebook: nbformat.NotebookNode, path: Path, timeout: int, gat
             memory = peak_memory(getattr(getattr(client.km, "provisioner", None), "pid", None))
 
         client.on_cell_executed = look
-        await client.async_execute()
+        client.on_notebook_start = lambda **_: end_when_told(whole)
+        try:
+            await client.async_execute()
+        finally:
+            end_when_told(whole)  # a client that is done drops the handlers
 
     async with gate:
         begun, raised = time.monotonic(), ""
@@ -103,7 +116,9 @@ async def run(root: Path, jobs: int, timeout: int) -> None:
         print(f"executing {len(lacking)} chapters, {jobs} at a time", flush=True)
     gate = asyncio.Semaphore(jobs)
     # Tasks wait at the gate in the order in which they are made; `as_completed` would make them in any.
-    running = [asyncio.create_task(execute(notebook, path, timeout, gate)) for path, notebook in lacking.items()]
+    whole = asyncio.current_task()
+    assert whole is not None  # this is a coroutine
+    running = [asyncio.create_task(execute(notebook, path, timeout, gate, whole)) for path, notebook in lacking.items()]
     for count, done in enumerate(asyncio.as_completed(running), start=1):
         chapter = await done
         if not chapter.raised:
@@ -122,7 +137,10 @@ def main(arguments: list[str]) -> None:
         parser.error(f"--jobs: expected 1 or more, got {chosen.jobs}")
     settings = yaml.safe_load(chosen.config.read_text(encoding="utf-8"))
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // chosen.jobs)))  # kernels inherit it
-    asyncio.run(run(Path.cwd(), chosen.jobs, settings["execute"]["timeout"]))
+    try:
+        asyncio.run(run(Path.cwd(), chosen.jobs, settings["execute"]["timeout"]))
+    except asyncio.CancelledError:
+        sys.exit("stopped: chapters that were done are kept")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,9 @@ import asyncio
 import math
 import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -84,6 +87,33 @@ def test_a_kernel_that_dies_ends_its_own_chapter_only(book, capsys):
     asyncio.run(run_chapters.run(book, jobs=2, timeout=90))
     assert "first: raised DeadKernelError" in capsys.readouterr().out
     assert sorted(cached(book)) == ["second.ipynb"]
+
+
+def gone(pid):
+    """Whether a process has ended, reaped or not."""
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_told_to_stop_ends_with_its_kernels(book, number):
+    (book / "_config.yml").write_text("execute: {timeout: 90}\n", encoding="utf-8")
+    write(book, "first", "print('done')")
+    endless = "import os, pathlib, time; pathlib.Path('second.pid').write_text(str(os.getpid())); time.sleep(600)"
+    write(book, "second", f"# {'x' * 3000}", endless)  # the longest: it starts first and is still there when the others are done
+    write(book, "index", "1 + 1")
+    command = [sys.executable, run_chapters.__file__, "--jobs", "2"]
+    with subprocess.Popen(command, cwd=book, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        seen = "".join(started.stdout.readline() for _ in range(3))  # two chapters are done
+        assert re.findall(r"^(\w+): executed", seen, re.M) == ["first", "index"]
+        kernel = int((book / "book" / "second.pid").read_text())
+        started.send_signal(number)
+        _, said = started.communicate(timeout=60)
+    assert started.returncode == 1
+    assert "stopped: chapters that were done are kept" in said
+    assert gone(kernel)
+    assert sorted(cached(book)) == ["first.ipynb", "index.ipynb"]
 
 
 def test_the_longest_chapter_is_executed_first(book, capsys):
