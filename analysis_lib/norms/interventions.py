@@ -68,34 +68,25 @@ def replace_updates(
     n_layers = activations.sites_of(loaded.model).n_layers
     layers = _checked(n_places, reach, scale, layers, later, n_layers)
     both = not is_causal(loaded.model)
-    for text, own in activations.tokens_of(loaded, texts).groupby("text", sort=False)["special"]:
-        _allowed(own.to_numpy(), first, reach, both, text)
-    ran = activations.run(loaded, texts, outputs=("attention",), states=False)
+    by_text = activations.tokens_of(loaded, texts).groupby("text", sort=False)["special"]
+    allowed = {text: _allowed(own.to_numpy(), first, reach, both, text) for text, own in by_text}
+    batch = _Batch(loaded, texts, layers, first)
     distances = np.r_[-reach:0, 1 : reach + 1] if both else np.arange(1, reach + 1)
-    rows = [np.asarray(own) for own in ran.tokens.groupby("text", sort=False).indices.values()]
-    rows.sort(key=len)  # one batch, in the order in which `run_ids` puts it
-    special, sequences = ran.tokens["special"].to_numpy(), [ran.tokens["token_id"].to_numpy()[r] for r in rows]
-    updates = ran.output("attention")
-    means = updates[:, ~special & (ran.tokens["position"].to_numpy() >= first)].mean(axis=1)
-    before = np.log(np.linalg.norm(updates, axis=-1))
-    batch = _Batch(loaded, sequences, layers)
-    back = np.argsort(np.concatenate(rows))  # from the order of the texts to that of the batch
     rng, tables = np.random.default_rng(seed), []
     for _ in range(n_places):
-        allowed = [_allowed(special[r], first, reach, both, ran.tokens["text"][r[0]]) for r in rows]
-        places = [int(rng.integers(places.start, places.stop)) for places in allowed]
-        at = [r[place] for r, place in zip(rows, places, strict=True)]
-        around = np.concatenate([r[place + distances] for r, place in zip(rows, places, strict=True)])
-        text, place = (np.repeat(values, len(distances)) for values in (ran.tokens["text"].to_numpy()[at], places))
-        shared = {"text": text, "place": place, "distance": np.tile(distances, len(rows))}
+        places = [int(rng.integers(allowed[text].start, allowed[text].stop)) for text in batch.texts]
+        at = batch.starts + places
+        around = (at[:, None] + distances).ravel()
+        text, place = (np.repeat(values, len(distances)) for values in (batch.texts, places))
+        shared = {"text": text, "place": place, "distance": np.tile(distances, len(places))}
         for layer in layers:
-            update = updates[layer, at]
-            new = np.broadcast_to(means[layer], update.shape) if scale is None else update * np.float32(scale)
+            update = batch.updates[layer][at]
+            new = np.broadcast_to(batch.means[layer], update.shape) if scale is None else update * np.float32(scale)
             stop = n_layers if later is None else min(n_layers, layer + 1 + later)
             after = batch.log_norms_with(layer, places, new, stop)
-            replaced = np.repeat(np.log(np.linalg.norm(new, axis=-1)) - before[layer, at], len(distances))
+            replaced = np.repeat(np.log(np.linalg.norm(new, axis=-1)) - batch.before[layer][at], len(distances))
             for measured in range(layer + 1, stop):
-                change = after[measured][back][around] - before[measured, around]
+                change = after[measured][around] - batch.before[measured][around]
                 tables.append(pd.DataFrame({"layer": layer, "measured": measured, **shared, "replaced": replaced, "change": change}))
     return pd.concat(tables, ignore_index=True)
 
@@ -215,21 +206,44 @@ def _checked(
 
 
 class _Batch:
-    """Sequences as one padded batch, with what the blocks read whose attention is going to be changed.
+    """Texts as one padded batch, the shortest first, with what its tokens have before an update is replaced.
 
     Parameters
     ----------
     loaded : LoadedModel
-    sequences : sequence of sequences of int
+    texts : sequence of str
     layers : sequence of int
+        Layers whose updates are going to be replaced.
+    first : int
+        First position, from 0, that counts in the mean update.
+
+    Attributes
+    ----------
+    texts, starts : ndarray [sequence]
+        Index of each sequence's text, and the place of its first token among all tokens of the batch.
+    before : list of arrays [token]
+        Log norms of the updates of every layer.
+    updates, means : dict of float32 arrays [token, d_model] and [d_model]
+        The updates of `layers`, and their means.
     """
 
-    def __init__(self, loaded: LoadedModel, sequences: Sequence, layers: Sequence[int]) -> None:
+    def __init__(self, loaded: LoadedModel, texts: Sequence[str], layers: Sequence[int], first: int) -> None:
+        ran = activations.run(loaded, texts, outputs=("attention",), states=False)
+        rows = [np.asarray(own) for own in ran.tokens.groupby("text", sort=False).indices.values()]
+        rows.sort(key=len)  # so that tokens are padded as in `activations.run`, and unchanged norms are equal to its own
+        order, lengths = np.concatenate(rows), [len(own) for own in rows]
+        tokens, self.starts = ran.tokens.iloc[order], np.cumsum([0, *lengths[:-1]])
+        self.texts = tokens["text"].to_numpy()[self.starts]
+        counted = (~ran.tokens["special"] & (ran.tokens["position"] >= first)).to_numpy()
+        every = ran.output("attention")
+        self.before = [np.log(np.linalg.norm(updates[order], axis=-1)) for updates in every]
+        self.updates = {layer: every[layer][order] for layer in layers}
+        self.means = {layer: every[layer][counted].mean(axis=0) for layer in layers}
         self.model = loaded.model
-        ids = torch.zeros((len(sequences), max(map(len, sequences))), dtype=torch.long)
+        ids = torch.zeros((len(rows), max(lengths)), dtype=torch.long)
         mask = torch.zeros_like(ids)
-        for row, sequence in enumerate(sequences):
-            ids[row, : len(sequence)], mask[row, : len(sequence)] = torch.as_tensor(sequence), 1
+        for row, sequence in enumerate(np.split(tokens["token_id"].to_numpy(), self.starts[1:])):
+            ids[row, : len(sequence)], mask[row, : len(sequence)] = torch.tensor(sequence), 1
         self.inputs = {"input_ids": ids.to(self.model.device), "attention_mask": mask.to(self.model.device)}
         with torch.no_grad(), activations.recording(self.model, layers=layers) as record:
             self.model.base_model(**self.inputs)

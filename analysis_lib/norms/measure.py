@@ -62,9 +62,9 @@ def update_norms(loaded: LoadedModel, texts: Sequence) -> UpdateNorms:
     ValueError
         No texts, a text that is empty or longer than the context (its index is named), an unknown architecture.
     """
-    ran = run_texts_or_ids(loaded, texts, ("attention", "mlp"), states=False)
-    attention, mlp = (np.linalg.norm(values, axis=-1).astype(float) for values in (ran.output("attention"), ran.output("mlp")))
-    return UpdateNorms(attention, mlp, described(loaded, ran.tokens))
+    tokens = activations.tokens_of(loaded, texts)
+    attention, mlp = norms_of(loaded, sequences_of(tokens), ("attention", "mlp"), batch_size=16 if "word" in tokens else 64)
+    return UpdateNorms(attention, mlp, described(loaded, tokens))
 
 
 def norm_based_attention(
@@ -154,6 +154,44 @@ def position_slopes(means: np.ndarray, first: int = 0) -> Float[np.ndarray, " la
         The position of the first column: 1 where a special token stands at position 0.
     """
     return np.polyfit(np.log1p(first + np.arange(means.shape[1])), means.T, 1)[0]
+
+
+def norms_of(
+    loaded: LoadedModel, sequences: Sequence[Sequence[int]], outputs: Sequence[str], batch_size: int = 16
+) -> list[Float[np.ndarray, "layer _token"]]:
+    """Norms of modules' outputs for each token, sequence by sequence; the vectors of one batch alone are in memory.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+    sequences : sequence of sequences of int
+        Token ids, as `activations.run_ids` takes them.
+    outputs : sequence of str
+        "attention" and "mlp", or one of them.
+    batch_size : int
+        Sequences in a pass; those of similar length go together.
+
+    Returns
+    -------
+    list of float64 [layer, token]
+        One array for each output.
+    """
+    starts = np.cumsum([0, *map(len, sequences)])
+    order = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
+    found = [np.empty((activations.sites_of(loaded.model).n_layers, starts[-1])) for _ in outputs]
+    for batch in (order[at : at + batch_size] for at in range(0, len(order), batch_size)):
+        rows = np.concatenate([np.arange(starts[index], starts[index + 1]) for index in batch])
+        ran = activations.run_ids(
+            loaded, [sequences[index] for index in batch], batch_size=batch_size, outputs=tuple(outputs), states=False
+        )
+        for norms, name in zip(found, outputs, strict=True):
+            norms[:, rows] = np.linalg.norm(ran.output(name), axis=-1)
+    return found
+
+
+def sequences_of(tokens: pd.DataFrame) -> list[list[int]]:
+    """The ids of each text of a table of tokens."""
+    return [ids.tolist() for _, ids in tokens.groupby("text", sort=False)["token_id"]]
 
 
 def run_texts_or_ids(loaded: LoadedModel, texts: Sequence, outputs: Sequence[str], states: bool = True) -> activations.Activations:

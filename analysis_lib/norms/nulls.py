@@ -14,7 +14,7 @@ import scipy.stats
 from analysis_lib import activations
 from analysis_lib.models import LoadedModel, untrained_like
 from analysis_lib.norms.design import FULL, Specification
-from analysis_lib.norms.measure import described
+from analysis_lib.norms.measure import described, norms_of, sequences_of
 from analysis_lib.norms.regression import lagged_regression, neighbours
 from analysis_lib.norms.simulation import SIMULATED, simulate
 from analysis_lib.statistics import holm
@@ -113,7 +113,7 @@ def shuffled_norms(loaded: LoadedModel, texts: Sequence, n_permutations: int = 8
         for rows in tokens.iloc[free].groupby("text", sort=False).indices.values():
             order[free[rows]] = rng.permutation(free[rows])
         moved.append(tokens.iloc[order].reset_index(drop=True).assign(position=tokens["position"], occurrence=order))
-    found = sweep(_attention_norms, map(_sequences, moved), loaded, revision=loaded.key, title=f"{loaded.name}, shuffled tokens")
+    found = sweep(_attention_norms, map(sequences_of, moved), loaded, revision=loaded.key, title=f"{loaded.name}, shuffled tokens")
     return list(zip(found, moved, strict=True))
 
 
@@ -219,7 +219,7 @@ def _untrained(loaded: LoadedModel, texts: Sequence, n_draws: int, seed: int) ->
     tokens = described(loaded, activations.tokens_of(loaded, texts))
     seeds = range(seed, seed + n_draws)
     draws = sweep(
-        partial(_untrained_norms, sequences=_sequences(tokens)),
+        partial(_untrained_norms, sequences=sequences_of(tokens)),
         seeds,
         loaded,
         revision=loaded.key,
@@ -235,10 +235,4 @@ def _untrained_norms(loaded: LoadedModel, seed: int, sequences: list[list[int]])
 
 def _attention_norms(loaded: LoadedModel, sequences: list[list[int]]) -> np.ndarray:
     """Norms of the attention updates [layer, token], sequence by sequence."""
-    ran = activations.run_ids(loaded, sequences, batch_size=16, outputs=("attention",), states=False)
-    return np.linalg.norm(ran.output("attention"), axis=-1).astype(float)
-
-
-def _sequences(tokens: pd.DataFrame) -> list[list[int]]:
-    """The ids of each text of a table of tokens."""
-    return [ids.tolist() for _, ids in tokens.groupby("text", sort=False)["token_id"]]
+    return norms_of(loaded, sequences, ("attention",))[0]
