@@ -247,7 +247,7 @@ plots.sources_and_coefficients(pd.concat(shared), NAMES);
 # ## Exercises
 #
 # 1. How strongly do the log norms of neighbouring tokens correlate in each layer of GPT-2, and how strongly in an untrained one? ({ref}`Solution <sol-norms-1>`)
-# 2. Shuffle the tokens of each text. How much of the correlation between neighbours is left in GPT-2? ({ref}`Solution <sol-norms-2>`)
+# 2. Shuffle the measured norms within each text. How much of the correlation between neighbours is left in GPT-2? ({ref}`Solution <sol-norms-2>`)
 #
 # The notebook that this chapter began with put its first question to one text: {doc}`replication` has its steps beside these.
 

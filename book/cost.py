@@ -116,8 +116,8 @@ report.table(table, caption, formats=dict.fromkeys([*times, "together"], report.
 #
 # ## The book at the size of the published models
 #
-# `tools/real_size_hub.py` makes random models with the layers, heads and vocabularies of the published GPT-2 and HerBERT. The table has the time that the parts of six chapters take on the GPT-2 of that size, measured on a sample of heads, neurons or texts and
-# multiplied by how many the chapter has. Some parts of these chapters, such as steering and the regressions themselves, were not measured, so the sums are too low by these parts.
+# `tools/real_size_hub.py` makes random models with the layers, heads and vocabularies of the published GPT-2 and HerBERT. The table has the time that the parts of seven chapters take on the GPT-2 of that size, measured on a sample of heads, neurons or texts and
+# multiplied by how many the chapter has. The rows of `attention_heads` are for {doc}`attention_heads` and {doc}`heads_at_work` together. Some parts of these chapters, such as the regressions themselves, were not measured, so the sums are too low by these parts.
 # The Jacobian lens and the neurons at work were measured while other programs kept the cores busy, which made other parts take 1.5 times as long. Their minutes may therefore be too high: the whole chapter on neurons at work took less when it was built (second table).
 # In the embedded models the chapters look at all neurons, heads, layers and null models, except where a page says otherwise. In large models they look at samples of the neurons, of the heads that are removed or tested on text, of the layers that are read or replaced, and of the null models, and they state the size of each sample.
 

@@ -110,7 +110,7 @@ report.table(read, f"{SENTENCES[one]} What the token {loaded['polish-gpt2'].voca
 # ## How much comes from others at all
 #
 # Shares compare other tokens with each other. The **mixing ratio** {cite}`kobayashi2021` compares all of them with the token itself. With $m_i = \sum_{j \ne i} \sum_h \alpha^h_{ij} f^h(x_j)$ for what others bring and $k_i = x_i + \sum_h \alpha^h_{ii} f^h(x_i)$ for what the token keeps through the
-# residual connection and its attention to itself, the ratio is
+# residual connection and its attention to itself, where $x$ is the state before the layer and $f^h$ reads it through the layer norm in GPT-2, the ratio is
 #
 # $$\frac{\lVert m_i \rVert}{\lVert m_i \rVert + \lVert k_i \rVert} ,$$
 #

@@ -378,7 +378,7 @@ report.table(pd.DataFrame(rows).rename_axis("layer").reset_index(), "GPT-2: corr
 # (sol-norms-2)=
 # ### Another order
 #
-# *Shuffle the tokens of each text. How much of the correlation between neighbours is left in GPT-2?*
+# *Shuffle the measured norms within each text. How much of the correlation between neighbours is left in GPT-2?*
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 measured, rng = norms.update_norms(gpt2, texts.sentences()), np.random.default_rng(0)
@@ -390,7 +390,7 @@ for name, values in {"in order": logs, "shuffled": logs[:, order]}.items():
 report.table(pd.DataFrame(rows).rename_axis("layer").reset_index(), "GPT-2: correlation of the log norms of neighbours")
 
 # %% [markdown]
-# Here the measured norms are shuffled, and the model reads the texts as they are. What is left is due to differences between texts. In one layer this is about half of the correlation; in the others most of the correlation needs the order of the tokens. Whether one update acts on the next is another question, which interventions answer.
+# The model reads the texts as they are; only what was measured is shuffled. What is left is due to differences between texts. In one layer this is about half of the correlation; in the others most of the correlation needs the order of the tokens. Whether one update acts on the next is another question, which interventions answer.
 #
 # ## Controls for a regression on the past
 #

@@ -113,8 +113,12 @@ def toy_heads(loaded: LoadedModel) -> dict:
     weights = extract(loaded)
     found = head_part(loaded)
     probe = standard_probe.standard_probe(loaded, n_sequences=SEQUENCES, seed=0)
-    loss = circuits.ablation_effects(loaded, probe.ids).mean(axis=(2, 3))
-    rise = {"name": "ablation", "about": "rise of the loss without the head, in nats", "untrained": None}
+    loss = circuits.ablation_effects(loaded, probe.ids, "mean").mean(axis=(2, 3))
+    rise = {
+        "name": "ablation",
+        "about": "rise of the loss with the mean in the place of the head's output, in nats, over all tokens",
+        "untrained": None,
+    }
     found["scores"].append(rise)
     found["values"].append([round(float(x), 3) for x in loss.ravel()])
     size = len(weights.W_E)

@@ -16,18 +16,22 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import yaml
 from whole_files import write_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 SPARE = {"__pycache__", ".ipynb_checkpoints"}
-FINISHING = ("site_pages", "code_cells", "figure_numbers", "atlas", "atlas_rows", "previews")  # programs that work on pages after Sphinx
+# Programs that work on pages, with Sphinx or after it.
+FINISHING = ("site_pages", "code_cells", "figure_numbers", "atlas", "atlas_rows", "previews", "docstring_markup", "results")
+TITLED = ("index", "null_board")  # pages that show the titles of others
 PATIENCE = 7200  # seconds a cell may take on models of a reader's choice; on the embedded ones _config.yml says it
 
 
@@ -77,7 +81,8 @@ def site_key(root: Path) -> str:
 
 def is_current(root: Path) -> bool:
     """Whether the site in ``_build`` was made, without errors, of the sources as they are: all its chapters were executed then."""
-    return read(root / "_build" / "site.key") == site_key(root)
+    build = root / "_build"
+    return (build / "html" / "index.html").exists() and read(build / "site.key") == site_key(root)
 
 
 def read(path: Path) -> str:
@@ -95,7 +100,8 @@ def forget_stale(root: Path) -> list[str]:
         write_whole(build / "results.key", results_key(root))
     toc = digest([root / "_toc.yml", *(root / "tools" / f"{name}.py" for name in FINISHING)], root)
     if read(build / "toc.key") != toc:  # a page taken out of the book must not stay in the site; what finishes pages works on new ones
-        shutil.rmtree(build / "html", ignore_errors=True)
+        for folder in ("html", ".doctrees"):
+            shutil.rmtree(build / folder, ignore_errors=True)
         write_whole(build / "toc.key", toc)
     for file in (root / "book" / "findings.json", root / "book" / "placebo.json", root / "_toc.yml"):
         found, key = digest([file], root), build / f"{file.name}.key"
@@ -103,11 +109,21 @@ def forget_stale(root: Path) -> list[str]:
             for notebook in (path for path in (root / "book").glob("*.ipynb") if file.name in read(path)):
                 forget_chapter(root, notebook.stem)
             write_whole(key, found)
+    titles = digest([], root, "".join(title_line(path) for path in sorted((root / "book").glob("*.py"))))
+    if read(build / "titles.key") != titles:
+        for name in (name for name in TITLED if (root / "book" / f"{name}.ipynb").exists()):
+            forget_chapter(root, name)
+        write_whole(build / "titles.key", titles)
     if (build / "building").exists():  # Sphinx shows a warning once; a page it has seen would pass the second time
         shutil.rmtree(build / ".doctrees", ignore_errors=True)
     for page in pages_with_foreign_numbers(root):  # Sphinx does not know that these pages depend on others
         (build / "html" / page).with_suffix(".html").unlink(missing_ok=True)
     return said
+
+
+def title_line(script: Path) -> str:
+    """The line of a chapter that holds its title."""
+    return "".join(read(script).splitlines(keepends=True)[1:2])
 
 
 def pages_with_foreign_numbers(root: Path) -> list[Path]:
@@ -126,8 +142,9 @@ def forget_chapter(root: Path, name: str) -> None:
 
     cache = get_cache(root / "_build" / ".jupyter_cache")
     for record in cache.list_cache_records():
-        if Path(record.uri) == notebook.resolve():
-            cache.remove_cache(record.pk)
+        if Path(record.uri).stem == name:  # wherever the book lay when the chapter was executed
+            with suppress(KeyError):  # its file is not there, so it will be executed
+                cache.remove_cache(record.pk)
     (root / "_build" / ".doctrees" / "book" / f"{name}.doctree").unlink(missing_ok=True)
 
 
@@ -171,8 +188,11 @@ def settings(root: Path, models: str) -> list[str]:
     """Options of Jupyter Book: with large models a cell may take longer than with the embedded ones."""
     if models == "embedded":
         return []
-    changed = re.sub(r"^(  timeout:) \d+", rf"\1 {PATIENCE}", read(root / "_config.yml"), flags=re.MULTILINE)
-    write_whole(root / "_build" / "_config.yml", changed)
+    changed = yaml.safe_load(read(root / "_config.yml"))
+    changed["execute"]["timeout"] = PATIENCE
+    extensions = changed.get("sphinx", {}).get("local_extensions", {})  # Jupyter Book looks for them beside its settings
+    extensions.update({name: str((root / folder).resolve()) for name, folder in extensions.items()})
+    write_whole(root / "_build" / "_config.yml", yaml.safe_dump(changed, allow_unicode=True, sort_keys=False))
     return ["--config", str(root / "_build" / "_config.yml")]
 
 
@@ -187,6 +207,18 @@ def anchored(value: str) -> str:
     return ",".join(map(full, value.split(",")))
 
 
+def status_of(command: list[str], root: Path, environment: dict[str, str]) -> int:
+    """Run a program to its end and return its exit status. Signals that would end this one go to that one, which can end its kernels."""
+    with subprocess.Popen(command, cwd=root, env=environment) as child:
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, lambda number, _: child.send_signal(number)) for number in numbers}
+        try:
+            return child.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
 def build(root: Path, models: str = "embedded", jobs: int = 0) -> int:
     """Execute chapters, so many at a time, and run Jupyter Book. Returns its exit status, or 1 when it left no page to open."""
     mark, key = root / "_build" / "building", site_key(root)  # computed before the build, of the sources that it reads
@@ -197,8 +229,7 @@ def build(root: Path, models: str = "embedded", jobs: int = 0) -> int:
     log = root / "_build" / "progress.log"
     environment = {"ANALYSIS_SWEEPS": str(root / "_build" / "sweeps"), "ANALYSIS_PROGRESS": str(log)} | os.environ
     with progress_shown(log):
-        status = subprocess.run(ahead, cwd=root, check=False, env=environment).returncode
-        status = status or subprocess.run(command, cwd=root, check=False, env=environment).returncode
+        status = status_of(ahead, root, environment) or status_of(command, root, environment)
     if status == 0 and not (root / "_build" / "html" / "index.html").exists():
         print("the build ended well, but there is no _build/html/index.html", file=sys.stderr)
         status = 1
@@ -224,6 +255,7 @@ def main(arguments: list[str]) -> int:
     if models != "embedded":
         print(f"the models of this book:\n{models}")
     with one_at_a_time(root):
+        (root / "_build" / "site.key").unlink(missing_ok=True)  # what is in _build changes from here on
         for line in forget_stale(root):
             print(line)
         if chosen.chapter:

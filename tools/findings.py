@@ -8,8 +8,8 @@ last place of a number that is shown, and a factor of two in one below 10⁻⁵,
 interval, and of its p-value a quarter or a twentieth of its logarithm. What comes or goes is never tolerated, and neither is a claim that
 survives in one build and not in the other.
 
-Usage, after ``make book``: ``python tools/findings.py write``, or ``python tools/findings.py compare``, which fails where a change is
-beyond what is tolerated.
+Usage, after ``make book``: ``python tools/findings.py write``, or ``python tools/findings.py compare``, which ends with status 3 where a
+change is beyond what is tolerated.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ def main(arguments: list[str]) -> int:
         return 0
     if beyond:
         print("If the changes are meant, `make findings` records them; commit book/findings.json.")
-    return int(beyond > 0)
+    return 3 * (beyond > 0)  # neither the 1 of an error nor the 2 of a wrong command
 
 
 if __name__ == "__main__":

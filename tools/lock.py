@@ -20,7 +20,10 @@ MARKERS = {
     " or (sys_platform == 'darwin' and platform_machine == 'arm64')"
 }
 
-HEADER = "# Written by `make lock`. What the book was built and tested with; looser bounds are in pyproject.toml.\n"
+HEADERS = {
+    "requirements.lock": "# Written by `make lock`. What the book was built and tested with; looser bounds are in pyproject.toml.\n",
+    "oracles.lock": "# The environment of `make oracles`, written by `.venv-oracles/bin/python tools/lock.py oracles.lock`.\n",
+}
 
 
 def pins() -> list[str]:
@@ -35,7 +38,7 @@ def pins() -> list[str]:
 
 
 def main(target: Path) -> None:
-    write_whole(target, HEADER + "\n".join(pins()) + "\n")
+    write_whole(target, HEADERS.get(target.name, "") + "\n".join(pins()) + "\n")
 
 
 if __name__ == "__main__":

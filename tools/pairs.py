@@ -24,12 +24,16 @@ KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "nam
 # The first cell where the book has a repository: a notebook opened on Colab gets the library, with the seeds that the wheel leaves out.
 SETUP = """# Installs the library where it is missing, as on Colab.
 import importlib.util
+import os
 import sys
 
 if importlib.util.find_spec("analysis_lib") is None:
-    !git clone --quiet --depth 1 {address} /tmp/book
+    address = "{address}"
+    !git clone --quiet --depth 1 {{address}} /tmp/book
     %pip install --quiet -e "/tmp/book[book]"
-    sys.path.insert(0, "/tmp/book")"""
+    sys.path.insert(0, "/tmp/book")
+if os.path.isdir("/tmp/book/book"):
+    os.chdir("/tmp/book/book")  # chapters read files beside them"""
 
 
 def repository(root: Path) -> str:

@@ -6,6 +6,7 @@ Usage: ``python tools/pdf_book.py``, in the folder of ``_config.yml``, after `ma
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pikepdf
+from build_book import one_at_a_time
 from PIL import Image
 from playwright.sync_api import sync_playwright
 from whole_files import write_whole
@@ -112,8 +114,11 @@ def main() -> int:
         print("make pdf needs Chromium: apt-get install chromium", file=sys.stderr)
         return 1
     target = root / "_build" / "pdf" / "book.pdf"
-    print_page(single_page(root), target, program)
-    pages = pack(target, "Polish transformers, taken apart")
+    part = target.with_suffix(".part")
+    with one_at_a_time(root):
+        print_page(single_page(root), part, program)
+    pages = pack(part, "Polish transformers, taken apart")
+    os.replace(part, target)
     print(f"{target}: {pages} pages, {target.stat().st_size / 1e6:.1f} MB")
     return 0
 

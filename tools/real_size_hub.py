@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import threading
 from pathlib import Path
@@ -167,7 +168,8 @@ def main(arguments: list[str]) -> None:
     make(chosen.folder, {name: getattr(chosen, name) for name in IDS})
     if chosen.serve:
         with hub_server.serve(chosen.folder, chosen.port) as (endpoint, _):
-            print(f"HF_ENDPOINT={endpoint} HF_HOME={chosen.folder.resolve()}/cache ANALYSIS_MODELS=hub make book", flush=True)
+            home = shlex.quote(str(chosen.folder.resolve() / "cache"))
+            print(f"HF_ENDPOINT={endpoint} HF_HOME={home} ANALYSIS_MODELS=hub make book", flush=True)
             threading.Event().wait()
 
 

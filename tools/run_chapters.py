@@ -15,6 +15,7 @@ import contextlib
 import math
 import os
 import re
+import shutil
 import signal
 import sys
 import time
@@ -50,7 +51,8 @@ def end_when_told(whole: asyncio.Task) -> None:
     """Have SIGINT and SIGTERM end the whole run and its kernels; nbclient would have them end one chapter's kernel."""
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError, RuntimeError):  # Windows, or not the main thread
-            asyncio.get_running_loop().add_signal_handler(number, whole.cancel)
+            # Once: a second cancellation would end the ending of the kernels.
+            asyncio.get_running_loop().add_signal_handler(number, lambda: whole.cancelling() or whole.cancel())
 
 
 class Done(NamedTuple):
@@ -109,8 +111,8 @@ async def run(root: Path, jobs: int, timeout: int) -> None:
     for path in chapters(root):
         notebook = nbformat.read(path, as_version=4)
         try:
-            cache.match_cache_notebook(notebook)
-        except KeyError:
+            cache.get_cache_bundle(cache.match_cache_notebook(notebook).pk)
+        except (KeyError, ValueError):  # not there, or not whole: the cache knows a notebook before it has its file
             lacking[path] = notebook
     if lacking:
         print(f"executing {len(lacking)} chapters, {jobs} at a time", flush=True)
@@ -123,6 +125,10 @@ async def run(root: Path, jobs: int, timeout: int) -> None:
         chapter = await done
         if not chapter.raised:
             kept = CacheBundleIn(lacking[chapter.path], str(chapter.path), data={"execution_seconds": chapter.seconds})
+            _, key = cache.create_hashed_notebook(kept.nb)
+            shutil.rmtree(
+                Path(cache.path) / "executed" / key, ignore_errors=True
+            )  # a run that was killed may have left it without its file
             cache.cache_notebook_bundle(kept, check_validity=False, overwrite=True)
         print(f"{chapter}, {count} of {len(lacking)}", flush=True)
 

@@ -35,7 +35,11 @@ def rebuild(root: Path) -> int:
 def main(arguments: list[str]) -> None:
     root, port = Path.cwd(), int(arguments[0]) if arguments else 8000
     handler = functools.partial(SimpleHTTPRequestHandler, directory=str(root / "_build" / "html"))
-    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except OSError as error:
+        sys.exit(f"port {port} cannot be used ({error.strerror}); try python tools/serve.py {port + 1}")
+    with server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         print(f"http://localhost:{server.server_port}  (Ctrl+C ends it)", flush=True)
         for _ in watch(*(root / name for name in NAMES), watch_filter=is_source, raise_interrupt=False):

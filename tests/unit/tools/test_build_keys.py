@@ -6,6 +6,7 @@ from pathlib import Path
 
 import build_book
 import pytest
+import yaml
 
 from analysis_lib import models
 
@@ -121,6 +122,34 @@ def test_a_page_that_reads_a_file_is_executed_again_when_it_changes(tree, monkey
     assert forgotten == ["board", "board"]
 
 
+def test_pages_that_show_the_titles_of_others_are_executed_again_when_one_changes(tree, monkeypatch):
+    forgotten = []
+    monkeypatch.setattr(build_book, "forget_chapter", lambda root, name: forgotten.append(name))
+    (tree / "book/index.ipynb").write_text("{}")
+    (tree / "book/chapter.py").write_text("# %% [markdown]\n# # Title\n#\n# Text.\n")
+    build_book.forget_stale(tree)
+    forgotten.clear()
+    (tree / "book/chapter.py").write_text("# %% [markdown]\n# # Title\n#\n# Another text.\n")
+    build_book.forget_stale(tree)
+    assert forgotten == []
+    (tree / "book/chapter.py").write_text("# %% [markdown]\n# # Another title\n#\n# Text.\n")
+    build_book.forget_stale(tree)
+    assert forgotten == ["index"]
+
+
+def test_a_site_is_not_current_while_it_is_built_or_without_pages(tree, monkeypatch):
+    monkeypatch.chdir(tree)
+    plant(tree, "html/index.html")
+    build_book.write_whole(tree / "_build/site.key", build_book.site_key(tree))
+    assert build_book.is_current(tree)
+    (tree / "_build/html/index.html").unlink()
+    assert not build_book.is_current(tree)
+    plant(tree, "html/index.html")
+    monkeypatch.setattr(build_book, "build", lambda *_: 1)  # that fails
+    assert build_book.main([]) == 1
+    assert not build_book.is_current(tree)
+
+
 def test_cached_results_are_kept_until_something_changes(tree):
     build_book.forget_stale(tree)
     kept = plant(tree, ".jupyter_cache/global.db", ".doctrees/environment.pickle", "html/index.html")
@@ -129,6 +158,19 @@ def test_cached_results_are_kept_until_something_changes(tree):
     (tree / "analysis_lib/models.py").write_text("x = 2\n")
     assert "executed" in build_book.forget_stale(tree)[0]
     assert [path.exists() for path in kept] == [False, False, True]
+
+
+def test_pages_are_read_again_where_what_works_on_them_changes(tree):
+    (tree / "tools").mkdir()
+    for name in build_book.FINISHING:
+        (tree / "tools" / f"{name}.py").write_text("x = 1\n")
+    build_book.forget_stale(tree)
+    for name in build_book.FINISHING:
+        stale = plant(tree, ".doctrees/environment.pickle", "html/index.html")
+        kept = plant(tree, ".jupyter_cache/global.db")
+        (tree / "tools" / f"{name}.py").write_text("x = 2\n")
+        build_book.forget_stale(tree)
+        assert [path.exists() for path in (*stale, *kept)] == [False, False, True]
 
 
 def test_results_of_unknown_origin_are_not_used(tree):
@@ -165,12 +207,20 @@ def test_an_unknown_chapter_is_refused_with_the_names_that_exist(tree):
 
 
 def test_a_cell_may_take_longer_on_models_of_a_readers_choice(tree):
-    (tree / "_config.yml").write_text("execute:\n  execute_notebooks: cache\n  timeout: 300   # seconds\n")
+    given = {
+        "title": "Zażółć",
+        "execute": {"execute_notebooks": "cache", "timeout": 300},
+        "sphinx": {"local_extensions": {"markup": "tools"}},
+    }
+    (tree / "_config.yml").write_text(yaml.safe_dump(given), encoding="utf-8")
     assert build_book.settings(tree, "embedded") == []
     option, path = build_book.settings(tree, "polish-gpt2: a folder")
     assert option == "--config"
-    with open(path, encoding="utf-8") as file:
-        assert file.read() == f"execute:\n  execute_notebooks: cache\n  timeout: {build_book.PATIENCE}   # seconds\n"
+    found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    assert found == given | {
+        "execute": {"execute_notebooks": "cache", "timeout": build_book.PATIENCE},
+        "sphinx": {"local_extensions": {"markup": str(tree.resolve() / "tools")}},  # these settings do not lie beside the folder
+    }
 
 
 def test_progress_goes_from_the_file_to_the_log_of_the_build(tmp_path, capsys):

@@ -74,7 +74,7 @@ def test_a_claim_that_survives_on_one_side_alone_is_never_tolerated():
     assert found[0].tolerated
 
 
-@pytest.mark.parametrize(("p", "status"), [(0.001, 0), (0.0011, 0), (0.2, 1)])
+@pytest.mark.parametrize(("p", "status"), [(0.001, 0), (0.0011, 0), (0.2, 3)])
 def test_comparing_fails_where_a_change_is_beyond_rounding(tmp_path, monkeypatch, capsys, p, status):
     monkeypatch.chdir(tmp_path)
     findings.FILE.parent.mkdir()

@@ -2,6 +2,7 @@
 
 import json
 
+import code_cells
 import pairs
 import pytest
 
@@ -34,6 +35,20 @@ def test_written_pair_agrees(folder):
     assert pairs.problems(folder) == [f"{folder / 'chapter.ipynb'}: missing"]
     assert pairs.write(folder) == [folder / "chapter.ipynb"]
     assert pairs.problems(folder) == []
+
+
+@pytest.mark.parametrize("owner", ["jan", "jan-kowalski" * 3])
+def test_a_notebook_of_a_published_book_begins_with_a_cell_that_fits_the_page(tmp_path, owner):
+    """The cell also goes to the folder of the chapters, which read files beside them."""
+    (tmp_path / "book").mkdir()
+    address = f"https://github.com/{owner}/polish-transformers-taken-apart"
+    (tmp_path / "_config.yml").write_text(f"repository:\n  url: {address}\n", encoding="utf-8")
+    (tmp_path / "book/chapter.py").write_text(SCRIPT, encoding="utf-8")
+    pairs.write(tmp_path / "book")
+    source = "".join(load(tmp_path / "book")["cells"][0]["source"])
+    assert f'address = "{address}"' in source
+    assert 'os.chdir("/tmp/book/book")' in source
+    assert max(len(line) for line in source.splitlines() if '"' not in line) <= code_cells.WIDTH
 
 
 def test_a_notebook_that_agrees_is_not_touched(folder):

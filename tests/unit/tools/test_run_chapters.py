@@ -4,6 +4,7 @@ import asyncio
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,6 +88,18 @@ def test_a_kernel_that_dies_ends_its_own_chapter_only(book, capsys):
     asyncio.run(run_chapters.run(book, jobs=2, timeout=90))
     assert "first: raised DeadKernelError" in capsys.readouterr().out
     assert sorted(cached(book)) == ["second.ipynb"]
+
+
+def test_a_chapter_whose_file_the_cache_lacks_is_executed_again(book, capsys):
+    """The cache knows a notebook before it has written its file, so a run that is killed may leave one without the other."""
+    write(book, "index", "1 + 1")
+    asyncio.run(run_chapters.run(book, jobs=1, timeout=90))
+    (file,) = (book / "_build" / ".jupyter_cache").rglob("base.ipynb")
+    for damage in (file.unlink, lambda: shutil.rmtree(file.parent), lambda: file.write_text("{", encoding="utf-8")):
+        damage()
+        asyncio.run(run_chapters.run(book, jobs=1, timeout=90))
+        assert "index: executed" in capsys.readouterr().out
+        assert list(cached(book)) == ["index.ipynb"]
 
 
 def gone(pid):
