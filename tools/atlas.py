@@ -62,21 +62,20 @@ def packed(numbers: Any, size: int) -> list[str]:
 def pack_neurons(part: dict) -> dict:
     """The lists of neurons as one string.
 
-    A neuron takes, for its key and then for its value: its tokens, what the list shares, the count of it, the count by chance in tenths,
-    -4 log10 p, and 1 where the list passes.
+    A neuron takes, for its key and then for its value: its tokens, what the list shares, the count of it, 100 times the count by chance,
+    -100 log10 p, and 1 where the list passes. The count by chance and p take two characters each, the other numbers as many as they need.
     """
     ids, tests, text = (part.pop(name) for name in ("ids", "tests", "text"))
     used, places = np.unique(ids, return_inverse=True)
     features = ["", *sorted(set(tests[0]["shared"]) | set(tests[1]["shared"]) - {""})]
     number = {feature: place for place, feature in enumerate(features)}
-    most = len(ALPHABET) - 1
     sides = []
     for side, table in zip(places.reshape(ids.shape), tests, strict=True):
         tokens = np.reshape(packed(side, width(len(used))), side.shape)
         fields = [["".join(row) for row in tokens], packed([number[x] for x in table["shared"]], width(len(features)))]
-        logs = np.round(-4 * np.log10(table["p"].clip(lower=1e-300)))
-        rounded = [table["count"], np.round(10 * table["expected"]), logs, table["passes"]]
-        fields += [packed(np.clip(values, 0, most), 1) for values in rounded]
+        logs = np.round(-100 * np.log10(table["p"].clip(lower=1e-300)))
+        rounded = [(table["count"], 1), (np.round(100 * table["expected"]), 2), (logs, 2), (table["passes"], 1)]
+        fields += [packed(np.clip(values, 0, len(ALPHABET) ** size - 1), size) for values, size in rounded]
         sides.append(["".join(field) for field in zip(*fields, strict=True)])
     packing = {"alphabet": ALPHABET, "tokens": [text[i] for i in used], "features": features, "per_list": ids.shape[2]}
     return part | {"packed": {**packing, "rows": "".join(a + b for a, b in zip(*sides, strict=True))}}

@@ -7,13 +7,14 @@ if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = f
 document.addEventListener("DOMContentLoaded", () => {
   markScrolling();
   addEventListener("resize", markScrolling);
+  addEventListener("load", () => window.MathJax?.startup?.promise.then(markScrolling));  // a formula has its width once it is set
   enlargeFigures();
   previewLinks();
 });
 
 // What is wider than its box can be scrolled with the keyboard, too.
 function markScrolling() {
-  for (const box of document.querySelectorAll(".bd-article :is(.text_html, .pst-scrollable-table-container, .table-wrapper, pre, div.math)")) {
+  for (const box of document.querySelectorAll('.bd-article :is(.text_html, .pst-scrollable-table-container, .table-wrapper, pre, mjx-container[display="true"])')) {
     const scrolls = box.scrollWidth > box.clientWidth + 1;
     box.classList.toggle("scrolls", scrolls);
     if (scrolls) box.tabIndex = 0;
@@ -62,12 +63,12 @@ function previewLinks() {
   Object.assign(box, {className: "link-preview", id: "link-preview", hidden: true});
   box.setAttribute("role", "tooltip");
   document.body.append(box);
-  let timer, from;
+  let timer, from, turn = 0;  // what is asked for later ends the wait for what was asked for before
   const later = (action, wait) => { clearTimeout(timer); timer = setTimeout(action, wait); };
-  const hide = () => { clearTimeout(timer); box.hidden = true; from?.removeAttribute("aria-describedby"); };
+  const hide = () => { turn++; clearTimeout(timer); box.hidden = true; from?.removeAttribute("aria-describedby"); };
   const show = async link => {
-    const parts = await previewOf(link);
-    if (!parts) return;
+    const mine = ++turn, parts = await previewOf(link);
+    if (!parts || mine !== turn) return;
     hide();
     from = link;
     box.replaceChildren(...parts);

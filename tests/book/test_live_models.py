@@ -160,6 +160,32 @@ def test_an_empty_sequence_is_no_error(tab):
     assert said == []
 
 
+def test_a_short_sequence_can_be_shuffled(tab):
+    said = []
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    field, mean = tab.locator("#live-induction input[type=text]"), tab.locator("#live-induction .live-mean")
+    for text in ("ab", ""):
+        field.fill(text)
+        tab.get_by_role("button", name="Shuffle", exact=True).click()
+        field.fill("abab")
+        before = mean.text_content()
+        field.fill("cccc")
+        assert mean.text_content() != before
+    assert said == []
+
+
+def test_a_symbol_is_selected_by_a_click_and_not_by_a_finger_that_scrolls(tab):
+    tab.locator("#live-induction input[type=text]").fill("abcdabcd")
+    words, tile, triangle = (tab.locator(f"#live-induction {kind}") for kind in (".live-words", ".live-tile", ".live-map"))
+    tile.nth(3).click()
+    assert words.text_content().startswith("At place 3 ")
+    for touched in (tile.nth(6), triangle.first):
+        touched.dispatch_event("pointerdown")
+        assert words.text_content().startswith("At place 3 ")
+    triangle.first.click()
+    assert words.text_content().startswith("At place 4 ")  # in the middle of nine rows
+
+
 def shown(tab, method):
     return float(tab.locator("#live-regression td").nth(method).text_content().replace("\N{MINUS SIGN}", "-"))
 

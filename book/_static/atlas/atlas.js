@@ -38,13 +38,13 @@ const atlas = (() => {
     const digit = new Map([...alphabet].map((sign, place) => [sign, place]));
     const width = n => Math.max(1, Math.ceil(Math.log(Math.max(n, 2)) / Math.log(alphabet.length)));
     const [wide, feature] = [width(tokens.length), width(features.length)];
-    const length = per_list * wide + feature + 4;
+    const length = per_list * wide + feature + 6;
     const read = (start, size) => { let x = 0; for (let i = 0; i < size; i++) x = x * alphabet.length + digit.get(rows[start + i]); return x; };
     const list = start => {
       const words = Array.from({length: per_list}, (_, i) => tokens[read(start + i * wide, wide)]);
       const at = start + per_list * wide, what = features[read(at, feature)];
-      const [count, expected, log, passes] = [0, 1, 2, 3].map(i => read(at + feature + i, 1));
-      return {words, tests: what ? [[what, count, expected / 10, 10 ** (-log / 4), null, passes]] : []};
+      const [count, expected, log, passes] = [[0, 1], [1, 2], [3, 2], [5, 1]].map(([i, size]) => read(at + feature + i, size));
+      return {words, tests: what ? [[what, count, expected / 100, 10 ** (-log / 100), null, passes]] : []};
     };
     return place => [list(2 * length * place), list(2 * length * place + length)];
   }
@@ -70,11 +70,11 @@ const atlas = (() => {
     part().lists.forEach((title, i) => {
       const heads = view.kind === "heads";
       found.push({title, orderable: false, className: "atlas-words", data: (row, type) => type === "display"
-        ? `<span lang="pl">${glossed(row.lists[i].words.slice(0, heads ? 4 : 8).join(heads ? "\n" : ", "))}</span>` : `${row.lists[i].words.join(" ")} ${meanings(row.lists[i].words.join(" "))}`});
+        ? `<span lang="pl">${glossed(row.lists[i].words.slice(0, heads ? 4 : 8).join(heads ? "\n" : ", "))}</span>` : safe(`${row.lists[i].words.join(" ")} ${meanings(row.lists[i].words.join(" "))}`)});
       found.push({title: `${title}: alike in`, type: "num", data: (row, type) => {
         const best = row.lists[i].best;
         if (type === "sort") return best ? best[3] : 1;
-        if (!best || type !== "display") return best ? best[0] : "";
+        if (!best || type !== "display") return best ? safe(best[0]) : "";
         const told = `${amount(best[1])}, p ${chance(best[3])}`;
         return `${safe(best[0])}<br><small>${best[5] ? `<b>${told}</b>` : told}</small>`;
       }});
@@ -122,7 +122,7 @@ const atlas = (() => {
     grid.addEventListener("keydown", event => step(event, grid, size));
     const many = part().size > size;
     document.getElementById("atlas-map").replaceChildren(grid, element("p", {class: "atlas-legend"},
-      `${measure.name}: ${measure.about}. A row for each layer, ${many ? `a cell for ${Math.ceil(part().size / size)} neurons with the strongest of them` : `a cell for each ${view.kind.slice(0, -1)}`}. The darkest cell is ${number(most)}; orange is below zero.`));
+      `${measure.name}: ${measure.about}. A row for each layer, ${many ? `a cell for ${Math.ceil(part().size / size)} neurons with the strongest of them` : `a cell for each ${view.kind.slice(0, -1)}`}. The strongest colour is ${number(most)}; orange is below zero.`));
   }
 
   function step(event, grid, size) {
@@ -138,7 +138,7 @@ const atlas = (() => {
   // ---- one row -----------------------------------------------------------------------------------------------------------------------
   function card(row) {
     const anchor = `#${view.model.name}-${row.name}`;
-    const parts = [element("h3", {}, `${view.model.title} ${row.name} `, element("a", {href: anchor, class: "atlas-link"}, "link to this row"))];
+    const parts = [element("h2", {}, `${view.model.title} ${row.name} `, element("a", {href: anchor, class: "atlas-link"}, "link to this row"))];
     row.lists.forEach((list, i) => {
       const heads = view.kind === "heads";
       const words = element("span", {lang: "pl"});
@@ -183,14 +183,15 @@ const atlas = (() => {
     fields.search = element("input", {type: "search", placeholder: "word, meaning, L2H7"});
     fields.passes = element("input", {type: "checkbox"});
     const save = element("button", {type: "button"}, "Download as CSV");
-    root.replaceChildren(
+    root.replaceChildren(...root.querySelectorAll(".atlas-off"),  // for paper
       element("div", {class: "atlas-choices"}, labelled("Model", fields.model), labelled("Show", fields.kind), labelled("Map and last column", fields.measure)),
       element("div", {id: "atlas-map"}),
-      element("div", {id: "atlas-card", "aria-live": "polite"}),
+      element("div", {id: "atlas-card", tabIndex: -1, "aria-live": "polite"}),
       element("div", {class: "atlas-choices"}, labelled("Search", fields.search), labelled("Layer", fields.layer), labelled("Only lists that pass", fields.passes), save),
       element("div", {id: "atlas-table", class: "atlas-wide"}));
-    fields.model.addEventListener("change", () => choose(fields.model.value));
-    fields.kind.addEventListener("change", () => choose(view.model.name, fields.kind.value));
+    const chooseAnew = kind => { history.replaceState(null, "", "#"); choose(fields.model.value, kind); };  // the address named a row of what was shown
+    fields.model.addEventListener("change", () => chooseAnew());
+    fields.kind.addEventListener("change", () => chooseAnew(fields.kind.value));
     fields.measure.addEventListener("change", () => { view.measure = +fields.measure.value; drawMap(); fill(); });
     fields.search.addEventListener("input", () => view.table.search(fields.search.value).draw());
     for (const field of [fields.layer, fields.passes]) field.addEventListener("change", () => view.table.draw());
@@ -209,15 +210,18 @@ const atlas = (() => {
   }
 
   const models = {};
+  let turn = 0;  // a choice that is made later ends the wait for an earlier one
   async function unzipped(name) {
     const bytes = Uint8Array.from(atob(window.atlasData[name]), sign => sign.charCodeAt(0));
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
   }
 
   async function choose(name, kind) {
+    const mine = ++turn;
     await Promise.all([loaded(name), loaded("glosses")]);
     const model = models[name] ??= await unzipped(name);
     glosses = models.glosses ??= await unzipped("glosses");
+    if (mine !== turn) return;
     const kinds = ["heads", "neurons"].filter(one => model[one]);
     Object.assign(view, {model, kind: kinds.includes(kind) ? kind : kinds.includes(view.kind) ? view.kind : kinds[0], measure: 0, chosen: null});
     view.rows = rowsOf(part(), view.kind);
@@ -232,16 +236,19 @@ const atlas = (() => {
     fill();
   }
 
-  // An address such as #e5-L2H7 leads to a row.
-  async function follow() {
+  // An address such as #e5-L2H7 leads to a row. Its card takes the focus, since the link that was pressed may have left the table.
+  async function follow(event) {
     const [, name, layer, letter, place] = /^#(.+)-L(\d+)([HN])(\d+)$/.exec(location.hash) ?? [];
     if (!window.atlasModels.some(model => model.name === name)) return view.model ? undefined : choose(window.atlasModels[0].name);
     const kind = letter === "N" ? "neurons" : "heads";
-    if (view.model?.name !== name || view.kind !== kind) await choose(name, kind);
-    const row = view.rows.find(one => one.layer === +layer && one.number === +place);
+    const there = () => view.model?.name === name && view.kind === kind;
+    if (!there()) await choose(name, kind);
+    const row = there() && view.rows.find(one => one.layer === +layer && one.number === +place);  // a later choice came first, or the model has no neurons
     if (!row) return undefined;
     show(row);
-    document.getElementById("atlas-card").scrollIntoView({block: "nearest"});
+    const shown = document.getElementById("atlas-card");
+    if (event) shown.focus({preventScroll: true});  // a page that opens is read from its beginning
+    shown.scrollIntoView({block: "nearest"});
     return undefined;
   }
 

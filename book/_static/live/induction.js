@@ -35,7 +35,7 @@
 
   function write(text) {
     field.value = text;
-    state.place = text.length - 5;
+    state.place = Math.max(0, text.length - 5);
     read(text);
   }
 
@@ -62,7 +62,7 @@
 
   const maps = [0, 1].map(layer => {
     const canvas = make("canvas", {role: "img", class: `live-map live-ink-${layer}`});
-    canvas.addEventListener("pointerdown", event => moveTo(Math.floor(event.offsetY / canvas.clientHeight * state.ids.length)));
+    canvas.addEventListener("click", event => moveTo(Math.floor(event.offsetY / canvas.clientHeight * state.ids.length)));
     const choice = make("select", {}, ...roles[layer].map((_, head) =>
       make("option", {value: head}, name(layer, head) + (role(layer, head) ? `: ${role(layer, head)}` : ""))));
     choice.value = state.shown[layer];
@@ -134,7 +134,7 @@
       } else tile.append(make("span", {class: "live-bar"}));
       [0, 1].forEach(layer => tile.style.setProperty(`--seen-${layer}`, `${Math.round(100 * (shownRow(layer)[i] ?? 0))}%`));
       if (i === state.place) tile.classList.add("live-here");
-      tile.addEventListener("pointerdown", () => moveTo(i));
+      tile.addEventListener("click", () => moveTo(i));
       tile.append(letter);
       return tile;
     });

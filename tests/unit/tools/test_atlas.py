@@ -46,8 +46,8 @@ def planted():
         {
             "shared": ["ending -go", "", "noun"],
             "count": [12, 0, 7],
-            "expected": [0.31, 0.0, 30.0],
-            "p": [1e-9, 1.0, 0.5],
+            "expected": [0.31, 0.0, 12.34],
+            "p": [1e-9, 1.0, 0.0521],
             "passes": [True, False, False],
         }
     )
@@ -64,11 +64,19 @@ def test_a_packed_neuron_says_what_its_lists_say(planted):
             wide, feature = atlas.width(len(found["tokens"])), atlas.width(len(found["features"]))
             assert [found["tokens"][i] for i in unpacked(row[: 4 * wide], wide)] == text[ids[side, neuron]].tolist()
             what = unpacked(row[4 * wide : 4 * wide + feature], feature)[0]
-            count, expected, logs, passes = unpacked(row[4 * wide + feature :], 1)
+            numbers = row[4 * wide + feature :]
+            [count, passes], [expected, logs] = unpacked(numbers[0] + numbers[5:], 1), unpacked(numbers[1:5], 2)
             expect = tests[side].iloc[neuron]
             assert (found["features"][what], count, bool(passes)) == (expect["shared"], expect["count"], expect["passes"])
-            assert expected == min(round(10 * expect["expected"]), len(atlas.ALPHABET) - 1)
-            assert 10 ** (-logs / 4) == pytest.approx(expect["p"], rel=10 ** (1 / 8) - 1)
+            assert expected / 100 == pytest.approx(expect["expected"])
+            assert 10 ** (-logs / 100) == pytest.approx(expect["p"], rel=10 ** (1 / 200) - 1)
+
+
+def test_what_is_too_large_for_its_characters_is_the_largest_that_fits(planted):
+    for table in planted["tests"]:
+        table[["expected", "p"]] = 100.0, 0.0
+    found = atlas.pack_neurons(planted)["packed"]["rows"]
+    assert found[-5:-1] == 4 * atlas.ALPHABET[-1]
 
 
 @pytest.fixture(scope="module")
