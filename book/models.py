@@ -284,7 +284,7 @@ groups += [("herbert,\nwrong split", wrongly, plots.MODEL_COLOURS["permuted"])]
 plots.error_strips(groups, floor=1e-9, xlabel="largest difference");
 
 # %% tags=["remove-cell"]
-aim = "reached" if figures["polish-gpt2"]["under_unigram_entropy"] >= 2.9 else "did not reach"
+aim = "reached" if figures["polish-gpt2"]["under_unigram_loss"] >= 2.9 else "did not reach"
 share = {"scale": 100, "unit": "%", "digits": 1}
 quoted = {
     "gpt2-loss": figures["polish-gpt2"]["heldout_loss"],

@@ -35,18 +35,18 @@ def main(arguments=None):
     for name in tokens.MODELS:
         if not (options.work / name / "heldout.bin").exists():
             tokens.main([*work, "--vocab", str(options.vocab), "--model", name])
-    shape = ["--layers", str(options.layers), "--heads", str(options.heads)]
+    heads = ["--heads", str(options.heads)]
     machine = ["--seed", str(options.seed), "--device", options.device, "--threads", str(options.threads), *["--compile"] * options.compile]
-    run = [*work, "--tokens", str(options.tokens), *shape, "--width", str(options.width), *machine]
-    polish_gpt2.main([*run, "--vocab", str(options.vocab)])
+    run = [*work, "--tokens", str(options.tokens), "--layers", str(options.layers), *heads, "--width", str(options.width), *machine]
+    polish_gpt2.main(run)
     herbert.main(run)
     minigpt_polish.main([*work, "--tokens", str(min(options.tokens, minigpt_polish.TOKENS)), *machine])
     device = f"CPU, {platform.machine()}, {torch.get_num_threads()} threads"
     if options.device.startswith("cuda"):
         device = torch.cuda.get_device_name(options.device)
     for name in tokens.MODELS:
-        development.main([*work, "--model", name, "--heads", str(options.heads)])
-        export.main([*work, "--model", name, *shape, "--seed", str(options.seed), "--device-name", device])
+        development.main([*work, "--model", name, *heads])
+        export.main([*work, "--model", name, *heads, "--seed", str(options.seed), "--device-name", device])
     minigpt_polish.main([*work, "--seed", str(options.seed), "--device-name", device, "--export"])
 
 

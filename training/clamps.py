@@ -6,7 +6,8 @@ The first steps of `training/minigpt.py`, in which the circuit forms, are taken 
 replaced, in training and in measuring, by those of another model on the same sequences: of the same seed after its whole training
 (final) or before it (initial). What the layer reads and writes is trained as ever. Singh et al. 2024 (arXiv 2404.07129) call this
 clamping.
-Scores and losses along all runs go to `analysis_lib/recorded/induction_clamps.csv`; weights are not kept beside it.
+Scores and losses along all runs go to `analysis_lib/recorded/induction_clamps.csv`, where rows of other seeds stay; weights are not
+kept beside it.
 
 ``--short`` takes two steps of one seed, to try whether everything works.
 """
@@ -20,6 +21,7 @@ import torch
 
 from analysis_lib.models import training_history
 from training import minigpt
+from training.recorded import record
 
 STEPS, EVERY = 400, 25
 CLAMPS = {
@@ -66,7 +68,7 @@ def run(seed, name, steps=STEPS, every=EVERY):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seeds", default=[0, 1], type=int, nargs="+")
+    parser.add_argument("--seeds", default=[0, 1], type=int, nargs="+", choices=minigpt.SEEDS)
     parser.add_argument("--short", action="store_true", help="two steps of one seed; nothing is recorded")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -74,7 +76,7 @@ def main(arguments=None):
         print(pd.DataFrame([row for name in CLAMPS for row in run(options.seeds[0], name, 2, 1)]))
         return
     rows = [row for seed in options.seeds for name in CLAMPS for row in run(seed, name)]
-    pd.DataFrame(rows).to_csv(RECORDED, index=False, lineterminator="\n")
+    record(pd.DataFrame(rows), RECORDED)
 
 
 if __name__ == "__main__":

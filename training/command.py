@@ -60,6 +60,7 @@ def train_shaped(options, folder, model, optimizers, batch_loss, heldout_loss, *
         decay_from=decay_from,
         after_step=after_step,
         device=options.device,
+        settings={"seed": options.seed, "layers": options.layers},
         continue_from=options.continue_from,
         until=until,
     )

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 import numpy as np
-from safetensors.torch import load_file
+from safetensors import safe_open
 from scipy.special import entr
 
 from analysis_lib import geometry, models, projections, texts, weights
@@ -23,7 +23,7 @@ from analysis_lib.projections.relations import permuted_null
 from analysis_lib.vocabulary import Lexicon
 from training.evaluate import heldout_losses, heldout_sources
 from training.export import KINDS
-from training.loop import layers_of, load_weights
+from training.loop import check_heads, layers_of, load_weights
 from training.tokens import MODELS
 
 FIELDS = ["tokens", "measure", "source", "layer", "head", "value"]
@@ -84,9 +84,12 @@ def develop(name, work, heads):
     for snapshot in snapshots:
         if int(snapshot.stem) in done:
             continue
-        tensors = {k: v.float() for k, v in load_file(snapshot).items()}
+        with safe_open(snapshot, "pt") as file:
+            tensors = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
+            saved_heads = file.metadata().get("heads")  # older snapshots do not say
         table = next(v for k, v in tensors.items() if k.endswith(("wte.weight", "word_embeddings.weight")))
         model = kind(recipe.configuration(table.shape[0], layers_of(tensors), table.shape[1], heads))
+        check_heads(model, saved_heads, snapshot)
         load_weights(model, tensors, snapshot)
         loaded = models.wrap(model.eval(), tokenizer)
         lexicon = lexicon or Lexicon.from_forms(loaded.vocabulary.text)

@@ -5,8 +5,8 @@
 A task is a linear function of 4 numbers with noise of standard deviation 0.5 in y. For each number of tasks, from 4 to 1,024, a model
 is trained on prompts of 8 points whose function is one of so many, drawn from N(0, I) once for each seed. Its answers on fresh prompts are
 held against the two estimators that are best for so many tasks and for all functions (Raventós et al. 2023, arXiv 2306.15063): the
-posterior mean over the training tasks and ridge regression. The mean squared distances go to `analysis_lib/recorded/task_diversity.csv`;
-weights are not kept beside it. Models, optimizers and curriculum are those of `training/regressor.py`.
+posterior mean over the training tasks and ridge regression. The mean squared distances go to `analysis_lib/recorded/task_diversity.csv`,
+where rows of other seeds stay; weights are not kept beside it. Models, optimizers and curriculum are those of `training/regressor.py`.
 
 ``--short`` trains two numbers of tasks for a few steps each, to try whether everything works.
 """
@@ -21,6 +21,7 @@ from analysis_lib import incontext
 from analysis_lib.incontext import estimators
 from training import regressor
 from training.loop import load_state
+from training.recorded import record
 
 COUNTS = (4, 16, 64, 256, 1024)
 MOST = 16_384  # tasks that a seed's list has
@@ -98,7 +99,7 @@ def main(arguments=None):
     if options.short:
         print(run(COUNTS[:2], options.seeds[:1], options.work / "short", steps=3))
     else:
-        run(COUNTS, options.seeds, options.work).to_csv(RECORDED, index=False, float_format="%.5f", lineterminator="\n")
+        record(run(COUNTS, options.seeds, options.work), RECORDED, float_format="%.5f")
 
 
 if __name__ == "__main__":

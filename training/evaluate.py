@@ -124,7 +124,7 @@ def evaluate_gpt2(model, untrained, train_ids, heldout_ids, text):
         "unigram_entropy": base["entropy"],
         "unigram_heldout_loss": base["heldout_cross_entropy"],
         "untrained_heldout_loss": float(fresh.mean()),
-        "under_unigram_entropy": base["entropy"] - loss["mean"],
+        "under_unigram_loss": base["heldout_cross_entropy"] - loss["mean"],
         "heldout_tokens": int(losses.size),
     }
 
@@ -186,6 +186,6 @@ def evaluate_herbert(model, untrained, tokenizer, train_ids, heldout_ids, text):
         **summarise_frequency(found, base["most_frequent"]),
         "untrained_heldout_loss": fresh["heldout_loss"]["mean"],
         "untrained_top10": fresh["top10"]["mean"],
-        "under_unigram_entropy": base["entropy"] - loss,
+        "under_unigram_loss": base["heldout_cross_entropy"] - loss,
         "mask_rate": MASK_RATE,
     }

@@ -15,13 +15,12 @@ import shutil
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from transformers import BertForMaskedLM, GPT2LMHeadModel, GPT2TokenizerFast, HerbertTokenizer
 
 from training import herbert, polish_gpt2
 from training.evaluate import evaluate_gpt2, evaluate_herbert, heldout_losses, heldout_sources
 from training.folders import copy_whole, replaced
-from training.loop import load_ids, trim_log
+from training.loop import check_heads, layers_of, load_ids, load_weights, read_state, trim_log
 from training.tokens import MODELS, read_documents
 
 CHECKPOINTS = Path(__file__).parents[1] / "analysis_lib" / "checkpoints"
@@ -32,19 +31,15 @@ KINDS = {
 }
 
 
-def restore(name, folder, layers, heads):
+def restore(name, folder, heads):
     """Model, tokenizer and progress of the state that a run last saved."""
     recipe, kind, tokenizer_kind = KINDS[name]
     path = folder / "state.safetensors"
-    with safe_open(path, "pt") as file:  # opened once: a run that goes on replaces the file
-        tensors = {k[6:]: file.get_tensor(k) for k in file.keys() if k.startswith("model.")}  # noqa: SIM118
-        progress = json.loads(file.metadata()["progress"])
-    table = next(v for k, v in tensors.items() if k.endswith(("wte.weight", "word_embeddings.weight")))
-    model = kind(recipe.configuration(table.shape[0], layers, table.shape[1], heads))
-    missing, unexpected = model.load_state_dict(tensors, strict=False)
-    if unexpected or [k for k in missing if "decoder" not in k and "lm_head" not in k]:
-        raise ValueError(f"{path}: missing {missing}, unexpected {unexpected}")
-    model.tie_weights()
+    weights, _, progress, saved_heads = read_state(path)
+    table = next(v for k, v in weights.items() if k.endswith(("wte.weight", "word_embeddings.weight")))
+    model = kind(recipe.configuration(table.shape[0], layers_of(weights), table.shape[1], heads))
+    check_heads(model, saved_heads, path)
+    load_weights(model, weights, path)
     return model.eval(), tokenizer_kind.from_pretrained(folder / "tokenizer"), progress
 
 
@@ -88,7 +83,7 @@ def card(name, model, figures, run):
         f"| unigram | entropy {figures['unigram_entropy']:.3f}, "
         f"held-out cross entropy {figures['unigram_heldout_loss']:.3f} nats a token |",
         f"| untrained | {figures['untrained_heldout_loss']:.3f} nats a token |",
-        f"| under the unigram entropy | {figures['under_unigram_entropy']:.3f} nats |",
+        f"| under the unigram loss | {figures['under_unigram_loss']:.3f} nats |",
     ]
     if "top10" in figures:
         lines += [
@@ -133,11 +128,15 @@ def source_rows(losses, sources):
     return [f"| {s['source']} | {s['train_words']:,} | {s['licence']} | {origin(s)} | {loss(s)} |" for s in sources]
 
 
-def export(name, work, layers, heads, seed, device, note="", checkpoints=None):
-    """Write the folder of one model below ``checkpoints``, by default the embedded ones; returns its path."""
+def export(name, work, heads, seed, device, note="", checkpoints=None):
+    """Write the folder of one model below ``checkpoints``, by default the embedded ones; returns its path.
+
+    ``seed`` is for a state of before the seed was saved with it.
+    """
     checkpoints = CHECKPOINTS if checkpoints is None else checkpoints
     folder = work / name
-    model, tokenizer, progress = restore(name, folder, layers, heads)
+    model, tokenizer, progress = restore(name, folder, heads)
+    seed = progress.get("seed", seed)
     model = model.half().float()  # what is measured is what is shipped
     figures = evaluate(name, model, tokenizer, folder, seed)
     manifest = json.loads((work / "manifest.json").read_text(encoding="utf-8"))
@@ -147,10 +146,11 @@ def export(name, work, layers, heads, seed, device, note="", checkpoints=None):
         model.half().save_pretrained(scratch, max_shard_size=MAX_SHARD)
         tokenizer.save_pretrained(scratch)
         shutil.copy(folder / "log.csv", scratch / "training_log.csv")
-        trim_log(scratch / "training_log.csv", progress["tokens"])  # a run that goes on has logged more meanwhile
         for measured in ("development.csv", "token_counts.npz"):
             if (folder / measured).exists():
                 shutil.copy(folder / measured, scratch / measured)
+        for table in ("training_log.csv", "development.csv"):
+            trim_log(scratch / table, progress["tokens"])  # a run that goes on has logged and measured more meanwhile
         (scratch / "evaluation.json").write_text(json.dumps({**figures, "run": run}, indent=1) + "\n", encoding="utf-8")
         (scratch / "README.md").write_text(card(name, model, figures, run), encoding="utf-8")
     copy_whole(work / "manifest.json", checkpoints / "corpus.json")
@@ -161,14 +161,13 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--work", default=Path("training/runs"), type=Path)
     parser.add_argument("--model", choices=MODELS, required=True)
-    parser.add_argument("--layers", default=6, type=int)
     parser.add_argument("--heads", default=8, type=int)
-    parser.add_argument("--seed", default=0, type=int)
+    parser.add_argument("--seed", default=0, type=int, help="of a run whose state does not say")
     parser.add_argument("--to", type=Path, help="folder of checkpoints; the embedded ones by default")
-    parser.add_argument("--device-name", default=f"CPU, {platform.machine()}, one thread")
+    parser.add_argument("--device-name", default=f"CPU, {platform.machine()}")
     parser.add_argument("--note", default="", help="what the card should say of the run besides its settings")
     options = parser.parse_args(arguments)
-    target = export(options.model, options.work, options.layers, options.heads, options.seed, options.device_name, options.note, options.to)
+    target = export(options.model, options.work, options.heads, options.seed, options.device_name, options.note, options.to)
     print((target / "README.md").read_text(encoding="utf-8"))
 
 

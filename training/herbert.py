@@ -26,7 +26,7 @@ from transformers import BertConfig, BertForMaskedLM, HerbertTokenizer
 from training.attention import use_plain_attention
 from training.command import add_shape, options_of, parsed, train_shaped
 from training.loop import autocast, cap_norms, compute_type, even_starts, layers_of, load_ids, sampled_columns, save_state, token_loss
-from training.muon import Muon
+from training.muon import Muon, remaining_groups
 
 CONTEXT = 128
 STAGES = [(3e5, 8), (1.5e6, 16), (3e6, 32), (6e6, 64), (math.inf, 128)]  # (up to how many tokens, context)
@@ -41,7 +41,7 @@ CLS, SEP, MASK = 0, 2, 4
 
 
 def configuration(vocab_size, layers=6, width=256, heads=8):
-    """The model's configuration; dropout off, since every text is seen two or three times only."""
+    """The model's configuration; dropout off, since every text is seen a few times only."""
     return BertConfig(
         vocab_size=vocab_size,
         hidden_size=width,
@@ -121,16 +121,12 @@ def optimizers_for(model, size="grown"):
     """
     blocks = {name: p for name, p in model.bert.encoder.named_parameters() if p.ndim == 2}
     looking, acting = ([p for name, p in blocks.items() if bool(re.search(r"\.(query|key)\.", name)) == looks] for looks in (True, False))
-    inside = {id(p) for p in blocks.values()}
-    others = [p for p in model.parameters() if id(p) not in inside]
-    matrices, vectors = [p for p in others if p.ndim == 2], [p for p in others if p.ndim == 1]
-    groups = [{"params": matrices, "weight_decay": 0.01}, {"params": vectors, "weight_decay": 0.0}]
     return [
         Muon(
             [{"params": p, "lr": rate} for p, rate in zip((looking, acting), RATES[size], strict=True)],
             dtype=compute_type(looking[0].device),
         ),
-        torch.optim.AdamW(groups, lr=5e-4, betas=(0.9, 0.999), eps=1e-6, fused=True),
+        torch.optim.AdamW(remaining_groups(model, blocks.values(), 0.01), lr=5e-4, betas=(0.9, 0.999), eps=1e-6, fused=True),
     ]
 
 

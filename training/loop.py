@@ -41,7 +41,7 @@ def unigram_entropy(ids, vocab_size):
     return float(-(p * np.log(p)).sum())
 
 
-def schedule(tokens, total, warmup, decay_from=0.4, started=0):
+def schedule(tokens, total, warmup, decay_from, started=0):
     """Share of the peak learning rate: linear warm-up from ``started``, constant, linear to zero at ``total``."""
     return max(0.0, min(1.0, (tokens - started + 1) / warmup, (total - tokens) / ((1 - decay_from) * total)))
 
@@ -78,8 +78,8 @@ fused_softmax_gradient = torch.compile(softmax_gradient)
 def sampled_columns(order, targets, n_columns, generator):
     """Tokens whose logits stand for all: the frequent ones, a sample of the rest, and every target.
 
-    The sum over the vocabulary in a softmax is estimated without bias: frequent tokens count once, a sampled one
-    as often as it has to for the rest, a target that was not sampled in its own row only.
+    The sum over the vocabulary in a softmax is estimated without bias: a frequent token counts once; a sampled one counts for
+    as many tokens of the rest as it stands for; a target that was not sampled counts in its own rows only.
 
     Parameters
     ----------
@@ -223,25 +223,42 @@ def load_weights(model, tensors, path):
         raise ValueError(f"{path} was saved by another configuration: it lacks {missing}, holds besides {unexpected}")
 
 
+def read_state(path):
+    """What ``save_state`` wrote. The file is opened once: a run that goes on replaces it.
+
+    Returns
+    -------
+    weights : dict of str to Tensor
+    slots : dict of str to Tensor
+        Of the optimizers, ``optimizer.I.J.NAME``.
+    progress : dict
+    heads : str
+        Attention heads a layer; None where an older state does not say.
+    """
+    with safe_open(path, "pt") as file:
+        slots = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+        metadata = file.metadata()
+    weights = {k.removeprefix("model."): slots.pop(k) for k in list(slots) if k.startswith("model.")}
+    return weights, slots, json.loads(metadata["progress"]), metadata.get("heads")
+
+
 def load_state(folder, model, optimizers):
     """Restore what ``save_state`` wrote; returns the progress, or None when there is no state."""
     path = folder / "state.safetensors"
     if not path.exists():
         return None
-    with safe_open(path, "pt") as file:
-        check_heads(model, file.metadata().get("heads"), path)
-    tensors = load_file(path)
-    load_weights(model, {k[6:]: v for k, v in tensors.items() if k.startswith("model.")}, path)
+    weights, slots, progress, heads = read_state(path)
+    check_heads(model, heads, path)
+    load_weights(model, weights, path)
     for i, optimizer in enumerate(optimizers):
         state = {}
-        for key, value in tensors.items():
+        for key, value in slots.items():
             head = f"optimizer.{i}."
             if key.startswith(head):
                 j, slot = key[len(head) :].split(".", 1)
                 state.setdefault(int(j), {})[slot] = value
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    with safe_open(path, "pt") as file:
-        return json.loads(file.metadata()["progress"])
+    return progress
 
 
 def append_log(path, row):
@@ -255,18 +272,20 @@ def append_log(path, row):
 
 
 def trim_log(path, tokens):
-    """Drop rows logged after the state that a run resumes from: their steps are run again."""
+    """Drop rows of a table that were written after the state that a run resumes from, or is exported from."""
     if path.exists():
-        with open(path, newline="") as file:
-            rows = [row for row in csv.DictReader(file) if int(row["tokens"]) <= tokens]
-        scratch = path.with_suffix(".part")
-        scratch.unlink(missing_ok=True)
-        for row in rows:
-            append_log(scratch, row)
-        if rows:
-            os.replace(scratch, path)
-        else:
+        with open(path, newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            rows = [row for row in reader if int(row["tokens"]) <= tokens]
+        if not rows:
             path.unlink()
+            return
+        scratch = path.with_suffix(".part")
+        with open(scratch, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, reader.fieldnames, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(scratch, path)
 
 
 SNAPSHOTS = [round(1e5 * 10 ** (i / 8)) for i in range(25)]  # tokens, from 100,000 to 100 million
@@ -281,12 +300,12 @@ def save_snapshot(folder, model, tokens):
             seen.add(tensor.data_ptr())
             tensors[name] = tensor.half().contiguous()
     scratch = folder / "snapshot.part"
-    save_file(tensors, scratch, metadata={"tokens": str(tokens)})
+    save_file(tensors, scratch, metadata={"tokens": str(tokens), "heads": str(heads_of(model))})
     os.replace(scratch, folder / f"{tokens}.safetensors")
 
 
 def load_exported(exported, folder, model):
-    """Start from an exported checkpoint: its weights, its progress and its log; the optimizer begins anew.
+    """Start from an exported checkpoint: its weights, its progress, its seed and its log; the optimizer begins anew.
 
     Raises
     ------
@@ -301,7 +320,8 @@ def load_exported(exported, folder, model):
     shutil.copy(exported / "training_log.csv", folder / "log.csv")
     if (exported / "development.csv").exists() and not (folder / "development.csv").exists():  # its snapshots may be lost with the state
         shutil.copy(exported / "development.csv", folder / "development.csv")
-    return {"step": run["step"], "tokens": run["tokens"], "seconds": run["seconds"], "started": run["tokens"]}
+    seed = {"seed": run["seed"]} if "seed" in run else {}
+    return {"step": run["step"], "tokens": run["tokens"], "seconds": run["seconds"], "started": run["tokens"]} | seed
 
 
 def train(
@@ -313,10 +333,11 @@ def train(
     *,
     total,
     warmup,
+    decay_from,
     after_step,
     device,
+    settings,
     save_every=180,
-    decay_from=0.4,
     continue_from=None,
     until=math.inf,
 ):
@@ -328,25 +349,37 @@ def train(
         (step, tokens seen) -> (loss, tokens in the batch).
     heldout_loss : callable
         () -> float, nats a token.
-    after_step : callable
-        Called after every update, for constraints on the weights.
-    save_every : float
-        Seconds between two checkpoints.
     decay_from : float
         Share of ``total`` from which the learning rate falls.
+    after_step : callable
+        Called after every update, for constraints on the weights.
+    settings : dict
+        What a run may not change on its way, such as its seed; saved with the progress. An older state takes what it lacks from here.
+    save_every : float
+        Seconds between two checkpoints.
     continue_from : path, optional
         An exported checkpoint to start from where the run has no state of its own.
 
     Returns
     -------
     dict
-        ``step``, ``tokens``, ``seconds``, ``started`` (tokens at which the optimizer was new): the progress at the end.
+        ``step``, ``tokens``, ``seconds``, ``started`` (tokens at which the optimizer was new) and the settings: the progress at the end.
+
+    Raises
+    ------
+    ValueError
+        When the run began with other settings.
+    FloatingPointError
+        When a loss or a gradient is not finite.
     """
     folder = Path(folder)
     progress = load_state(folder, model, optimizers)
     if progress is None and continue_from is not None:
         progress = load_exported(Path(continue_from), folder, model)
     progress = {"started": 0} | (progress or {"step": 0, "tokens": 0, "seconds": 0.0})
+    for key, value in settings.items():
+        if progress.setdefault(key, value) != value:
+            raise ValueError(f"{key}: expected {progress[key]}, with which the run in {folder} began, found {value}")
     trim_log(folder / "log.csv", progress["tokens"])
     peaks = [[g["lr"] for g in o.param_groups] for o in optimizers]
     end = min(total, until)

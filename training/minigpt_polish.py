@@ -3,9 +3,10 @@
     python -m training.minigpt_polish --work training/runs --tokens 4e6
     python -m training.minigpt_polish --work training/runs --export
 
-Text, tokens and tokenizer are polish-gpt2-mini's, and so are the schedule and bf16 autocast; batches have 4 x 256
-tokens. Muon on the heads' matrices, AdamW on embedding and positions; embedding rows no longer than
-``NORM_CAP``. The same command resumes. The second command writes ``analysis_lib/checkpoints/minigpt-polish``.
+Text, tokens and tokenizer are polish-gpt2-mini's, and so is bf16 autocast; the learning rate warms up over 100,000 tokens and falls
+from 40 % of the run on; the softmax is exact. Batches have 4 x 256 tokens. Muon on the heads' matrices, AdamW on embedding and
+positions; embedding rows no longer than ``NORM_CAP``. The same command resumes. The second command writes
+``analysis_lib/checkpoints/minigpt-polish``.
 """
 
 import json
@@ -13,8 +14,6 @@ import platform
 import shutil
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
 from transformers import GPT2TokenizerFast
 
 from analysis_lib.models.minigpt import MiniGPT, MiniGPTConfig
@@ -22,7 +21,18 @@ from training.command import options_of, parsed
 from training.evaluate import evaluate_gpt2
 from training.export import CHECKPOINTS, interval
 from training.folders import replaced
-from training.loop import ChunkedCrossEntropy, autocast, cap_norms, compute_type, even_starts, load_ids, load_weights, train
+from training.loop import (
+    ChunkedCrossEntropy,
+    autocast,
+    cap_norms,
+    compute_type,
+    even_starts,
+    load_ids,
+    load_weights,
+    read_state,
+    train,
+    trim_log,
+)
 from training.muon import Muon
 from training.polish_gpt2 import CONTEXT, epoch_starts, windows
 from training.tokens import read_documents
@@ -69,16 +79,19 @@ def loss_of(model, batch, chunk=512, fused=False):
 def restore(folder):
     """Model and progress of the state that a run last saved."""
     path = folder / "state.safetensors"
-    tensors = {k[6:]: v for k, v in load_file(path).items() if k.startswith("model.")}
-    model = MiniGPT(configuration(len(tensors["embed.weight"])))
-    load_weights(model, tensors, path)
-    with safe_open(path, "pt") as file:
-        return model.eval(), json.loads(file.metadata()["progress"])
+    weights, _, progress, _ = read_state(path)
+    model = MiniGPT(configuration(len(weights["embed.weight"])))
+    load_weights(model, weights, path)
+    return model.eval(), progress
 
 
 def export(work, seed, device, note=""):
-    """Write the checkpoint folder from the run's last state, measured as it is shipped; returns its path."""
+    """Write the checkpoint folder from the run's last state, measured as it is shipped; returns its path.
+
+    ``seed`` is for a state of before the seed was saved with it.
+    """
     model, progress = restore(work / NAME)
+    seed = progress.get("seed", seed)
     model = model.half().float()  # what is measured is what is shipped
     torch.manual_seed(seed + 1)
     untrained = MiniGPT(model.config).eval()
@@ -92,6 +105,7 @@ def export(work, seed, device, note=""):
         model.half().save_pretrained(scratch)
         GPT2TokenizerFast.from_pretrained(work / TEXT / "tokenizer").save_pretrained(scratch)
         shutil.copy(work / NAME / "log.csv", scratch / "training_log.csv")
+        trim_log(scratch / "training_log.csv", progress["tokens"])  # a run that goes on has logged more meanwhile
         (scratch / "evaluation.json").write_text(json.dumps({**figures, "run": run}, indent=1) + "\n", encoding="utf-8")
         (scratch / "README.md").write_text(card(model, figures, run), encoding="utf-8")
     return CHECKPOINTS / NAME
@@ -119,7 +133,7 @@ def card(model, figures, run):
         f"| unigram | entropy {figures['unigram_entropy']:.3f}, "
         f"held-out cross entropy {figures['unigram_heldout_loss']:.3f} nats a token |",
         f"| untrained | {figures['untrained_heldout_loss']:.3f} nats a token |",
-        f"| under the unigram entropy | {figures['under_unigram_entropy']:.3f} nats |",
+        f"| under the unigram loss | {figures['under_unigram_loss']:.3f} nats |",
         f"| device, wall time | {run['device']}; {run['seconds'] / 60:.0f} minutes |",
         f"| seed | {run['seed']} |",
         *([f"| the run | {run['note']} |"] if run["note"] else []),
@@ -139,7 +153,7 @@ def main(arguments=None):
     parser = options_of(__doc__, tokens=TOKENS, compiled="the blocks: faster on a CPU")
     parser.add_argument("--batch", default=4, type=int)
     parser.add_argument("--export", action="store_true", help="write the checkpoint of the last saved state")
-    parser.add_argument("--device-name", default=f"CPU, {platform.machine()}, one thread", help="for the card")
+    parser.add_argument("--device-name", default=f"CPU, {platform.machine()}", help="for the card")
     parser.add_argument("--note", default="", help="what the card should say of the run besides its settings")
     options = parsed(parser, arguments)
     if options.export:
@@ -163,7 +177,7 @@ def main(arguments=None):
     @torch.no_grad()
     def heldout_loss():
         with autocast(options.device):
-            return float(torch.stack([loss_of(model, part, chunk, options.compile) for part in check.split(options.batch)]).mean())
+            return float(torch.stack([loss_of(model, part, chunk, options.compile) for part in check.split(4)]).mean())
 
     progress = train(
         folder,
@@ -173,8 +187,10 @@ def main(arguments=None):
         heldout_loss,
         total=options.tokens,
         warmup=100_000,
+        decay_from=0.4,
         after_step=lambda: cap_norms(model.embed.weight, NORM_CAP),
         device=options.device,
+        settings={"seed": options.seed},
     )
     print(progress)
 

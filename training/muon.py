@@ -14,6 +14,14 @@ import torch
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration, from the source
 
 
+def remaining_groups(model, chosen, decay):
+    """AdamW's groups of the parameters that are not ``chosen`` for Muon: matrices with weight decay, vectors without."""
+    inside = {id(p) for p in chosen}
+    others = [p for p in model.parameters() if id(p) not in inside]
+    matrices, vectors = [p for p in others if p.ndim == 2], [p for p in others if p.ndim == 1]
+    return [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
+
+
 def orthogonalise(matrices, steps=5, dtype=torch.float32):
     """Nearest semi-orthogonal matrices, roughly: singular values come to lie between .7 and 1.2.
 
@@ -42,6 +50,10 @@ def orthogonalise(matrices, steps=5, dtype=torch.float32):
 
 class Muon(torch.optim.Optimizer):
     """Muon with Nesterov momentum and decoupled weight decay.
+
+    The rate of a matrix is multiplied by the root of rows / columns where that is above one. That is meant for [out, in]; GPT-2's
+    projections are stored as [in, out], so there the second matrix of a feed-forward layer has the raised rate and not the first. A
+    fused projection is split only where its group has `parts`; the regressors' is not.
 
     Parameters
     ----------

@@ -12,12 +12,12 @@ from functools import lru_cache, partial
 import numpy as np
 import torch
 from torch import nn
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2Config, GPT2LMHeadModel, GPT2TokenizerFast
 
 from training.attention import use_plain_attention
 from training.command import add_shape, options_of, parsed, train_shaped
 from training.loop import autocast, cap_norms, compute_type, even_starts, load_ids, sampled_columns, token_loss
-from training.muon import Muon
+from training.muon import Muon, remaining_groups
 
 CONTEXT = 256
 NORM_CAP = 1.6  # the median row of an unbounded run had norm 1.4, its longest 6.9
@@ -56,14 +56,9 @@ def optimizers_for(model):
     """Muon for the blocks' matrices (queries, keys and values apart), AdamW for embeddings, gains and biases."""
     fused = [block.attn.c_attn.weight for block in model.transformer.h]
     single = [w for block in model.transformer.h for w in (block.attn.c_proj.weight, block.mlp.c_fc.weight, block.mlp.c_proj.weight)]
-    inside = {id(p) for p in fused + single}
-    others = [p for p in model.parameters() if id(p) not in inside]
-    tables, vectors = [p for p in others if p.ndim == 2], [p for p in others if p.ndim == 1]
     return [
         Muon([{"params": fused, "parts": 3}, {"params": single}], dtype=compute_type(fused[0].device)),
-        torch.optim.AdamW(
-            [{"params": tables, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}], lr=2e-3, betas=(0.9, 0.98), fused=True
-        ),
+        torch.optim.AdamW(remaining_groups(model, fused + single, 0.1), lr=2e-3, betas=(0.9, 0.98), fused=True),
     ]
 
 
@@ -104,19 +99,19 @@ def batch_at(tokens):
 def main(arguments=None):
     parser = options_of(__doc__, tokens=100e6, compiled="the blocks: 1.5 times as fast on a CPU")
     add_shape(parser)
-    parser.add_argument("--vocab", default=16384, type=int)
     parser.add_argument("--columns", default=5120, type=int, help="of the estimated softmax; 0: always exact")
     options = parsed(parser, arguments)
     folder = options.work / "polish-gpt2-mini"
     ids, heldout = load_ids(folder / "train.bin"), load_ids(folder / "heldout.bin")
-    model = build(configuration(options.vocab, options.layers, options.width, options.heads), options.seed).to(options.device)
+    vocab_size = len(GPT2TokenizerFast.from_pretrained(folder / "tokenizer"))
+    model = build(configuration(vocab_size, options.layers, options.width, options.heads), options.seed).to(options.device)
     if options.device == "cpu":
         use_plain_attention(model)
     if options.compile:
         model.transformer.compile()
     check = windows(heldout, even_starts(len(heldout), 64, CONTEXT + 1)).to(options.device)
     chunk = 512 if options.device == "cpu" else 8192
-    order = torch.from_numpy(np.argsort(-np.bincount(ids, minlength=options.vocab), kind="stable"))
+    order = torch.from_numpy(np.argsort(-np.bincount(ids, minlength=vocab_size), kind="stable"))
 
     def batch_loss(step, tokens):
         batch = batch_at(tokens)

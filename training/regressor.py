@@ -21,8 +21,9 @@ from 4 to 10 points (Garg et al. 2022, "curriculum"). All tasks use Adam, but fo
 inverse of what the best estimator leaves (`point_weights`), so that all points get used.
 
 Which seed is shipped was decided before any was trained: the one with the lowest loss
-on the validation prompts, which are neither trained on nor reported. All seeds are
-kept and reported (``seeds.json``).
+on the validation prompts. No step is trained on these, but `regressor`'s point weights
+are made from them; the figures that the card gives of a model are from other prompts,
+but for this loss. All seeds are kept and reported (``seeds.json``).
 """
 
 import argparse
@@ -128,8 +129,8 @@ def squared_errors(model, task, xs, ys):
 def point_weights(task, n=1000):
     """Weight of each point in the loss [point], of mean 1: the inverse of what the best estimator leaves there, and `LEAST_LEFT`.
 
-    The first points cannot be known, whatever the model does. Their errors would be most of the loss, and their noise most of the
-    gradient's.
+    What is left is measured on the validation prompts. The first points cannot be known, whatever the model does. Their errors would be
+    most of the loss, and their noise most of the gradient's.
     """
     if not task.weighted:
         return torch.ones(task.config["n_points"])

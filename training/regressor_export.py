@@ -10,19 +10,21 @@ import argparse
 import json
 import platform
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from analysis_lib import incontext
 from analysis_lib.incontext import estimators, prompts, selection
 from analysis_lib.models import STUDIES
 from analysis_lib.models.regressor import Regressor, RegressorConfig
 from analysis_lib.statistics import bootstrap_interval, difference_interval
+from training.export import interval as worded
 from training.folders import replaced
+from training.loop import read_state
 from training.regressor import BATCH, TASKS, VALIDATION_SEED, build, measured_errors
 
 CHECKPOINTS = Path(__file__).parents[1] / "analysis_lib" / "checkpoints"
@@ -75,7 +77,8 @@ def measure_linear(model, task):
 def measure_selector(model, task):
     """Errors at the last point of fresh prompts beside both ridges, ways to choose between them, and the posterior mean.
 
-    The posterior mean is over `N_COMPONENTS` simulated functions: the least error that any answer can have is that or less.
+    The posterior mean is over `N_COMPONENTS` simulated functions and so only an estimate; the least possible error is at most that of this
+    mean.
     """
     found = task.draw(N_TEST, TEST_SEED)
     simulated = task.draw(N_COMPONENTS, CALIBRATION_SEED, n_points=400)
@@ -120,16 +123,13 @@ def finished_seeds(folder):
 
 def restore(task, folder):
     """The model that a run last saved, rounded to float16, and its progress."""
-    path = folder / "state.safetensors"
+    weights, _, progress, _ = read_state(folder / "state.safetensors")
     model = Regressor(RegressorConfig(**task.config))
-    model.load_state_dict({k[6:]: v for k, v in load_file(path).items() if k.startswith("model.")})
-    with safe_open(path, "pt") as file:
-        return model.half().float().eval(), json.loads(file.metadata()["progress"])
+    model.load_state_dict(weights)
+    return model.half().float().eval(), progress
 
 
-def shown(figure, digits=4):
-    """'mean (95% interval low to high)'."""
-    return "{:.{d}f} (95% interval {:.{d}f} to {:.{d}f})".format(*(figure[k] for k in ("mean", "low", "high")), d=digits)
+shown = partial(worded, digits=4)
 
 
 def rows_of(task, figures):
@@ -180,7 +180,7 @@ def card(name, model, seeds, chosen, device):
         f"| data | {DATA[name]}; drawn anew at every step |",
         "| licence | CC BY 4.0 |",
         f"| tokens seen | {run['tokens']:,} in {run['step']:,} steps of {BATCH} prompts |",
-        f"| held-out loss | {best['validation_loss']:.4f} on 1,000 validation prompts |",
+        f"| validation loss (by which the seed was chosen) | {best['validation_loss']:.4f} on 1,000 validation prompts |",
         *(f"| {label} | {text} |" for label, text in rows_of(task, best).items()),
         f"| untrained | {best['untrained_loss']:.4f} on the validation prompts |",
         f"| device, wall time | {device}; {run['seconds'] / 60:.0f} minutes |",
@@ -192,8 +192,8 @@ def card(name, model, seeds, chosen, device):
         ),
         "| precision | float16 on disk, trained in float32 |",
         "",
-        f"Errors are squared{', divided by d as in Garg et al. 2022,' if task.linear else ''} and are means over {N_TEST:,} prompts",
-        "that were not trained on, with bootstrap intervals over prompts, of the weights as shipped. The loss curve is in",
+        f"Errors are squared{', divided by d as in Garg et al. 2022,' if task.linear else ''} and are means over {N_TEST:,} held-out",
+        "prompts that served for nothing else, with bootstrap intervals over prompts, of the weights as shipped. The loss curve is in",
         "`training_log.csv`, all figures in `evaluation.json` and, of every seed, in `seeds.json`; weights of every seed in `seeds/`.",
         "",
         "Limits: a small model, trained for minutes on one kind of prompt of one length. It shows how the book's methods work on a model",
@@ -213,6 +213,9 @@ def export(name, work, device):
         model, progress = restore(task, runs / f"seed-{seed}")
         if progress["step"] < progress["steps"]:
             raise ValueError(f"{runs}/seed-{seed}: expected a finished run, found {progress['step']} of {progress['steps']} steps")
+        wanted, found = (task.steps, task.rate), (progress["steps"], progress["rate"])
+        if found != wanted:
+            raise ValueError(f"{runs}/seed-{seed}: expected a run of {wanted[0]} steps at rate {wanted[1]}, found {found[0]} at {found[1]}")
         loss = float(measured_errors(model, task, validation).mean())
         seeds[seed] = {"validation_loss": loss, "untrained_loss": untrained, **measure(model, task), "run": {**progress, "seed": seed}}
         models[seed] = model

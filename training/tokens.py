@@ -144,6 +144,7 @@ def prepare(name, work, vocab_size, seed=0, tokenizer=None):
         tokenizer = (byte_level if name == "polish-gpt2-mini" else herbert)([p for document in train for p in document], vocab_size)
     folder = work / name
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "heldout.bin").unlink(missing_ok=True)  # what is written last says that all is there
     tokenizer.save_pretrained(folder / "tokenizer")
     if name == "polish-gpt2-mini":
         ends = [tokenizer.convert_tokens_to_ids("Ċ")], [tokenizer.eos_token_id]

@@ -53,7 +53,7 @@ def earlier_documents(archives, ledger):
             else:
                 source_of[name] = source.name
                 documents.append((name, paragraphs))
-    kept, _ = repeats.drop_repeated(documents)
+    kept = repeats.drop_repeated(documents)
     for (name, before), (_, after) in zip(documents, kept, strict=True):
         ledger.removed[source_of[name]]["repeated"] += words(before) - words(after)
     found = {name: (source_of[name], paragraphs) for name, paragraphs in kept if paragraphs}
@@ -244,6 +244,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     splits, report = build(options.archives)
     options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "manifest.json").unlink(missing_ok=True)  # what is written last says that all is there
     for name, documents in splits.items():
         text = json_lines(documents, with_source=name != "heldout")  # the first held-out set keeps its bytes
         report[f"{name}_sha256"] = hashlib.sha256(text.encode()).hexdigest()

@@ -10,18 +10,17 @@ from training.corpus.paragraphs import WORD
 
 def drop_repeated(documents, min_words=8):
     """Leave out paragraphs of ``min_words`` or more that stood before, in this or an earlier document."""
-    seen, kept, dropped = set(), [], 0
+    seen, kept = set(), []
     for name, paragraphs in documents:
         own = []
         for paragraph in paragraphs:
             if len(WORD.findall(paragraph)) >= min_words:
                 if paragraph in seen:
-                    dropped += 1
                     continue
                 seen.add(paragraph)
             own.append(paragraph)
         kept.append((name, own))
-    return kept, dropped
+    return kept
 
 
 def folded(paragraph):

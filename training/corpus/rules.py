@@ -11,7 +11,7 @@ INTERWAR_SPELLING = re.compile(
 )
 OCR_FAULT = re.compile(r"[^\W\d_]\d[^\W\d_]|\b\d[^\W\d_]{2,}|[^\W\d_]\(\)")
 OLD_SPELLINGS_PER_10K = 6  # the rate is bimodal: at most 2.7 in 63 novels, at least 12.2 in 37
-OCR_FAULTS_PER_10K = 0.5  # digits inside words: 1.5 in the one bad scan, at most 0.1 elsewhere
+OCR_FAULTS_PER_10K = 0.5  # digits inside words: 1.7 in the one bad scan, at most 0.1 elsewhere
 SPLIT_WORD = re.compile(r"\b([^\W\d_]+)- ([^\W\d_]+)\b")
 CONJUNCTIONS = {"a", "albo", "bądź", "czy", "i", "lub", "oraz"}
 CITATION = re.compile(r"\s*\((?:tekst jedn\.|tekst jednolity|t\. ?j\.|j\. ?t\.|jedn\. tekst)?[\s:,–-]*Dz\. ?U\.[^()]*\)", re.IGNORECASE)

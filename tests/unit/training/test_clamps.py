@@ -55,4 +55,11 @@ def test_what_is_recorded_has_every_clamp_for_each_seed():
     table = recorded.table("induction_clamps")
     runs = table.groupby(["seed", "clamp"])["step"].max().unstack()
     assert set(runs.columns) == set(clamps.CLAMPS)
+    assert set(table["seed"]) == {0, 1}
     assert (runs == clamps.STEPS).all(axis=None)
+
+
+def test_seeds_without_a_final_model_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        clamps.main(["--seeds", "5"])
+    assert "invalid choice: 5" in capsys.readouterr().err

@@ -123,6 +123,19 @@ def test_a_missing_archive_is_named_and_nothing_is_written(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_second_run_that_is_stopped_leaves_no_manifest(tmp_path, monkeypatch):
+    packed = files(12)
+    out = run(tmp_path / "a", monkeypatch, packed)
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build, "write", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        build.main(["--archives", str(tmp_path / "a"), "--out", str(out)])
+    assert not (out / "manifest.json").exists()
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "train.jsonl"
     build.write(path, "old")

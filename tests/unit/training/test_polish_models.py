@@ -3,6 +3,7 @@ import json
 import math
 import shutil
 from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
@@ -17,7 +19,7 @@ import training.__main__ as everything
 from analysis_lib import activations, geometry, texts
 from analysis_lib.statistics import wilson_interval
 from tests.support import offline, tiny
-from training import attention, development, evaluate, export, herbert, loop, muon, polish_gpt2, tokens
+from training import attention, development, evaluate, export, herbert, loop, minigpt_polish, muon, polish_gpt2, tokens
 
 ROUNDING = 2.0**-8  # largest relative error of rounding to bf16
 
@@ -297,7 +299,8 @@ def test_an_epoch_holds_each_window_once():
 
 def test_batches_and_contexts_grow_with_the_tokens_seen():
     seen = [0, 299_999, 3e5, 1.5e6, 3e6, 6e6, 13e6, 1e9]
-    assert [polish_gpt2.batch_at(t) for t in seen] == sorted(polish_gpt2.batch_at(t) for t in seen)
+    assert [polish_gpt2.batch_at(t) for t in (0, 4e6)] == [8, 16]
+    assert [herbert.at_tokens(herbert.BATCHES, t) for t in (0, 4e6, 8e6)] == [2048, 4096, 8192]
     assert [herbert.at_tokens(herbert.STAGES, t) for t in seen] == [8, 8, 16, 32, 64, 128, 128, 128]
     assert all(herbert.at_tokens(herbert.BATCHES, t) % herbert.at_tokens(herbert.STAGES, t) == 0 for t in seen)
 
@@ -336,7 +339,7 @@ def test_the_learning_rate_rises_stays_and_falls_to_zero():
     assert rate(750) == 0.5
     assert rate(1000) == rate(1200) == 0.0
     assert loop.schedule(900, total=1000, warmup=100, decay_from=0.8) == pytest.approx(0.5)
-    assert loop.schedule(309, total=1000, warmup=100, started=300) == 0.1  # a new optimizer warms up anew
+    assert loop.schedule(309, total=1000, warmup=100, decay_from=0.4, started=300) == 0.1  # a new optimizer warms up anew
 
 
 @pytest.mark.parametrize("chunk", [5, 16, 64])
@@ -480,8 +483,9 @@ def test_a_fused_projection_is_stepped_in_parts():
     assert torch.allclose(together, torch.cat(apart, dim=1), atol=1e-6)
 
 
-def test_muon_steps_like_torchs():
-    start, gradient = (torch.randn(16, 24, generator=torch.Generator().manual_seed(s)) for s in (0, 1))
+@pytest.mark.parametrize("shape", [(16, 24), (24, 16)])
+def test_muon_steps_like_torchs(shape):
+    start, gradient = (torch.randn(shape, generator=torch.Generator().manual_seed(s)) for s in (0, 1))
     own, theirs = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.clone())
     for parameter, kind in ((own, muon.Muon), (theirs, torch.optim.Muon)):
         optimizer = kind([parameter], lr=0.02, momentum=0.95, weight_decay=0.02)
@@ -560,8 +564,8 @@ def test_a_run_goes_on_from_exported_weights_with_a_new_optimizer(tmp_path):
     model.half().save_pretrained(exported, max_shard_size="1KB")
     assert len(list(exported.glob("*.safetensors"))) > 1
     shutil.copy(tmp_path / "first" / "log.csv", exported / "training_log.csv")
-    run = {"step": 3, "tokens": 750_000, "seconds": 10.0}
-    (exported / "evaluation.json").write_text(json.dumps({"run": run}), encoding="utf-8")
+    run = {"step": 3, "tokens": 750_000, "seconds": 10.0, "seed": 0}
+    (exported / "evaluation.json").write_text(json.dumps({"run": run | {"device": "CPU"}}), encoding="utf-8")
     (exported / "development.csv").write_text("tokens\n2048\n", encoding="utf-8")
     fresh, _ = small_gpt2()
     (tmp_path / "second").mkdir()
@@ -574,6 +578,12 @@ def test_a_run_goes_on_from_exported_weights_with_a_new_optimizer(tmp_path):
     assert float(logged[3]["lr_share"]) < 0.01  # it warms up anew
     with pytest.raises(ValueError, match="another configuration"):
         loop.load_exported(exported, tmp_path / "second", small_herbert()[0])
+    (tmp_path / "third").mkdir()
+    with pytest.raises(ValueError, match="seed: expected 0, with which the run in .*third began, found 1"):
+        train(tmp_path / "third", 5, continue_from=exported, settings={"seed": 1})
+    del run["seed"]  # an older export does not say
+    (exported / "evaluation.json").write_text(json.dumps({"run": run}), encoding="utf-8")
+    assert loop.load_exported(exported, tmp_path / "third", fresh) == {**run, "started": 750_000}
 
 
 def test_snapshots_are_kept_at_logarithmic_steps(tmp_path):
@@ -583,6 +593,8 @@ def test_snapshots_are_kept_at_logarithmic_steps(tmp_path):
     again, _ = small_gpt2()
     loop.load_weights(again, {k: v.float() for k, v in load_file(kept[1_000_000]).items()}, "snapshot")
     assert not same_weights(again, model)  # one step later they differ
+    with safe_open(kept[1_000_000], "pt") as file:
+        assert file.metadata() == {"tokens": "1000000", "heads": "2"}
     assert len(loop.SNAPSHOTS) == 25
 
 
@@ -631,7 +643,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_leaves_the_last_state_good(t
     with pytest.raises(FloatingPointError, match="step 2: loss inf"):
         loop.train(
             tmp_path, model, optimizers, batch_loss, lambda: 1.0,
-            total=1e6, warmup=5e5, after_step=lambda: None, device="cpu", save_every=-1,
+            total=1e6, warmup=5e5, decay_from=0.4, after_step=lambda: None, device="cpu", settings={}, save_every=-1,
         )  # fmt: skip
     kept, optimizers = small_gpt2()
     assert loop.load_state(tmp_path, kept, optimizers)["step"] == 2
@@ -642,7 +654,7 @@ class Killed(BaseException):
     pass
 
 
-def train(folder, steps, kill_at=None, before_step=lambda step: None, continue_from=None, until=math.inf):
+def train(folder, steps, kill_at=None, before_step=lambda step: None, continue_from=None, until=math.inf, settings=MappingProxyType({})):
     """Train the small GPT-2 as the recipes do; every step counts as 250,000 tokens, and is logged and saved."""
     model, optimizers = small_gpt2()
     folder.mkdir(exist_ok=True)
@@ -662,8 +674,10 @@ def train(folder, steps, kill_at=None, before_step=lambda step: None, continue_f
         lambda: 1.0,
         total=steps * 250_000,
         warmup=500_000,
+        decay_from=0.4,
         after_step=lambda: loop.cap_norms(model.transformer.wte.weight, 1.6),
         device="cpu",
+        settings=settings,
         save_every=-1,
         continue_from=continue_from,
         until=until,
@@ -703,6 +717,33 @@ def test_a_run_that_stops_early_is_on_the_schedule_of_the_whole(tmp_path):
     assert [int(r["step"]) for r in rows(tmp_path / "stopped")] == [1, 2]
     assert same_weights(train(tmp_path / "stopped", 5), straight)
     assert rows(tmp_path / "stopped") == rows(tmp_path / "straight")
+
+
+def test_a_run_keeps_the_settings_that_it_began_with(tmp_path):
+    train(tmp_path, 2, settings={"seed": 1, "layers": 6})
+    logged = rows(tmp_path)
+    for other in ({"seed": 0, "layers": 6}, {"seed": 1, "layers": 4}):
+        with pytest.raises(ValueError, match=r"expected \d, with which the run in .* began, found \d"):
+            train(tmp_path, 5, settings=other)
+    assert rows(tmp_path) == logged
+    train(tmp_path, 3, settings={"seed": 1, "layers": 6})
+    assert loop.load_state(tmp_path, *small_gpt2())["layers"] == 6
+
+
+def test_a_state_of_before_settings_were_saved_takes_those_given(tmp_path):
+    straight = train(tmp_path / "straight", 3)
+    train(tmp_path / "older", 3, until=500_000)
+    assert "seed" not in loop.load_state(tmp_path / "older", *small_gpt2())
+    assert same_weights(train(tmp_path / "older", 3, settings={"seed": 1}), straight)
+    assert loop.load_state(tmp_path / "older", *small_gpt2())["seed"] == 1
+
+
+def test_a_table_is_trimmed_whatever_its_columns(tmp_path):
+    path = tmp_path / "development.csv"
+    path.write_text("tokens,measure,source,layer,head,value\n256,heldout_loss,old,,,1.5\n512,heldout_loss,old,,,1.25\n", encoding="utf-8")
+    loop.trim_log(path, 300)
+    assert path.read_text(encoding="utf-8") == "tokens,measure,source,layer,head,value\n256,heldout_loss,old,,,1.5\n"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_fresh_run_drops_an_old_log(tmp_path):
@@ -852,7 +893,10 @@ def test_a_checkpoint_is_what_was_trained_in_float16(finished, tmp_path, monkeyp
     monkeypatch.setattr(export, "CHECKPOINTS", tmp_path)
     (tmp_path / name).mkdir()
     (tmp_path / name / "stale").touch()
-    target = export.export(name, work, 1, 2, 0, "CPU")
+    loop.append_log(work / name / "log.csv", dict.fromkeys(loop.LOG_FIELDS, 1000))  # the run goes on
+    development.write_table(work / name / "development.csv", [{"tokens": seen, "value": 1.5} for seen in (512, 1024)])
+    target = export.export(name, work, 2, 0, "CPU")
+    (work / name / "development.csv").unlink()
     assert target == tmp_path / name
     assert {p.name for p in tmp_path.iterdir()} == {name, "corpus.json"}
     assert {"README.md", "config.json", "evaluation.json", "model.safetensors", "tokenizer.json", "training_log.csv"} <= {
@@ -868,7 +912,10 @@ def test_a_checkpoint_is_what_was_trained_in_float16(finished, tmp_path, monkeyp
     saved = AutoTokenizer.from_pretrained(work / name / "tokenizer")
     assert tokenizer(list(tiny.SENTENCES))["input_ids"] == saved(list(tiny.SENTENCES))["input_ids"]
     figures = json.loads((target / "evaluation.json").read_text(encoding="utf-8"))
-    assert figures["run"]["tokens"] == 768
+    assert (figures["run"]["tokens"], figures["run"]["seed"]) == (768, 0)
+    assert figures["under_unigram_loss"] == figures["unigram_heldout_loss"] - figures["heldout_loss"]["mean"]
+    assert [row["tokens"] for row in development.read_table(target / "development.csv")] == ["512"]
+    assert [row["tokens"] for row in development.read_table(target / "training_log.csv")] == ["1"]
     # an untrained model knows nothing: its loss is the logarithm of the vocabulary, or a little more
     assert figures["heldout_loss"]["mean"] == pytest.approx(math.log(model.config.vocab_size), abs=0.2)
     card = (target / "README.md").read_text(encoding="utf-8")
@@ -876,15 +923,45 @@ def test_a_checkpoint_is_what_was_trained_in_float16(finished, tmp_path, monkeyp
     loss = figures["heldout_loss_by_source"]["statutes"]
     assert loss == pytest.approx(math.log(model.config.vocab_size), abs=0.2)
     assert f"| statutes | 1,234 | no copyright | someone/laws 0f0f0f0f0f | {loss:.3f} |" in card
-    assert export.export(name, work, 1, 2, 0, "CPU", checkpoints=tmp_path / "unfinished") == tmp_path / "unfinished" / name
+    loop.save_state(work / name, model, [], {"step": 3, "tokens": 768, "seconds": 1.0, "seed": 5})
+    assert export.export(name, work, 2, 0, "CPU", checkpoints=tmp_path / "unfinished") == tmp_path / "unfinished" / name
+    figures = json.loads((tmp_path / "unfinished" / name / "evaluation.json").read_text(encoding="utf-8"))
+    assert figures["run"]["seed"] == 5  # which the state says, whatever is given
 
 
 def test_a_state_that_lacks_weights_is_not_exported(finished, tmp_path):
     name, model, _ = finished
     kept = {f"model.{k}": v.clone() for k, v in model.state_dict().items() if "ln_f" not in k and "LayerNorm" not in k}
     save_file(kept, tmp_path / "state.safetensors", {"progress": "{}"})
-    with pytest.raises(ValueError, match="missing"):
-        export.restore(name, tmp_path, 1, 2)
+    with pytest.raises(ValueError, match="it lacks"):
+        export.restore(name, tmp_path, 2)
+
+
+def test_a_state_is_exported_and_a_snapshot_measured_with_its_own_heads_alone(finished, tmp_path):
+    name, model, work = finished
+    with pytest.raises(ValueError, match="state.safetensors was saved by another configuration: it has 2 heads a layer, expected 4"):
+        export.restore(name, work / name, 4)
+    kept = {f"model.{k}": v.clone() for k, v in model.state_dict().items()}
+    save_file(kept, tmp_path / "state.safetensors", {"progress": "{}"})  # an older state does not say
+    (tmp_path / "tokenizer").symlink_to(work / name / "tokenizer")
+    assert export.restore(name, tmp_path, 4)[0].config.num_attention_heads == 4
+    loop.save_snapshot(work / name / "snapshots", model, 256)
+    with pytest.raises(ValueError, match="256.safetensors was saved by another configuration"):
+        development.develop(name, work, 4)
+
+
+def test_the_attention_only_model_is_exported_with_its_own_seed_and_log(work, tmp_path, monkeypatch):
+    monkeypatch.setattr(minigpt_polish, "CHECKPOINTS", tmp_path)
+    (work / "manifest.json").write_text(json.dumps({"train_words": 1234, "sources": []}), encoding="utf-8")
+    run = ["--work", str(work), "--tokens", "2048", "--device", "cpu"]
+    minigpt_polish.main([*run, "--seed", "3"])
+    with pytest.raises(ValueError, match="seed: expected 3"):
+        minigpt_polish.main(run)
+    loop.append_log(work / minigpt_polish.NAME / "log.csv", dict.fromkeys(loop.LOG_FIELDS, 5000))  # the run goes on
+    minigpt_polish.main([*run, "--export"])
+    figures = json.loads((tmp_path / minigpt_polish.NAME / "evaluation.json").read_text(encoding="utf-8"))
+    assert (figures["run"]["tokens"], figures["run"]["seed"]) == (2048, 3)
+    assert [row["tokens"] for row in development.read_table(tmp_path / minigpt_polish.NAME / "training_log.csv")] == ["2048"]
 
 
 # --- development along training ---
@@ -908,11 +985,13 @@ def test_snapshots_are_measured_once(finished, monkeypatch):
     ]
     for key, value in measured[0].model.state_dict().items():
         assert torch.equal(value, model.state_dict()[key].half().float())
+    tensors = load_file(folder / "snapshots" / "256.safetensors")
+    save_file(tensors, folder / "snapshots" / "300.safetensors", {"tokens": "300"})  # an older snapshot does not say its heads
     deeper = type(model)(type(model.config).from_dict(model.config.to_dict() | {"num_hidden_layers": 2, "n_layer": 2}))
     loop.save_snapshot(folder / "snapshots", deeper, 512)  # a run may have grown
     development.develop(name, work, 2)
-    assert [loaded.model.config.num_hidden_layers for loaded in measured] == [1, 2]
-    assert [row["tokens"] for row in development.read_table(path)] == ["256", "512"]
+    assert [loaded.model.config.num_hidden_layers for loaded in measured] == [1, 1, 2]
+    assert [row["tokens"] for row in development.read_table(path)] == ["256", "300", "512"]
 
 
 @pytest.mark.parametrize("name", development.MODELS)
@@ -939,9 +1018,7 @@ def test_all_recipes_run_in_turn_and_finished_steps_are_not_repeated(tmp_path, m
         def main(arguments):
             calls.append((name, " ".join(arguments)))
             for path in made:
-                for model in tokens.MODELS if "{}" in path else [""]:
-                    (tmp_path / path.format(model)).parent.mkdir(exist_ok=True)
-                    (tmp_path / path.format(model)).touch()
+                (tmp_path / path).touch()
 
         return main
 
@@ -971,11 +1048,10 @@ def test_all_recipes_run_in_turn_and_finished_steps_are_not_repeated(tmp_path, m
     assert calls[1][1].endswith("--vocab 16384 --model polish-gpt2-mini")
     machine = "--seed 0 --device cpu --threads 2 --compile"
     run = f"--work {tmp_path} --tokens 300000.0 --layers 6 --heads 8 --width 256 {machine}"
-    assert calls[3][1] == f"{run} --vocab 16384"
-    assert calls[4][1] == run
+    assert calls[3][1] == calls[4][1] == run
     assert calls[5][1] == f"--work {tmp_path} --tokens 300000.0 {machine}"
     assert calls[6][1] == f"--work {tmp_path} --model polish-gpt2-mini --heads 8"
-    assert calls[9][1].startswith(f"--work {tmp_path} --model herbert-mini --layers 6 --heads 8 --seed 0 --device-name CPU, ")
+    assert calls[9][1].startswith(f"--work {tmp_path} --model herbert-mini --heads 8 --seed 0 --device-name CPU, ")
     assert calls[10][1].endswith(" --export")
 
     calls.clear()

@@ -157,3 +157,11 @@ def test_unfinished_and_missing_runs_are_not_exported(tiny_tasks, tmp_path, monk
     monkeypatch.setattr(regressor_export, "restore", lambda *found: (restore(*found)[0], {"step": 3, "steps": 4}))
     with pytest.raises(ValueError, match="seed-0: expected a finished run, found 3 of 4 steps"):
         regressor_export.export("regressor", tmp_path, "")
+
+
+@pytest.mark.parametrize(("trial", "found"), [({"steps": 2}, "2 at 0.003"), ({"rate": 0.01}, "4 at 0.01")])
+def test_trial_runs_are_not_exported(tiny_tasks, tmp_path, monkeypatch, trial, found):
+    monkeypatch.setattr(regressor_export, "CHECKPOINTS", tmp_path)
+    regressor.train("regressor", 0, tmp_path, **trial)
+    with pytest.raises(ValueError, match=f"seed-0: expected a run of 4 steps at rate 0.003, found {found}"):
+        regressor_export.export("regressor", tmp_path, "")

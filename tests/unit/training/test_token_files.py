@@ -92,6 +92,23 @@ def test_text_can_be_encoded_with_a_tokenizer_of_before(work, tmp_path):
         tokens.main(["--work", str(tmp_path), "--tokenizer", str(folder)])
 
 
+@pytest.mark.parametrize("stage", ["save_pretrained", "encode"])
+def test_a_second_run_that_is_stopped_does_not_look_whole(work, tmp_path, monkeypatch, stage):
+    for split in ("train", "heldout", "heldout_new"):
+        shutil.copy(work / f"{split}.jsonl", tmp_path)
+    tokenizer = load(work, "herbert-mini")
+    tokens.prepare("herbert-mini", tmp_path, 110, tokenizer=tokenizer)
+    assert (tmp_path / "herbert-mini" / "heldout.bin").exists()
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(*{"save_pretrained": (tokenizer, stage, stopped), "encode": (tokens, stage, stopped)}[stage])
+    with pytest.raises(KeyboardInterrupt):
+        tokens.prepare("herbert-mini", tmp_path, 110, tokenizer=tokenizer)
+    assert not (tmp_path / "herbert-mini" / "heldout.bin").exists()
+
+
 @pytest.mark.parametrize("name", tokens.MODELS)
 def test_whole_words_are_counted_as_a_reader_would(work, name):
     tokenizer = load(work, name)
