@@ -15,6 +15,8 @@ from torch import Tensor
 
 from analysis_lib.weights import FactoredMatrix, TransformerWeights
 
+ROUNDING = 1e-6  # eigenvalues that are smaller in sum, as a share of the singular values, are rounding errors
+
 KINDS = ("Q", "K", "V")
 
 
@@ -57,7 +59,7 @@ def copying_scores(weights: TransformerWeights, centre: bool = False) -> Float[n
     Returns
     -------
     numpy.ndarray of float64 [layer, head]
-        1 if all eigenvalues are positive; about 0 for random weights; 0 for a head of zero weights.
+        1 if all eigenvalues are positive; about 0 for random weights; 0 for a head whose eigenvalues are all zero.
 
     Notes
     -----
@@ -69,9 +71,10 @@ def copying_scores(weights: TransformerWeights, centre: bool = False) -> Float[n
             embedding = embedding - embedding.mean(dim=0)
             unembedding = unembedding - unembedding.mean(dim=1, keepdim=True)
         tokens = unembedding @ embedding  # [d_model, d_model], over the whole vocabulary
-        eigenvalues = FactoredMatrix(weights.W_V.double(), weights.W_O.double() @ tokens).eigenvalues().cpu().numpy()
+        product = FactoredMatrix(weights.W_V.double(), weights.W_O.double() @ tokens)
+        eigenvalues, scale = product.eigenvalues().cpu().numpy(), product.singular_values().sum(dim=-1).cpu().numpy()
     sizes = np.abs(eigenvalues).sum(axis=-1)
-    return np.divide(eigenvalues.real.sum(axis=-1), sizes, out=np.zeros_like(sizes), where=sizes > 0)
+    return np.divide(eigenvalues.real.sum(axis=-1), sizes, out=np.zeros_like(sizes), where=sizes > ROUNDING * scale)
 
 
 def composition_scores(weights: TransformerWeights, kind: str) -> Float[np.ndarray, "layer head layer head"]:

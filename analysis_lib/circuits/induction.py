@@ -209,6 +209,9 @@ def compare_pairs(composed: Composition, pairs: list[tuple[int, int]], untrained
         `in top`: how many of the circuit's pairs are among as many pairs with the largest z. With an untrained model also `untrained`,
         its mean score, and `largest untrained z`.
     """
+    n_layers, n_heads = composed.scores.shape[:2]
+    if n_layers < 2 or any(not 0 <= head < n_heads for pair in pairs for head in pair):
+        raise ValueError(f"composed, pairs: expected two layers and heads from 0 to {n_heads - 1}, found {n_layers} and {pairs}")
     scores, z = composed.scores[0, :, 1], composed.z[0, :, 1]
     own = _mask(scores.shape, pairs)
     top = np.argsort(-z, axis=None)[: len(pairs)]
@@ -314,7 +317,8 @@ def excess_table(draws: Mapping[tuple, tuple[np.ndarray, np.ndarray]], names: Se
         One row for each set: the columns `names`, `layer` and `head` (the chosen head), `excess` (an `Interval`), `significant` and
         `heads` (numbers of heads).
     """
-    tests = {labels: wilcoxon(np.concatenate(pair), axis=0, alternative="greater").pvalue for labels, pair in draws.items()}
+    # A head without any excess, such as one that attends to the first position only, has no ranks to sum.
+    tests = {labels: np.nan_to_num(_signed_ranks(np.concatenate(pair)), nan=1.0) for labels, pair in draws.items()}
     corrected = statistics.holm(np.concatenate([p.ravel() for p in tests.values()]))
     split = np.split(corrected, np.cumsum([p.size for p in tests.values()])[:-1])
     rows = []
@@ -322,6 +326,12 @@ def excess_table(draws: Mapping[tuple, tuple[np.ndarray, np.ndarray]], names: Se
         chosen = statistics.choose_and_measure(*pair)
         rows.append((*labels, *chosen.index, chosen.interval, int((p < level).sum()), p.size))
     return pd.DataFrame(rows, columns=[*names, "layer", "head", "excess", "significant", "heads"])
+
+
+def _signed_ranks(excess: np.ndarray) -> np.ndarray:
+    """One-sided p-values [layer, head] of excesses [unit, layer, head]; NaN where all are zero."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return wilcoxon(excess, axis=0, alternative="greater").pvalue
 
 
 def _at(losses: np.ndarray, places: np.ndarray) -> np.ndarray:

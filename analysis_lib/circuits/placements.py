@@ -44,7 +44,7 @@ def placed_blocks(
     Raises
     ------
     ValueError
-        A block of one token, or one that does not fit twice.
+        A block of one token, or one that does not fit twice; no sequences.
     """
     head = int(start is not None)
     if block < 2 or gap < 0 or begin < head or begin + 2 * block + gap > length:
@@ -52,6 +52,8 @@ def placed_blocks(
             f"block, gap, begin: expected a block of 2 or more that begins at {head} or later and fits twice in {length} tokens,"
             f" found {block}, {gap}, {begin}"
         )
+    if n_sequences < 1:
+        raise ValueError(f"n_sequences: expected 1 or more, found {n_sequences}")
     ids = np.random.default_rng(seed).choice(np.asarray(pool), size=(n_sequences, length))
     if start is not None:
         ids[:, 0] = start

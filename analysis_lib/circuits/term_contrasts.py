@@ -95,6 +95,7 @@ def previous_position_test(weights: TransformerWeights, length: int, n_permutati
     The term depends on positions alone, so nothing is sampled but the random orders. A head that favours near positions of any kind
     passes too: `peak` tells which distance it favours most.
     """
+    _check_permutations(n_permutations)
     scores, target = position_scores(weights, length), torch.eye(length).roll(1, 0).bool()
     rng = np.random.default_rng(seed)
     contrast, exceeded = row_contrasts(scores, target), 0
@@ -123,7 +124,11 @@ def same_token_test(weights: TransformerWeights, ids: Tensor, n_permutations: in
     SameToken
     """
     check_terms(weights)
-    embedded, rng = weights.W_E[ids.unique()], np.random.default_rng(seed)
+    _check_permutations(n_permutations)
+    types = torch.as_tensor(ids).unique()
+    if not len(types) or types.is_floating_point() or types.min() < 0 or types.max() >= weights.d_vocab:
+        raise ValueError(f"ids: expected tokens from 0 to {weights.d_vocab - 1}, found {types.tolist()}")
+    embedded, rng = weights.W_E[types.long()], np.random.default_rng(seed)
     table = (embedded @ weights.W_Q[0]) @ (embedded @ weights.W_K[0]).transpose(-1, -2) * weights.attention_scale[0]
     table = table - table.mean(-1, keepdim=True)
     rows = np.arange(len(embedded))
@@ -161,3 +166,8 @@ def same_token_contrasts(scores: Tensor, ids: Tensor, n_shuffles: int = 10, seed
         "own place": row_contrasts(scores, torch.eye(length, device=scores.device).bool()),
         "earlier same token": row_contrasts(scores, earlier(ids)) - null,
     }
+
+
+def _check_permutations(n_permutations: int) -> None:
+    if n_permutations < 1:
+        raise ValueError(f"n_permutations: expected 1 or more, found {n_permutations}")

@@ -347,13 +347,16 @@ def _mean_over_rows(products: Tensor) -> Tensor:
 
 
 def check_terms(weights: TransformerWeights) -> None:
-    """ValueError unless scores are a sum of token and position terms."""
+    """ValueError unless scores are a sum of token and position terms, and nothing but heads writes."""
     if weights.positions != "queries_keys" or weights.norm is not None:
         raise ValueError(
             "weights: expected a model whose positions only queries and keys read (MiniGPT) and which has no layer norms, found"
             f" {weights!r}. Positions in the residual stream are carried on by values, and layer norms rescale the sum of all that was"
             " written, so that scores are no sum of token and position terms."
         )
+    added = [name for name in ("b_Q", "b_K", "b_V", "b_O") if getattr(weights, name).any()]
+    if added or weights.W_in is not None:
+        raise ValueError(f"weights: expected attention without biases and nothing else, found {', '.join(added) or 'feed-forward layers'}")
 
 
 def _checked_ids(weights: TransformerWeights, ids: Tensor) -> Tensor:

@@ -59,7 +59,8 @@ def anisotropy(
         The texts to resample, those without a vector too; by default those with one. Give all texts of the sample where a part of it,
         such as the occurrences of one word, is compared with the whole: their profiles are then paired.
     n_resamples, seed : int
-        Bootstrap over texts. Pairs of a text with itself are left out of each resample as well.
+        Bootstrap over texts. Pairs of a text with itself are left out of each resample as well. Fewer than four texts are too few to
+        resample, and the interval is NaN.
 
     Returns
     -------
@@ -77,7 +78,8 @@ def anisotropy(
     if len(missing):
         raise ValueError(f"all_texts: expected every text that has a vector, found none of {missing[0]!r}")
     weights = units.counts(n_resamples)[:, np.searchsorted(units.labels, own)]
-    return Profile(between(means, np.ones((1, means.shape[1])))[0], between(means, weights), units)
+    drawn = between(means, weights)
+    return Profile(between(means, np.ones((1, means.shape[1])))[0], drawn if len(own) > 3 else np.full_like(drawn, np.nan), units)
 
 
 def within_texts(states: ArrayLike, texts: ArrayLike) -> Measure:
@@ -150,7 +152,7 @@ def rogue_dimensions(states: ArrayLike, texts: ArrayLike, k: int = 3, *, n_resam
     ----------
     states : float [layer, n, d_model]
     texts : array [n]
-        Four texts at least; they are halved at random.
+        Eight texts at least; they are halved at random.
     k : int
         From 1 to d_model.
     n_resamples, seed : int
@@ -163,14 +165,14 @@ def rogue_dimensions(states: ArrayLike, texts: ArrayLike, k: int = 3, *, n_resam
     Raises
     ------
     ValueError
-        Fewer than four texts, or a `k` out of range.
+        Fewer than eight texts, or a `k` out of range.
     """
     means, _ = _text_means(states, texts)
     _, n_texts, width = means.shape
     if not 1 <= k <= width:
         raise ValueError(f"k is {k}; expected 1 to {width}, the dimensions")
-    if n_texts < 4:
-        raise ValueError(f"texts are {n_texts}; expected four at least, two to choose dimensions and two to measure them")
+    if n_texts < 8:
+        raise ValueError(f"texts are {n_texts}; expected eight at least, four to choose dimensions and four to measure them")
     choosing, measuring = np.array_split(np.random.default_rng(seed).permutation(n_texts), 2)
     dimensions = np.argsort(-_by_dimension(means[:, choosing]), axis=1, kind="stable")[:, :k]
     measuring = np.sort(measuring)

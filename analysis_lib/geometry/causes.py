@@ -134,6 +134,10 @@ def readable_positions(
     halves = _Halves.of(texts, seed)
     angles = 2 * np.pi * positions[:, None] / periods
     waves = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+    same = np.minimum(*(np.ptp(waves[half], axis=0) for half in (halves.fit, halves.test))) < 1e-9
+    if same.any():
+        shown = np.unique(periods[np.flatnonzero(same) % len(periods)]).tolist()
+        raise ValueError(f"periods, positions: expected positions that differ within each period, found the same in {shown}")
     weights = halves.weights(n_resamples)
     whole = (waves[halves.test] - waves[halves.fit].mean(axis=0)) ** 2
     shares = []

@@ -6,12 +6,16 @@ at a cost that grows with the number of vectors.
 
 import numpy as np
 import scipy.sparse
+import torch
 from jaxtyping import Float, Shaped
 from numpy.typing import ArrayLike
 
 
 def checked_states(states: ArrayLike, zero_ok: bool = False) -> Float[np.ndarray, "layer n d_model"]:
     """States as [layer, n, d_model], float32 or float64, or an error that says what is wrong with them."""
+    if isinstance(states, torch.Tensor):
+        states = states.detach().cpu()
+        states = states if states.dtype in (torch.float32, torch.float64) else states.double()  # NumPy has no bfloat16
     states = np.asarray(states)
     states = states if states.dtype in (np.float32, np.float64) else states.astype(np.float64)
     if states.ndim < 2 or states.shape[-2] < 2:
@@ -37,6 +41,7 @@ def checked_labels(states: ArrayLike, **labels: ArrayLike) -> list[np.ndarray]:
 
 def unit_vectors(states: np.ndarray) -> np.ndarray:
     """The states [..., d_model] at length 1."""
+    states = states / np.abs(states).max(axis=-1, keepdims=True)  # whose squares a float32 can hold
     return states / np.linalg.norm(states, axis=-1, keepdims=True)
 
 

@@ -159,5 +159,8 @@ def _two_nn(distances: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def _levina_bickel(distances: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Maximum likelihood [resample] of points that count `weights` [resample, n] times."""
-    inverse = np.log(distances[:, -1:] / distances[:, :-1]).mean(axis=1)
+    logs = np.log(distances[:, -1:] / distances[:, :-1])
+    inverse = np.where(logs < 1e-6, 0.0, logs).mean(axis=1)  # equal distances differ by rounding
+    if not inverse.any():
+        raise ValueError("points: expected nearest distances that differ, found the nearest neighbours equally far, as on a grid")
     return weights.sum(axis=1) / (weights @ inverse)

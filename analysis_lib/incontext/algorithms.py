@@ -105,11 +105,13 @@ def error_similarity(
     Raises
     ------
     ValueError
-        Shapes that differ.
+        Shapes that differ, values that are not finite.
     """
     predictions, others, ys = (as_array(values) for values in (predictions, others, ys))
     if not predictions.shape == others.shape == ys.shape:
         raise ValueError(f"predictions, others: expected the shape of ys, {ys.shape}, found {predictions.shape} and {others.shape}")
+    if not np.isfinite([predictions, others, ys]).all():
+        raise ValueError("predictions, others, ys: expected finite values, found some that are not")
     ours, theirs = (predictions - ys)[:, points], (others - ys)[:, points]
     size = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
     return np.divide((ours * theirs).sum(axis=1), size, out=np.zeros(len(ys)), where=size > 0)

@@ -44,7 +44,7 @@ def predict(model: torch.nn.Module, xs: ArrayLike, ys: ArrayLike, batch_size: in
 
 def squared_errors(predictions: ArrayLike, ys: ArrayLike, n_dims: int) -> np.ndarray:
     """Squared error divided by d, as in Garg et al.: with weights and x of unit variance the zero estimator errs by 1. [batch, point]."""
-    predictions, ys = np.asarray(predictions, dtype=float), as_array(ys)
+    predictions, ys = as_array(predictions), as_array(ys)
     if predictions.shape != ys.shape:
         raise ValueError(f"predictions: expected the shape of ys, {ys.shape}, found {predictions.shape}")
     if n_dims < 1:
@@ -134,7 +134,7 @@ def weight_distances(a: ArrayLike, b: ArrayLike) -> Float[np.ndarray, "batch poi
     -------
     float64 [batch, point]
     """
-    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    a, b = as_array(a), as_array(b)
     if a.shape != b.shape or a.ndim != 3:
         raise ValueError(f"a and b: expected [batch, point, d] of one shape, found {a.shape} and {b.shape}")
     return ((a - b) ** 2).mean(axis=-1)
@@ -157,12 +157,24 @@ def penalty_profile(weights: ArrayLike, prompts: Prompts, penalties: Sequence[fl
     -------
     DataFrame
         `examples`, `penalty`, `distance` (mean squared distance / d over prompts) and `nearest`, true at the penalty of the smallest
-        distance for each number of examples.
+        distance for each number of examples, and nowhere if all penalties are as far.
+
+    Raises
+    ------
+    ValueError
+        No penalty, or one that is not above 0; examples that the prompts do not have.
     """
+    n_points = prompts.ys.shape[1]
+    if not len(penalties) or any(not 0 <= k < n_points for k in examples):
+        raise ValueError(
+            f"penalties, examples: expected one penalty or more and 0 to {n_points - 1} examples, found {penalties}, {examples}"
+        )
     distances = {penalty: weight_distances(weights, ridge_weights(prompts.xs, prompts.ys, penalty)).mean(axis=0) for penalty in penalties}
     rows = [(k, penalty, by_point[k]) for penalty, by_point in distances.items() for k in examples]
     profile = pd.DataFrame(rows, columns=["examples", "penalty", "distance"])
-    return profile.assign(nearest=profile.index.isin(profile.groupby("examples")["distance"].idxmin()))
+    by_examples = profile.groupby("examples")["distance"]
+    differs = by_examples.transform("min") < by_examples.transform("max")
+    return profile.assign(nearest=profile.index.isin(by_examples.idxmin()) & (differs | (len(penalties) == 1)))
 
 
 def answer_influence(model: torch.nn.Module, xs: ArrayLike, ys: ArrayLike) -> Float[np.ndarray, "batch point"]:
@@ -202,6 +214,8 @@ def linear_influence(estimator: Estimator, xs: ArrayLike) -> Float[np.ndarray, "
     float64 [batch, point - 1]
     """
     n_prompts, n_points = np.shape(xs)[:2]
+    if n_points < 2:
+        raise ValueError(f"xs: expected two points or more, found {n_points}")
     units = [np.broadcast_to(row, (n_prompts, n_points)) for row in np.eye(n_points)[:-1]]
     return np.stack([estimator(xs, unit)[:, -1] for unit in units], axis=1)
 

@@ -108,7 +108,7 @@ def random_attention(patterns: ArrayLike, seed: int) -> Float[np.ndarray, "... q
     Parameters
     ----------
     patterns : array [..., query, key]
-        A key has weight 0 in all of them where it is hidden from the query.
+        A key has weight 0 in all of them where it is hidden from the query; each query sees one at least.
     seed : int
 
     Returns
@@ -117,6 +117,8 @@ def random_attention(patterns: ArrayLike, seed: int) -> Float[np.ndarray, "... q
     """
     patterns = np.asarray(patterns, dtype=float)
     visible = (patterns > 0).reshape(-1, *patterns.shape[-2:]).any(axis=0)
+    if not visible.any(axis=-1).all():
+        raise ValueError(f"patterns: expected a key for every query, found none for query {np.flatnonzero(~visible.any(axis=-1))[0]}")
     scores = np.random.default_rng(seed).standard_normal(patterns.shape)
     return softmax(np.where(visible, scores, -np.inf), axis=-1)
 
@@ -302,6 +304,9 @@ def prompt_cuts(rows: ArrayLike) -> Float[np.ndarray, " prompt"]:
 def content_share(rows: ArrayLike) -> float:
     """Share of the variance of rows that their position does not explain: 0 where all prompts have the same rows.
 
+    It is the ratio of the variance within positions to that over all, each with its degrees of freedom, so that rows that do not depend on
+    their position give about 1 however few the prompts are.
+
     Parameters
     ----------
     rows : array [prompt, point, key]
@@ -309,12 +314,21 @@ def content_share(rows: ArrayLike) -> float:
     Returns
     -------
     float from 0 to 1
+
+    Raises
+    ------
+    ValueError
+        Fewer than two prompts, rows that are all the same or not finite.
     """
     rows = _checked_rows(rows)
+    prompts, points, _ = rows.shape
+    if prompts < 2:
+        raise ValueError(f"rows: expected two prompts or more, found {prompts}")
     if not np.ptp(rows, axis=(0, 1)).any():  # the deviations from a mean would be rounding errors
         raise ValueError("rows: expected rows that differ, found one row throughout")
-    total = ((rows - rows.mean(axis=(0, 1))) ** 2).sum()
-    return float(((rows - rows.mean(axis=0)) ** 2).sum() / total)
+    total = ((rows - rows.mean(axis=(0, 1))) ** 2).sum() / (prompts * points - 1)
+    within = ((rows - rows.mean(axis=0)) ** 2).sum() / (points * (prompts - 1))
+    return min(1.0, float(within / total))
 
 
 def _checked_rows(rows: ArrayLike) -> np.ndarray:

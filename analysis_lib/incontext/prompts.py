@@ -133,6 +133,7 @@ def linear_prompts(
     _check_sizes(n_prompts=n_prompts, n_points=n_points, n_dims=n_dims)
     if scale <= 0 or not math.isfinite(scale):
         raise ValueError(f"scale: expected a positive number, found {scale!r}")
+    transform = None if transform is None else torch.as_tensor(transform)
     if transform is not None and transform.shape != (n_dims, n_dims):
         raise ValueError(f"transform: expected {(n_dims, n_dims)}, found {tuple(transform.shape)}")
     generator = _generator(seed)
@@ -314,6 +315,7 @@ def selector_prompts(
     _check_sizes(n_prompts=n_prompts, n_points=n_points, n_dims=n_dims, n_fitted=n_fitted)
     if n_fitted < 2:
         raise ValueError(f"n_fitted: expected 2 or more points to fit an intercept and a slope, found {n_fitted}")
+    alphas = tuple(map(float, alphas))
     if not alphas or min(alphas) <= 0:
         raise ValueError(f"alphas: expected positive numbers, found {alphas!r}")
     _check_noise("noise_per_alpha", noise_per_alpha)

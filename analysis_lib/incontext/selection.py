@@ -100,7 +100,7 @@ class Mixture:
         Raises
         ------
         ValueError
-            Labels that do not fit the prompts or are all the same, or too few points.
+            Labels that do not fit the prompts or are all the same, too few points, or a prompt whose y and predictors depend on each other.
         """
         tokens, labels = _tokens(xs, ys), np.asarray(labels, dtype=float).round(6)
         if labels.shape != tokens.shape[:1]:
@@ -110,7 +110,13 @@ class Mixture:
         _check_many_points(tokens)
         means = tokens.mean(axis=1)
         centred = tokens - means[:, None]
-        return cls(labels, means, centred.transpose(0, 2, 1) @ centred / tokens.shape[1])
+        covariances = centred.transpose(0, 2, 1) @ centred / tokens.shape[1]
+        flat = np.flatnonzero(np.linalg.matrix_rank(covariances, hermitian=True) < tokens.shape[2])
+        if len(flat):
+            raise ValueError(
+                f"xs, ys: expected predictors and measurements that no line connects, found a prompt where one does ({flat[0]})"
+            )
+        return cls(labels, means, covariances)
 
     def posterior(self, xs: ArrayLike, ys: ArrayLike) -> Posterior:
         """Probabilities of the hypotheses and the mean of y before each answer.
@@ -182,14 +188,31 @@ class Stacking:
         Parameters
         ----------
         xs, ys : array [prompt, point, m], [prompt, point]
-            Many points each (hundreds).
+            m + 1 prompts or more, with ten points or more for each of the m predictors and for y.
+
+        Raises
+        ------
+        ValueError
+            Too few prompts or points, predictors that depend on each other, measurements without noise.
         """
         tokens = _tokens(xs, ys)
         _check_many_points(tokens)
+        n_prompts, n_points, width = tokens.shape
+        if n_prompts < width:
+            raise ValueError(f"xs: expected {width} prompts or more, found {n_prompts}")
         p, y = tokens[..., :-1], tokens[..., -1:]
-        weights = np.linalg.solve(p.transpose(0, 2, 1) @ p, p.transpose(0, 2, 1) @ y)
-        noise = ((y - p @ weights) ** 2).mean()
-        return cls(weights[..., 0].mean(axis=0), np.atleast_2d(np.cov(weights[..., 0].T)), float(noise))
+        gram = p.transpose(0, 2, 1) @ p
+        if np.linalg.matrix_rank(gram, hermitian=True).min() < width - 1:
+            raise ValueError("xs: expected predictors that do not depend on each other, found a prompt where they do")
+        weights = np.linalg.solve(gram, p.transpose(0, 2, 1) @ y)
+        noise = ((y - p @ weights) ** 2).sum() / (n_prompts * (n_points - (width - 1)))
+        if noise <= 1e-12 * (y**2).mean():
+            raise ValueError("ys: expected measurements with noise, found the predictors' own combinations")
+        # Each prompt's weights err by what its noise does to them; what is left of their covariance is that of b.
+        covariance = np.atleast_2d(np.cov(weights[..., 0].T))
+        values, axes = np.linalg.eigh(covariance - noise * np.linalg.inv(gram).mean(axis=0))
+        kept = np.maximum(values, 1e-3 * np.trace(covariance) / len(values))  # sampling may leave less than nothing in a direction
+        return cls(weights[..., 0].mean(axis=0), axes * kept @ axes.T, float(noise))
 
     def weights(self, xs: ArrayLike, ys: ArrayLike) -> np.ndarray:
         """Posterior mean of b from the points before each point: [prompt, point, m]."""

@@ -8,7 +8,8 @@ $$q_l = \mathrm{softmax}\bigl(U(h_l A_l + b_l)\bigr).$$
 The *logit lens* takes the state as it is, $A = I$ (nostalgebraist 2020). The *affine lens* is the ridge regression of the last states on
 those of the layer. It has the form of the tuned lens of Belrose et al. 2023 (arXiv 2303.08112), which is trained on predictions instead.
 The *Jacobian lens* is the mean derivative of the last state by the layer's (Gurnee et al. 2026; TransformerLens has it as
-`tools.analysis.jacobian_lens`). The first shows what stands in the model's own basis, the second what can be predicted linearly, the third what a small change would do.
+`tools.analysis.jacobian_lens`). The first shows what stands in the model's own basis, the second what can be predicted linearly, the
+third what a small change would do.
 
 All three are exact at the last layer. `lens_scores` compares their predictions with the model's own.
 """

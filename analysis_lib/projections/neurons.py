@@ -83,6 +83,9 @@ def passing_gain(passed: ArrayLike, control: ArrayLike) -> Interval:
     -------
     Interval
     """
+    for name, lists in (("passed", passed), ("control", control)):
+        if not len(np.asarray(lists)):
+            raise ValueError(f"{name}: expected one list or more, found none")
     (own, n_own), (other, n_other) = ((int(np.sum(lists)), len(np.asarray(lists))) for lists in (passed, control))
     low, high = confint_proportions_2indep(own, n_own, other, n_other, compare="diff", method="newcomb")
     return Interval(own / n_own - other / n_other, float(low), float(high))

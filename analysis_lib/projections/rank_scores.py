@@ -15,6 +15,7 @@ place of their top k.
 """
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
@@ -72,8 +73,9 @@ def rank_matrix(
     left, right = np.asarray(left, dtype=np.float32), np.asarray(right, dtype=np.float32)
     sources, targets = _checked("sources", sources, left), _checked("targets", targets, right)
     candidates = _checked_candidates(candidates, right)
-    scores = left[sources] @ right[candidates].T  # [source, candidate]
-    wanted = left[sources] @ right[targets].T  # [source, target]
+    read = left[sources].astype(np.float64)
+    # Equal scores that were summed in another order are equal again once they are rounded to float32.
+    scores, wanted = (np.float32(read @ right[ids].T.astype(np.float64)) for ids in (candidates, targets))  # [source, candidate or target]
     if not (np.isfinite(scores).all() and np.isfinite(wanted).all()):
         raise ValueError("left and right: expected finite factors, found products that are not")
     # A target that is a candidate gets its score from the same product, so that it ties with itself exactly.
@@ -141,13 +143,15 @@ def _p_of_permutations(ranks: np.ndarray, centred: np.ndarray, excess: float, sp
     if n <= COUNTED:
         moved = np.abs(centred[rows, _permutations(n)].mean(axis=1))
         return float((moved >= abs(excess) - 1e-9).mean())
+    least = 1 / math.factorial(n)
     if np.abs(centred).max() <= LARGEST_PART * n * spread:
-        return 2 * float(norm.sf(abs(excess) / spread))
+        return max(least, 2 * float(norm.sf(abs(excess) / spread)))
 
     def draw(n_draws: int, _: np.ndarray) -> np.ndarray:
         return np.abs(centred[rows, _random_permutations(n, n_draws)].mean(axis=1))[:, None]
 
-    return adaptive_null([abs(excess)], draw)[0].p
+    # Where few pairs make most of the sum it takes few values, which lie up to this far apart.
+    return max(least, adaptive_null([abs(excess)], draw, spans=np.ptp(centred) / n)[0].p)
 
 
 @cache

@@ -63,7 +63,7 @@ def bootstrap_interval(
         Empty or non-finite values, fewer than two units, labels that do not fit, `level` outside (0, 1).
     """
     values = check_sample("values", values)
-    _check_level(level)
+    check_level(level)
     if clusters is None:
         data: np.ndarray = values
         of_resample = statistic
@@ -115,7 +115,7 @@ def difference_interval(
         Empty or non-finite values, fewer than two, paired samples of different sizes, `level` outside (0, 1).
     """
     a, b = check_sample("a", a), check_sample("b", b)
-    _check_level(level)
+    check_level(level)
     if min(len(a), len(b)) < 2:
         raise ValueError(f"a and b: expected two values or more each, found {len(a)} and {len(b)}")
     if paired and len(a) != len(b):
@@ -193,7 +193,7 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
         Empty or non-finite values, fewer than two, `level` outside (0, 1).
     """
     values = check_sample("values", values)
-    _check_level(level)
+    check_level(level)
     if len(values) < 2:
         raise ValueError("values: expected two values or more, found one")
     mean = float(values.mean())
@@ -220,7 +220,7 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
     ValueError
         Counts that are not 0 <= successes <= n with n >= 1, or `level` outside (0, 1).
     """
-    _check_level(level)
+    check_level(level)
     if not (n >= 1 and 0 <= successes <= n):
         raise ValueError(f"successes and n: expected 0 <= successes <= n and n >= 1, found {successes} of {n}")
     low, high = proportion_confint(successes, n, alpha=1 - level, method="wilson")
@@ -266,6 +266,7 @@ def _members(clusters: ArrayLike, values: np.ndarray) -> list[np.ndarray]:
     return np.split(values[order], np.flatnonzero(np.diff(which[order])) + 1)
 
 
-def _check_level(level: float) -> None:
+def check_level(level: float) -> None:
+    """ValueError unless the level lies between 0 and 1."""
     if not 0 < level < 1:
         raise ValueError(f"level: expected a number between 0 and 1, found {level}")

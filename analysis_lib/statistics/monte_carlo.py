@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from analysis_lib.statistics.intervals import check_sample
+
 ENOUGH = 20
 """Draws as large as the observation after which a test stops."""
 
@@ -110,7 +112,8 @@ def tail_pvalue(observed: float, null: ArrayLike, span: float = 0.0) -> float:
 
     $$p = \frac{m}{n} \Bigl(1 + \frac{\delta}{e}\Bigr)^{-(x - u)/\delta} \to \frac{m}{n}\, e^{-(x - u)/e} \quad (\delta \to 0) .$$
 
-    Tails of sums and counts fall faster than that, so p errs on the large side. A fitted shape would be nearer, but it is often negative,
+    Tails of sums and counts fall faster than that, so p errs on the large side. A null with a heavy tail, such as a log-normal one,
+    falls more slowly, and there p beyond the draws is too small. A fitted shape would be nearer, but it is often negative,
     which ends the tail and gives p-values of zero.
 
     Parameters
@@ -125,8 +128,13 @@ def tail_pvalue(observed: float, null: ArrayLike, span: float = 0.0) -> float:
     float
         (1 + draws as large) / (1 + draws) where 20 draws or more are as large, where there are too few draws to say how the tail falls
         (below four times `IN_TAIL`), or where all of the largest are equal.
+
+    Raises
+    ------
+    ValueError
+        An empty null, or one that is not finite.
     """
-    null = np.asarray(null, dtype=float)
+    null = check_sample("null", null)
     n, as_large = len(null), np.count_nonzero(null >= observed)
     counted = (1 + as_large) / (1 + n)
     if as_large >= ENOUGH or n < 4 * IN_TAIL:

@@ -70,12 +70,12 @@ class Profile:
     @property
     def low(self) -> np.ndarray:
         """Lower ends of the 95% percentile intervals, [layer]."""
-        return np.nanquantile(self.draws, (1 - LEVEL) / 2, axis=0)
+        return _quantile(self.draws, (1 - LEVEL) / 2)
 
     @property
     def high(self) -> np.ndarray:
         """Upper ends of the 95% percentile intervals, [layer]."""
-        return np.nanquantile(self.draws, (1 + LEVEL) / 2, axis=0)
+        return _quantile(self.draws, (1 + LEVEL) / 2)
 
     def at(self, layer: int) -> Interval:
         """One layer's figure and interval."""
@@ -157,20 +157,32 @@ class Measure:
         Raises
         ------
         ValueError
-            Fewer than two units.
+            Fewer than two units, or a `chosen` that does not fit them.
         """
         values, labels = self.adjusted if adjusted else self.raw, self.units
         if chosen is not None:
-            kept = np.asarray(chosen, dtype=bool)
+            kept = np.asarray(chosen)
+            if kept.dtype != bool or kept.shape != labels.shape:
+                raise ValueError(
+                    f"chosen: expected true or false for each of {len(labels)} units, found {kept.dtype} of shape {kept.shape}"
+                )
             values, labels = values[:, kept], labels[kept]
         if values.shape[1] < 2:
-            raise ValueError(f"chosen holds {values.shape[1]} units; expected two at least")
+            raise ValueError(f"{'units' if chosen is None else 'chosen'}: expected two units at least, found {values.shape[1]}")
         units = Units(self.kind, labels, seed)
         return Profile(values.mean(axis=1), units.counts(n_resamples) / len(labels) @ values.T, units)
 
     def spread(self) -> Profile:
         """Median over units, with the range that holds the middle 95% of them: what a single unit may give, no confidence interval."""
         return Profile(np.median(self.raw, axis=1), self.raw.T)
+
+
+def _quantile(draws: np.ndarray, share: float) -> np.ndarray:
+    """Quantiles [layer] of the draws that are not NaN; NaN where there is none."""
+    there = ~np.isnan(draws).all(axis=0)
+    found = np.full(draws.shape[1], np.nan)
+    found[there] = np.nanquantile(draws[:, there], share, axis=0)
+    return found
 
 
 def _described(profile: Profile) -> str:

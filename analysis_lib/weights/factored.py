@@ -33,6 +33,7 @@ class FactoredMatrix:
 
     left: Tensor
     right: Tensor
+    __array_ufunc__ = None  # `array @ matrix` asks the matrix
 
     def __post_init__(self) -> None:
         if self.left.ndim < 2 or self.right.ndim < 2 or self.left.shape[-1] != self.right.shape[-2]:
@@ -64,11 +65,13 @@ class FactoredMatrix:
             if self.rank <= other.rank:
                 return FactoredMatrix(self.left, middle @ other.right)
             return FactoredMatrix(self.left @ middle, other.right)
+        other = torch.as_tensor(other)
         if other.ndim == 1:
             return (self.left @ (self.right @ other)[..., None])[..., 0]
         return FactoredMatrix(self.left, self.right @ other)
 
     def __rmatmul__(self, other: Tensor) -> "Tensor | FactoredMatrix":
+        other = torch.as_tensor(other)
         if other.ndim == 1:
             return ((other @ self.left)[..., None, :] @ self.right)[..., 0, :]
         return FactoredMatrix(other @ self.left, self.right)
@@ -85,18 +88,22 @@ class FactoredMatrix:
         U, S, Vh : Tensor [..., row, rank], [..., rank], [..., rank, column]
             Singular values descend; `U @ diag(S) @ Vh` is the product.
         """
-        q_left, r_left = torch.linalg.qr(self.left)
-        q_right, r_right = torch.linalg.qr(self.right.mT)
+        q_left, r_left = torch.linalg.qr(_decomposable(self.left))
+        q_right, r_right = torch.linalg.qr(_decomposable(self.right.mT))
         u, s, vh = torch.linalg.svd(r_left @ r_right.mT, full_matrices=False)
         return q_left @ u, s, vh @ q_right.mT
 
     def singular_values(self) -> Float[Tensor, "*batch rank"]:
         """Singular values [..., rank], from the largest down."""
-        return torch.linalg.svdvals(torch.linalg.qr(self.left).R @ torch.linalg.qr(self.right.mT).R.mT)
+        return torch.linalg.svdvals(self._core())
 
     def norm(self) -> Float[Tensor, "*batch"]:
         """The Frobenius norm [...]."""
-        return torch.linalg.matrix_norm(torch.linalg.qr(self.left).R @ torch.linalg.qr(self.right.mT).R.mT)
+        return torch.linalg.matrix_norm(self._core())
+
+    def _core(self) -> Tensor:
+        """A matrix [..., rank, rank] at most, with the singular values of the product."""
+        return torch.linalg.qr(_decomposable(self.left)).R @ torch.linalg.qr(_decomposable(self.right.mT)).R.mT
 
     def eigenvalues(self) -> Complex[Tensor, "*batch rank"]:
         """The eigenvalues that may differ from zero, complex [..., rank], in no order.
@@ -110,4 +117,9 @@ class FactoredMatrix:
         """
         if self.shape[-1] != self.shape[-2]:
             raise ValueError(f"eigenvalues: expected a square matrix, found {tuple(self.shape)}")
-        return torch.linalg.eigvals(self.right @ self.left)
+        return torch.linalg.eigvals(_decomposable(self.right @ self.left))
+
+
+def _decomposable(matrix: Tensor) -> Tensor:
+    """A matrix as float32 where it is half as precise, since there are no decompositions of such."""
+    return matrix.float() if matrix.dtype in (torch.float16, torch.bfloat16) else matrix

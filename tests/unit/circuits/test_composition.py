@@ -61,6 +61,14 @@ def test_known_copying(weights):
     np.testing.assert_allclose(copying_scores(weights), [[0, 1, 1], [-1, -1, -1]], atol=1e-6)
 
 
+@pytest.mark.parametrize("d_head", [1, 4])
+def test_rounding_is_neither_copying_nor_suppression(d_head):
+    """Heads that map tokens to others which they do not read: all eigenvalues are zero."""
+    basis = torch.linalg.qr(torch.randn(20, 20, generator=torch.Generator().manual_seed(d_head)))[0]
+    reading, writing = basis[None, None, :, :d_head], basis.T[None, None, d_head : 2 * d_head]
+    assert copying_scores(Weights(W_V=reading, W_O=writing, W_E=basis.T, W_U=basis)) == 0
+
+
 def test_centred_copying_ignores_the_common_mean(weights):
     """A constant added to every embedding moves the raw score to the sign of one eigenvalue, and the centred score not at all."""
     before = copying_scores(weights, centre=True)

@@ -129,6 +129,13 @@ def test_pairs_of_the_circuit_beside_the_others():
     assert "untrained" not in induction.compare_pairs(composed, [(0, 0)])
 
 
+def test_pairs_that_are_not_there_are_named():
+    one_layer, two_layers = (Composition(*np.zeros((4, n, 2, n, 2))) for n in (1, 2))
+    for composed, pairs in ((one_layer, [(0, 0)]), (two_layers, [(0, 2)])):
+        with pytest.raises(ValueError, match="composed, pairs: expected two layers and heads from 0 to 1"):
+            induction.compare_pairs(composed, pairs)
+
+
 def test_portrait_and_milestone_of_the_hand_built_model(model):
     choosing, probe = draw(1), draw(2)
     found = induction.portrait(model, choosing, probe)
@@ -158,6 +165,13 @@ def test_excess_is_tested_over_all_heads_of_all_sets_and_measured_on_the_other_d
     assert (row["layer"], row["head"]) == (3, 1)
     assert row["excess"].estimate == pytest.approx(strong[1, :, 3, 1].mean())
     assert row["excess"].low > 1
+
+
+def test_a_head_without_any_excess_is_not_significant():
+    draw_of = np.random.default_rng(1).standard_normal((2, 30, 1, 2)) + 3
+    draw_of[..., 0] = 0
+    table = induction.excess_table({("x",): tuple(draw_of)}, ["model"])
+    assert table["significant"].tolist() == [1]
 
 
 def test_a_model_whose_heads_are_all_in_the_circuit_has_no_other_pairs():

@@ -107,6 +107,26 @@ def test_models_whose_scores_are_no_sum_of_terms_are_refused(call):
         call(weights.extract(tiny.gpt2()))
 
 
+@pytest.mark.parametrize(("name", "value"), [("b_Q", 5.0), ("b_O", 0.1)])
+def test_attention_with_biases_is_refused(found, name, value):
+    """The terms leave them out, so they would not sum to the scores."""
+    with pytest.raises(ValueError, match=f"weights: expected attention without biases and nothing else, found {name}"):
+        term_contrasts.position_scores(replace(found, **{name: torch.full_like(getattr(found, name), value)}), 8)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda w: term_contrasts.same_token_test(w, [w.d_vocab]), "ids: expected tokens from 0 to"),
+        (lambda w: term_contrasts.same_token_test(w, [0, 1], n_permutations=0), "n_permutations: expected 1 or more, found 0"),
+        (lambda w: term_contrasts.previous_position_test(w, 8, n_permutations=0), "n_permutations: expected 1 or more, found 0"),
+    ],
+)
+def test_wrong_ids_and_numbers_are_named(found, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(found)
+
+
 @pytest.mark.parametrize("length", [1, 25])
 def test_a_length_that_the_model_does_not_have_is_named(found, length):
     for call in (term_contrasts.position_scores, term_contrasts.previous_position_test):

@@ -180,3 +180,19 @@ def test_self_pairs_add_what_pairs_with_replacement_would(labelled):
         x = states[1, texts == text]
         with_replacement = np.mean([cosine(a, b) for a in x for b in x])
         assert self_pair_bias(within)[1, at] == pytest.approx(with_replacement - within.raw[1, at], abs=1e-12)
+
+
+@pytest.mark.parametrize(("n_texts", "resampled"), [(2, False), (3, False), (4, True)])
+def test_few_texts_have_an_estimate_and_no_interval(n_texts, resampled):
+    found = geometry.anisotropy(np.random.default_rng(0).normal(size=(1, 40, 5)), np.arange(40) % n_texts)
+    assert np.isfinite(found.estimate).all()
+    assert np.isfinite(found.low).all() == resampled
+
+
+@pytest.mark.parametrize("size", [1e-25, 1, 1e25])
+def test_the_length_of_vectors_does_not_matter(size):
+    states = np.random.default_rng(1).normal(size=(1, 40, 5)).astype(np.float32)
+    texts = np.arange(40) % 8
+    np.testing.assert_allclose(
+        geometry.anisotropy(np.float32(size) * states, texts).estimate, geometry.anisotropy(states, texts).estimate, rtol=1e-5
+    )

@@ -22,7 +22,7 @@ from tests.support.clouds import cloud
         (lambda x: geometry.anisotropy(x, np.arange(60), n_resamples=0), "n_resamples is 0"),
         (lambda x: geometry.within_texts(x, np.arange(60)), "texts are all different"),
         (lambda x: geometry.rogue_dimensions(x, np.arange(60), k=8), "k is 8"),
-        (lambda x: geometry.rogue_dimensions(x, np.arange(60) % 3), "texts are 3; expected four"),
+        (lambda x: geometry.rogue_dimensions(x, np.arange(60) % 3), "texts are 3; expected eight"),
         (lambda x: geometry.self_similarity(x, np.arange(60), np.arange(60)), "found 1 at most"),
         (lambda x: geometry.self_similarity(x, np.zeros(60), np.arange(60), min_contexts=1), "min_contexts is 1"),
         (lambda x: geometry.self_similarity(x, np.zeros(9), np.arange(60)), "words has shape"),

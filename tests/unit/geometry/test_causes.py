@@ -63,6 +63,14 @@ def test_bad_input_is_named(change, message):
         explained_share(**({"states": states, "columns": position_columns(positions), "texts": texts} | change))
 
 
+@pytest.mark.parametrize("step", [4, 8])
+def test_a_period_that_the_positions_cannot_show_is_named(step):
+    """Of positions 0, 8, 16 the wave of period 8 is the same everywhere, and of 0, 4, 8 its sine is."""
+    states, positions, texts = numbered(0.1)
+    with pytest.raises(ValueError, match=r"periods, positions: expected positions that differ within each period, found the same in \[8"):
+        readable_positions(states, step * positions, texts)
+
+
 def numbered(noise, n_texts=40, length=24, width=12, seed=0):
     """States of texts in which two coordinates turn with the position once in 8 tokens and two once in 32, under noise."""
     rng = np.random.default_rng(seed)

@@ -116,6 +116,11 @@ def test_bad_input_is_named(call, message):
         call(np.random.default_rng(0).normal(size=(2, 60, 3)))
 
 
+def test_neighbours_that_are_all_equally_far_are_refused():
+    with pytest.raises(ValueError, match="equally far, as on a grid"):
+        levina_bickel(np.eye(30), 5)
+
+
 @pytest.mark.parametrize("step", [1, 0.1])
 def test_points_on_a_grid_are_refused_though_rounding_makes_their_distances_differ(step):
     grid = step * np.stack(np.meshgrid(np.arange(20), np.arange(20)), -1).reshape(-1, 2)

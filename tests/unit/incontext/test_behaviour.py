@@ -111,6 +111,7 @@ def test_prompts_that_do_not_fit_the_model_are_refused(model):
         (lambda: incontext.squared_errors(np.ones((2, 3)), np.ones((2, 4)), 3), "predictions: expected the shape of ys"),
         (lambda: incontext.squared_errors(np.ones((2, 4)), np.ones((2, 4)), 0), "n_dims: expected"),
         (lambda: incontext.error_curves({"zero": np.ones(4)}), r"errors\['zero'\]: expected \[batch, point\]"),
+        (lambda: behaviour.linear_influence(estimators.zero, np.ones((2, 1, 3))), "xs: expected two points or more, found 1"),
         (lambda: behaviour.weight_distances(np.ones((2, 4, 3)), np.ones((2, 4, 2))), "a and b: expected"),
     ],
 )

@@ -125,7 +125,9 @@ def test_content_share_is_what_position_leaves():
     by_position, by_prompt = rng.normal(size=(1, 6, 8)), rng.normal(size=(200, 6, 8))
     assert clusters.content_share(np.broadcast_to(by_position, (5, 6, 8))) < 1e-20  # rounding
     assert clusters.content_share(by_prompt) > 0.95
-    # Variances 9 between positions and 1 within: about a tenth, as six positions go.
+    few = [clusters.content_share(rng.normal(size=(3, 6, 8))) for _ in range(40)]
+    assert np.mean(few) > 0.9  # without degrees of freedom it would be 0.7
+    # Variances 9 between positions and 1 within: a tenth.
     by_position *= 3 / np.sqrt(by_position.var(axis=1).mean())
     assert clusters.content_share(by_position + by_prompt) == pytest.approx(0.1, abs=0.02)
 
@@ -145,6 +147,8 @@ ROWS = np.random.default_rng(3).dirichlet(np.ones(6), size=(4, 3))
         (lambda: clusters.guessed_by_svm([0, 1], np.ones((2, 1)), [0, 1], folds=3), "folds: expected"),
         (lambda: clusters.content_share(np.ones((2, 3))), "rows: expected"),
         (lambda: clusters.content_share(np.ones((2, 3, 4))), "rows: expected rows that differ"),
+        (lambda: clusters.content_share(np.ones((1, 3, 4))), "rows: expected two prompts or more"),
+        (lambda: clusters.random_attention(np.tril(np.ones((3, 3)), -1), 0), "patterns: expected a key for every query"),
         (lambda: clusters.describe_heads(ROWS, np.ones((4, 3, 1)), np.ones((4, 3))), "patterns: expected"),
         (lambda: clusters.describe(ROWS, np.ones((4, 2, 1))), "inputs: expected"),
         (lambda: clusters.describe(ROWS[:3], np.ones((3, 3, 1))), "rows: expected 5 prompts or more, found 3"),

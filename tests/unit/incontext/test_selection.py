@@ -125,7 +125,18 @@ def test_stacking_learns_its_prior_from_prompts():
         assert best < ((xs @ other - ys) ** 2)[:, 5:].mean()
 
 
+def test_the_prior_of_stacking_is_that_of_b_and_not_of_its_estimates():
+    """With thirty noisy points a prompt, the estimates vary twice as much as b does."""
+    rng = np.random.default_rng(5)
+    b = rng.normal(scale=0.2, size=(4000, 2))
+    xs = rng.normal(size=(4000, 30, 2))
+    found = selection.Stacking.from_prompts(xs, (xs * b[:, None]).sum(axis=-1) + rng.normal(size=(4000, 30)))
+    assert found.noise_variance == pytest.approx(1, rel=0.02)  # its standard error is 0.004
+    np.testing.assert_allclose(found.covariance, 0.04 * np.eye(2), atol=0.006)  # standard errors below 0.002
+
+
 MIXTURE = selection.Mixture(LABELS, MEANS, COVARIANCES)
+XS, YS = np.random.default_rng(0).normal(size=(4, 40, 2)), np.random.default_rng(1).normal(size=(4, 40))
 
 
 @pytest.mark.parametrize(
@@ -136,6 +147,10 @@ MIXTURE = selection.Mixture(LABELS, MEANS, COVARIANCES)
         (lambda: selection.Mixture.from_prompts(np.ones((2, 40, 2)), np.ones((2, 40)), [1, 1]), "labels: expected two hypotheses"),
         (lambda: selection.Mixture.from_prompts(np.ones((2, 9, 2)), np.ones((2, 9)), [0, 1]), "xs: expected 30 points"),
         (lambda: MIXTURE.posterior(np.ones((2, 3, 1)), np.ones((2, 3))), "xs: expected 2 predictors"),
+        (lambda: selection.Stacking.from_prompts(XS[:2], YS[:2]), "xs: expected 3 prompts or more, found 2"),
+        (lambda: selection.Stacking.from_prompts(XS * [1, 0], YS), "xs: expected predictors that do not depend on each other"),
+        (lambda: selection.Stacking.from_prompts(XS, XS.sum(axis=-1)), "ys: expected measurements with noise"),
+        (lambda: selection.Mixture.from_prompts(XS, XS[..., 0], [0, 1, 0, 1]), "xs, ys: expected predictors and measurements that no line"),
         (lambda: selection.averaging(np.ones((2, 4, 2)), MIXTURE.posterior(np.ones((2, 3, 2)), np.ones((2, 3)))), "posterior: exp"),
         (lambda: MIXTURE.posterior(np.ones((2, 3, 2)), np.ones((2, 3))).log_loss([0.1]), "labels: expected one for each of 2 prompts"),
         (lambda: MIXTURE.posterior(np.ones((2, 3, 2)), np.ones((2, 3))).log_loss([0.1, 0.5]), "labels: expected hypotheses among"),

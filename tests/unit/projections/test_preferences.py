@@ -176,6 +176,20 @@ def test_crossed_intervals_hold_the_mean_of_crossed_units():
         preferences.crossed_interval([1.0, np.nan], [0, 1], [0, 1])
 
 
+@pytest.mark.parametrize("shape", [(3, 3), (3, 60), (7, 60)])
+def test_crossed_intervals_over_few_units_are_wide_enough(shape):
+    """Without the stretch 0.80, 0.76 and 0.89 of them hold the mean."""
+    held, rows, columns = 0, *(side.ravel() for side in np.indices(shape))
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        values = rng.normal(size=shape[0])[rows] + rng.normal(size=shape[1])[columns] + rng.normal(size=len(rows))
+        found = preferences.crossed_interval(values, rows, columns, n_resamples=400, seed=seed)
+        held += found.low <= 0 <= found.high
+    assert held >= 136  # of 150; at a coverage of .95, fewer has a chance of 2%
+    with pytest.raises(ValueError, match="level: expected a number between 0 and 1, found 95"):
+        preferences.crossed_interval(values, rows, columns, level=95)
+
+
 def test_correlation_over_heads():
     rng = np.random.default_rng(0)
     table = rng.normal(size=(3, 24))

@@ -116,6 +116,34 @@ def test_two_pairs_that_make_the_whole_score_are_as_rare_as_their_places():
     assert 2 * scipy.stats.norm.sf(found["excess"] / found["spread"]) < 1e-8
 
 
+@pytest.mark.parametrize("n", [10, 12])
+@pytest.mark.parametrize("jitter", [0.0, 0.02])
+def test_matches_of_a_planted_table_are_as_rare_as_matches_of_permutations(n, jitter):
+    """Of n! permutations, (n choose m) times the derangements of n - m have m matches; a p-value may be larger, not smaller."""
+    rng = np.random.default_rng(n)
+    derangements = [1, 0]
+    for k in range(2, n + 1):
+        derangements.append((k - 1) * (derangements[-1] + derangements[-2]))
+    for matches in (6, 7, n):
+        order = np.arange(n)
+        order[matches:] = np.roll(order[matches:], 1)
+        left = np.pad(np.eye(n)[order] + jitter * rng.random((n, n)), ((0, n + 5), (0, 0)))
+        right = np.concatenate([np.zeros((n, n)), np.eye(n), jitter * rng.random((5, n))])
+        pairs = np.stack([np.arange(n), np.arange(n, 2 * n)], axis=1)
+        found = rank_scores.rank_scores(left, right, {"r": pairs}, np.arange(2 * n, 2 * n + 5)).iloc[0]
+        as_many = sum(math.comb(n, m) * derangements[n - m] for m in range(matches, n + 1)) / math.factorial(n)
+        assert found["p"] >= 0.5 * as_many  # a draw of the null may be short of the truth where it is counted
+
+
+def test_equal_columns_are_ties_however_their_products_are_summed():
+    rng = np.random.default_rng(1)
+    for width in (16, 33):
+        left, right = rng.normal(size=(40, width)), np.tile(rng.normal(size=width), (60, 1))
+        for targets in (np.arange(20), np.arange(40, 60)):  # among the candidates, and not
+            ranks = rank_scores.rank_matrix(left, right, np.arange(20, 40), targets, np.arange(20))
+            np.testing.assert_array_equal(ranks, 0.5)
+
+
 def test_a_large_table_without_single_large_parts_is_tested_by_the_normal_distribution():
     rng = np.random.default_rng(5)
     left, right = rng.normal(size=(2, 200, 8))

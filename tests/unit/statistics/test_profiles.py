@@ -78,8 +78,16 @@ def test_the_mean_of_a_measure_resamples_its_units():
     np.testing.assert_allclose(measure.mean().estimate, found.estimate - 1)
     chosen = measure.units < 100
     np.testing.assert_allclose(measure.mean(chosen, adjusted=False).estimate, values[:, :100].mean(axis=1))
-    with pytest.raises(ValueError, match="1 units"):
+    with pytest.raises(ValueError, match="chosen: expected two units at least, found 1"):
         measure.mean(measure.units < 1)
+    with pytest.raises(ValueError, match="chosen: expected true or false for each of 400 units, found int"):
+        measure.mean(np.arange(400))
+
+
+def test_an_interval_of_no_draws_is_not_a_number():
+    found = Profile(np.array([0.5, 1.0]), np.array([[np.nan, 0.9], [np.nan, 1.1]])).at(0)
+    assert found.estimate == 0.5
+    assert np.isnan([found.low, found.high]).all()
 
 
 def test_a_resample_of_one_text_alone_is_left_out():

@@ -118,3 +118,19 @@ def test_batches_of_matrices_times_a_vector(shape):
     factored, dense = FactoredMatrix(left, right), left @ right
     torch.testing.assert_close(vector @ factored, torch.einsum("r,...rc->...c", vector, dense))
     torch.testing.assert_close(factored @ vector, torch.einsum("...rc,c->...r", dense, vector))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_decomposed_as_float32(dtype):
+    half = FactoredMatrix(random(9, 3).to(dtype), random(3, 9).to(dtype))
+    whole = FactoredMatrix(half.left.float(), half.right.float())
+    torch.testing.assert_close(half.singular_values(), whole.singular_values())
+    torch.testing.assert_close(half.norm(), whole.norm())
+    torch.testing.assert_close(half.svd()[1], whole.svd()[1])
+    assert half.eigenvalues().isfinite().all()
+
+
+def test_arrays_multiply_from_both_sides():
+    matrix, array = FactoredMatrix(random(9, 3), random(3, 7)), random(7, 2)
+    torch.testing.assert_close((matrix @ array.numpy()).dense(), (matrix @ array).dense())
+    torch.testing.assert_close((random(2, 9).numpy() @ matrix).dense(), (random(2, 9) @ matrix).dense())
