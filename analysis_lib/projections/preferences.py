@@ -225,7 +225,8 @@ def crossed_interval(
     Interval
         Percentiles, wider than resampling one kind alone (Owen 2007). With k units of the rarer kind their distances from the mean are
         multiplied by the ratio of the quantiles of Student's distribution with k - 1 degrees of freedom and of the normal one, and by
-        the root of k / (k - 1): without that, intervals over a few units cover too seldom.
+        the root of k / (k - 1): without that, intervals over a few units cover too seldom. They end at the smallest and the largest
+        value, so that no share is below 0 or above 1.
 
     Raises
     ------
@@ -248,7 +249,7 @@ def crossed_interval(
     means = (weights @ values)[total > 0] / total[total > 0]
     few, mean, ends = min(side.max() + 1 for side in labels), values.mean(), [(1 - level) / 2, (1 + level) / 2]
     stretch = t.ppf(ends[1], few - 1) / norm.ppf(ends[1]) * np.sqrt(few / (few - 1))
-    low, high = mean + stretch * (np.quantile(means, ends) - mean)
+    low, high = np.clip(mean + stretch * (np.quantile(means, ends) - mean), values.min(), values.max())
     return Interval(float(mean), float(low), float(high))
 
 

@@ -231,7 +231,7 @@ def test_content_is_the_share_that_position_leaves(seed, prompts_, points, keys,
 
 
 @examples(30)
-@given(prompts_=st.integers(1, 6), points=st.integers(1, 6), keys=st.integers(1, 3), value=st.floats(0.001, 1))
+@given(prompts_=st.integers(2, 6), points=st.integers(1, 6), keys=st.integers(1, 3), value=st.floats(0.001, 1))
 def test_rows_that_are_all_the_same_have_no_content_to_speak_of(prompts_, points, keys, value):
     with pytest.raises(ValueError, match="rows: expected rows that differ"):
         content_share(np.full((prompts_, points, keys), value))
