@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 def checked_states(states: ArrayLike, zero_ok: bool = False) -> Float[np.ndarray, "layer n d_model"]:
     """States as [layer, n, d_model], float32 or float64, or an error that says what is wrong with them."""
     if isinstance(states, torch.Tensor):
-        states = states.detach().cpu()
-        states = states if states.dtype in (torch.float32, torch.float64) else states.double()  # NumPy has no bfloat16
+        held = states.detach().cpu()
+        states = (held if held.dtype in (torch.float32, torch.float64) else held.double()).numpy()  # NumPy has no bfloat16
     states = np.asarray(states)
     states = states if states.dtype in (np.float32, np.float64) else states.astype(np.float64)
     if states.ndim < 2 or states.shape[-2] < 2:

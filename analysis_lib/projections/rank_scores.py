@@ -75,7 +75,9 @@ def rank_matrix(
     candidates = _checked_candidates(candidates, right)
     read = left[sources].astype(np.float64)
     # Equal scores that were summed in another order are equal again once they are rounded to float32.
-    scores, wanted = (np.float32(read @ right[ids].T.astype(np.float64)) for ids in (candidates, targets))  # [source, candidate or target]
+    scores, wanted = (
+        (read @ right[ids].T.astype(np.float64)).astype(np.float32) for ids in (candidates, targets)
+    )  # [source, candidate or target]
     if not (np.isfinite(scores).all() and np.isfinite(wanted).all()):
         raise ValueError("left and right: expected finite factors, found products that are not")
     # A target that is a candidate gets its score from the same product, so that it ties with itself exactly.

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from analysis_lib import geometry
 from tests.support import clouds
@@ -52,3 +53,9 @@ def test_arguments_are_left_as_they_were():
         call(states, texts)
     for array, before in zip((states, words, texts), labelled, strict=True):
         np.testing.assert_array_equal(array, before)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_tensors_of_any_precision_are_read(dtype):
+    states = torch.randn(1, 20, 5, generator=torch.Generator().manual_seed(0)).to(dtype).requires_grad_(True)
+    np.testing.assert_allclose(geometry.mean_cosine(states), geometry.mean_cosine(states.detach().double().numpy()))
