@@ -94,7 +94,7 @@ report.figure_data(shown, "fig-ff-key") if shown else None
 # **What was found**
 #
 # - **Some neurons collect words of one kind:** an ending, a case, a person, the forms of one lemma ({numref}`fig-ff-key`). Each list of GPT-2 and e5 in the figure holds more such words than any list of a random vector. So does each of HerBERT's except one: a random vector, too, can have a list of twenty forms of the third person.
-# - **Keys and values of all three models have such lists more often than random vectors do.** The random vectors are drawn to vary as a layer's own keys or values do, and some of their lists hold words of one kind too. Lists of GPT-2's keys do so more often, by {glue:text}`ff-polish-gpt2-K-gain` percentage points, and lists of its values by {glue:text}`ff-polish-gpt2-V-gain`. Both differences lie mostly in the later layers. Lists of HerBERT's keys do so by {glue:text}`ff-herbert-K-gain`, and this difference lies in its layers 0 to 3. The difference is smaller for lists of HerBERT's values ({glue:text}`ff-herbert-V-gain`) and for those of e5. Those of HerBERT's values and of e5's keys do not survive the correction over all claims ({doc}`null_board`).
+# - **Keys and values of all three models have such lists more often than random vectors do.** The random vectors are drawn to vary as a layer's own keys or values do, and some of their lists hold words of one kind too. Lists of GPT-2's keys do so more often, by {glue:text}`ff-polish-gpt2-K-gain` percentage points, and lists of its values by {glue:text}`ff-polish-gpt2-V-gain`. Both differences lie mostly in the later layers. Lists of HerBERT's keys do so by {glue:text}`ff-herbert-K-gain`, and this difference lies mostly in its layers 0 to 3. The difference is smaller for lists of HerBERT's values ({glue:text}`ff-herbert-V-gain`) and for those of e5. Those of HerBERT's values and of e5's keys do not survive the correction over all claims ({doc}`null_board`).
 #   (Square brackets hold 95% intervals.)
 # - **A neuron's key and value rarely point at the same words,** yet more often than the key of one neuron and the value of another do. In GPT-2 they share {glue:text}`ff-shared` of their hundred best tokens
 #   on average, and in HerBERT somewhat more. GPT-2's first layer is the exception: there a key overlaps with the *negated* value, so that the neuron takes away words like those it matches. HerBERT has no such layer ({numref}`fig-ff-overlap`).
@@ -211,7 +211,7 @@ for title, reader in readers.items():
 plots.percent_maps(maps);
 
 # %% [markdown]
-# Layers differ. In GPT-2 the lists of layers 2 to 5 pass more often than those of random vectors, for keys and for values, and most of all in layers 4 and 5. In HerBERT the keys of layers 0 to 3 and the values of layer 3 do so. For all other columns of these two models no difference is shown. The table says by how many percentage points the lists of each layer pass more often than those of the random vectors like the layer's own.
+# Layers differ. In GPT-2 the lists of layers 2 to 5 pass more often than those of random vectors, for keys and for values, and most of all in layers 4 and 5. In HerBERT the keys of layers 0 to 3 and the values of layer 3 do so. For the values of layers 0 and 1 of both models and for the keys of HerBERT's layer 5 the difference is small, and its interval, which is not corrected for the number of columns, only just leaves out zero. For all other columns of these two models no difference is shown. The table says by how many percentage points the lists of each layer pass more often than those of the random vectors like the layer's own.
 
 # %%
 columns = {}
@@ -325,7 +325,7 @@ report.glue("ff-shared", report.number(float((200 * real / (1 + real)).mean()), 
 #
 # **Do a few tokens own all lists?** An embedding of large norm can have a large inner product with many vectors, and so stand in many lists. The table says how many different tokens the lists of all neurons hold, twenty in each, and what
 # share of the places the hundred most frequent of them fill. These hundred do not own the lists, but they fill more places than in an untrained model, in GPT-2 at least twice as many. In the lists of random vectors that vary as the layer's own keys or values do, the hundred most frequent tokens fill about as many places, so the
-# favoured tokens do not belong to single neurons. For GPT-2 and for HerBERT's values isotropic vectors show about the same, and the embedding is enough to explain it. For HerBERT's keys, and for random vectors like them, the hundred fill clearly more places than for isotropic vectors: there the directions that a layer prefers matter too.
+# favoured tokens do not belong to single neurons. For GPT-2 and for HerBERT's values isotropic vectors show about the same or more, and the embedding is enough to explain it. For HerBERT's keys, and for random vectors like them, the hundred fill clearly more places than for isotropic vectors: there the directions that a layer prefers matter too.
 
 # %%
 rows = []

@@ -6,10 +6,10 @@
 #
 # **What was found**
 #
-# - **Both models choose the right form more often than chance: GPT-2 in every rule tested here, HerBERT in every rule but the number of the verb, where its share cannot be told from chance.** Over all rules they prefer the right one of two forms in {glue:text}`grammar-GPT-2-accuracy` and {glue:text}`grammar-HerBERT-accuracy` of cases; a model that ignores the word before is right in exactly half.
+# - **Both models choose the right form more often than chance: GPT-2 in every rule tested here, HerBERT in every rule but the person of the verb, where the cues are a few pronouns and its share cannot be told from chance.** Over all rules they prefer the right one of two forms in {glue:text}`grammar-GPT-2-accuracy` and {glue:text}`grammar-HerBERT-accuracy` of cases; a model that ignores the word before is right in exactly half.
 # - **Tables of heads lead to the word, as any measure of likeness does; that they lead to the form is not shown.** In each model the head that ranks related words highest is not clearly better than random projections that only compare how alike two words are, and it ranks a wrong form of the word about as high as the right one: in GPT-2 the difference is {glue:text}`grammar-form-difference`.
 # - **Each model has one head that matters most for case, and its table shows that it does.** HerBERT's {glue:text}`grammar-HerBERT-strongest` has the largest effect in every rule, and by far the largest in the rules of case; its table, times its attention to the word before, stands out as far. In GPT-2 a head of the first layer has the largest effect in every rule.
-#   Its table shows this for case and hardly for the verb, where the tables of two later heads predict their effects better. In an untrained GPT-2 tables predict effects too, so this is no sign of learning.
+#   Its table shows this for case, though after *swój* the table of a later head stands out further, and hardly for the verb, where the tables of two later heads predict their effects better. In an untrained GPT-2 tables predict effects too, so this is no sign of learning.
 #
 # Square brackets hold 95% intervals. L0H3 is head 3 of layer 0.
 
@@ -46,7 +46,7 @@ for title, reader in readers.items():
     fresh = models.untrained_like(reader.loaded, seed=0)
     margins[f"{title}, untrained"] = preferences.PairScorer(fresh, minimal).margins()
 
-# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "Share of minimal pairs in which the right form has the higher logit, with 95% intervals over cues and lemmas. Without the cue the share is exactly one half, whatever is known of the forms. Untrained models have the same shape and fresh weights.", "name": "fig-grammar-accuracy"}, "image": {"alt": "Seven rows. GPT-2 lies between 78 and 100 per cent, highest for the gender of the past and lowest for the number of the verb; HerBERT lies between 64 and 91 per cent, highest for the case after swój and lowest for the number of the verb, where alone its interval reaches down to 50; both untrained models lie around 50 per cent."}}
+# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "Share of minimal pairs in which the right form has the higher logit, with 95% intervals over cues and lemmas. Without the cue the share is exactly one half, whatever is known of the forms. Untrained models have the same shape and fresh weights.", "name": "fig-grammar-accuracy"}, "image": {"alt": "Seven rows. GPT-2 lies between 78 and 100 per cent, highest for the gender of the past and lowest for the number of the verb; HerBERT lies between 66 and 91 per cent, highest for the case after swój and lowest for the number of the verb, where its interval reaches down to just above 50; only its very wide interval for the person of the verb includes 50; both untrained models lie around 50 per cent."}}
 def right_share(title, rows):
     """Share of right choices with its interval."""
     part = minimal.loc[rows]
@@ -127,7 +127,7 @@ report.table(table, f"GPT-2, L{layer}H{head}: mean rank of the right word, of mi
 # A head *stands out* in a relation if it differs, in either direction, from mismatched pairs (by the exact variance over permutations of the targets) *and* from random heads (by Student's distribution with their mean and spread), to the same side. The larger of the two p-values counts, corrected by Holm's method over all heads, relations,
 # models and readings. There are two readings, because a head of a later layer does not read an embedding. In the second the *mean update* is added to each embedding: what positions and earlier layers have, on average, added to a state before that layer. Random heads read in the same way. {numref}`fig-grammar-relations` shows all heads in the first reading.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How much higher a head's table ranks the right word in the row of a word than it ranks other words' right words, by relation: one point for each head of a model. Grey bars hold 95% of random heads with equal singular values. Filled marks stand out against both, corrected over all tests of the page. Diamonds are the best head of each model: the one with the highest mean over every second relation.", "name": "fig-grammar-relations"}, "image": {"alt": "Two panels with 30 rows of points around zero. In GPT-2 filled points of several heads, and diamonds of L0H2, lie far to the right of the grey bars in nearly every row; the rows of prepositions, synonyms and antonyms have no filled mark, and no filled mark lies to the left. In HerBERT filled points lie to the right of the bars in all rows of nouns and of adjectives and in most others, and in nearly half of the rows also to the left; diamonds of L4H2 lie to the right in nearly every row and are filled in all rows of nouns and most of adjectives."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How much higher a head's table ranks the right word in the row of a word than it ranks other words' right words, by relation: one point for each head of a model. Grey bars hold 95% of random heads with equal singular values. Filled marks stand out against both, corrected over all tests of the page. Diamonds are the best head of each model: the one with the highest mean over every second relation.", "name": "fig-grammar-relations"}, "image": {"alt": "Two panels with 30 rows of points around zero. In GPT-2 filled points of several heads, and diamonds of L0H2, lie far to the right of the grey bars in most rows; the rows of participles, prepositions, man to woman, synonyms and antonyms have no filled mark, and no filled mark lies to the left. In HerBERT filled points lie to the right of the bars in most rows, among them nearly all of nouns, and in twelve rows, mostly of nouns, some lie to the left; diamonds of L4H2 lie to the right in nearly every row and are filled in most rows of nouns, three of adjectives and one of verbs."}}
 shown = {title: raw[raw["model"] == title] for title in readers}
 plots.relation_rows(shown, {title: nulls[title, "random heads"] for title in readers}, COLOURS, [(title, *head) for title, head in best.items()]);
 
@@ -140,7 +140,7 @@ tests = len(raw) // 2
 report.table(counts.reset_index(), f"Pairs of a head and a relation that stand out, of {tests} for each row, and how many heads they belong to")
 
 # %% [markdown]
-# Read with raw embeddings, several heads of GPT-2 promote related words in nearly every relation, and none stands out by suppressing them, although most of its copying scores lie below zero ({doc}`heads_at_work`). After the mean update fewer of its heads stand out: in the tables of the others, what all states share dominates every row, so that
+# Read with raw embeddings, several heads of GPT-2 promote related words in most relations, and none stands out by suppressing them, although most of its copying scores lie below zero ({doc}`heads_at_work`). After the mean update fewer of its heads stand out: in the tables of the others, what all states share dominates every row, so that
 # the ranks depend little on the word. In HerBERT about half of the heads stand out in either reading, but in both directions: they promote related words in the larger part of the cases and suppress them in the rest. With raw embeddings most of these cases are relations between forms of nouns or of adjectives.
 #
 # How much of this is due to the best head, and how much to the embedding? The best of dozens of heads has been lucky as well, so it is chosen on every second relation and measured on the others. The next table has means over those others. For random heads and random likeness it gives the range that holds the middle 95% of the heads drawn.
@@ -209,7 +209,7 @@ report.table(examples, f"One block of each rule, of {len(minimal):,} pairs on {m
 
 # %% [markdown]
 # A model may also like one form better whatever the cue. In the mean of a block's two margins (a *margin* is the logit of the right form less that of the wrong one) this cancels, and the mean is above zero in {glue:text}`grammar-GPT-2-blocks` of GPT-2's blocks and {glue:text}`grammar-HerBERT-blocks` of
-# HerBERT's. A strong liking for some forms thus explains much of HerBERT's lower shares. Most of its blocks for the number of the verb must be above zero as well, or the total could not be so high; but without intervals over cues and lemmas this is only a hint that it knows this rule. HerBERT is also used to seeing more text after a mask than a full stop.
+# HerBERT's. A strong liking for some forms thus explains much of HerBERT's lower shares. Most of its blocks for the person of the verb must be above zero as well, or the total could not be so high; but without intervals over cues and lemmas this is only a hint that it knows this rule. HerBERT is also used to seeing more text after a mask than a full stop.
 #
 # ### Without a head
 #
@@ -258,7 +258,7 @@ report.table(pd.DataFrame(rows, columns=["model", "chosen for", "head", "effect"
 
 # %% [markdown]
 # GPT-2 predicts at the cue itself, so the cue's embedding and the feed-forward layers could do the work without attention. Its heads help all the same. One head of the first layer has the largest effect in every rule, and by far the largest in those of case. With the verb, another head of the first layer and two of a later one help as well.
-# The head whose table leads best to related words is not among them: no effect of it is shown over all rules. Nor is one shown of the head whose table leads best in HerBERT. HerBERT predicts at the mask, so a head has to carry the cue there, and one of layer 4 does:
+# The head whose table leads best to related words is not among them: no effect of it is shown over all rules. The head whose table leads best in HerBERT helps, but only a little. HerBERT predicts at the mask, so a head has to carry the cue there, and one of layer 4 does:
 # {glue:text}`grammar-HerBERT-strongest` gives {glue:text}`grammar-HerBERT-attention` of its attention at the mask to the word before it.
 #
 # ### One block, followed
@@ -283,7 +283,7 @@ report.table(pd.DataFrame(told, columns=["model", "beginning", "right", "wrong",
 # For a pair, what a table says is the entry of the right form in the row of the cue, less that of the wrong form. Within a block, a head's liking for one of the forms cancels out, as it does in the effects. A head can write what its table says only if it attends to the cue, so the entry is also
 # multiplied by the head's attention to the cue.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "For each head and rule: what the table says of the right form, times the attention to the cue (both in units of their spread over heads), against the effect of the head. Names are those of the three heads with the largest effects, up or down.", "name": "fig-grammar-foretold"}, "image": {"alt": "Two scatter plots. In both most points lie near zero, and a few lie up and to the right: in GPT-2 those of L0H1, the highest, L0H6 and L4H7 among others, but one of L0H1 lies high at a table of about zero; in HerBERT those of L4H4, far from all others, and below them those of L4H0 and, near the rest, of L5H6, while points at a table of about zero lie somewhat above and below an effect of zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "For each head and rule: what the table says of the right form, times the attention to the cue (both in units of their spread over heads), against the effect of the head. Names are those of the three heads with the largest effects, up or down.", "name": "fig-grammar-foretold"}, "image": {"alt": "Two scatter plots. In both most points lie near zero, and a few lie up and to the right: in GPT-2 those of L0H1, the highest, L0H6 and L4H7 among others, but one of L0H1 lies high at a table of about zero; in HerBERT those of L4H4, far from all others, and below them those of L4H0; one of L0H4, at a small table, lies lowest, while points at a table of about zero lie somewhat above and below an effect of zero."}}
 panels = {}
 for title in readers:
     table, effect = (by_rule(v, title) for v in (foretold[title]["embeddings"] * attention[title], effects[title]))

@@ -158,7 +158,7 @@ columns = ["model", "layer", "recall", "within sentences", "difference", "anywhe
 report.table(shown[columns], "Recall of the most active value among the hidden state's top 50 tokens, beside permuted places: the difference to places within sentences has an interval over sentences", digits=3)
 
 # %% [markdown]
-# The list holds more of these tokens than another place's list in every layer of both models: each interval of the difference lies above zero. The difference is smallest in HerBERT's last layer. In three layers of GPT-2, the first among them, another place's list of the same sentence reaches about half of this recall, so some tokens are in many lists there. In the other layers of both models it reaches a fifth to two fifths. {doc}`neurons_at_work` looks at single neurons, and not just the
+# The list holds more of these tokens than another place's list in every layer of both models: each interval of the difference lies above zero. The difference is smallest in HerBERT's last layer. In three layers of GPT-2, the first among them, and in HerBERT's last layer, another place's list of the same sentence reaches about half of this recall, so some tokens are in many lists there. In the other layers of both models it reaches a fifth to two fifths. {doc}`neurons_at_work` looks at single neurons, and not just the
 # most active one.
 #
 # ## Limits

@@ -46,7 +46,7 @@
 #
 # ## What survives
 
-# %% tags=["remove-input"] mystnb={"figure": {"caption": "What survives: a point for every claim of the book, a row for each chapter. The further right of the grey band a point lies, the less chance explains it; hollow points do not survive the correction for all claims. {doc}`null_board` has every claim by name, beside its nulls.", "name": "fig-index-board"}, "image": {"alt": "Rows of points, one row for each chapter. Some points lie far to the right of a grey band around zero, which shows what chance gives; others, hollow, lie in it or near it."}}
+# %% tags=["remove-input"] mystnb={"figure": {"caption": "What survives: a point for every claim of the book, a row for each chapter. The further right of the grey band a point lies, the less chance explains it; hollow points do not survive the correction for all claims. {doc}`null_board` has every claim by name, beside its nulls.", "name": "fig-index-board"}, "image": {"alt": "Rows of points, one row for each chapter. Some points lie far to the right of a grey band around zero, which shows what chance gives; others, hollow, lie in it, near it or to its left."}}
 from pathlib import Path
 
 from analysis_lib import plots, report
@@ -175,7 +175,7 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :link: induction_polish
 # :link-type: doc
 # :img-bottom: _static/gallery/induction_polish.png
-# :img-alt: How much the loss falls where words come again, and where their order does: both above zero in the trained GPT-2 alone.
+# :img-alt: How far a surname that was given before is preferred to another, in two models and in untrained ones: clearly above zero in the trained GPT-2 alone.
 #
 # A small Polish GPT-2 learned to continue a pattern of words that it has seen once, with the two kinds of heads of the toy.
 # :::

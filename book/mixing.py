@@ -124,7 +124,7 @@ def mixing(model):
 
 mixed = {name: {"trained": mixing(model), "untrained": np.mean([mixing(draw) for draw in fresh[name]], axis=0)} for name, model in loaded.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mixing ratio by layer: the share of other tokens in what attention and the residual connection make of a token, in trained models and on average over the untrained ones; 95% intervals over sentences.", "name": "fig-mix-ratio"}, "image": {"alt": "Two panels by layer. The trained GPT-2 lies between 0.4 and 0.5 in the first two layers, highest in layer 1, and between 0.15 and 0.2 in the later ones; the untrained one falls slowly from 0.27 to 0.17. The trained HerBERT has 0.51 in layer 4 and between 0.19 and 0.3 in the other layers; the untrained one stays near 0.05."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mixing ratio by layer: the share of other tokens in what attention and the residual connection make of a token, in trained models and on average over the untrained ones; 95% intervals over sentences.", "name": "fig-mix-ratio"}, "image": {"alt": "Two panels by layer. The trained GPT-2 lies between 0.4 and 0.5 in the first two layers, highest in layer 1, and between 0.15 and 0.2 in the later ones; the untrained one falls slowly from 0.27 to 0.18. The trained HerBERT has 0.50 in layer 4 and between 0.2 and 0.3 in the other layers; the untrained one stays near 0.05."}}
 of_layers = {title: {kind: profile(values) for kind, values in mixed[name].items()} for name, title in NAMES.items()}
 plots.layer_panels({"mixing ratio": of_layers}, LAYERS, {"trained": (plots.CYCLE[0], "-"), "untrained": (plots.MODEL_COLOURS["untrained"], ":")}, zero=True);
 

@@ -104,10 +104,10 @@ report.table(text[list(columns)].rename(columns=columns).rename_axis("source"), 
 # from a context before some head looks at it. HerBERT therefore began with two layers and contexts of eight tokens. The contexts grew to 128. After six million tokens
 # four new layers were put *below* the two, and not above them, since the first of the two wipes out where a token stands, and no layer after it could look for a neighbour ({numref}`fig-geo-positions`). The new layers began with
 # the queries and keys of the first of the two. Nothing else was copied: their other weights were drawn afresh, and their output matrices began at zero. Heads of the same number in layers 0 to 4 therefore still look at similar places (the cosine of the weights of their queries, or of their keys, is about 0.8), but what they write and what neurons match differs from layer to layer. HerBERT's training
-# loss is measured at the context of the moment and can jump where the context or the model grows; its held-out loss is always measured at 128. While the learning rate is constant, the training loss of both models is
+# loss is measured at the context of the moment and can jump where the context or the model grows; its held-out loss is always measured at 128. HerBERT's run was continued at 36 million tokens, where the learning rate had fallen to zero and rose once more. Both losses rise a little there, and then fall below where they had been. While the learning rate is constant, the training loss of both models is
 # estimated from a sample of the vocabulary, which makes it a little too low; the held-out loss is exact.
 
-# %% mystnb={"figure": {"caption": "Loss in nats a token (lower is better) against tokens seen. For GPT-2 the next token, for HerBERT a masked one. The held-out loss of this figure is that of a fixed small sample, measured while training; the table below has the whole held-out set.", "name": "fig-models-training"}, "image": {"alt": "Two panels of loss curves, one for each model, with a dashed line at the unigram loss. All curves fall far below that line. HerBERT's held-out loss begins a little above the line. Its training loss jumps up once, at six million tokens, and then falls further."}}
+# %% mystnb={"figure": {"caption": "Loss in nats a token (lower is better) against tokens seen. For GPT-2 the next token, for HerBERT a masked one. The held-out loss of this figure is that of a fixed small sample, measured while training; the table below has the whole held-out set.", "name": "fig-models-training"}, "image": {"alt": "Two panels of loss curves, one for each model, with a dashed line at the unigram loss. All curves fall far below that line. HerBERT's held-out loss begins a little above the line. Its training loss jumps up once, at six million tokens. After 36 million tokens both of its losses rise a little, and then fall further."}}
 figures = {name: cards.figures(name) for name in COLOURS}
 unigram = {name: found["unigram_heldout_loss"] for name, found in figures.items()}
 plots.training_curves({name: cards.training_log(name) for name in COLOURS}, unigram, COLOURS);
@@ -142,7 +142,7 @@ report.table(losses, "Held-out losses with 95% intervals over windows, and the r
 # The two columns answer different questions: GPT-2 guesses the next token from what stands before it, HerBERT guesses a
 # hidden token from both sides. *Whole words* are hidden, so that no piece of a word
 # gives the rest away, and HerBERT's loss is an average over hidden tokens; its "nats a word" is that average times tokens a word, not the loss
-# of a text. The mark for a model worth looking into had been set at 2.9 nats below the unigram entropy. The GPT-2 {glue:text}`models-gpt2-aim` it. HerBERT did not reach it. The book reads HerBERT all the same, but what this model lacks may be due to too little training.
+# of a text. The mark for a model worth looking into had been set at 2.9 nats below what guessing by frequency costs. The GPT-2 {glue:text}`models-gpt2-aim` it. HerBERT did not reach it. The book reads HerBERT all the same, but what this model lacks may be due to too little training.
 #
 # The held-out set of this table comes from the two oldest sources, ELTeC-pol and the textbooks on psychology and economics. Whole documents of the other sources, except the twelve novels, were held out too, and the next table has the loss on each source. Formulaic text
 # costs less: a statute repeats its phrases, a novel does not.
@@ -241,7 +241,7 @@ Markdown("\n".join(filled(*gap) for gap in GAPS.items()))
 
 # %% [markdown]
 # In the last sentence *stole* is the locative case of *stół* ("table"), so that only a preposition that governs the locative fits: *przy*
-# ("at"), *na* ("on"), *w* ("in"), *po* ("after"), *o* ("about"). This gap therefore tests grammar. All five of HerBERT's guesses for it govern the locative (*we* is a form of *w*).
+# ("at"), *na* ("on"), *w* ("in"), *po* ("after"), *o* ("about"). This gap therefore tests grammar. The four likeliest of HerBERT's guesses for it govern the locative (*we* is a form of *w*); the fifth, *ku* ("towards"), governs the dative.
 #
 # ## One notation, and its proof
 #

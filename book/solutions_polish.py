@@ -427,7 +427,7 @@ for every in (5, 2):
 report.table(pd.DataFrame(rows).T.rename_axis("hidden").reset_index(), "HerBERT after one block: the affine lens beside the whole model")
 
 # %% [markdown]
-# Not less than before: about four in ten of the whole model's first guesses are there after one block in either case. By both measures the lens is somewhat nearer when more is hidden, but the table has no intervals, so this difference may be due to chance. With fewer words to read, the whole model probably knows less, too.
+# Not less than before: more than a third of the whole model's first guesses are there after one block in either case. By both measures the lens is somewhat nearer when more is hidden, but the table has no intervals, so this difference may be due to chance. With fewer words to read, the whole model probably knows less, too.
 #
 # (sol-lens-3)=
 # ### Unsure, or sure and wrong?
