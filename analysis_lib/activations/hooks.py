@@ -98,6 +98,7 @@ def recording(
     except _Complete as error:
         if error is not complete:
             raise
+        complete.__traceback__ = None  # its frames hold the model and all that it was computing, and one of them holds `complete`
     if any(value is None for value in record.values()):
         raise ValueError(
             f"the model's attention ({model.config._attn_implementation!r}) returns no patterns; "

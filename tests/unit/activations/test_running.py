@@ -1,6 +1,8 @@
 """Recorded activations against the model's own, on random models and tokenizers built here."""
 
 import copy
+import gc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -525,3 +527,19 @@ def test_an_inner_recording_lets_the_outer_one_end():
 def test_a_single_string_is_no_list_of_texts():
     with pytest.raises(TypeError, match="texts is the string 'Ala'"):
         activations.tokens_of(models.load("polish-gpt2", source="embedded"), "Ala")
+
+
+@pytest.mark.parametrize("states", [True, False])
+def test_a_model_and_its_activations_are_freed_with_their_last_name(states):
+    """A pass that is ended early by an exception would keep both, by its frames, until the garbage collector comes round."""
+    model, ids = tiny.gpt2(), torch.arange(6)[None]
+    gone = weakref.ref(model)
+    gc.disable()
+    try:
+        with torch.no_grad(), activations.recording(model, ["attention"], states=states) as record:
+            model.base_model(input_ids=ids)
+        del model
+        assert set(record)
+        assert gone() is None
+    finally:
+        gc.enable()
