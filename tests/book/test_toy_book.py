@@ -73,3 +73,13 @@ def test_a_warning_fails_the_book_every_time_until_it_is_mended(toy):
     # So does a number that was never glued.
     toy.write("book/index.py", INDEX.replace("::toy-number", "::toy-numbre"))
     toy.fails("book", saying="toy-numbre")
+
+
+@pytest.mark.slow
+def test_a_book_on_models_of_a_readers_choice_is_built_with_the_extensions(toy, monkeypatch):
+    """Its settings, with more time for each cell, lie in another folder than those of the book."""
+    toy.write("analysis_lib/models.py", "def prepare():\n    return {'polish-gpt2': 'a folder'}\n")
+    monkeypatch.setenv("ANALYSIS_MODELS", "hub")
+    toy.succeeds("book")
+    assert toy.executions() == ["chapter", "index"]
+    assert "1.25" in toy.shows("chapter")
