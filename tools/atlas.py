@@ -62,23 +62,26 @@ def packed(numbers: Any, size: int) -> list[str]:
 def pack_neurons(part: dict) -> dict:
     """The lists of neurons as one string.
 
-    A neuron takes, for its key and then for its value: its tokens, what the list shares, the count of it, 100 times the count by chance,
-    -100 log10 p, and 1 where the list passes. The count by chance and p take two characters each, the other numbers as many as they need.
+    A neuron takes, for its key and then for its value: its tokens, and the place of its test among the different ones, each of which is
+    what the list shares, the count of it, the count by chance, p, and whether the list passes. Many lists have the same test.
     """
-    ids, tests, text = (part.pop(name) for name in ("ids", "tests", "text"))
+    ids, tables, text = (part.pop(name) for name in ("ids", "tests", "text"))
     used, places = np.unique(ids, return_inverse=True)
-    features = ["", *sorted(set(tests[0]["shared"]) | set(tests[1]["shared"]) - {""})]
-    number = {feature: place for place, feature in enumerate(features)}
+    by_side = [[_test(*row) for row in table[["shared", "count", "expected", "p", "passes"]].to_numpy().tolist()] for table in tables]
+    tests = sorted({test for side in by_side for test in side})
+    number = {test: place for place, test in enumerate(tests)}
     sides = []
-    for side, table in zip(places.reshape(ids.shape), tests, strict=True):
+    for side, own in zip(places.reshape(ids.shape), by_side, strict=True):
         tokens = np.reshape(packed(side, width(len(used))), side.shape)
-        fields = [["".join(row) for row in tokens], packed([number[x] for x in table["shared"]], width(len(features)))]
-        logs = np.round(-100 * np.log10(table["p"].clip(lower=1e-300)))
-        rounded = [(table["count"], 1), (np.round(100 * table["expected"]), 2), (logs, 2), (table["passes"], 1)]
-        fields += [packed(np.clip(values, 0, len(ALPHABET) ** size - 1), size) for values, size in rounded]
-        sides.append(["".join(field) for field in zip(*fields, strict=True)])
-    packing = {"alphabet": ALPHABET, "tokens": [text[i] for i in used], "features": features, "per_list": ids.shape[2]}
+        named = packed([number[test] for test in own], width(len(tests)))
+        sides.append(["".join(row) + test for row, test in zip(tokens, named, strict=True)])
+    packing = {"alphabet": ALPHABET, "tokens": [text[i] for i in used], "tests": tests, "per_list": ids.shape[2]}
     return part | {"packed": {**packing, "rows": "".join(a + b for a, b in zip(*sides, strict=True))}}
+
+
+def _test(shared: str, count: int, expected: float, p: float, passes: bool) -> tuple[str, int, float, float, int]:
+    """A test as the atlas shows it: the count by chance in tenths, p with two digits, or with one where it is below 0.001."""
+    return shared, int(count), round(float(expected), 1), float(f"{p:.2g}" if p >= 0.001 else f"{p:.0e}"), int(passes)
 
 
 def collect() -> dict[str, dict]:

@@ -12,7 +12,7 @@ const atlas = (() => {
     return node;
   };
   const number = (x, digits = 2) => x == null ? "" : x.toFixed(digits).replace("-", "−");
-  const chance = p => p == null ? "" : p < 0.001 ? `< 0.001` : number(p, 3);
+  const chance = p => p == null ? "" : p < 0.001 ? `< 0.001` : String(Number(p.toPrecision(2)));
   const safe = text => String(text).replace(/[&<>"]/g, sign => `&#${sign.charCodeAt(0)};`);
   // Polish words show their English gloss, and are found by it.
   let glosses = {};
@@ -34,17 +34,16 @@ const atlas = (() => {
   }
 
   // Each neuron is a string of fixed length: see pack_neurons of tools/atlas.py.
-  function unpacker({alphabet, tokens, features, per_list, rows}) {
+  function unpacker({alphabet, tokens, tests, per_list, rows}) {
     const digit = new Map([...alphabet].map((sign, place) => [sign, place]));
     const width = n => Math.max(1, Math.ceil(Math.log(Math.max(n, 2)) / Math.log(alphabet.length)));
-    const [wide, feature] = [width(tokens.length), width(features.length)];
-    const length = per_list * wide + feature + 6;
+    const [wide, narrow] = [width(tokens.length), width(tests.length)];
+    const length = per_list * wide + narrow;
     const read = (start, size) => { let x = 0; for (let i = 0; i < size; i++) x = x * alphabet.length + digit.get(rows[start + i]); return x; };
     const list = start => {
       const words = Array.from({length: per_list}, (_, i) => tokens[read(start + i * wide, wide)]);
-      const at = start + per_list * wide, what = features[read(at, feature)];
-      const [count, expected, log, passes] = [[0, 1], [1, 2], [3, 2], [5, 1]].map(([i, size]) => read(at + feature + i, size));
-      return {words, tests: what ? [[what, count, expected / 100, 10 ** (-log / 100), null, passes]] : []};
+      const [what, count, expected, p, passes] = tests[read(start + per_list * wide, narrow)];
+      return {words, tests: what ? [[what, count, expected, p, null, passes]] : []};
     };
     return place => [list(2 * length * place), list(2 * length * place + length)];
   }
