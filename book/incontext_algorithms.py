@@ -256,6 +256,8 @@ many = {"ridge-new": new["loss_ridge"].mean(), "many-new": new["loss_model"].ilo
 report.glue_frame(pd.Series({name: report.number(value, digits=3) for name, value in (few | many).items()}, dtype=object), "alg-tasks")
 report.glue("alg-tasks-leave", report.number(nearer.min(), digits=0))
 report.glue("alg-tasks-most", report.number(seen.index.max(), digits=0))
+
+# %% tags=["remove-cell"]
 page = {"model": "regressor", "section": "incontext_algorithms.html"}
 others = (models.untrained_like(regressor, seed=seed).model for seed in range(1, 20))  # untrained models differ among themselves
 blank = [read["probe, untrained"], *(readable(other, range(N)[LATE]) for other in others)]

@@ -126,9 +126,8 @@ async def run(root: Path, jobs: int, timeout: int) -> None:
         if not chapter.raised:
             kept = CacheBundleIn(lacking[chapter.path], str(chapter.path), data={"execution_seconds": chapter.seconds})
             _, key = cache.create_hashed_notebook(kept.nb)
-            shutil.rmtree(
-                Path(cache.path) / "executed" / key, ignore_errors=True
-            )  # a run that was killed may have left it without its file
+            # A run that was killed may have left the folder without its file.
+            shutil.rmtree(Path(cache.path) / "executed" / key, ignore_errors=True)
             cache.cache_notebook_bundle(kept, check_validity=False, overwrite=True)
         print(f"{chapter}, {count} of {len(lacking)}", flush=True)
 

@@ -74,10 +74,8 @@ def rank_matrix(
     sources, targets = _checked("sources", sources, left), _checked("targets", targets, right)
     candidates = _checked_candidates(candidates, right)
     read = left[sources].astype(np.float64)
-    # Equal scores that were summed in another order are equal again once they are rounded to float32.
-    scores, wanted = (
-        (read @ right[ids].T.astype(np.float64)).astype(np.float32) for ids in (candidates, targets)
-    )  # [source, candidate or target]
+    # [source, candidate] and [source, target]. Equal scores that were summed in another order are equal again once rounded to float32.
+    scores, wanted = ((read @ right[ids].T.astype(np.float64)).astype(np.float32) for ids in (candidates, targets))
     if not (np.isfinite(scores).all() and np.isfinite(wanted).all()):
         raise ValueError("left and right: expected finite factors, found products that are not")
     # A target that is a candidate gets its score from the same product, so that it ties with itself exactly.
