@@ -97,7 +97,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--most", type=int, default=VOCABULARIES[-1], help="largest vocabulary")
     parser.add_argument("--vary", nargs="+", default=["d_head", "layers", "vocab"], choices=["d_head", "layers", "vocab"])
-    parser.add_argument("--csv", type=Path, help="file to write the rows to")
+    parser.add_argument("--csv", type=Path, default=Path(__file__).with_name("growth.csv"), help="file to write the rows to")
     options = parser.parse_args(arguments)
     import analysis_lib as al
     from analysis_lib.projections.readers import Reader

@@ -1,12 +1,13 @@
 """How much faster the exact pair search is than plain blocks of the product, on the heads of models.
 
-    python benchmarks/bench_heads.py [--models gpt2-mini e5 ...] [--heads 6] [--clock cpu] [--csv benchmarks/heads.csv]
+    python benchmarks/bench_heads.py [--models gpt2-mini e5 ...] [--heads 6] [--clock cpu] [--csv FILE]
 
 Plain blocks keep a running threshold: a block is looked at again only where its largest entry is above the
 fiftieth so far. Both are measured in one run, in turns, head by head, so that the ratios hold whatever else
 the machine is doing; `--clock cpu` counts this process's own seconds. The readings are those of the chapter
 on heads, with its groups of forms. Of a vocabulary larger than `--rows`, plain blocks compute a share of the
-rows and are scaled up.
+rows and are scaled up. The rows go to benchmarks/heads.csv, from which the book's page on cost is made; rows of
+models that are not measured stay.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ READINGS = {
     "QK layer-normed": ("QK", {"embedding": "layer_norm"}),
 }
 MODELS = ("gpt2-mini", "herbert-mini", "MiniLM", "e5", "e5 Polish", "untrained")
+FEW, LARGE = 6, 20_000  # heads that are drawn where a vocabulary has more tokens than that; all otherwise
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
@@ -101,7 +103,7 @@ def some_heads(weights, count: int) -> list[tuple[int, int]]:
     return [heads[i] for i in sorted(np.random.default_rng(0).choice(len(heads), count, replace=False))]
 
 
-def measure(name: str, heads: int, rows: int, clock: str) -> Iterator[dict]:
+def measure(name: str, heads: int | None, rows: int, clock: str) -> Iterator[dict]:
     """One row for each head and reading: seconds, ratio, the strategy chosen and the share of pairs that it computed."""
     from analysis_lib.projections import qk_factors, vo_factors
     from analysis_lib.projections.pair_search import search_pairs
@@ -111,6 +113,8 @@ def measure(name: str, heads: int, rows: int, clock: str) -> Iterator[dict]:
         return
     kept = torch.from_numpy(np.flatnonzero(about.keep))
     groups = torch.from_numpy(about.groups)[kept]
+    if heads is None:
+        heads = FEW if about.weights.d_vocab > LARGE else about.weights.n_layers * about.weights.n_heads
     for reading, (matrix, options) in READINGS.items():
         for layer, head in some_heads(about.weights, heads):
             left, right = (vo_factors if matrix == "VO" else qk_factors)(about.weights, layer, head, **options)
@@ -149,25 +153,35 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def write(path: Path, before: pd.DataFrame, rows: pd.DataFrame) -> None:
+    """Put what was measured in the place of earlier rows of the same models."""
+    kept = before[~before["model"].isin(rows["model"])]
+    whole = pd.concat([part for part in (kept, rows) if len(part)])
+    whole = whole.sort_values("model", key=lambda names: names.map(MODELS.index), kind="stable")
+    whole.to_csv(path, index=False, float_format="%.5g", lineterminator="\n")
+
+
 def main(arguments: list[str] | None = None) -> None:
-    """Measure, print medians, and write all rows when asked."""
+    """Measure, print medians, and write all rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
-    parser.add_argument("--heads", type=int, default=6, help="heads in each reading, drawn by lot; a large number takes all")
+    parser.add_argument(
+        "--heads", type=int, help=f"heads in each reading, drawn by lot; by default all, or {FEW} of more than {LARGE:,} tokens"
+    )
     parser.add_argument("--rows", type=int, default=51_200, help="rows that plain blocks compute at most")
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
-    parser.add_argument("--csv", type=Path, help="file to write one row for each head to")
+    parser.add_argument("--csv", type=Path, default=Path(__file__).with_name("heads.csv"), help="file of one row for each head")
     options = parser.parse_args(arguments)
     print(f"top {K} pairs, {torch.get_num_threads()} threads, {options.clock} seconds, medians over heads")
+    before = pd.read_csv(options.csv) if options.csv.exists() else pd.DataFrame(columns=["model"])
     rows: list[dict] = []
     for name in options.models:
         for row in measure(name, options.heads, options.rows, options.clock):
             rows.append(row)
-            if options.csv:
-                pd.DataFrame(rows).to_csv(options.csv, index=False, float_format="%.5g", lineterminator="\n")
         if rows and rows[-1]["model"] == name:
             table = summary(pd.DataFrame([row for row in rows if row["model"] == name]))
             print(table.to_string(float_format=lambda value: f"{value:.4g}"), flush=True)
+            write(options.csv, before, pd.DataFrame(rows))
         else:
             print(f"{name}: its package is not installed")
 
