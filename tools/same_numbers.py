@@ -2,7 +2,7 @@
 
 Sums over several threads are rounded in another order. What that may change is tolerated as in `findings.py`; anything more fails.
 
-Usage: ``python tools/same_numbers.py NAME ...``, in the folder of ``_config.yml``.
+Usage: ``python tools/same_numbers.py [NAME ...]``, in the folder of ``_config.yml``; without a name, of all chapters.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import nbformat
-from findings import changes, collect
+from findings import changes, chapters, collect
 from nbclient import NotebookClient
 from results import glued_in
 
@@ -28,9 +28,9 @@ def executed(chapter: str, threads: str) -> dict[str, object]:
     return glued_in(output for cell in notebook["cells"] for output in cell.get("outputs", []))
 
 
-def main(chapters: list[str]) -> int:
+def main(names: list[str]) -> int:
     beyond = 0
-    for chapter in chapters:
+    for chapter in names or chapters():
         found = [collect({chapter: executed(chapter, threads)}) for threads in THREADS]
         differ = changes(*found)
         for change in differ:
