@@ -1,10 +1,10 @@
 # %% [markdown]
 # # The null board
 #
-# Which claims of this book survive comparison with a model that has not learned, a table that was shuffled, or a head drawn at random? This page puts all of them in one picture. A claim inside the grey band is no stronger than chance alone would make it.
+# Which claims of this book survive comparison with a model that has not learned, a table that was shuffled, or a head drawn at random? This page puts every claim in one picture that a chapter has recorded with its null. (Findings that only describe, and most of those that rest on an intervention, have no row; their chapters correct them by themselves.) A claim inside the grey band is no stronger than chance alone would make it.
 #
 # - **{glue:text}`board-survive` of {glue:text}`board-rows` claims survive** the correction over the whole board.
-# - **Most claims that do not survive are about the Polish models, as are most claims on the board.** GPT-2 has an induction head, gains from the order of repeated words and recalls names; these claims survive. Among those that do not are the claims that GPT-2 and HerBERT keep the senses of a word apart, that tables of GPT-2's heads know the right form of a word, that HerBERT's values and e5's keys collect words of one kind, and
+# - **Most claims that do not survive are about the Polish models, as are most claims on the board.** GPT-2 has an induction head, which finds its place by what an earlier head gives its keys, and gains from the order of repeated words; these claims survive. Among those that do not are the claims that GPT-2 recalls a name, that GPT-2 and HerBERT keep the senses of a word apart, that tables of GPT-2's heads know the right form of a word, that HerBERT's values and e5's keys collect words of one kind, and
 #   that attention updates act on one another.
 # - **Where nothing was learned, the tests find next to nothing.** With untrained models in the place of GPT-2 and HerBERT, the p-value of {glue:text}`board-placebo` claims is below 0.05: {glue:text}`board-placebo-share`, where at most 5% are expected. The other p-values are spread as they should be where no claim is true ({numref}`fig-board-placebo`). Of these claims, the correction leaves {glue:text}`board-placebo-survive`; the table near the end of the page gives a reason for every p-value below 0.05. Tests that gave false alarms have been mended.
 
@@ -13,10 +13,10 @@ from html import escape
 from pathlib import Path
 
 import pandas as pd
-from IPython.display import HTML
+from IPython.display import HTML, Markdown
 from scipy.stats import binomtest
 
-from analysis_lib import plots, report
+from analysis_lib import models, plots, report
 
 plots.use_style()
 
@@ -24,8 +24,14 @@ plots.use_style()
 findings = report.read_findings("findings.json")
 board = report.board(findings)
 
-# %% tags=["key-figure"] mystnb={"figure": {"caption": "All claims of the book, a row for each, with a point and its 95% interval for each model that the claim is made of. Zero is the mean of the null that the claim exceeds by least. The unit is the standard deviation of their difference, so that differences by chance lie in the grey band 95% of the time. Thick grey bars beside a point: where 95% of the values of each of its nulls are expected. Filled points survive Holm's correction over the board at 0.05; in rows below the dotted line none does. The axis is linear from −3 to 3 and logarithmic beyond.", "name": "fig-null-board"}, "image": {"alt": "Rows of points with intervals, a row for each claim, coloured by model. At the top filled points lie far to the right of a grey band around zero; most hollow ones, nearly all of those towards the bottom, lie in it or to its left; two of e5 and one of HerBERT lie a little to its right, and one of GPT-2 at its right edge. Thick grey bars, some as wide as the band, show the nulls."}}
+# %% tags=["key-figure"] mystnb={"figure": {"caption": "All recorded claims of the book, a row for each, with a point and its 95% interval for each model that the claim is made of. Zero is the mean of the null that the claim exceeds by least. The unit is the standard deviation of their difference, so that differences by chance lie in the grey band 95% of the time. Thick grey bars beside a point: where 95% of the values of each of its nulls are expected. Filled points survive Holm's correction over the board at 0.05; in rows below the dotted line none does. The axis is linear from −3 to 3 and logarithmic beyond.", "name": "fig-null-board"}, "image": {"alt": "Rows of points with intervals, a row for each claim, coloured by model. At the top filled points lie far to the right of a grey band around zero; most hollow ones, nearly all of those towards the bottom, lie in it or to its left; two of e5 and one of HerBERT lie a little to its right, and one of GPT-2 at its right edge. Thick grey bars, some as wide as the band, show the nulls."}}
 plots.null_board(board);
+
+# %% tags=["remove-input"]
+recorded = report.recorded_models("findings.json")
+whose = "; ".join(f"`{name}`: {line}" for name, line in recorded.items()) or "those that come with the book"
+elsewhere = "" if models.prepare() == recorded else " **The chapters of this build read other models, so this board does not describe them.** `make findings` records theirs."
+Markdown(f"The models of this board are {whose}.{elsewhere}")
 
 # %% tags=["key-figure", "remove-input"]
 report.figure_data(board.drop(columns="nulls"), "fig-null-board")

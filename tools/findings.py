@@ -1,7 +1,7 @@
 """Collect what the last build claims and shows in ``book/findings.json``, or say what has changed since it was collected.
 
-The file holds every claim that a chapter recorded with `report.finding`, from which the null board is drawn, and every number that a
-chapter glued into the text of a page.
+The file holds every claim that a chapter recorded with `report.finding`, from which the null board is drawn, every number that a
+chapter glued into the text of a page, and which models ``ANALYSIS_MODELS`` had put in the place of those that come with the book.
 
 Two builds on one machine give the same file. Another processor rounds otherwise, and what that may change is tolerated: two units in the
 last place of a number that is shown, and a factor of two in one below 10⁻⁵, which is itself a rounding error; of a claim a tenth of its 95%
@@ -70,8 +70,10 @@ def collect(by_chapter: Mapping[str, Mapping[str, object]]) -> dict:
 
 
 def last_build() -> dict:
-    """Claims and numbers of the last build."""
-    return collect({name: glued(name) for name in chapters()})
+    """Claims and numbers of the last build, and the models of a reader's choice that they belong to."""
+    from analysis_lib import models
+
+    return collect({name: glued(name) for name in chapters()}) | {"models": models.prepare()}
 
 
 def flat(found: Mapping) -> dict[str, str]:

@@ -158,6 +158,11 @@ def read_findings(path: str | Path) -> list[Finding]:
         raise ValueError(f"{path}: expected findings as `make findings` writes them, found something else ({error})") from error
 
 
+def recorded_models(path: str | Path) -> dict[str, str]:
+    """Models in the place of those that come with the book when `make findings` wrote the file: study name to one line, as `models.prepare`."""
+    return json.loads(Path(path).read_text(encoding="utf-8")).get("models", {})
+
+
 def board(findings: Iterable[Finding], level: float = 0.05) -> pd.DataFrame:
     """All claims in one unit, corrected together.
 

@@ -134,8 +134,8 @@ def duration(seconds: float) -> str:
     ('4 s', '2.5 min', '2 h')
     """
     for unit, length in (("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{_two_digits(seconds / length)} {unit}"
+        if float(f"{60 * seconds / length:.2g}") >= 60:  # 59.7 s are 60 s to two digits, which is a minute
+            return f"{_two_digits(max(seconds / length, 1))} {unit}"
     return f"{_two_digits(seconds)} s"
 
 
