@@ -126,6 +126,26 @@ for key, title in (("trained", ALL[SHOWN]), ("untrained", "untrained")):
 plots.word_planes(rows, pokoj["sense"], {"room": (BLUE, "o"), "peace": (ORANGE, "s")}, pokoj["form"]);
 
 # %% [markdown]
+# ### One sentence through all layers
+#
+# What does a whole sentence look like on its way through the blocks? {numref}`fig-geo-sentence` follows *Dzieci biegły przez łąkę w stronę rzeki, a pies biegł za nimi* ("the children ran across the meadow towards the river, and the dog ran behind them") through {glue:text}`geo-shown`. The two forms of *biec* (to run), *biegły* and *biegł*, come close within a few blocks. The other words keep changing places.
+# A plane keeps only a part of the variance, which grows from layer to layer as the states come to differ in fewer directions; in an untrained model of the same shape it keeps {glue:text}`geo-sentence-untrained` in every layer. So a distance in a panel is a hint, and the next sections measure cosines in all dimensions.
+
+# %% mystnb={"figure": {"caption": "The words of one sentence in the plane of their first two principal components, layer by layer; each title says which share of the variance the plane keeps. Two forms of the verb biec (to run) are named in every panel, and all words in the first and the last.", "name": "fig-geo-sentence"}, "image": {"alt": "Thirteen scatter plots of eleven words. In the embedding biegły and biegł lie apart; within three blocks they lie next to each other and away from most others, and they stay neighbours to the end. The share that the planes keep grows from about a quarter to nearly a half."}}
+ONE = 4  # of the plain sentences
+shown = trained[SHOWN]
+sentence = shown.table["word_form"][shown.texts == ONE].tolist()
+plane = projection.principal_plane(shown.states[:, shown.texts == ONE])
+named = [sentence.index(form) for form in ("biegły", "biegł")]
+plots.sentence_planes(list(zip(shown.layers, plane.points, plane.kept, strict=True)), sentence, named);
+
+# %% tags=["remove-cell"]
+untold = words["untrained"][SHOWN]
+kept = projection.principal_plane(untold.states[:, untold.texts == ONE]).kept
+report.glue("geo-shown", ALL[SHOWN])
+report.glue("geo-sentence-untrained", report.span(kept, digits=0, scale=100, unit="%"))
+
+# %% [markdown]
 # ### Spelling is the main confound
 #
 # Two occurrences of *zamkiem* are close because they are spelled alike, and a sense may prefer some endings. The null must keep whatever an ending says about the sense, so senses are **permuted among occurrences of one lemma that are spelled

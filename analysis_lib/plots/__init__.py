@@ -4,7 +4,7 @@ from analysis_lib.plots.attention_terms import TERM_COLOURS, offset_profiles, pa
 from analysis_lib.plots.cost import search_growth, search_ratios
 from analysis_lib.plots.drawn import drawn_numbers
 from analysis_lib.plots.feed_forward import counts_against_chance, overlaps_by_layer, percent_maps, survival
-from analysis_lib.plots.geometry import layer_panels, pair_bias, word_planes
+from analysis_lib.plots.geometry import layer_panels, pair_bias, sentence_planes, word_planes
 from analysis_lib.plots.grammar import effect_maps, foretold_effects, relation_rows
 from analysis_lib.plots.heads import against_control, points_by_layer, share_strips, shares_by_layer, weights_against_text, word_patterns
 from analysis_lib.plots.incontext import (
@@ -118,6 +118,7 @@ __all__ = [
     "score_maps",
     "search_growth",
     "search_ratios",
+    "sentence_planes",
     "share_strips",
     "shares_by_layer",
     "similarity_maps",

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from analysis_lib.plots.style import INK, as_written
+from analysis_lib.plots.style import CYCLE, INK, as_written
 
 
 def layer_panels(
@@ -112,6 +112,36 @@ def word_planes(
         style = {"xytext": (0, (8, -15)[number % 2]), "textcoords": "offset points", "ha": "center", "fontsize": 10, "fontstyle": "italic"}
         axes[0, 0].annotate(*as_written([label]), (x, y), **style)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(styles))
+    return figure
+
+
+def sentence_planes(layers: Sequence[tuple[str, np.ndarray, float]], words: Sequence[str], named: Sequence[int]) -> plt.Figure:
+    """The words of one sentence in a plane, a panel for each layer.
+
+    Parameters
+    ----------
+    layers : list of (title, float [word, 2], float)
+        Label, points, and the share of the variance that the plane keeps.
+    words : sequence of str
+    named : sequence of int
+        Words that are named in every panel; all are named in the first and the last.
+    """
+    n_columns = 3 if len(layers) > 4 else len(layers)
+    n_rows = -(-len(layers) // n_columns)
+    figure, axes = plt.subplots(n_rows, n_columns, figsize=(6.6, 2.1 * n_rows), squeeze=False)
+    for axis in axes.flat[len(layers) :]:
+        axis.remove()
+    for panel, (axis, (title, points, kept)) in enumerate(zip(axes.flat, layers, strict=False)):
+        axis.plot(*points.T, "o", color=CYCLE[0], ms=4)
+        axis.plot(*points[list(named)].T, "o", color=CYCLE[1], ms=6)
+        for number in range(len(words)) if panel in (0, len(layers) - 1) else named:
+            style = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center", "fontsize": 9.5, "fontstyle": "italic"}
+            axis.annotate(*as_written([words[number]]), points[number], **style)
+        axis.set_title(f"{title}, {kept:.0%} kept", fontsize=11)
+        axis.set(xticks=[], yticks=[])
+        axis.margins(0.2)
+        for spine in axis.spines.values():
+            spine.set_visible(True)
     return figure
 
 

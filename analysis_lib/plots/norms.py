@@ -24,7 +24,8 @@ def regression_beside_effect(table: pd.DataFrame, names: Mapping[str, str]) -> F
     Parameters
     ----------
     table : DataFrame
-        `model layer estimate low high null_low null_high effect effect_low effect_high`.
+        `model layer estimate low high null_low null_high effect effect_low effect_high`, and `across across_low across_high`: the
+        coefficient of the layer below, drawn as open circles (missing where nothing is below).
     names : mapping of str to str
         Model to panel title.
     """
@@ -37,13 +38,16 @@ def regression_beside_effect(table: pd.DataFrame, names: Mapping[str, str]) -> F
         axis.plot(layers, part["estimate"], "o", color=MODEL_COLOURS[model], label="regression, one back")
         axis.vlines(layers - 0.2, part["effect_low"], part["effect_high"], color=_EFFECT, lw=1.6)
         axis.plot(layers - 0.2, part["effect"], "D", color=_EFFECT, label="effect of a larger update")
+        axis.vlines(layers - 0.4, part["across_low"], part["across_high"], color=MODEL_COLOURS[model], lw=1)
+        axis.plot(layers - 0.4, part["across"], "o", mfc="white", color=MODEL_COLOURS[model], label="regression, layer below")
         axis.axhline(0, color=INK, lw=0.8)
         _finish(axis, title, "layer")
         axis.margins(x=0.15)
     axes[0, 0].set_ylabel("change of log norm\nper unit of log norm")
     entries = [dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True)) for axis in axes[0]]
-    handles = {label: entries[0][label] for label in ("effect of a larger update", "regression, one back", "untrained")}
-    handles["regression, one back"] = tuple(entry["regression, one back"] for entry in entries)  # in every model's colour
+    handles = {label: entries[0][label] for label in ("effect of a larger update", "untrained")}
+    for label in ("regression, one back", "regression, layer below"):
+        handles[label] = tuple(entry[label] for entry in entries)  # in every model's colour
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=2, handler_map={tuple: HandlerTuple(ndivide=None)})
     return figure
 
