@@ -20,17 +20,20 @@ ALL = TITLES | ({"e5": "e5"} if models.available()["e5"]["embedded"] else {})  #
 COLOURS = {title: plots.MODEL_COLOURS[name] for name, title in ALL.items()}
 SAMPLE = {"e5": 128}  # neurons of a layer that are looked at, drawn by lot
 MOST = 1024  # of any other model; the book's own have no more, so that all are looked at
-ROUNDS = 3  # sets of random vectors
+ROUNDS = 20  # sets of random vectors, one in the place of each vector looked at; in layers with more neurons than MOST, of so many:
+IN_A_SET = 160
 
 # %% tags=["hide-input"]
 readers = {title: Reader.of(models.load(name, "embedded" if name == "e5" else None), numbers=True) for name, title in ALL.items()}
 small = {title: reader for title, reader in readers.items() if title in TITLES.values()}
 kinds = {title: shared_features.token_kinds(reader.lexicon, reader.keep) for title, reader in readers.items()}
-pairs, numbers, vectors = {}, {}, {}  # keys and values of all neurons, which are looked at, and those
+pairs, numbers, replaced, vectors = {}, {}, {}, {}  # keys and values of all neurons, which are looked at, which random vectors replace, and those
 for title, reader in readers.items():
     w = reader.weights
     pairs[title] = neurons.all_keys_values(w)
     numbers[title] = neurons.sample_neurons(w.n_layers, w.d_mlp, SAMPLE.get(title, MOST), seed=0)
+    few = w.d_mlp > MOST and title not in SAMPLE
+    replaced[title] = neurons.sample_neurons(w.n_layers, w.d_mlp, IN_A_SET, seed=0) if few else numbers[title]
     vectors[title] = tuple(side[numbers[title]] for side in pairs[title])
 
 
@@ -54,7 +57,7 @@ judged = {(title, "trained"): judge(title, np.concatenate([top[title, side][:, :
 similar = {}  # lists of random vectors, drawn like the keys and the values of each layer
 for title, pair in pairs.items():
     for draw in range(ROUNDS):
-        options = {"n_layers": readers[title].weights.n_layers, "rows": numbers[title]}
+        options = {"n_layers": readers[title].weights.n_layers, "rows": replaced[title]}
         drawn = [neurons.similar_vectors(side, seed=10 * draw + place, **options) for place, side in enumerate(pair)]
         similar[title, draw] = best(title, torch.cat(drawn), k=20)
         judged[title, f"similar {draw}"] = judge(title, similar[title, draw])
@@ -153,7 +156,7 @@ report.table(pd.DataFrame(rows, dtype=object), "The models, their neurons and th
 # {cite}`holm1979`); a list *passes* where the result is below 0.05.
 #
 # Three controls are read in the same way. **Random vectors like the layer's own** are drawn from a normal distribution with the mean and the covariance of each layer's keys, or values: they point where the layer's
-# neurons point on the whole. They are drawn several times. **Isotropic random vectors** favour no direction and show what the embedding gives by itself. The **untrained** model has fresh weights, embeddings included.
+# neurons point on the whole. Twenty sets of them are drawn. **Isotropic random vectors** favour no direction and show what the embedding gives by itself. The **untrained** model has fresh weights, embeddings included.
 
 # %%
 untrained = {title: reader.untrained(seed=0) for title, reader in small.items()}

@@ -42,7 +42,7 @@ def similar_vectors(vectors: Tensor, n_layers: int, seed: int = 0, rows: np.ndar
     n_layers : int
     seed : int
     rows : int array, optional
-        Numbers of the vectors that are wanted, ascending; all by default.
+        Numbers of the vectors that random ones replace, ascending; all by default.
 
     Returns
     -------
@@ -56,9 +56,8 @@ def similar_vectors(vectors: Tensor, n_layers: int, seed: int = 0, rows: np.ndar
     for place, layer in enumerate(layers):
         mean = layer.mean(dim=0)
         # Mixtures of the centred vectors with normal weights have their covariance.
-        weights = torch.randn(size, size, generator=generator).to(layer.dtype)
-        own = torch.from_numpy(rows[rows // size == place] % size)
-        drawn.append(mean + weights[own] @ (layer - mean) / max(1, size - 1) ** 0.5)
+        weights = torch.randn(int((rows // size == place).sum()), size, generator=generator).to(layer.dtype)
+        drawn.append(mean + weights @ (layer - mean) / max(1, size - 1) ** 0.5)
     return torch.cat(drawn)
 
 
