@@ -6,7 +6,7 @@
 #
 # **What was found**
 #
-# - **A large update predicts a large next one, but does not make it large.** When the log norm of an update is regressed on that of the token before in the same layer, the coefficients in GPT-2's layers above the first are {glue:text}`norms-polish-gpt2-beside`. Doubling an update changes the next token's update in the next layer by {glue:text}`norms-polish-gpt2-acts` in the same unit.
+# - **A large update predicts a large next one in its own layer, but does not make the next one large.** When the log norm of an update is regressed on that of the token before in the same layer, the coefficients in GPT-2's layers above the first are {glue:text}`norms-polish-gpt2-beside`. A cause can only work from one layer to the next. There the same regression gives coefficients near zero in most layers, and doubling an update changes the next token's by {glue:text}`norms-polish-gpt2-acts` in the same unit.
 # - **In GPT-2 prediction needs no learning.** Untrained GPT-2s have *larger* coefficients than the trained one, {glue:text}`norms-polish-gpt2-mean-untrained` on average, because their updates are running means of what came before.
 # - **In HerBERT prediction comes with training.** There {glue:text}`norms-herbert-starred` of {glue:text}`norms-herbert-tested` coefficients are significant and farther from zero than in untrained models, where they lie near zero. Neighbours explain little, however: in texts held out they together explain at most
 #   {glue:text}`norms-herbert-heldout-most` of the variance in any layer.
@@ -41,10 +41,24 @@ DOUBLING = {"n_places": 1, "reach": 1, "scale": 2.0, "later": 1}
 doubled = {name: norms.replace_updates(model, paragraphs[::2], layers=layers[name], **DOUBLING) for name, model in loaded.items()}
 print(*(model.label for model in loaded.values()), sep="\n")
 
-# %% tags=["key-figure"] mystnb={"figure": {"caption": "Circles: coefficient of the token before, under all controls. Grey bars: the same coefficient in 95% of untrained models. Diamonds: change of the next token's log norm when the update in the layer below is doubled, per unit of log norm. Lines: 95% intervals that hold for all circles of a model, and for all diamonds, at once. Each model has a scale of its own.", "name": "fig-norms-key"}, "image": {"alt": "Two panels by layer. In GPT-2 the circles lie between 0.3 and 0.6, the grey bars of untrained models above them near 0.8, and the diamonds near or below zero, lowest in layer 2. In HerBERT the grey bars lie around zero, the circles between 0.09 and 0.23, above the bars in every layer, and the diamonds close to zero."}}
+# %%
+measured = {name: examined[name].measured for name in NAMES}
+ACROSS = {name: replace(specification, layers_up=1, correct_bias=False) for name, specification in SPECIFICATION.items()}
+ENDS = ["estimate", "low_all", "high_all"]
+
+
+def from_below(of_models):
+    """Coefficient of the token before in the layer below, by layer."""
+    return {name: norms.neighbours(norms.lagged_regression(m.attention, m.tokens, ACROSS[name]), 1).set_index("layer") for name, m in of_models.items()}
+
+
+across = {"trained": from_below(measured)}
+
+# %% tags=["key-figure"] mystnb={"figure": {"caption": "The token before, under all controls. Filled circles: its coefficient in the same layer. Grey bars: the same in 95% of untrained models. Open circles: its coefficient in the layer below. Diamonds: change of the next token's log norm when the update in the layer below is doubled, per unit of log norm. Lines: 95% intervals that hold for all circles of one kind in a model, and for all diamonds, at once. Each model has a scale of its own.", "name": "fig-norms-key"}, "image": {"alt": "Two panels by layer. In GPT-2 the filled circles lie between 0.3 and 0.6, the grey bars of untrained models above them near 0.8, and the open circles and the diamonds near zero but in a few layers, the diamond of layer 2 lowest. In HerBERT the grey bars lie around zero, the filled circles between 0.09 and 0.23, above the bars in every layer, and open circles and diamonds close to zero."}}
 n_effects = sum(table["layer"].nunique() for table in doubled.values())
 effects = {name: interventions.elasticity(table, level=1 - 0.05 / n_effects) for name, table in doubled.items()}
-beside = {name: examined[name].beside_effects(effects[name]) for name in NAMES}
+below = {name: table[ENDS].set_axis(["across", "across_low", "across_high"], axis=1) for name, table in across["trained"].items()}
+beside = {name: examined[name].beside_effects(effects[name]).join(below[name], on="layer") for name in NAMES}
 plots.regression_beside_effect(pd.concat([table.assign(model=name) for name, table in beside.items()]), NAMES);
 
 # %% [markdown]
@@ -55,7 +69,6 @@ plots.regression_beside_effect(pd.concat([table.assign(model=name) for name, tab
 # output (after `c_proj` in GPT-2, after `output.dense` in HerBERT, before any layer norm) for every token.
 
 # %%
-measured = {name: examined[name].measured for name in NAMES}
 fresh = {name: models.untrained_like(model, seed=0) for name, model in loaded.items()}
 untrained = {name: norms.update_norms(model, paragraphs) for name, model in fresh.items()}
 report.table(
@@ -124,15 +137,8 @@ report.table(
 # have in common, the intervention what one layer does to the next. The table therefore also has the coefficient *across* layers: the next layer's log norms regressed on this layer's, the token's own included,
 # under the same controls. This is the prediction that the intervention tests.
 
-# %%
-ACROSS = {name: replace(specification, layers_up=1, correct_bias=False) for name, specification in SPECIFICATION.items()}
-across = {
-    kind: {name: norms.neighbours(norms.lagged_regression(m.attention, m.tokens, ACROSS[name]), 1).set_index("layer") for name, m in of_models.items()}
-    for kind, of_models in both.items()
-}
-
 # %% tags=["hide-input"]
-ENDS = ["estimate", "low_all", "high_all"]
+across["untrained"] = from_below(untrained)
 rows = [
     {
         "model": title,

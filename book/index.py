@@ -12,8 +12,8 @@
 #    the same sense in {glue:text}`senses.ipynb::geo-e5-senses:s` of cases; spelling alone gives {glue:text}`senses.ipynb::geo-e5-permuted:s`. ({doc}`senses`)
 # 2. **A small Polish GPT-2 has formed a circuit of heads that repeats what the model has seen once.** A head of its first layer attends to the word before, and later heads use this to find what followed a word the last time. When random words are repeated in the same order, the model's loss falls by
 #    {glue:text}`induction_polish.ipynb::indpl-gpt2-order:s` nats a token more than when they are repeated in shuffled order. Without the head of the first layer most of the gain is gone. ({doc}`induction_polish`)
-# 3. **Given two predictors, a transformer combines them and chooses neither.** Its answers are {glue:text}`model_selection.ipynb::ctx-few-to-mean:s` from the best possible answer, the posterior mean, and
-#    {glue:text}`model_selection.ipynb::ctx-few-to-hard:s` from the answers that a choice between the predictors would give. Distances are squared, and 1 is the distance between the answers of the two predictors. ({doc}`model_selection`)
+# 3. **Given two predictors that differ, a transformer combines them and chooses neither.** Its answers are {glue:text}`model_selection.ipynb::ctx-few-to-mean:s` from the best possible answer, the posterior mean, and
+#    {glue:text}`model_selection.ipynb::ctx-few-to-hard:s` from the answers that a choice between the predictors would give. Distances are squared, and 1 is the distance between the answers of the two predictors. Where the predictors say nearly the same, no strategy is shown to be nearest. ({doc}`model_selection`)
 #
 # Square brackets hold 95% intervals throughout the book. Of {glue:text}`null_board.ipynb::board-rows:d` claims, {glue:text}`null_board.ipynb::board-survive:d` survive their null models. {numref}`fig-index-board` shows them all; points to the left of the grey band speak against their claims.
 #
@@ -49,9 +49,13 @@
 # %% tags=["remove-input"] mystnb={"figure": {"caption": "What survives: a point for every claim of the book, a row for each chapter. The further right of the grey band a point lies, the less chance explains it; hollow points do not survive the correction for all claims. {doc}`null_board` has every claim by name, beside its nulls.", "name": "fig-index-board"}, "image": {"alt": "Rows of points, one row for each chapter. Some points lie far to the right of a grey band around zero, which shows what chance gives; others, hollow, lie in it, near it or to its left."}}
 from pathlib import Path
 
-from analysis_lib import plots, report
+from IPython.display import Markdown, display
+
+from analysis_lib import models, plots, report
 
 plots.use_style()
+if models.prepare() != report.recorded_models("findings.json"):
+    display(Markdown("**The chapters of this build read other models than the board below.** `make findings` records their claims."))
 chapters = [line.split("book/")[1] for line in Path("../_toc.yml").read_text(encoding="utf-8").splitlines() if "book/" in line]
 scripts = {name: Path(f"{name}.py") for name in chapters}
 titles = {name: script.read_text(encoding="utf-8").split("\n")[1].removeprefix("# # ") for name, script in scripts.items() if script.exists()}
@@ -240,7 +244,7 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :img-bottom: _static/gallery/attention_norms.png
 # :img-alt: Coefficients of the regression beside the effects of interventions.
 #
-# A large attention update predicts a large next one, but does not make it large.
+# A large attention update predicts a large next one in its own layer, but does not make the next one large.
 # :::
 #
 # :::{grid-item-card} Controls for a regression
