@@ -62,7 +62,7 @@ if HAS_E5:
 #   same place gets {glue:text}`heads-text-control`. ({ref}`In real sentences <heads-in-sentences>`)
 # - **Tables of QK show such heads in the early layers only, and prove little.** In the list of L2H7, the best one, the two tokens are forms of one word in {glue:text}`heads-best-share` of cases. Random subspaces that know nothing but
 #   likeness reach {glue:text}`heads-likeness-range`, and the bare embedding, without any head, {glue:text}`heads-bare`.
-# - **The heads are not needed for what they seem to do.** Without the eight that attend most to the other form, two forms of a word stay nearly as alike as they were: the intervals of all layers exclude a fall of the cosine by more than
+# - **Two forms of a word stay alike without these heads.** Without the eight that attend most to the other form, two forms of a word stay nearly as alike as they were: the intervals of all layers exclude a fall of the cosine by more than
 #   {glue:text}`heads-ablation-fall`, and a fall by more than {glue:text}`heads-ablation-extra` beyond that of two nouns.
 #
 # Square brackets hold 95% intervals. Layers and heads count from 0.
@@ -167,17 +167,18 @@ if HAS_E5:
     first, second = forms["first_start"], forms["second_start"]
     attention = {v: (forms_in_text.word_attention(run, first, second) + forms_in_text.word_attention(run, second, first)) / 2 for v, run in runs.items()}
     more = attention["sentence"] - attention["control"]  # [sentence, layer, head]
-    p = statistics.sign_flip_pvalues(more)
+    choosing, measuring = more[::2], more[1::2]
+    p = statistics.sign_flip_pvalues(measuring)
 
 # %% tags=["hide-input"]
 if HAS_E5:
     layer, head = np.indices(p.shape).reshape(2, -1)
-    heads = pd.DataFrame({"layer": layer, "head": head, "text": more.mean(axis=0).ravel(), "p": p.ravel()})
-    heads[["low", "high"]] = [statistics.bootstrap_interval(column)[1:] for column in more.reshape(len(more), -1).T]
-    heads["other form"], heads["other noun"] = (attention[version].mean(axis=0).ravel() for version in ("sentence", "control"))
+    heads = pd.DataFrame({"layer": layer, "head": head, "text": measuring.mean(axis=0).ravel(), "p": p.ravel()})
+    heads[["low", "high"]] = [statistics.bootstrap_interval(column)[1:] for column in measuring.reshape(len(measuring), -1).T]
+    heads["other form"], heads["other noun"] = (attention[version][1::2].mean(axis=0).ravel() for version in ("sentence", "control"))
     heads = heads.merge(lemma.query("matrix == 'QK'")[["layer", "head", "share"]]).rename(columns={"share": "weights"})
     heads.index = "L" + heads["layer"].astype(str) + "H" + heads["head"].astype(str)
-    strongest = heads.nlargest(8, "text").index
+    strongest = heads.index[choosing.mean(axis=0).ravel().argsort()[::-1][:8]]
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "e5's 144 heads: share of one lemma in the list of QK (from weights alone) against the attention that a word gives to another form of itself, less what another noun in its place gives (in sentences; 95% intervals over sentences for the eight heads with names).", "name": "fig-heads-text"}, "image": {"alt": "Scatter plot of 144 heads, most near zero on both axes. L5H5 is highest, at about 45 points of attention with nearly no forms in its list; L3H8 and L2H7 are to the right, at about 20 and 11 points."}}
 if HAS_E5:
@@ -193,7 +194,7 @@ if HAS_E5:
 table if HAS_E5 else None
 
 # %% [markdown]
-# (To find p, the differences of randomly chosen sentences are given the opposite sign, and each head's t statistic is compared with the largest t of any head in every such draw.) The two heads that the weights single out, L2H7 and L3H8, pass, so their tables say something true about them. But the strongest heads are in the middle layers, where
+# The eight heads are those with the largest differences in every second sentence, and all numbers of the figure and the table come from the other sentences. (To find p, the differences of randomly chosen sentences are given the opposite sign, and each head's t statistic is compared with the largest t of any head in every such draw.) The two heads that the weights single out, L2H7 and L3H8, pass, so their tables say something true about them. But the strongest heads are in the middle layers, where
 # the tables show little: a table reads embeddings, whereas a head of layer 5 reads what five blocks have made of them. Over all heads the two measures have a rank correlation of {glue:text}`heads-text-rank`; in
 # layer 2 alone it is {glue:text}`heads-text-rank-2`.
 #
@@ -290,8 +291,8 @@ if HAS_E5:
     likeness = randoms["e5", "random likeness"].query("relation == 'same_lemma'")["share"]
     changes = {version: found["the eight"] - found["intact"] for version, found in alike.items()}
     told |= {
-        "text-form": percents(*statistics.bootstrap_interval(attention["sentence"][:, 5, 5])),
-        "text-control": percents(*statistics.bootstrap_interval(attention["control"][:, 5, 5])),
+        "text-form": percents(*statistics.bootstrap_interval(attention["sentence"][1::2, 5, 5])),
+        "text-control": percents(*statistics.bootstrap_interval(attention["control"][1::2, 5, 5])),
         "best-share": report.percent(lemma["share"].max()),
         "likeness-range": f"{report.percent(likeness.min())} to {report.percent(likeness.max())}",
         "likeness-reach": f"{(likeness >= lemma['share'].max()).sum()} of {len(likeness)}",
@@ -309,7 +310,7 @@ for key, value in told.items():
 
 # %% tags=["remove-cell"]
 if HAS_E5:
-    form, noun = (statistics.bootstrap_interval(attention[version][:, 5, 5]) for version in ("sentence", "control"))
+    form, noun = (statistics.bootstrap_interval(attention[version][1::2, 5, 5]) for version in ("sentence", "control"))
     page = {"model": "e5", "section": "attention_heads.html"}
     claim = "Head L5H5 attends to another form of a word more than to another noun"
     report.finding("heads-forms-attention", claim, form, {"other noun": noun}, unit="share of attention", p=float(p[5, 5]), **page)
@@ -335,7 +336,6 @@ plots.share_strips(sources, relations.TITLES, shades);
 # ## Limits
 #
 # - e5 is one model, in 4 bits. Its attention and the ablations rest on sentences written for this book, all of one pattern. Its lists hold only words that are single tokens, which are frequent ones.
-# - The eight heads were chosen on the same sentences that give their attention. This choice changes little, since the differences are large and the p-values cover all heads, but the eight differences are biased upwards.
 # - Two forms of a word share their meaning as well as their lemma, and the controls have nouns of other meanings. A head that looks for any word of similar meaning would do the same; no synonyms were tried.
 # - Readings of Morfeusz are out of context, so agreement is an upper bound. Permuting within a list cannot reveal that the list is all nouns. Biases and positions are left out of all tables.
 # - Removing heads one set at a time cannot show what other heads would do in their place.

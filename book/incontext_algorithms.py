@@ -55,7 +55,7 @@ steps = pd.DataFrame(
 samples = {(reader, str(layer or "embed")): late_errors(found) for reader, by_layer in read.items() for layer, found in enumerate(by_layer)}
 layers = statistics.interval_table(samples, ["reader", "layer"])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error / d after six examples or more: of gradient descent and Newton's iteration, by step, and of what is read after each layer of the trained and of an untrained model, as levels with 95% bands over prompts. The steps are on a logarithmic axis. Both algorithms leave the figure downwards.", "name": "fig-alg-steps"}, "image": {"alt": "Two falling lines on logarithmic axes; Newton's iteration is below gradient descent from about six steps on. Horizontal levels: embed, layer 1 and the untrained model near one, layer 2 at a fifth, layer 3 near a two-hundredth."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error / d after six examples or more: of gradient descent and Newton's iteration, by step, and of what is read after each layer of the trained and of an untrained model, as levels with 95% bands over prompts. The steps are on a logarithmic axis. Both algorithms leave the figure downwards.", "name": "fig-alg-steps"}, "image": {"alt": "Two falling lines on logarithmic axes; Newton's iteration is below gradient descent from about six steps on. Horizontal levels: embed, the first layer and the untrained model near one, the second layer at a fifth, the third near a two-hundredth."}}
 plots.steps_and_layers(steps.query("step <= 64"), layers, "squared error / d");
 
 # %% [markdown]
@@ -136,7 +136,7 @@ similar = {"all points": likest(slice(1, None)), "after three examples or more":
 report.table(pd.DataFrame(similar), "Similarity of the trained model's errors to those of the most similar step, penalty or seed", index=True)
 
 # %% [markdown]
-# Over all points ridge regression is as similar as Newton's iteration. (The difference in the summary is taken over all prompts, at the steps outlined in {numref}`fig-alg-similarity`.) After three examples or more, no algorithm is much like the model, and another seed of the same model is more similar than all of them. What the models share there is something that none of these algorithms has.
+# Over all points ridge regression is as similar as Newton's iteration. (The difference in the summary is one between the two algorithms' steps that were chosen here.) After three examples or more, no algorithm is much like the model, and another seed of the same model is more similar than all of them. What the models share there is something that none of these algorithms has.
 # Similar errors over all points mostly say that both answerers know what can be known from one or two examples.
 #
 # ## Where the answer and the weights can be read
@@ -237,13 +237,17 @@ plots.task_diversity(diversity);
 # 2. Give gradient descent its best constant step size, $2 / (\lambda_{\min} + \lambda_{\max})$ for each prompt. Are its errors then more like the model's than those of plain gradient descent? ({ref}`Solution <sol-alg-2>`)
 
 # %% tags=["remove-cell"]
-last = best["probe"].query("layer == '3'").set_index("algorithm")["step"]
-alike = {name: algorithms.error_similarity(read["probe"][-1], iterates[name][last[name]], ys) for name in iterates}
+def at_likest(found):
+    """Similarity to the step that is likest on one half of the prompts, on the other half."""
+    alike = np.stack([algorithms.error_similarity(read["probe"][-1], other, ys) for other in found], axis=1)
+    return alike[1::2, alike[::2].mean(axis=0).argmax()]
+
+
 own = late_errors(read["probe"][-1]).mean()
 as_good = {name: steps.query("algorithm == @name and estimate <= @own")["step"].min() for name in iterates}
 reached = {name: STEPS[name] if np.isnan(step) else int(step) for name, step in as_good.items()}
 determined = max((found for name, found in similar["after three examples or more"].items() if name != "another seed"), key=lambda found: found.estimate)
-lead = statistics.difference_interval(alike["Newton's iteration"], alike["gradient descent"], paired=True)
+lead = statistics.difference_interval(at_likest(iterates["Newton's iteration"]), at_likest(iterates["gradient descent"]), paired=True)
 report.glue("alg-lead", report.interval(*lead, digits=3))
 report.glue("alg-determined", report.interval(*determined))
 report.glue("alg-gd-steps", reached["gradient descent"])
@@ -261,9 +265,9 @@ report.glue("alg-tasks-most", report.number(seen.index.max(), digits=0))
 page = {"model": "regressor", "section": "incontext_algorithms.html"}
 others = (models.untrained_like(regressor, seed=seed).model for seed in range(1, 20))  # untrained models differ among themselves
 blank = [read["probe, untrained"], *(readable(other, range(N)[LATE]) for other in others)]
-for layer in (1, 2):
+for layer, ordinal in ((1, "first"), (2, "second")):
     value = statistics.bootstrap_interval(late_errors(read["probe"][layer]))
     null = np.array([late_errors(found[layer]).mean() for found in blank])
-    report.finding(f"alg-layer-{layer}", f"After layer {layer} of the regressor an answer can be read", value, {"untrained": null}, expected="less", unit="squared error", **page)
+    report.finding(f"alg-layer-{layer}", f"After the {ordinal} layer of the regressor an answer can be read", value, {"untrained": null}, expected="less", unit="squared error", **page)
 value, null = (similar["all points"][name] for name in ("Newton's iteration", "ridge regression"))
 report.finding("alg-newton", "The regressor errs like Newton's iteration more than like a ridge regression", value, {"ridge regression": null}, unit="similarity", **page)
