@@ -5,7 +5,9 @@
 #
 # ## One model in a notebook
 #
-# Change the name below. It may be the name of a model of this book, a folder that `save_pretrained` wrote, or a repository of the Hugging Face hub (`"owner/name"`, or `"owner/name@revision"`). For a model that is already in memory, use `al.wrap(model, tokenizer)`.
+# Change the name below. It may be `polish-gpt2`, `herbert` or `e5`, the models of this book that have a tokenizer and feed-forward layers, both of which this page needs. It may also be a folder that `save_pretrained` wrote,
+# or a repository of the Hugging Face hub (`"owner/name"`, or `"owner/name@revision"`). For a model that is already in memory, use `al.wrap(model, tokenizer)`. GPT-2 and BERT architectures are known.
+# Others can be added to the registry; the beginning of `analysis_lib/models/architectures.py` says how.
 
 # %%
 import numpy as np
@@ -75,7 +77,7 @@ report.table(pd.DataFrame(rows, columns=["neuron", "tokens that it promotes"]), 
 #
 # - **What it replaces.** The chapters on the two Polish models, on norms and on where updates come from read your pair. The small transformers, which were trained for one task each, and e5 stay as they are.
 # - **What it needs.** A GPT-2 in the place of `polish-gpt2` and a BERT with a masked-language head in that of `herbert`, each with its tokenizer. They should read Polish: texts, word lists and the dictionary are Polish, and with another language few tokens are kept
-#   as words. Other architectures can be added to the registry; the beginning of `analysis_lib/models/architectures.py` says how.
+#   as words. A model of any other type is refused here.
 # - **How long it takes.** The build takes about a quarter of an hour on the models that come with the book. At the size of the published ones, {doc}`cost` has estimates for seven chapters and measurements for some. Two to three hours on two cores are to be expected, though no such build has finished yet. The chapters that finished needed up to eleven gigabytes of memory each; {doc}`attention_norms` held nearly eighteen before it was ended. In large
 #   models the chapters look at samples of heads and neurons, whose sizes they state.
 # - **If it is stopped.** Start it again. Chapters that were done are kept, and so is what the others had computed head by head. `make clean` throws everything away.
