@@ -52,10 +52,12 @@ plots.labelled_points(pd.concat([scored, scored_fresh]), "score", "text", "copyi
 # %% [markdown]
 # **What was found**
 #
-# - **The copying score is no safe guide to the heads that copy.** By their scores most heads of GPT-2 make the tokens that they attend to less likely. On text, of the heads that were measured, {glue:text}`heads-copying-raise` make them more likely and {glue:text}`heads-copying-lower` less. The two measures
-#   have a rank correlation of {glue:text}`heads-copying-agree`: no agreement is shown, though with so few heads a moderate one cannot be excluded.
-# - **Tables say what many heads of HerBERT write at a place; in GPT-2 they do so only in the first layer.** A row of the table predicts 50 tokens. In most heads of GPT-2's first layer, and in about a third of the heads of HerBERT's layers 0 to 4, far more of them are among the tokens that the head raises most than if the prediction for another place of the sentence is taken; in the best heads of both models more than half of them are. In GPT-2's later layers, and in HerBERT's last layer, the difference is small.
-# - **Lists of neurons say something about the place.** The list of a neuron has the tokens that it raises. In every layer of both models, the list of the most active neuron holds clearly more of the tokens that the state favours at that place than the list of the neuron that is most active at another place of the sentence. Yet it holds few of these tokens: about a tenth in GPT-2's first layer, and fewer in all other layers.
+# - **The copying score is no safe guide to the heads that copy.** By their scores, most heads of GPT-2 make the tokens that they attend to less likely. Of the heads that were measured on text, {glue:text}`heads-copying-raise` make these tokens more likely and {glue:text}`heads-copying-lower` less.
+#   Scores and effects on text have a rank correlation of {glue:text}`heads-copying-agree`. So no agreement is shown, though with so few heads a moderate one cannot be excluded.
+# - **Tables say what many heads of HerBERT write at a place; in GPT-2 they do so only in the first layer.** A row of a head's table predicts 50 tokens. In most heads of GPT-2's first layer, and in about a third of the heads of HerBERT's layers 0 to 4, the tokens that the head raises most at a place include far more of the 50 predicted for this place than of the 50 predicted for another place of the sentence.
+#   In the best heads of both models they include more than half of the 50 for this place. In GPT-2's later layers, and in HerBERT's last layer, the difference is small.
+# - **Lists of neurons say something about the place, though not much.** The list of a neuron has the tokens that it raises. In every layer of both models, the list of the neuron that is most active at a place holds clearly more of the tokens that the state favours there than the list of the neuron that is most active at another place of the sentence.
+#   Yet it holds few of these tokens: about a tenth in GPT-2's first layer, and fewer in all other layers.
 #
 # Square brackets hold 95% intervals. Layers and heads count from 0.
 #
@@ -143,8 +145,13 @@ for name, title in TITLES.items():
     report.glue(f"heads-{name}-recall-excess", report.interval(*statistics.t_interval(own), digits=3))
 
 # %% [markdown]
-# Over all heads that can be tested (in a larger model 96, drawn evenly from its layers), recall exceeds the control by {glue:text}`heads-polish-gpt2-recall-excess` in GPT-2 and by {glue:text}`heads-herbert-recall-excess` in HerBERT; these intervals are over heads, and do not say how other sentences would do. The differences in the table have intervals over sentences, and all four lie far above zero. HerBERT's heads of one number in layers 0 to 4 began training with the same queries and keys and still look at similar places. In each of these layers heads 4 and 6 exceed their control most. So HerBERT's heads are not independent, and the interval over them may be too narrow. Nearly all of GPT-2's excess comes from its first layer, where a head reads no more than embeddings of tokens and places. HerBERT's excess comes from many heads of its layers 0 to 4; the two that exceed their control most are of its first layer, and its last layer has little. A row of a table
-# knows the attended *token*, whereas a head reads the attended *state*, in which other things have been added to the token. Depth alone does not decide how much that matters: two heads of HerBERT's layer 4 exceed their control by more than any head of its layers 2 and 3. Places whose most attended token is special, as HerBERT's `<s>` and `</s>` are, are left out.
+# On average over heads, recall exceeds the control by {glue:text}`heads-polish-gpt2-recall-excess` in GPT-2 and by {glue:text}`heads-herbert-recall-excess` in HerBERT. The average is over all heads that can be tested (in a larger model 96, drawn evenly from its layers), and places whose most attended token is special, as HerBERT's `<s>` and `</s>` are, are left out.
+# These intervals are over heads, and do not say how other sentences would do. The differences in the table have intervals over sentences, and all four lie far above zero.
+#
+# The interval over HerBERT's heads may be too narrow, since these heads are not independent. Its heads of one number in layers 0 to 4 began training with the same queries and keys and still look at similar places. In each of these layers heads 4 and 6 exceed their control most.
+#
+# Nearly all of GPT-2's excess comes from its first layer, where a head reads no more than embeddings of tokens and places. HerBERT's excess comes from many heads of its layers 0 to 4; the two that exceed their control most are of its first layer, and its last layer has little.
+# A row of a table knows the attended *token*, whereas a head reads the attended *state*, in which other things have been added to the token. Depth alone does not decide how much that matters: two heads of HerBERT's layer 4 exceed their control by more than any head of its layers 2 and 3.
 #
 # ## The same question for neurons
 #

@@ -6,10 +6,11 @@
 #
 # **What was found**
 #
-# - **The lengths of contributions say which tokens matter, and attention weights say it less well.** In GPT-2 the rank correlation with the effects of taking a token away is {glue:text}`mix-polish-gpt2-lengths` for lengths and
-#   {glue:text}`mix-polish-gpt2-weights` for weights.
-# - **Weights mislead most where nothing was learned.** In untrained GPT-2s the correlation of weights is {glue:text}`mix-polish-gpt2-weights-untrained` on average; lengths do well there, too.
-# - **Training makes some layers mix far more.** In layer 0 of GPT-2, {glue:text}`mix-polish-gpt2-first` of what attention and the residual connection make of a token comes from other tokens, measured by lengths, and in untrained models {glue:text}`mix-polish-gpt2-first-untrained`. In the later layers it is {glue:text}`mix-polish-gpt2-later`, most in layer 1, and without training {glue:text}`mix-polish-gpt2-later-untrained`. HerBERT mixes more than untrained models in every layer, and most in layer 4.
+# - **The lengths of contributions tell better than attention weights which tokens matter.** In GPT-2 the rank correlation with the effects of taking a token away is {glue:text}`mix-polish-gpt2-lengths` for lengths and
+#   {glue:text}`mix-polish-gpt2-weights` for weights. Part of this lead is built in: taking a token away removes the very vector whose length is measured.
+# - **In untrained models attention weights are a far poorer guide than in trained ones.** In untrained GPT-2s the rank correlation of weights is {glue:text}`mix-polish-gpt2-weights-untrained` on average; lengths do well there, too.
+# - **Training makes some layers mix far more.** The mixing ratio is the share of other tokens, measured by lengths, in what attention and the residual connection make of a token. In GPT-2's layer 0 it is {glue:text}`mix-polish-gpt2-first`, against {glue:text}`mix-polish-gpt2-first-untrained` in untrained models. In the later layers it is {glue:text}`mix-polish-gpt2-later`, highest in layer 1, against {glue:text}`mix-polish-gpt2-later-untrained` without training.
+#   HerBERT mixes more than untrained models in every layer, and most in layer 4.
 #
 # Square brackets hold 95% intervals over sentences. Layers count from 0.
 

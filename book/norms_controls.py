@@ -45,11 +45,11 @@ plots.coefficient_steps(steps, NAMES);
 # %% [markdown]
 # **What was found**
 #
-# - **A trend alone looks like a dependence on the past.** The *original* specification, that of the notebook with which this study began, reports a dependence on earlier tokens in {glue:text}`norms-false-trend` of simulated texts that have a trend and no such dependence.
-#   The *full* one, with all controls of this page, errs about as often as it should.
-# - **Controls matter most in the last layer.** In single texts the original specification marks {glue:text}`norms-polish-gpt2-original-share` of GPT-2's coefficients one token back as significant. As controls enter, the coefficient of the last layer falls when the trend is taken out, and its estimate rises again once the regression knows what the tokens are; those of the layers below change less.
-#   In HerBERT every coefficient one token back is significant with all controls. The estimate for the last layer is smaller than without them. Once the regression knows what the tokens are, that for the first layer more than doubles, and that for layer 2 rises from below zero to above it. The logarithm of the position alone hardly changes any.
-# - **No control replaces an untrained model.** With every control, an untrained GPT-2 has a larger coefficient one token back than the trained one, in every layer. An untrained HerBERT has none that is significant, so there the dependence comes with training.
+# - **A trend alone looks like a dependence on the past.** In simulated texts that have a trend and no dependence on earlier tokens, the *original* specification, that of the notebook with which this study began, reports such a dependence in {glue:text}`norms-false-trend` of them.
+#   The *full* specification, with all controls of this page, errs about as often as it should.
+# - **In GPT-2 controls matter most in the last layer.** The original specification, fitted to single texts, marks {glue:text}`norms-polish-gpt2-original-share` of GPT-2's coefficients one token back as significant. As controls enter, the coefficient of GPT-2's last layer falls when the trend is taken out. Its estimate rises again once the regression knows what the tokens are. The coefficients of the layers below change less.
+# - **In HerBERT controls matter in several layers.** Once the regression knows what the tokens are, the estimate for the first layer more than doubles, and that for layer 2 rises from below zero to above it. The estimate for the last layer is smaller with all controls than without them. The logarithm of the position alone hardly changes any coefficient. With all controls every coefficient one token back is significant.
+# - **No control replaces an untrained model.** Even with every control, an untrained GPT-2 has a larger coefficient one token back than the trained one in every layer. An untrained HerBERT has no significant one, so in HerBERT the dependence comes with training.
 #
 # Square brackets hold 95% intervals. Texts are the units unless the page says otherwise.
 #

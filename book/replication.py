@@ -348,6 +348,9 @@ report.table(pd.DataFrame(rows, columns=columns), "Heads of 16 whose largest ter
 # %% [markdown]
 # The statement "position-position terms have the largest magnitude" thus holds, by either measure, for most heads of the trained toy and for fewer than half of those of the Polish model. It holds for all heads of untrained models, so it is no sign of learning. In some heads the two measures do not agree on the largest term.
 #
+# The notebook also read from diagonals in its pictures what a term looks for. Of position-position it says "a position pays attention to keys from previous index", and of token-token "a token pays quite a bit of attention to itself". {doc}`term_targets` tests both statements head by head on these two models.
+# Some heads do favour the previous position, and some the same token. Other heads favour another distance more, or avoid the same token, so neither statement holds for the term in every head.
+#
 # ## Norms regressed on their past
 #
 # Another notebook regressed the norms of attention updates on those before them {cite}`cohen_norms`. {doc}`norms_controls` runs its specification as it was, and then adds one control after another.

@@ -58,18 +58,18 @@ plots.offset_profiles(profiles, marked, dict.fromkeys(ids, plots.CYCLE[1]), "pos
 # %% [markdown]
 # **What was found**
 #
-# - **Heads learn to favour near places, and some to look one place back.** {glue:text}`terms-toy-favour` of the toy's eight layer-0 heads and {glue:text}`terms-Polish-favour` of the Polish model's eight have a position-position term that favours the previous position,
-#   against {glue:text}`terms-untrained-favour` of sixteen in one untrained model of each kind. Half of those of the Polish model favour another distance more.
-# - **Some heads avoid what others seek.** In layer 1 of the toy {glue:text}`terms-same-favour` heads score earlier places of the same token above the other keys, and {glue:text}`terms-same-avoid` score them below, each by more than any head of five untrained models. Among those that avoid them are the induction heads, which look for the place right after each of them.
-# - **The induction head reads what a first-layer head wrote.** The keys that the toy's strongest induction head looks for, those after an earlier occurrence of the query's token, are raised most by the match of {glue:text}`terms-first-pair`.
+# - **Heads learn to favour near places, and some to look one place back.** Position-position favours the previous position in {glue:text}`terms-toy-favour` of the toy's eight layer-0 heads and in {glue:text}`terms-Polish-favour` of the Polish model's eight,
+#   against {glue:text}`terms-untrained-favour` of sixteen in one untrained model of each kind. Half of the Polish model's heads favour another distance more.
+# - **Some heads seek earlier places of the same token, and others avoid them.** In layer 1 of the toy {glue:text}`terms-same-favour` heads score such places above the other keys, and {glue:text}`terms-same-avoid` score them below, each by more than any head of five untrained models. The induction heads, which look for the place right after each such place, are among the heads that avoid them.
+# - **The induction head reads what a first-layer head wrote.** The toy's strongest induction head looks for the keys after an earlier occurrence of the query's token. What raises these keys most is the match of {glue:text}`terms-first-pair`.
 #
 # Square brackets hold 95% intervals over sequences. L0H3 is head 3 of the first layer; layers and heads count from 0. The models, the sequences and the four terms are those of {doc}`attention_terms`:
 # a *toy* trained on repeated blocks of symbols, and a model of the same build trained on Polish text. *Untrained* models have the same configurations and fresh weights.
 #
 # ## The previous position, in position-position
 #
-# One of the notebooks that this book began with says of a diagonal in a picture: "A position pays attention to keys from the previous index". {numref}`fig-terms-profiles` shows the position-position term of every layer-0 head
-# by distance from query to key, averaged over rows after each row's mean is removed. The term depends on positions alone, so no sampling is involved.
+# {numref}`fig-terms-profiles` shows the position-position term of every layer-0 head by distance from query to key, averaged over rows after each row's mean is removed. The term depends on positions alone, so no sampling is involved.
+# ({doc}`replication` has what one of the original notebooks read off pictures of this term and of token-token.)
 #
 # The contrast is the term at the previous position less its mean at the other positions of the row (a difference of log odds), averaged over rows. The null keeps the head and all position embeddings
 # and puts the positions in random order, 999 times. The p-values have Holm's correction over all heads of both models {cite}`holm1979`.
@@ -95,12 +95,11 @@ summary = pd.DataFrame({
 report.table(summary.reset_index(), "Heads of 8 whose position-position term favours the previous position (p < 0.05, Holm), and favours it most of all distances up to 12", digits=1)
 
 # %% [markdown]
-# A head that favours near positions of any kind passes this test too, and in the Polish model half of the heads that pass favour another distance most. The head on which the Polish model's loss depends most ({numref}`fig-terms-losses` in {doc}`attention_terms`) is among these: it favours the query's own place. So some heads have the diagonal, but it is no property of "the" position-position term.
+# A head that favours near positions of any kind passes this test too, and in the Polish model half of the heads that pass favour another distance most. The head on which the Polish model's loss depends most ({numref}`fig-terms-losses` in {doc}`attention_terms`) is among these: it favours the query's own place. So position-position singles out the previous position in some heads, but not in all.
 #
 # ## The same token, in token-token
 #
-# The notebook, in search of copying, saw a diagonal in token-token too: "A token pays quite a bit of attention to itself". A token-token term may favour the query's *own place*, or it may
-# favour the *same token*, and then earlier occurrences must stand out as well. In layer 0 the two cannot be told apart, since a token has the same state
+# A token-token term may favour the query's *own place*, or it may favour the *same token*, and then earlier occurrences must stand out as well. In layer 0 the two cannot be told apart, since a token has the same state
 # wherever it stands; in layer 1 they can. (Whether a head *copies* is a matter of values, not of scores: see {doc}`induction <induction>`.)
 #
 # In layer 0 the term is a table over the vocabulary, and the unit is the token type, that is, each different token that occurs in the sequences. Each row's mean is removed, and the mean of the table's diagonal is compared with that of 999 tables whose columns are in random order (two-sided p-values with Holm's correction over the heads of both models).
@@ -152,7 +151,7 @@ report.table(
 )
 
 # %% [markdown]
-# Here too the diagonal is a matter of single heads. In layer 1 a head of a trained model counts only if its whole interval lies beyond the largest contrast of any head of five untrained models, and in both models some heads favour the same token by that measure while others avoid it. A mean over heads would hide this.
+# Here too, what the term favours is a matter of single heads. In layer 1 a head of a trained model counts only if its whole interval lies beyond the largest contrast of any head of five untrained models, and in both models some heads favour the same token by that measure while others avoid it. A mean over heads would hide this.
 #
 # ## Layer 1: which head wrote what is read
 #

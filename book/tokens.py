@@ -87,8 +87,8 @@ report.table(pd.DataFrame(rows).T.rename_axis("model").reset_index(), "How many 
 # %% [markdown]
 # ## The word *nie*
 #
-# *Nie* ("not", "no") is among the most frequent Polish words. One of the notebooks that this book began with looked its token up by its letters, `convert_tokens_to_ids("nie")`. In the vocabularies of GPT-2 and HerBERT that is the id of a *piece*, not of the word;
-# `word_id` asks for the token that stands for the word inside a text. ({doc}`replication` shows what followed from the mistake.)
+# *Nie* ("not", "no") is among the most frequent Polish words. If its token is looked up by its letters, as `convert_tokens_to_ids("nie")` does, the vocabularies of GPT-2 and HerBERT give the id of a *piece*, not of the word;
+# `word_id` asks for the token that stands for the word inside a text. ({doc}`replication` shows what followed where an original notebook looked the word up by its letters.)
 
 # %%
 def look_up(vocabulary):
@@ -105,8 +105,8 @@ report.table(lookups, 'Two look-ups of "nie" and how often each occurs in the th
 # %% [markdown]
 # ## What filters take away
 #
-# Tables of tokens are easier to read without numbers and punctuation. The original notebooks kept ASCII only, which in Polish removes
-# every word with *ą ć ę ł ń ó ś ź* or *ż*. `filter_report` says what each filter removes. This book does not use the ASCII filter, the last in the table.
+# Tables of tokens are easier to read without numbers and punctuation. A filter that keeps ASCII only also removes
+# every Polish word with *ą ć ę ł ń ó ś ź* or *ż*. `filter_report` says what each filter removes. This book does not use the ASCII filter, the last in the table; the original notebooks did ({doc}`replication`).
 
 # %%
 filters = {}
