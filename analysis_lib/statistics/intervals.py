@@ -18,6 +18,9 @@ from statsmodels.stats.proportion import proportion_confint
 
 Statistic = Callable[..., Any]
 
+HELD = 20_000_000
+"""Values of resamples held at once; all resamples of a large sample together may need gigabytes."""
+
 
 class Interval(NamedTuple):
     """An estimate and the ends of its confidence interval, all in the unit of the values."""
@@ -250,7 +253,7 @@ def _ends(
         n_resamples=n_resamples,
         confidence_level=level,
         method=method,
-        batch=max(1, 20_000_000 // max(map(len, samples))),  # values held at once; all resamples together may need gigabytes
+        batch=max(1, HELD // max(map(len, samples))),
         rng=np.random.default_rng(seed),
     ).confidence_interval
     return float(ends.low), float(ends.high)

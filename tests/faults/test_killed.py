@@ -1,5 +1,6 @@
 """Programs that are killed at random moments: nothing half-written lies under a final name, and the next run gives the same result."""
 
+import functools
 import os
 import random
 import signal
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from whole_files import write_whole
 
+from tests.support.children import ended, forked
 from training import loop
 
 TIMES = 20
@@ -22,18 +24,16 @@ SCRIPT = "# %% [markdown]\n# # Chapter {n}\n\n# %%\n" + "x = {n}  # a line\n" * 
 def killed_at_random(work: Callable[[], object], look: Callable[[], None], seed: int) -> None:
     """Let a child process do the work over and over, kill it, and look at what it left; twenty times."""
     rng = random.Random(seed)
+
+    def over_and_over():
+        while True:
+            work()
+
     for _ in range(TIMES):
-        child = os.fork()
-        if not child:
-            try:
-                while True:
-                    work()
-            finally:
-                os._exit(1)
+        child = forked(over_and_over)
         time.sleep(rng.uniform(0.001, 0.15))
         os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status), "the work failed before it was killed"
+        assert ended(child) == -signal.SIGKILL, "the work failed before it was killed"
         look()
 
 
@@ -68,9 +68,17 @@ def test_notebooks_are_whole_or_not_there(tmp_path):
     assert pairs.problems(tmp_path) == []
 
 
+@pytest.fixture
+def one_thread():
+    """The parent computes on one thread, too, as the children that it forks do, so that both give the same bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def a_step(folder: Path, step: int):
     """One step of training from a state that depends on the step alone, and its state on disk."""
-    torch.set_num_threads(1)  # a fork has none of the threads that its parent had
     generator = torch.Generator().manual_seed(step)
     model = torch.nn.Linear(200, 200)
     with torch.no_grad():
@@ -83,6 +91,7 @@ def a_step(folder: Path, step: int):
     return {f"model.{name}": value.clone() for name, value in model.state_dict().items()}
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_the_state_of_a_training_run_is_that_of_one_step(tmp_path):
     steps = [a_step(tmp_path, step) for step in range(3)]
     state = tmp_path / "state.safetensors"
@@ -98,19 +107,13 @@ def test_the_state_of_a_training_run_is_that_of_one_step(tmp_path):
 
 def test_two_processes_that_write_one_file_do_not_disturb_each_other(tmp_path):
     path, contents = tmp_path / "findings.json", [b"a" * 500_000, b"b" * 400_000]
-    children = []
-    for content in contents:
-        child = os.fork()
-        if not child:
-            status = 1
-            try:
-                for _ in range(60):
-                    write_whole(path, content)
-                status = 0
-            finally:
-                os._exit(status)
-        children.append(child)
-    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0]
+
+    def sixty_times(content):
+        for _ in range(60):
+            write_whole(path, content)
+
+    children = [forked(functools.partial(sixty_times, content)) for content in contents]
+    assert [ended(child) for child in children] == [0, 0]
     assert path.read_bytes() in contents
     assert list(tmp_path.iterdir()) == [path]
 

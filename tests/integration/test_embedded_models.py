@@ -42,7 +42,7 @@ def masked_loss(model, tokenizer, text):
         return float(torch.nn.functional.cross_entropy(logits[rows, list(places)], ids[0, list(places)]))
 
 
-def test_files(loaded):
+def test_weights_are_safetensors_of_float16_in_small_files(loaded):
     folder = folder_of(loaded)
     names = {path.name for path in folder.iterdir()}
     weights_in = [folder / name for name in names if name.endswith(".safetensors")]

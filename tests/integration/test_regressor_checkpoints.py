@@ -1,5 +1,6 @@
 """The embedded regressors do on fresh prompts what their cards say."""
 
+import functools
 import json
 import math
 
@@ -14,7 +15,7 @@ from analysis_lib.models.regressor import Regressor
 from tests.support.offline import folder_of, load, needs
 
 NAMES = ("regressor", "regressor-noisy", "model-selector", "model-selector-few")
-FRESH = 20_260_000  # a seed that no recipe draws from (tests/unit/test_regressor_training.py)
+FRESH = 20_260_000  # a seed that no recipe draws from (tests/unit/training/test_regressor.py)
 
 
 @pytest.fixture(scope="module", params=[needs(name) for name in NAMES])
@@ -32,6 +33,7 @@ def standard_error(values):
     return float(values.std() / math.sqrt(len(values)))
 
 
+@functools.cache
 def linear(name, n=4000):
     """A linear regressor, prompts of the kind that it was trained on, and its errors."""
     model, noise = load(name).model, 0.5 if name == "regressor-noisy" else 0.0
@@ -40,7 +42,7 @@ def linear(name, n=4000):
     return model, found, errors_of(model, found, d)
 
 
-def test_files(loaded):
+def test_a_checkpoint_has_its_records_a_card_and_float16_weights(loaded):
     folder = folder_of(loaded.name)
     assert {"README.md", "config.json", "evaluation.json", "model.safetensors", "seeds.json", "training_log.csv"} <= {
         path.name for path in folder.iterdir()

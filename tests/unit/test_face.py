@@ -18,16 +18,20 @@ def model():
     return al.wrap(tiny.gpt2(layers=3), tiny.byte_level_tokenizer())
 
 
-def test_importing_the_package_imports_nothing_heavy():
+def test_importing_the_package_imports_nothing_heavy(root):
     program = (
         "import sys, analysis_lib as al; dir(al); print([m for m in ('torch', 'transformers', 'pandas', 'matplotlib') if m in sys.modules])"
     )
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_every_name_of_the_face_and_every_room_is_there(root):
-    for name in al.__all__:
-        assert getattr(al, name) is getattr(al, name)
+    assert set(al.__all__) == {*al._FACE, "__version__"}
+    for name, place in al._FACE.items():
+        room, own = place.split(":")
+        found = getattr(al, name)
+        assert found.__name__ == own
+        assert found.__module__.startswith(f"analysis_lib.{room}")
     folders = {path.parent.name for path in (root / "analysis_lib").glob("*/__init__.py")} | {"report"}
     assert folders == set(al._ROOMS)
     assert set(al.__all__) | folders == set(dir(al))

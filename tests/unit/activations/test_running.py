@@ -460,7 +460,17 @@ def test_recorded_tensors_keep_their_gradient_and_the_block_leaves_no_hook(load)
         model(torch.tensor([[1, 2, 3]]))
     assert hooks_of(model) == before
     assert record["states", 0].requires_grad
-    assert activations.stacked(record)["patterns"].shape == (len(model.transformer.h), 1, 2, 3, 3)
+
+
+def test_a_record_is_stacked_by_layer_in_whatever_order_it_was_made():
+    """Of eleven layers, the last of which would come after the second if their numbers were words."""
+    model, ids = tiny.gpt2(layers=11), torch.tensor([[1, 2, 3]])
+    with torch.no_grad(), activations.recording(model, ["patterns"]) as record:
+        model(ids)
+    found = activations.stacked(dict(reversed(record.items())))
+    assert found["patterns"].shape == (11, 1, 2, 3, 3)
+    for name, n in {"patterns": 11, "states": 13}.items():  # the embedding, what each block gives, and the final norm
+        assert torch.equal(found[name], torch.stack([record[name, layer] for layer in range(n)]))
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "bert"])
@@ -524,9 +534,9 @@ def test_an_inner_recording_lets_the_outer_one_end():
     assert sorted(outer) == [("patterns", layer) for layer in range(3)]
 
 
-def test_a_single_string_is_no_list_of_texts():
+def test_a_single_string_is_no_list_of_texts(load):
     with pytest.raises(TypeError, match="texts is the string 'Ala'"):
-        activations.tokens_of(models.load("polish-gpt2", source="embedded"), "Ala")
+        activations.tokens_of(load("gpt2"), "Ala")
 
 
 @pytest.mark.parametrize("states", [True, False])

@@ -176,8 +176,9 @@ def test_a_head_without_any_excess_is_not_significant():
 
 def test_a_model_whose_heads_are_all_in_the_circuit_has_no_other_pairs():
     config = MiniGPTConfig(vocab_size=64, n_positions=64, d_model=8, n_heads=1, n_layers=2)
-    torch.manual_seed(0)
-    loaded = models.wrap(MiniGPT(config).eval())
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        loaded = models.wrap(MiniGPT(config).eval())
     draws = [circuits.repeated_random_tokens(range(1, 64), 4, block=8, gap=(0, 4), start=0, length=24, seed=seed) for seed in (1, 2)]
     found = induction.portrait(loaded, *draws)
     assert np.isnan(found["other pairs' z"])

@@ -8,7 +8,7 @@ from analysis_lib.circuits import repeated_random_tokens
 
 @pytest.mark.parametrize("gap", [(0, 10), (3, 3), 4])
 @pytest.mark.parametrize(("start", "length"), [(None, None), (0, None), (0, 45)])
-def test_probe(gap, start, length):
+def test_one_block_comes_twice_at_every_distance_and_nothing_else_repeats(gap, start, length):
     found = repeated_random_tokens(60, n_sequences=50, block=8, gap=gap, start=start, length=length)
     low, high = (gap, gap) if isinstance(gap, int) else gap
     expected = length or (start is not None) + 16 + high

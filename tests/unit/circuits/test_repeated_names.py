@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from analysis_lib import models
 from analysis_lib.circuits import repeated_names
+from tests.support import tiny, tiny_circuits
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +79,8 @@ def test_bad_input_is_named(gpt2, monkeypatch):
     monkeypatch.setattr(repeated_names, "SURNAMES", ["Solski"])
     with pytest.raises(ValueError, match="at least two of the surnames"):
         repeated_names.named_people(gpt2.vocabulary, 3)
-    with pytest.raises(ValueError, match="causal language model"):
-        repeated_names.name_preferences(models.load("herbert"), repeated_names.NamedPeople([], np.zeros((0, 2))))
+    with pytest.raises(ValueError, match="loaded: expected a causal language model, found BertForMaskedLM"):
+        repeated_names.name_preferences(tiny_circuits.loaded(tiny.bert()), repeated_names.NamedPeople([], np.zeros((0, 2))))
 
 
 def with_end(loaded):

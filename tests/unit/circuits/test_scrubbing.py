@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis_lib.circuits import induction, repeated_random_tokens, token_losses
+from analysis_lib.circuits import repeated_random_tokens, token_losses
 from analysis_lib.circuits.induction import Circuit
 from analysis_lib.circuits.scrubbing import Hypothesis, gap_kept, induction_hypotheses, scrubbed_losses
 from tests.support import planted, tiny, tiny_circuits
@@ -68,7 +68,8 @@ def test_hypotheses_of_a_circuit_name_its_heads():
     assert found["induction"] == Hypothesis(((1, 2),), ((0, 1), (0, 3)), ((0, 1), (0, 3)), values=every(4, 0))
     assert found["other heads"].readers == ((1, 0), (1, 1), (1, 3))
     assert found["other heads"].keys == ((0, 0), (0, 2))
-    assert induction.LEAST_SCORE == 0.5
+    assert found["no composition"] == Hypothesis(((1, 2),), values=every(4, 0))
+    assert found["through queries"] == Hypothesis(((1, 2),), queries=((0, 1), (0, 3)), values=every(4, 0))
 
 
 def test_resamples_stay_in_their_group(model):

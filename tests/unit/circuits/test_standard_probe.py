@@ -5,7 +5,7 @@ from analysis_lib import models
 from analysis_lib.circuits import standard_probe
 from analysis_lib.circuits.standard_probe import model_head_scores
 from analysis_lib.models.minigpt import MiniGPT, MiniGPTConfig
-from tests.support import tiny
+from tests.support import tiny, tiny_circuits
 
 
 @pytest.mark.parametrize(("build", "tokenizer"), [(tiny.gpt2, tiny.byte_level_tokenizer), (tiny.bert, tiny.herbert_tokenizer)])
@@ -27,6 +27,18 @@ def test_scores_are_shares_for_every_layer_and_head():
         assert ((scores >= 0) & (scores <= 1)).all()
         np.testing.assert_array_equal(scores, model_head_scores(loaded, kind, n_sequences=4))
     assert not np.array_equal(scores, model_head_scores(loaded, kind, n_sequences=4, seed=1))
+
+
+def test_the_heads_of_a_planted_circuit_have_all_of_their_scores(monkeypatch):
+    for name, value in {"BLOCK": 4, "GAPS": (0, 3), "DISTINCT": 7}.items():  # fits eleven tokens and 24 positions
+        monkeypatch.setattr(standard_probe, name, value)
+    loaded = models.wrap(tiny_circuits.induction_model())
+    for kind, (layer, head) in {"previous token": (0, 0), "induction": (1, 0)}.items():
+        scores = model_head_scores(loaded, kind)
+        assert scores.shape == (2, 2)
+        assert scores[layer, head] == pytest.approx(1, abs=1e-6)
+        assert np.delete(scores.ravel(), 2 * layer + head).max() < 0.5
+    assert model_head_scores(loaded, "two back")[0, 0] == pytest.approx(0, abs=1e-6)
 
 
 def test_words_of_a_large_vocabulary_do_not_repeat_by_chance(monkeypatch):

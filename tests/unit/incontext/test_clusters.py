@@ -64,7 +64,7 @@ def test_kinds_that_are_positions_are_explained_by_position_and_inputs_add_nothi
 def test_two_clusters_of_random_causal_rows_are_a_cut_between_positions():
     rows = clusters.random_attention(np.broadcast_to(CAUSAL, (40, 20, 20)), seed=0)
     cuts = [clusters.cut_accuracy(clusters.cluster_rows(r, counts=(2,)).labels, np.arange(20)) for r in rows]
-    assert np.mean(cuts) > 0.85
+    assert np.mean(cuts) > 0.85  # three of twenty rows beyond the cut; labels drawn at random leave six, a mean of 0.70
 
 
 def test_random_attention_sees_what_the_patterns_see():

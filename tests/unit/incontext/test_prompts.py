@@ -27,7 +27,7 @@ def same(a, b):
 
 @pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
 @pytest.mark.parametrize("noise", [0.0, 0.7])
-def test_every_sampler(sampler, noise):
+def test_every_sampler_has_the_noise_it_is_given_and_is_seeded(sampler, noise):
     found = sampler(3000, 4, 5, 3, noise=noise)
     assert found.xs.shape == found.queries.shape == (3000, 4, 5)
     assert found.ys.shape == found.answers.shape == (3000, 4)

@@ -23,7 +23,7 @@ def test_stored_intervals_come_back_as_intervals(folder):
     assert cards.figures("herbert") == {"top1": Interval(0.5, 0.4, 0.6), "unigram_entropy": 7.4, "run": {"tokens": 3, "seed": 0}}
 
 
-def test_log(folder):
+def test_a_training_log_is_read_and_one_with_other_columns_refused(folder):
     (folder / "training_log.csv").write_text("step,tokens,train_loss,heldout_loss,lr_share,seconds\n1,1024,7.5,7.6,1.0,2.5\n")
     log = cards.training_log("herbert")
     assert log.heldout_loss.tolist() == [7.6]
@@ -61,7 +61,7 @@ def test_published_models_have_their_published_sizes():
     assert 120e6 < herbert["all parameters"] < 126e6
 
 
-def test_tables(folder):
+def test_tables_hold_the_stored_figures_with_their_intervals(folder):
     stored = {"heldout_loss": {"mean": 5.0, "low": 4.9, "high": 5.1}, "unigram_entropy": 7.444, "masked_tokens": 1000}
     stored |= {"top1": {"mean": 0.3, "low": 0.2, "high": 0.4}, "top10": {"mean": 0.5, "low": 0.4, "high": 0.6}}
     stored |= {"unigram_top1": {"mean": 0.05, "low": 0.04, "high": 0.06}, "unigram_top10": {"mean": 0.2, "low": 0.1, "high": 0.25}}

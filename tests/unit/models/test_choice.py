@@ -30,7 +30,7 @@ def own(tmp_path_factory):
         ("polish-gpt2=a/b , herbert = c/d", {"polish-gpt2": "a/b", "herbert": "c/d"}),
     ],
 )
-def test_values(monkeypatch, value, expected):
+def test_a_value_says_what_stands_in_the_place_of_which_study(monkeypatch, value, expected):
     monkeypatch.setenv(choice.VARIABLE, value)
     assert choice.chosen(PUBLISHED) == expected
 

@@ -107,10 +107,10 @@ def test_without_the_package_the_error_says_what_to_do(monkeypatch):
 def encoder(tmp_path):
     """A folder with a BERT that has a pooler and no language-model head, and the model."""
     tokenizer = tiny.herbert_tokenizer()
-    torch.manual_seed(0)
-    model = BertModel(
-        BertConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)
-    )
+    config = BertConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = BertModel(config)
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     return tmp_path, model.eval()

@@ -72,7 +72,7 @@ def test_positions_reach_patterns_and_never_values():
         assert torch.equal(model(ids).logits, moved(ids).logits)
 
 
-def test_outputs():
+def test_patterns_states_and_loss_are_given_where_they_are_asked_for():
     model, ids = build(layers=3), some_ids()
     with torch.no_grad():
         plain, full = model(ids), model(ids, labels=ids, output_attentions=True, output_hidden_states=True)

@@ -92,7 +92,7 @@ def test_stacked_predictions_are_those_of_the_notebooks_prompts():
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_outputs(layout):
+def test_patterns_and_states_are_given_where_they_are_asked_for(layout):
     model = build(layout, layers=3)
     xs, ys = some_points(model)
     with torch.no_grad():

@@ -13,15 +13,17 @@ from tests.support import tiny
 def test_gpt2_norms_are_those_of_the_modules_outputs(gpt2):
     text = tiny.SENTENCES[1]
     found = norms.update_norms(gpt2, [text])
-    model, seen = gpt2.model.transformer, {}
-    handles = [block.attn.c_proj.register_forward_hook(lambda m, a, out, i=i: seen.update({i: out})) for i, block in enumerate(model.h)]
+    model, seen, handles = gpt2.model.transformer, {"attention": [], "mlp": []}, []
+    for block in model.h:
+        for name, module in (("attention", block.attn.c_proj), ("mlp", block.mlp.c_proj)):
+            handles.append(module.register_forward_hook(lambda m, a, out, name=name: seen[name].append(out[0])))
     with torch.no_grad():
         model(**gpt2.tokenizer(text, return_tensors="pt"))
     for handle in handles:
         handle.remove()
-    expected = np.stack([seen[i][0].norm(dim=-1).numpy() for i in range(3)])
-    np.testing.assert_allclose(found.attention, expected, rtol=1e-5)
-    assert found.mlp.shape == found.attention.shape
+    for name, outputs in seen.items():
+        expected = np.stack([output.norm(dim=-1).numpy() for output in outputs])
+        np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-5)
 
 
 def test_bert_norms_are_taken_before_the_layer_norm(bert):
@@ -48,6 +50,7 @@ def test_tokens_say_what_they_are_without_context(gpt2, bert):
         commas = tokens[tokens["form"] == ","]
         assert commas["no_word"].all()
         np.testing.assert_allclose(np.exp(commas["log_frequency"]), len(commas))
+        np.testing.assert_allclose(np.expm1(tokens["log_rank"]), tokens["token_id"])
     assert tokens.groupby("text")["special"].agg(["first", "last"]).to_numpy().all()
 
 
@@ -98,11 +101,6 @@ def test_mean_by_position_is_the_mean_of_logs_of_those_who_get_there():
     np.testing.assert_allclose(measure.mean_by_position(values, tokens, least=1), [[3, 4, 3], [10, 11, 10]])
     with pytest.raises(ValueError, match="least: expected 1 to 2, the texts, got 3"):
         measure.mean_by_position(values, tokens, least=3)
-
-
-def test_slopes_are_those_of_the_log_of_position():
-    logs = np.log1p(np.arange(30))
-    np.testing.assert_allclose(measure.position_slopes(np.stack([1 - 0.5 * logs, 2 + 0 * logs])), [-0.5, 0], atol=1e-12)
 
 
 def test_slopes_know_where_the_first_column_stands():

@@ -9,6 +9,7 @@ import pytest
 from analysis_lib import plots
 from analysis_lib.circuits.terms import TERMS
 from analysis_lib.plots import diagrams
+from analysis_lib.plots.drawn import drawn_numbers
 
 SIZES = [(1, 1), (48, 2)]  # layers and heads
 
@@ -37,17 +38,22 @@ def test_score_curves():
     figure = plots.score_curves({"length": part, "gap": part}, "score", {"seeds": "#000000"}, (0.85, "goal"))
     assert all(word in drawn(figure) for word in ("length", "gap", "score", "seeds", "goal"))
     assert [len(axis.lines) for axis in figure.axes] == [3, 3]
+    assert drawn_numbers(figure)[["x", "y"]].to_numpy().tolist() == part[["x", "score"]].to_numpy().tolist() * 2
 
 
 @pytest.mark.parametrize("labels", [1, 48])
 def test_intervals(labels):
     rows = [(f"L{i}H0", series) for i in range(labels) for series in ("free", "frozen", "third", "fourth")]
-    frame = table(rows, label=None, series=None)
+    frame = table(rows, label=None, series=None).assign(estimate=np.linspace(0.45, 0.65, len(rows)))
     figure = plots.intervals(frame, "loss [nats]", dict(zip(frame["series"].unique(), plots.CYCLE, strict=False)), line=(1.0, "chance"))
     words = drawn(figure)
     assert all(word in words for word in ("loss [nats]", "frozen", "chance", f"L{labels - 1}H0"))
     positions = [line.get_ydata()[0] for line in figure.axes[0].lines if len(line.get_xdata()) == labels]
     assert max(positions) - min(positions) < 1  # the series of one label stay in its row
+    found, expected = drawn_numbers(figure), pd.concat(frame[frame["series"] == series] for series in frame["series"].unique())
+    ends = found[["loss [nats]", "loss [nats] (low)", "loss [nats] (high)"]]
+    np.testing.assert_allclose(ends, expected[["estimate", "low", "high"]])
+    assert found["y"].tolist() == expected["label"].tolist()
 
 
 @pytest.mark.parametrize("heads", [1, 12])
@@ -64,15 +70,23 @@ def test_composition_and_points(heads):
     assert "layer 3" not in words  # a scale of colours says it
     assert "untrained" in words
     points.loc[points["trained"], "induction"] = np.linspace(-2, 1, heads) if heads > 1 else -2
-    assert "L47H0" in drawn(plots.labelled_points(points, "copying", "induction", "copying", "induction", named=1))  # the lowest
+    figure = plots.labelled_points(points, "copying", "induction", "copying", "induction", named=1)
+    assert "L47H0" in drawn(figure)  # the lowest
+    found = drawn_numbers(figure)
+    for series, trained in (("layer 47", True), ("untrained", False)):
+        own = found.loc[found["series"] == series, ["copying", "induction"]]
+        np.testing.assert_allclose(own, points.loc[points["trained"] == trained, ["copying", "induction"]])
 
 
 def test_induction_figures():
     assert "Nowak" in drawn(plots.draw_induction(["Jan", "Nowak", "i", "Jan"], 0, 3))
     pattern = np.tril(np.full((5, 5), 0.2))
     assert "query position" in drawn(plots.patterns_with_targets({"L0H0": (pattern, np.eye(5, k=-1, dtype=bool))}))
-    curves = table([("toy", 1), ("toy", 2)], series=None, place=None)
-    assert "ln 31" in drawn(plots.losses_by_place(curves, {"toy": plots.CYCLE[0]}, (3.4, "ln 31"), "place"))
+    curves = table([("toy", 1), ("toy", 2)], series=None, place=None).assign(estimate=[0.5, 0.6])
+    figure = plots.losses_by_place(curves, {"toy": plots.CYCLE[0]}, (3.4, "ln 31"), "place")
+    assert "ln 31" in drawn(figure)
+    found = drawn_numbers(figure)
+    assert found.loc[found["mark"] == "line", ["place", "loss [nats a token]"]].to_numpy().tolist() == [[1, 0.5], [2, 0.6]]
     along = pd.Series([3.0, 2.0, 1.0], index=[0, 50, 100])
     words = drawn(plots.emergence({"loss": {"first": (along, "C0", "-")}, "score": {"best": (along, "C1", ":")}}, "step"))
     assert all(word in words for word in ("loss", "score", "step", "best"))
@@ -151,8 +165,10 @@ def test_each_model_has_its_own_heads_below_its_panels():
 
 @pytest.mark.parametrize("heads", [1, 48])
 def test_profiles_parts_and_readings(heads):
-    lines = {f"L0H{head}": np.arange(13.0) for head in range(heads)}
-    words = drawn(plots.offset_profiles({"toy": lines}, {"toy": "L0H0"}, {"toy": plots.CYCLE[0]}, "score [nats]"))
+    lines = {f"L0H{head}": np.arange(13.0) + head for head in range(heads)}
+    figure = plots.offset_profiles({"toy": lines}, {"toy": "L0H0"}, {"toy": plots.CYCLE[0]}, "score [nats]")
+    words = drawn(figure)
+    assert drawn_numbers(figure)["score [nats]"].tolist() == np.concatenate(list(lines.values())).tolist()
     assert all(word in words for word in ("toy: L0H0", "distance [tokens]", "score [nats]"))
     assert "untrained" not in words
     words = drawn(plots.offset_profiles({"toy": lines}, {"toy": "L0H0"}, {"toy": plots.CYCLE[0]}, "score [nats]", untrained={"toy": lines}))
@@ -161,8 +177,10 @@ def test_profiles_parts_and_readings(heads):
     parts = pd.DataFrame(np.full((heads, 3), 0.7), [f"L1H{head}" for head in range(heads)], ["embedding", "L0H0", "position"])
     words = drawn(plots.part_maps({"toy model": parts}, "share"))
     assert all(word in words for word in ("toy model", "share", "embedding", ".70", f"L1H{heads - 1}"))
-    words = drawn(plots.readings_by_row({"attention": {"model": np.ones(4)}}, {"model": plots.CYCLE[0]}))
+    figure = plots.readings_by_row({"attention": {"model": np.linspace(0, 1, 4)}}, {"model": plots.CYCLE[0]})
+    words = drawn(figure)
     assert all(word in words for word in ("attention", "query position", "model"))
+    assert drawn_numbers(figure)["attention"].tolist() == np.linspace(0, 1, 4).tolist()
 
 
 def test_diagrams():

@@ -4,22 +4,23 @@ import numpy as np
 import pytest
 
 from analysis_lib import plots
+from analysis_lib.plots.drawn import drawn_numbers
 from analysis_lib.statistics import Profile
 
 STYLES = {"trained": ("#0a85c7", "-"), "untrained": ("#8c8c8c", "--")}
 
 
-def profile(n_layers):
-    return Profile(np.linspace(0, 1, n_layers), np.random.default_rng(0).normal(size=(20, n_layers)))
+def profile(n_layers, seed=0):
+    return Profile(np.linspace(seed, seed + 1, n_layers), np.random.default_rng(seed).normal(size=(20, n_layers)))
 
 
 @pytest.mark.parametrize("n_layers", [1, 48])
 def test_panels_have_labels_lines_bands_and_filled_points(n_layers):
     names = ["embed", *map(str, range(1, n_layers))]
-    lines = {label: profile(n_layers) for label in STYLES}
+    lines, others = ({label: profile(n_layers, seed) for seed, label in enumerate(STYLES, first)} for first in (0, 2))
     filled = {"trained": np.arange(n_layers) % 2 == 0, "untrained": np.zeros(n_layers, dtype=bool)}
     figure = plots.layer_panels(
-        {"cosine": {"GPT-2": lines}, "IsoScore": {"GPT-2": lines}}, {"GPT-2": names}, STYLES, {"GPT-2": filled}, zero=True
+        {"cosine": {"GPT-2": lines}, "IsoScore": {"GPT-2": others}}, {"GPT-2": names}, STYLES, {"GPT-2": filled}, zero=True
     )
     figure.canvas.draw()
     above, below = figure.axes
@@ -36,6 +37,10 @@ def test_panels_have_labels_lines_bands_and_filled_points(n_layers):
     ticks = [tick.get_text() for tick in below.get_xticklabels()]
     assert ticks[0] == "embed" or n_layers == 1
     assert len(ticks) <= 13
+    found, profiles = drawn_numbers(figure), [*lines.values(), *others.values()]
+    np.testing.assert_allclose(found.loc[found["mark"] == "line", "y"], np.concatenate([one.estimate for one in profiles]))
+    bands = found.loc[found["mark"] == "band", ["y (low)", "y (high)"]]
+    np.testing.assert_allclose(bands, np.concatenate([np.stack([one.low, one.high], axis=1) for one in profiles]))
 
 
 def test_narrow_panels_have_fewer_labels_of_layers():
@@ -78,3 +83,19 @@ def test_pair_bias_has_a_point_for_each_text(n_texts):
     (axis,) = figure.axes
     assert (axis.get_xlabel(), axis.get_ylabel(), axis.get_xscale(), axis.get_yscale()) == ("tokens", "added", "log", "log")
     np.testing.assert_allclose(axis.lines[0].get_ydata(), 1 / counts)
+
+
+@pytest.mark.parametrize("n_layers", [1, 4, 13])
+def test_sentence_planes_draw_every_word_in_every_layer_and_name_all_in_the_first_and_the_last(n_layers):
+    points = np.random.default_rng(0).normal(size=(n_layers, 4, 2))
+    words = ["dwa", "psy", "i", "pies"]
+    figure = plots.sentence_planes([(str(layer), points[layer], 0.4) for layer in range(n_layers)], words, [1, 3])
+    figure.canvas.draw()
+    assert len(figure.axes) == n_layers
+    for layer, axis in enumerate(figure.axes):
+        everything, named = axis.lines
+        np.testing.assert_array_equal(everything.get_xydata(), points[layer])
+        np.testing.assert_array_equal(named.get_xydata(), points[layer, [1, 3]])
+        written = [text.get_text() for text in axis.texts]
+        assert written == (words if layer in (0, n_layers - 1) else ["psy", "pies"])
+    assert figure.axes[-1].get_title(loc="left") == f"{n_layers - 1}, 40% kept"

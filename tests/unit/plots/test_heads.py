@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis_lib import plots
+from analysis_lib.plots.drawn import drawn_numbers
 from tests.support.figures import texts_of
 
 SIZES = [(1, 1), (48, 16)]
@@ -32,12 +33,16 @@ def test_shares_by_layer(size):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_share_strips(size):
-    table = heads(*size, relation="case", share=0.5, source="trained")
+    table = heads(*size, relation="case", source="trained").assign(share=lambda t: np.linspace(0.2, 0.8, len(t)))
     table = pd.concat([table, table.assign(source="random heads", share=np.nan)])
+    tables = {"GPT-2": table, "HerBERT": table.assign(share=1 - table["share"])}
     shades = {title: {"trained": colour, "random heads": "gray"} for title, colour in COLOURS.items()}
-    figure = plots.share_strips({"GPT-2": table, "HerBERT": table}, {"case": "agree in case", "person": "no data"}, shades)
+    figure = plots.share_strips(tables, {"case": "agree in case", "person": "no data"}, shades)
     shown = texts_of(figure)
     assert all(word in shown for word in ("GPT-2", "HerBERT", "agree in case", "share of pairs (%)", "random heads"))
+    points = drawn_numbers(figure).query("mark == 'points'")
+    np.testing.assert_allclose(points["share of pairs (%)"], 100 * pd.concat(tables.values())["share"].dropna())
+    assert set(points["y"]) == {"agree in case"}
 
 
 def test_weights_against_text():
@@ -57,17 +62,26 @@ def test_word_patterns(n):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_points_by_layer(size):
-    table = pd.concat([heads(*size, model=model, score=None) for model in COLOURS])
-    figure = plots.points_by_layer(table, table, "score", "copying score", COLOURS)
+    table = pd.concat([heads(*size, model=model) for model in COLOURS]).assign(score=lambda t: np.linspace(-1, 1, len(t)))
+    figure = plots.points_by_layer(table, table.assign(score=2 * table["score"]), "score", "copying score", COLOURS)
     assert all(word in texts_of(figure) for word in ("GPT-2", "HerBERT", "copying score", "layer"))
     assert figure.axes[0].get_xticks().min() == 0
     assert len(figure.axes[0].get_xticks()) <= 13
+    own = [table.loc[table["model"] == model, "score"] for model in COLOURS]
+    expected = np.concatenate([np.r_[2 * scores, scores] for scores in own])  # the control first
+    np.testing.assert_allclose(drawn_numbers(figure)["y"], expected)
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_against_control(size):
-    table = heads(*size, model="GPT-2", recall=0.3, low=0.2, high=0.4, control=0.1, control_anywhere=0.05)
+    table = heads(*size, model="GPT-2", low=0.2, high=0.4, control=0.1, control_anywhere=0.05)
+    table["recall"] = np.linspace(0.25, 0.35, len(table))
     table.loc[0, ["recall", "low", "high"]] = np.nan if len(table) > 1 else 0.3
-    figure = plots.against_control(table, COLOURS, {"control": "within", "control_anywhere": "anywhere"}, "recall")
+    controls = {"control": "within", "control_anywhere": "anywhere"}
+    figure = plots.against_control(table, COLOURS, controls, "recall")
     assert all(word in texts_of(figure) for word in ("within", "anywhere", "recall", "GPT-2"))
     assert len(figure.axes) == 2
+    intervals = drawn_numbers(figure).query("mark == 'interval'")
+    for control, label in controls.items():
+        own = intervals.loc[intervals["panel"] == label, ["x", "y", "y (low)", "y (high)"]]
+        np.testing.assert_allclose(own, table[[control, "recall", "low", "high"]])

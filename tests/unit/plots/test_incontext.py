@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis_lib import plots
+from analysis_lib.plots.drawn import drawn_numbers
 
 
 def curve(n_points):
@@ -68,13 +69,17 @@ def test_layer_lines(n_layers):
         [(reader, layer, 0.5, 0.4, 0.7) for reader in ("lens", "probe") for layer in layers],
         columns=["reader", "layer", "estimate", "low", "high"],
     )
-    figure = plots.layer_lines({"answer": table, "weights": table}, "explained")
+    table["estimate"] = np.linspace(0.42, 0.68, len(table))
+    tables = {"answer": table, "weights": table.assign(estimate=table["estimate"].to_numpy()[::-1])}
+    figure = plots.layer_lines(tables, "explained")
     for axis, title in zip(drawn(figure), ("answer", "weights"), strict=True):
         assert axis.get_title(loc="left") == title
         assert axis.get_xlabel() == "layer"
         labels = [label.get_text() for label in axis.get_xticklabels()]
         assert labels[0] == "embed"
         assert 2 <= len(labels) <= 8
+    found = drawn_numbers(figure)[["y", "y (low)", "y (high)"]]
+    np.testing.assert_allclose(found, pd.concat(tables.values())[["estimate", "low", "high"]])
 
 
 @pytest.mark.parametrize(("n_layers", "n_heads"), [(1, 1), (48, 2)])
@@ -82,11 +87,15 @@ def test_forest_has_a_row_for_each_head(n_layers, n_heads):
     names = [f"L{layer}H{head}" for layer in range(n_layers) for head in range(n_heads)]
     table = pd.DataFrame({"name": names, "estimate": 0.3, "low": 0.1, "high": 0.6})
     table = pd.concat([table.assign(group=group) for group in ("trained", "untrained")])
+    table["estimate"] = np.linspace(0.2, 0.5, len(table))
     figure = plots.forest(table, "slope", {"nothing": 0.05}, log=True)
     (axis,) = drawn(figure)
     assert axis.get_xlabel() == "slope"
     assert [label.get_text() for label in axis.get_yticklabels()] == names
     assert {text.get_text() for text in figure.legends[0].get_texts()} == {"trained", "untrained", "nothing"}
+    found = drawn_numbers(figure)
+    np.testing.assert_allclose(found[["slope", "slope (low)", "slope (high)"]], table[["estimate", "low", "high"]])
+    assert found["y"].tolist() == table["name"].tolist()
 
 
 def test_forest_tells_nine_groups_and_four_lines_apart():

@@ -1,6 +1,5 @@
 """Figures of the models: drawn, labelled, for one layer and for forty-eight, one model and three."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,12 +8,6 @@ from analysis_lib.plots import models as plots
 from analysis_lib.statistics import Interval
 
 COLOURS = dict(zip("abc", ("#0a85c7", "#dd6b10", "#0a9b74"), strict=True))
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 @pytest.mark.parametrize("names", ["a", "abc"])

@@ -1,32 +1,28 @@
-"""Smoke tests of the figures of norms: they draw, have labels, and take one layer as well as forty-eight."""
+"""Figures of norms: they draw, have labels, take one layer as well as forty-eight, and show the numbers that they are given."""
 
 import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from analysis_lib import plots
+from analysis_lib.plots.drawn import drawn_numbers
 
 NAMES = {"polish-gpt2": "GPT-2", "herbert": "HerBERT"}
 LAYERS = (1, 48)
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
-
-
 def rows(n_layers, **columns):
-    """Every combination of model, layer and the columns, with an estimate, its interval and those of nulls."""
+    """Every combination of model, layer and the columns, with estimates and intervals of which no two kinds are the same."""
     table = pd.MultiIndex.from_product([NAMES, range(n_layers), *columns.values()], names=["model", "layer", *columns]).to_frame(
         index=False
     )
     estimate = np.linspace(0.1, 0.9, len(table))
-    for name in ("", "null_", "effect_"):
-        table[f"{name}low"], table[f"{name}high"] = estimate - 0.1, estimate + 0.1
-    return table.assign(estimate=estimate, effect=estimate, low_all=estimate - 0.2, high_all=estimate + 0.2, filled=estimate > 0.5)
+    effect, across = estimate[::-1], estimate / 2
+    for name, centre in {"": estimate, "null_": 0.3 * estimate, "effect_": effect, "across_": across}.items():
+        table[f"{name}low"], table[f"{name}high"] = centre - 0.1, centre + 0.1
+    wide = {"low_all": estimate - 0.2, "high_all": estimate + 0.2}
+    return table.assign(estimate=estimate, effect=effect, across=across, filled=estimate > 0.5, **wide)
 
 
 def coefficients(n_layers, **columns):
@@ -35,7 +31,8 @@ def coefficients(n_layers, **columns):
 
 
 def norms_of(n_layers, n=300):
-    return {title: np.random.default_rng(0).lognormal(size=(n_layers, n)) for title in NAMES.values()}
+    rng = np.random.default_rng(0)
+    return {title: rng.lognormal(size=(n_layers, n)) for title in NAMES.values()}
 
 
 def of_model(table, model):
@@ -69,12 +66,16 @@ def test_figures_draw_and_say_what_they_show(name, n_layers):
     drawn = [axis for axis in figure.axes if axis.get_visible()]
     assert all(axis.has_data() for axis in drawn)
     assert any(axis.get_xlabel() for axis in drawn)
-    assert any(axis.get_ylabel() for axis in drawn) or figure.get_supylabel() or name == "coefficients_by_choice"
-    titles = " ".join(axis.get_title(loc="left") + axis.get_title() for axis in drawn)  # the style sets them left
-    assert name == "sources_and_coefficients" or all(title in titles for title in NAMES.values())
+    if name == "coefficients_by_choice":  # its vertical axis has the choices
+        assert [label.get_text() for label in drawn[0].get_yticklabels()] == ["one lag", "four lags"]
+    else:
+        assert any(axis.get_ylabel() for axis in drawn) or figure.get_supylabel()
     legends = [*figure.legends, *(axis.get_legend() for axis in drawn if axis.get_legend())]
     entries = [text.get_text() for legend in legends for text in legend.get_texts()]
-    assert 2 <= len(entries) <= 10 or n_layers == 1
+    assert min(2, n_layers) <= len(entries) <= 10  # the only entry may be the only layer
+    titles = [axis.get_title(loc="left") + axis.get_title() for axis in drawn]  # the style sets them left
+    named = " ".join(entries if name == "sources_and_coefficients" else titles)  # of its one panel the legend names the models
+    assert all(title in named for title in NAMES.values())
 
 
 def test_layers_are_labelled_from_zero():
@@ -104,3 +105,101 @@ def test_the_legend_of_the_regression_has_a_point_in_the_colour_of_every_model()
     legend = plots.regression_beside_effect(rows(2), NAMES).legends[0]
     colours = {mpl.colors.to_hex(line.get_color()) for line in legend.findobj(mpl.lines.Line2D) if line.get_marker() == "o"}
     assert colours == {plots.MODEL_COLOURS[model] for model in NAMES}
+
+
+# The numbers that a figure shows are those of its table
+
+
+def by_source(table):
+    """Rows in the order in which figures draw them: of each model those of the trained one first."""
+    sources = [(model, source) for model in NAMES for source in ("trained", "untrained")]
+    return pd.concat(table[(table["model"] == model) & (table["source"] == source)] for model, source in sources)
+
+
+def test_regression_and_effect_stand_at_their_own_numbers():
+    table = rows(4)
+    found = drawn_numbers(plots.regression_beside_effect(table, NAMES))
+    columns = {"regression, one back": "estimate", "effect of a larger update": "effect", "regression, layer below": "across"}
+    for series, column in columns.items():
+        np.testing.assert_allclose(found.loc[found["series"] == series, "y"], table[column])
+    untrained = found.loc[found["series"] == "untrained", ["y (low)", "y (high)"]]
+    np.testing.assert_allclose(untrained, table[["null_low", "null_high"]])
+
+
+def test_every_norm_is_a_point_at_its_layer_and_counts_in_its_bin():
+    norms = norms_of(4)
+    found = drawn_numbers(plots.norm_distributions(norms))
+    for title, below in zip(norms, ("3", "4"), strict=True):  # panels of the second row have no title
+        points, counts = found[found["panel"] == title], found[found["panel"] == below]
+        np.testing.assert_array_equal(points["x"].round(), np.repeat(range(4), 300))
+        np.testing.assert_allclose(np.sort(points["y"].to_numpy().reshape(4, 300)), np.sort(norms[title]))
+        shares, centres = counts["y"].to_numpy().reshape(4, 60), counts["x"].to_numpy()[:60]
+        np.testing.assert_allclose(shares.sum(axis=1), 100)
+        logs = np.log(norms[title])
+        # A token lies at most half of a bin from the middle of its bin.
+        assert (np.abs(shares @ np.log(centres) / 100 - logs.mean(axis=1)) <= np.ptp(logs) / 60 / 2).all()
+
+
+def test_trends_are_drawn_less_their_means_from_position_one_on():
+    trends = {title: {"trained": values, "untrained": values / 2} for title, values in norms_of(4, 40).items()}
+    found = drawn_numbers(plots.position_trends(trends))
+    values = np.array([list(lines.values()) for lines in trends.values()])  # [panel, line style, layer, position]
+    np.testing.assert_allclose(found["y"], (values - values.mean(axis=-1, keepdims=True)).ravel(), atol=1e-12)
+    np.testing.assert_array_equal(found["position + 1 [tokens]"], np.tile(np.arange(1, 41), 16))
+
+
+def test_changes_stand_at_their_distances_with_their_bands():
+    table = rows(4, distance=(-2, -1, 1, 2))
+    found = drawn_numbers(plots.change_by_distance(table, NAMES))
+    lines, bands = (found[found["mark"] == mark] for mark in ("line", "band"))
+    np.testing.assert_allclose(lines[["distance [tokens]", "y"]], table[["distance", "estimate"]])
+    np.testing.assert_allclose(bands[["distance [tokens]", "y (low)", "y (high)"]], table[["distance", "low", "high"]])
+
+
+def test_each_step_has_its_own_coefficients():
+    table = coefficients(4)
+    steps = {"plain": table, "full": table.assign(estimate=-table["estimate"])}
+    by_model = {title: {model: of_model(step, model) for model in NAMES} for title, step in steps.items()}
+    found = drawn_numbers(plots.coefficient_steps(by_model, NAMES))
+    parts = [step[(step["model"] == model) & (step["lag"] == lag)] for step in steps.values() for model in NAMES for lag in (1, 2)]
+    drawn = pd.concat(parts)
+    np.testing.assert_allclose(found.loc[found["series"].notna(), "y"], drawn["estimate"])  # filled points have no name of their own
+    np.testing.assert_allclose(found.loc[found["mark"] == "interval", ["y (low)", "y (high)"]], drawn[["low", "high"]])
+
+
+def test_each_coefficient_stands_beside_its_own_nulls():
+    table = coefficients(4, null=("untrained", "shuffled"))
+    found = drawn_numbers(plots.coefficients_against_nulls(table, NAMES))
+    panels = [("polish-gpt2", 1), ("polish-gpt2", 2), *(("herbert", lag) for lag in (1, 2, -1, -2))]
+    parts = [table[(table["model"] == model) & (table["lag"] == lag)] for model, lag in panels]
+    ours = pd.concat(part.drop_duplicates("layer") for part in parts)
+    np.testing.assert_allclose(found.loc[found["series"] == "trained", "y"], ours["estimate"])
+    for null in ("untrained", "shuffled"):
+        drawn = pd.concat(part[part["null"] == null] for part in parts)
+        np.testing.assert_allclose(found.loc[found["series"] == null, ["y (low)", "y (high)"]], drawn[["null_low", "null_high"]])
+
+
+def test_each_choice_has_its_coefficients_in_its_row():
+    table = rows(4, choice=("one lag", "four lags"))
+    found = drawn_numbers(plots.coefficients_by_choice(table, NAMES))
+    points, intervals = (found[found["mark"] == mark] for mark in ("points", "interval"))
+    np.testing.assert_allclose(points["coefficient"], table["estimate"])
+    np.testing.assert_allclose(intervals[["coefficient (low)", "coefficient (high)"]], table[["low", "high"]])
+    assert points["y"].tolist() == intervals["y"].tolist() == table["choice"].tolist()
+
+
+def test_held_out_and_own_shares_are_told_apart():
+    table = rows(4, source=("trained", "untrained")).assign(partial_r2=lambda t: t["estimate"] / 2, heldout_r2=lambda t: t["estimate"])
+    found, drawn = drawn_numbers(plots.explained_by_layer(table, NAMES)), by_source(table)
+    points = found[found["mark"] == "points"]
+    assert points["series"].tolist() == drawn["source"].tolist()
+    np.testing.assert_allclose(points["y"], drawn["heldout_r2"])
+    np.testing.assert_allclose(found.loc[found["layer (low)"].notna(), "y"], drawn["partial_r2"])  # bars lie across their layer
+    np.testing.assert_allclose(found.loc[found["y (low)"].notna(), ["y (low)", "y (high)"]], drawn[["low", "high"]])
+
+
+def test_each_layer_is_a_point_at_its_sources_and_its_coefficient():
+    table = rows(4, source=("trained", "untrained")).assign(shared=lambda t: t["estimate"] / 2)
+    found = drawn_numbers(plots.sources_and_coefficients(table, NAMES))
+    places = found[["sources shared with the token before, 0 to 1", "coefficient, 1 back"]]
+    np.testing.assert_allclose(places, by_source(table)[["shared", "estimate"]])

@@ -200,5 +200,5 @@ def test_a_neuron_that_fires_at_one_form_alone_fires_at_its_lemma():
     forms = np.array([[["król", "król", "król"], ["wszedł", "spał", "jadł"]]])  # of two neurons
     lists = pd.DataFrame({"layer": 0, "kind": ["lemma", "part of speech"], "feature": ["król", "noun"]})
     firing = SimpleNamespace(forms=lambda ahead=0: forms)
-    np.testing.assert_allclose(neuron_activity.shares_of_places(firing, lists), [[1, 0], [1, 0]], atol=0.34)
-    assert neuron_activity.shares_of_places(firing, lists)[0].tolist() == [1, 0]
+    # Of the verbs one can be a noun: *spał*, the genitive of *spały*.
+    np.testing.assert_allclose(neuron_activity.shares_of_places(firing, lists), [[1, 0], [1, 1 / 3]])

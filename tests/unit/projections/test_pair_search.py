@@ -34,7 +34,7 @@ def assert_same(found, expected):
     np.testing.assert_array_equal(found.scores, expected[2])
 
 
-@pytest.fixture(params=[2, 7, 1024], autouse=True)
+@pytest.fixture(params=[2, 7, 1024])
 def block_size(request, monkeypatch):
     """Blocks far smaller than the factors, so that many are visited and pruned."""
     monkeypatch.setattr(pair_search, "BLOCK", request.param)
@@ -46,6 +46,9 @@ def block_size(request, monkeypatch):
     for name, share in {"CORNER": 1, "CHUNK": 1, "BOUNDS_HELD": 20}.items():
         if request.param < 1024:
             monkeypatch.setattr(pair_search, name, share * request.param)
+
+
+in_small_blocks = pytest.mark.usefixtures("block_size")
 
 
 @st.composite
@@ -98,6 +101,7 @@ def problems(draw):
     return (left * scale).astype(dtype), right.astype(dtype), k, options
 
 
+@in_small_blocks
 @examples(40)
 @given(problem=problems())
 def test_equals_the_dense_product(problem):
@@ -109,6 +113,7 @@ def test_equals_the_dense_product(problem):
     np.testing.assert_array_equal(right, before[1])
 
 
+@in_small_blocks
 @examples(40)
 @given(problem=problems(), strategy=st.sampled_from(list(SPLITS)))
 def test_every_strategy_equals_the_dense_product(problem, strategy):
@@ -118,6 +123,7 @@ def test_every_strategy_equals_the_dense_product(problem, strategy):
     assert report.strategy in (strategy, "nothing")
 
 
+@in_small_blocks
 @examples(20)
 @given(problem=problems())
 def test_torch_and_numpy_agree(problem):
@@ -127,6 +133,7 @@ def test_torch_and_numpy_agree(problem):
     assert_same(found, top_pairs(left, right, k, **options))
 
 
+@in_small_blocks
 def test_ties_at_the_last_place_go_to_the_smallest_ids():
     ones = np.ones((40, 3), np.float32)
     found = top_pairs(ones, ones, k=50)
@@ -136,12 +143,14 @@ def test_ties_at_the_last_place_go_to_the_smallest_ids():
     np.testing.assert_array_equal(smallest.right_ids, [0, 1, 2])
 
 
+@in_small_blocks
 def test_zero_factors_are_all_ties():
     found = top_pairs(np.zeros((9, 2)), np.zeros((9, 2)), k=4, groups=np.arange(9))
     assert found.right_ids.tolist() == [1, 2, 3, 4]
     assert found.scores.tolist() == [0.0] * 4
 
 
+@in_small_blocks
 def test_scores_that_float32_cannot_tell_apart():
     """Rows whose scores differ by less than float32 rounding are still ranked right."""
     rng = np.random.default_rng(0)
@@ -151,6 +160,7 @@ def test_scores_that_float32_cannot_tell_apart():
     assert_same(top_pairs(left, right, 20), dense_pairs(left, right, 20))
 
 
+@in_small_blocks
 @pytest.mark.parametrize("scale", [1e-38, 1e-4, 1.0, 1e30])
 def test_scale_does_not_matter(scale):
     """Bisecting a threshold from 10 downwards ten times never reaches small scores."""
@@ -166,12 +176,14 @@ def test_scale_does_not_matter(scale):
     assert_same(found, dense_pairs(small, right, 30))
 
 
+@in_small_blocks
 def test_huge_factors_do_not_overflow():
     left = np.array([[1e30, 1e30], [1e30, -1e30]])
     found = top_pairs(left.astype(np.float32), left.astype(np.float32), k=2)
     np.testing.assert_allclose(found.scores, 2e60, rtol=1e-6)
 
 
+@in_small_blocks
 def test_smallest_means_most_negative():
     """Sorting a list of the top the other way round gives its last, not the lowest."""
     left = np.array([[1.0], [-1.0]])
@@ -183,6 +195,7 @@ def test_smallest_means_most_negative():
     assert lowest.left_ids.tolist() == [1, 1, 1]
 
 
+@in_small_blocks
 def test_filters_come_before_the_selection():
     """Masked pairs take no place: k pairs come back although all the best are masked."""
     left = np.arange(100, 0, -1, dtype=float)[:, None]
@@ -207,6 +220,7 @@ def test_nothing_kept_is_an_empty_list():
     assert len(top_pairs(np.ones((0, 2)), left).scores) == 0
 
 
+@in_small_blocks
 def test_half_precision_and_gradients():
     left = torch.randn(20, 4, generator=torch.Generator().manual_seed(0))
     half = left.to(torch.bfloat16)
@@ -241,9 +255,6 @@ def test_the_sample_chooses_a_split_where_one_direction_is_strong(monkeypatch):
     """All products are negative because of it, so that norms rule out none."""
     monkeypatch.setattr(pair_search, "BLOCK", 64)
     monkeypatch.setattr(bounds, "LEAF", 32)
-    monkeypatch.setattr(bounds, "SAMPLED", (256, 512))
-    monkeypatch.setattr(bounds, "GRAM_ROWS", 8192)
-    monkeypatch.setattr(pair_search, "CORNER", 128)
     rng = np.random.default_rng(0)
     left, right = rng.normal(size=(2, 2000, 16))
     left[:, 0] += 30
@@ -255,6 +266,7 @@ def test_the_sample_chooses_a_split_where_one_direction_is_strong(monkeypatch):
     assert search_pairs(*isotropic, k=20)[1].strategy == "norms"
 
 
+@in_small_blocks
 @pytest.mark.parametrize("strategy", SPLITS)
 @pytest.mark.parametrize("scales", [(1e-44, 1.0), (1e38, 1e38), (1e-38, 1e-38), (1e-30, 1e30)])
 def test_the_ends_of_float32(strategy, scales):
@@ -279,6 +291,7 @@ def test_boxes_hold_every_token_once_and_bound_its_products(seed, n, r, leaf):
     assert (products.amax(2) <= bound + 1e-5).all()
 
 
+@in_small_blocks
 @examples(25)
 @given(seed=st.integers(0, 2**32 - 1), width=st.integers(1, 9))
 def test_balanced_factors_have_the_same_product(seed, width):

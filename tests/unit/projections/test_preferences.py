@@ -210,5 +210,5 @@ def test_correlation_over_heads():
 
 
 def test_a_missing_label_is_no_unit():
-    with pytest.raises(ValueError, match="rows|columns|labels|values"):
+    with pytest.raises(ValueError, match="values, rows and columns: expected finite values and one label of each kind for each, found"):
         preferences.crossed_interval([1, 2, 3, 4.0], ["a", None, "b", "c"], [0, 1, 0, 1])

@@ -35,8 +35,9 @@ def test_ranks_are_those_of_the_dense_table_and_between_0_and_1(seed, ties):
     sources, targets = rng.integers(20, size=4), rng.integers(20, size=5)
     candidates = rng.permutation(20)[: rng.integers(4, 20)]
     ranks = rank_scores.rank_matrix(left, right, sources, targets, candidates)
-    expected = [[dense_rank(left @ right.T, s, t, candidates) for t in targets] for s in sources]
-    np.testing.assert_allclose(ranks, expected, atol=0.02 if not ties else 1e-12)  # rounding may swap two of a dozen neighbours
+    table = (left.astype(np.float64) @ right.T).astype(np.float32)  # as scores are compared: rounded once, so that no two change places
+    expected = [[dense_rank(table, s, t, candidates) for t in targets] for s in sources]
+    np.testing.assert_allclose(ranks, expected, atol=1e-12)
     assert ((ranks >= 0) & (ranks <= 1)).all()
 
 
@@ -158,7 +159,7 @@ def test_head_factors_are_the_vo_table_read_through_the_norm(reader, layer):
         rank_scores.head_factors(reader.weights, layer, 1), vo_factors(reader.weights, layer, 1, "layer_norm"), strict=True
     ):
         torch.testing.assert_close(mine, theirs)
-    update = torch.randn(reader.weights.n_layers, reader.weights.d_model)
+    update = torch.randn(reader.weights.n_layers, reader.weights.d_model, generator=torch.Generator().manual_seed(0))
     shifted = replace(reader.weights, W_E=reader.weights.W_E + update[layer])
     torch.testing.assert_close(
         rank_scores.head_factors(reader.weights, layer, 1, update)[0], vo_factors(shifted, layer, 1, "layer_norm")[0]
@@ -174,7 +175,8 @@ def test_all_heads_by_rows_and_columns_of_the_words_alone(reader):
     assert len(table) == 2 * 2 * 2
     whole = rank_scores.rank_scores(*vo_factors(reader.weights, 1, 0, "layer_norm"), relations, candidates)
     part = table[(table["layer"] == 1) & (table["head"] == 0)].reset_index(drop=True)
-    np.testing.assert_allclose(part["score"], whole["score"], atol=0.02)
+    # Factors of fewer rows may round otherwise: one of four pairs may change places with one of its 48 rivals or more.
+    np.testing.assert_allclose(part["score"], whole["score"], atol=1 / (4 * 48))
     assert list(part["relation"]) == ["a", "b"]
 
 
@@ -212,14 +214,10 @@ def test_random_heads_are_a_null_and_both_p_values_count(reader):
 
 def test_few_random_heads_are_no_certain_null():
     """Of heads like three random ones, one in twenty has p below 0.05, and not the third that a normal distribution would give."""
-    rng = np.random.default_rng(0)
-    p = []
-    for _ in range(2000):
-        random = pd.DataFrame({"relation": "a", "excess": rng.normal(size=3)})
-        p.append(
-            rank_scores.against_random(pd.DataFrame({"relation": ["a"], "excess": rng.normal(size=1), "p": [0.0]}), random)["p_random"][0]
-        )
-    assert np.mean(np.array(p) < 0.05) == pytest.approx(0.05, abs=0.015)  # three standard errors
+    drawn, relations = np.random.default_rng(0).normal(size=(2000, 4)), np.arange(2000)  # of each relation three random heads and one more
+    random = pd.DataFrame({"relation": relations.repeat(3), "excess": drawn[:, :3].ravel()})
+    found = rank_scores.against_random(pd.DataFrame({"relation": relations, "excess": drawn[:, 3], "p": 0.0}), random)
+    assert np.mean(found["p_random"] < 0.05) == pytest.approx(0.05, abs=0.015)  # three standard errors
 
 
 def test_random_heads_read_with_the_update_that_they_are_given(reader):

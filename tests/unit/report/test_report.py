@@ -60,7 +60,7 @@ def test_what_is_no_number_is_refused():
         report.span([])
 
 
-def test_words():
+def test_numbers_intervals_and_lists_become_words_as_pages_show_them():
     assert report.interval(*INTERVAL, digits=1) == "−0.5 [−0.8, 0.2]"
     assert report.interval(0.1, -0.001, 0.2, digits=1, signed=True) == "+0.1 [0.0, +0.2]"
     assert report.p_value(0.0007, floor=0.00005) == "p = 0.00070"
@@ -186,6 +186,8 @@ def test_a_figure_without_data_is_refused():
 
 def test_long_times_small_floors_and_undefined_numbers():
     assert (report.duration(360000), report.duration(150 * 3600), report.duration(0.031)) == ("100 h", "150 h", "0.031 s")
+    times = {59.4: "59 s", 59.7: "1 min", 60: "1 min", 65: "1.1 min", 3560: "59 min", 3599: "1 h", 3600: "1 h", 5400: "1.5 h"}
+    assert {seconds: report.duration(seconds) for seconds in times} == times
     assert report.p_value(0.0012, floor=0.0014) == "p < 0.002"
     assert report.p_value(0.0002, floor=1 / 4097) == "p < 0.0003"
     assert report.p_value(0.0001, floor=1 / 1000) == "p < 0.001"

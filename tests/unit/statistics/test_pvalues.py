@@ -23,7 +23,7 @@ def test_permutation_pvalues_are_uniform_under_the_null():
     assert np.mean(np.array(found) <= 0.05) == pytest.approx(0.05, abs=0.02)
 
 
-def test_holm():
+def test_holms_correction_is_that_by_hand_and_of_statsmodels():
     np.testing.assert_allclose(holm([0.01, 0.04, 0.03]), [0.03, 0.06, 0.06])
     grid = np.random.default_rng(0).random((3, 4))
     np.testing.assert_array_equal(holm(grid), multipletests(grid.ravel(), method="holm")[1].reshape(3, 4))

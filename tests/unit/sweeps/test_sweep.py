@@ -3,6 +3,7 @@
 import functools
 import operator
 import os
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -114,11 +115,15 @@ def test_results_are_kept_under_names_that_say_what_was_computed():
 
 def test_a_build_reads_lines(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv(progress.LOG, str(tmp_path / "log"))
-    monkeypatch.setattr(progress, "EVERY", 0.0)
-    sweep(abs, [1, 2], title="heads")
-    first, second = (tmp_path / "log").read_text(encoding="utf-8").splitlines()
-    assert first.startswith("heads: 1 of 2 after 0 s, about 0 s to go")
-    assert second.startswith("heads: 2 of 2")
+    monkeypatch.setattr(progress, "EVERY", 5.0)
+    clock = iter([100.0, 103.0, 106.0, 110.0, 112.0])  # when the sweep begins, and when each result comes
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    sweep(abs, [1, 2, 3, 4], title="heads")
+    assert (tmp_path / "log").read_text(encoding="utf-8").splitlines() == [
+        "heads: 2 of 4 after 6 s, about 6 s to go",
+        "heads: 4 of 4 after 12 s, about 0 s to go",
+    ]
+    assert list(clock) == []
     assert capsys.readouterr() == ("", "")
 
 

@@ -13,6 +13,10 @@ SMALL = {"gpt2": real_size_hub.Sizes(2, 32, 2, 700), "herbert": real_size_hub.Si
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("hub")
+    half = root / f"{real_size_hub.IDS['gpt2']}.unfinished"
+    half.mkdir(parents=True)
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):  # as a run leaves them that was stopped while it wrote
+        (half / name).write_bytes(b"{")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(real_size_hub, "polish_lines", lambda: [*texts.sentences(), *texts.senses()["sentence"]])
         real_size_hub.make(root, SMALL)
@@ -39,6 +43,7 @@ def test_what_is_there_is_kept_and_what_was_not_finished_is_made_again(made, mon
     monkeypatch.setattr(real_size_hub, "polish_lines", lambda: pytest.fail("made again"))
     real_size_hub.make(made, SMALL)
     assert not list(made.rglob("*.unfinished"))
+    assert models.load(made / real_size_hub.IDS["gpt2"]).source == "folder"  # nothing of what was cut short is left in it
 
 
 def test_text_that_gives_too_few_tokens_is_refused(tmp_path, monkeypatch):

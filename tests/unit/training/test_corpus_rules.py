@@ -144,7 +144,7 @@ def test_boilerplate(paragraph, expected):
         ("plik {a=b} oraz {c=d} \\\\serwer\\folder <x>", False),
     ],
 )
-def test_prose(paragraph, expected):
+def test_prose_is_told_from_numbers_formulas_and_code(paragraph, expected):
     assert rules.is_prose(paragraph) is expected
 
 
@@ -159,7 +159,7 @@ def test_prose(paragraph, expected):
         ("Nunc dimitte servum tuum Domine secundum verbum tuum pace", False),
     ],
 )
-def test_polish(paragraph, expected):
+def test_polish_is_told_from_english_and_latin(paragraph, expected):
     assert rules.is_polish(paragraph) is expected
 
 
@@ -209,14 +209,15 @@ def test_numbers_and_names_are_folded():
     assert repeats.folded("Nowy rok") == ["nowy", "rok"]
 
 
-def test_shingles_are_runs_of_five_words_and_the_same_in_every_process():
+def test_shingles_are_runs_of_five_words_and_the_same_in_every_process(root):
     words = ["raz", "dwa", "trzy", "cztery", "pięć", "sześć"]
     found = repeats.shingles(words)
     assert len(found) == 2
     assert repeats.shingles(words[1:]) == found[1:]
     assert len(repeats.shingles(words[:2])) == 1
     program = f"from training.corpus import repeats; print(repeats.shingles({words}))"
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == str(found)
+    again = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
+    assert again.stdout.strip() == str(found)
 
 
 def test_repeats_stay_once_short_ones_some_times_and_alike_ones_twice():

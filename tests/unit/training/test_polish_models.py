@@ -875,8 +875,9 @@ def finished(request, work):
     """A work folder in which a run of one tiny model has just been saved."""
     name = request.param
     recipe, kind, _ = export.KINDS[name]
-    torch.manual_seed(0)
-    model = kind(recipe.configuration({"polish-gpt2-mini": 320, "herbert-mini": 160}[name], layers=1, width=16, heads=2))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = kind(recipe.configuration({"polish-gpt2-mini": 320, "herbert-mini": 160}[name], layers=1, width=16, heads=2))
     optimizers = recipe.optimizers_for(model)
     loop.save_state(work / name, model, optimizers, {"step": 3, "tokens": 768, "seconds": 1.0})
     loop.append_log(work / name / "log.csv", dict.fromkeys(loop.LOG_FIELDS, 1))

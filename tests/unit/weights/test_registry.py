@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import BertConfig, BertLMHeadModel, LlamaConfig, LlamaForCausalLM
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from analysis_lib import activations, models, weights
@@ -17,7 +17,7 @@ from analysis_lib.models.architectures import ARCHITECTURES, Architecture
 from analysis_lib.norms.measure import norm_based_attention
 from analysis_lib.projections.factors import feed_forward_keys_values, vo_factors
 from analysis_lib.weights import LayerNorm, LayerNorms, TransformerWeights
-from tests.support import tiny_circuits
+from tests.support import tiny, tiny_circuits
 
 IDS = torch.randint(0, 40, (3, 9), generator=torch.Generator().manual_seed(0))
 
@@ -215,6 +215,15 @@ def test_it_is_unknown_before_it_is_registered(llama):
     for ask in (weights.extract, activations.sites_of, models.is_causal):
         with pytest.raises(ValueError, match=expected):
             ask(llama)
+
+
+def test_a_bert_is_causal_where_it_decodes():
+    sizes = {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
+    with torch.random.fork_rng():
+        decoder = BertLMHeadModel(BertConfig(**sizes, max_position_embeddings=32, is_decoder=True))
+    assert models.is_causal(decoder)
+    assert not models.is_causal(tiny.bert())
+    assert models.is_causal(tiny.gpt2())
 
 
 @pytest.mark.usefixtures("registered")
