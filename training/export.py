@@ -55,9 +55,9 @@ def evaluate(name, model, tokenizer, folder, seed):
     return evaluate_herbert(model, untrained, tokenizer, *ids, text) | by_source
 
 
-def interval(figure, scale=1.0, digits=3):
-    """'mean (95% interval low to high)' of a bootstrapped figure."""
-    return "{:.{d}f} (95% interval {:.{d}f} to {:.{d}f})".format(*(scale * figure[k] for k in ("mean", "low", "high")), d=digits)
+def interval(figure, scale=1.0, digits=3, unit=""):
+    """'mean [low, high]' of a bootstrapped figure, with the unit after the mean; the card says that brackets hold 95% intervals."""
+    return "{:.{d}f}{unit} [{:.{d}f}, {:.{d}f}]".format(*(scale * figure[k] for k in ("mean", "low", "high")), d=digits, unit=unit)
 
 
 def card(name, model, figures, run):
@@ -76,7 +76,7 @@ def card(name, model, figures, run):
         "| | |",
         "|---|---|",
         f"| data | {run['train_words'] / 1e6:.1f} million words of {len(run['sources'])} sources, see below |",
-        "| licence | CC BY 4.0 |",
+        "| licence | CC BY 4.0; of the training text, the pages of Wikisource have free licences that are not known page by page |",
         f"| tokens seen | {run['tokens']:,} ({run['tokens'] / run['train_tokens']:.2f} passes over {run['train_tokens']:,}) |",
         f"| held-out loss | {interval(figures['heldout_loss'])} nats a {loss} |",
         f"| the same | {figures['nats_per_word']:.3f} nats a word, {figures['nats_per_character']:.3f} nats a character |",
@@ -87,10 +87,10 @@ def card(name, model, figures, run):
     ]
     if "top10" in figures:
         lines += [
-            f"| masked token is the first guess | {interval(figures['top1'], 100, 1)} %; "
-            f"unigram {interval(figures['unigram_top1'], 100, 1)} % |",
-            f"| masked token among the first ten | {interval(figures['top10'], 100, 1)} %; "
-            f"unigram {interval(figures['unigram_top10'], 100, 1)} %; untrained {100 * figures['untrained_top10']:.1f} % |",
+            f"| masked token is the first guess | {interval(figures['top1'], 100, 1, '%')}; "
+            f"unigram {interval(figures['unigram_top1'], 100, 1, '%')} |",
+            f"| masked token among the first ten | {interval(figures['top10'], 100, 1, '%')}; "
+            f"unigram {interval(figures['unigram_top10'], 100, 1, '%')}; untrained {100 * figures['untrained_top10']:.1f}% |",
         ]
     lines += [
         f"| device, wall time | {run['device']}; {run['seconds'] / 3600:.2f} hours |",
@@ -102,7 +102,7 @@ def card(name, model, figures, run):
         "|---|---|---|---|---|",
         *source_rows(figures["heldout_loss_by_source"], run["sources"]),
         "",
-        "The loss curve is in `training_log.csv`, all figures in `evaluation.json`. Intervals are bootstraps over",
+        "The loss curve is in `training_log.csv`, all figures in `evaluation.json`. Square brackets hold 95% intervals, bootstraps over",
         "held-out windows; the held-out set is 3 novels and 10 textbook modules, whole documents never trained on. Losses by",
         f"source are those of a second held-out set, whole documents of the newer sources, in nats a {loss}.",
         "",
