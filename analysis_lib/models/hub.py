@@ -51,6 +51,7 @@ TOKENIZER_FILES = (
 BOT, BOT_TITLE = "SFconvertbot", "Adding `safetensors` variant of this model"
 FALL_BACK = "Set ANALYSIS_MODELS=embedded, or leave it unset, to work with the models embedded in this package."
 LEFT_OVER_AFTER = 600  # seconds without a write, after which a partial download is one that was killed
+ABANDONED_AFTER = 86_400  # seconds without a new file, after which a conversion is one that was killed
 
 
 class HubError(ConnectionError):
@@ -202,6 +203,7 @@ def _snapshot(commit: _Commit) -> Snapshot:
 def _converted_here(commit: _Commit) -> Snapshot:
     """A folder with the small files and the weights of the pickles, converted when it is first asked for."""
     target = _assets(commit) / "converted"
+    _drop_abandoned(target.parent)
     if not target.is_dir():
         names = [pickles.WEIGHTS]
         if pickles.WEIGHTS not in commit.files:
@@ -233,6 +235,14 @@ def _convert(commit: _Commit, weights: Sequence[Path], target: Path) -> None:
         made.rename(target)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def _drop_abandoned(folder: Path) -> None:
+    """Remove what conversions that were killed have left; one that another process has begun within a day is let alone."""
+    for made in folder.glob("converting-*"):
+        with contextlib.suppress(OSError):  # another process may have finished or removed it meanwhile
+            if time.time() - made.stat().st_mtime > ABANDONED_AFTER:
+                shutil.rmtree(made, ignore_errors=True)
 
 
 def _assets(commit: _Commit) -> Path:

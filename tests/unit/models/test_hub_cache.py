@@ -1,4 +1,7 @@
-"""What is kept about files from the hub: which of them were compared with its checksums."""
+"""What is kept beside the hub's cache: which files were compared with its checksums, and converted weights."""
+
+import os
+import time
 
 import pytest
 
@@ -51,3 +54,13 @@ def test_where_no_note_can_be_kept_a_file_is_read_each_time(commit, read, tmp_pa
     for _ in range(2):
         hub._check(commit, NAMES)
     assert read == NAMES * 2
+
+
+def test_what_a_killed_conversion_has_left_is_removed_after_a_day(commit, tmp_path):
+    for name in ("converted", "converting-killed", "converting-at-work"):
+        (tmp_path / "assets" / name).mkdir(parents=True)
+        (tmp_path / "assets" / name / "model.safetensors").write_bytes(b"weights")
+    two_days_ago = time.time() - 2 * hub.ABANDONED_AFTER
+    os.utime(tmp_path / "assets" / "converting-killed", (two_days_ago, two_days_ago))
+    assert hub._converted_here(commit).folder == tmp_path / "assets" / "converted"
+    assert sorted(path.name for path in (tmp_path / "assets").iterdir()) == ["converted", "converting-at-work"]
