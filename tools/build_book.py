@@ -201,7 +201,7 @@ def anchored(value: str) -> str:
 
     def full(part: str) -> str:
         name, equals, place = part.partition("=")
-        folder = Path(place.strip()).expanduser()
+        folder = Path(os.path.expanduser(place.strip()))  # an unknown user's home stays as it is, and is refused with the other mistakes
         return f"{name}={folder.resolve()}" if equals and place.strip() and folder.is_dir() else part
 
     return ",".join(map(full, value.split(",")))

@@ -270,7 +270,7 @@ def _published() -> dict[str, str]:
 
 def _replacement(name: str, where: str) -> _Place:
     """The folder or hub repository that `ANALYSIS_MODELS` names for a study, of the architecture that its chapters expect."""
-    folder = Path(where).expanduser()
+    folder = choice.folder_at(where)
     if folder.is_dir():
         place = _Place(folder, name, "folder", str(folder))
     else:
@@ -306,7 +306,7 @@ def _locate(name: str, source: str | None) -> _Place:
     """Turn a name into a folder to load: study, embedded checkpoint, folder or hub id, in this order."""
     if name in STUDIES:
         return _locate_study(name, source)
-    folder = Path(name).expanduser()
+    folder = choice.folder_at(name)
     if source != "hub" and name in {study.embedded for study in STUDIES.values()} and (EMBEDDED_FOLDER / name).is_dir():
         return _Place(EMBEDDED_FOLDER / name, name, "embedded", name)
     if source != "hub" and folder.is_dir():
