@@ -130,3 +130,11 @@ def test_a_short_sweep_says_nothing(monkeypatch, capsys):
 
 def test_an_object_that_can_be_called_needs_no_name():
     assert sweep(operator.itemgetter(0), [(1, 2), (3, 4)]) == [1, 3]
+
+
+@pytest.mark.parametrize("log", ["/dev/full", "no such folder/log"])
+def test_a_log_that_cannot_be_written_ends_no_sweep(log, monkeypatch):
+    """Writing to `/dev/full`, where a system has it, fails as on a full disk."""
+    monkeypatch.setenv(progress.LOG, log)
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    assert sweep(abs, [-1, 2]) == [1, 2]
