@@ -32,7 +32,8 @@ def sweep(
 
     Where the calls run is joblib's affair. `n_jobs=2` takes two threads, which suits products of matrices. A configuration in force goes
     first: `with joblib.parallel_config("loky", n_jobs=2)` takes two processes, and `with joblib.parallel_config("dask")` the workers of the
-    `dask.distributed` client, on as many machines as it has.
+    `dask.distributed` client, on as many machines as it has. The backend `multiprocessing` gives its results all together at the end, so
+    that none is kept of a sweep that was killed.
 
     Parameters
     ----------
@@ -101,7 +102,13 @@ def _running(function: Callable, shared: Any, n_jobs: int | None, items: Sequenc
 
 
 def _parallel(n_jobs: int | None, calls: list) -> Iterator[Any]:
-    return joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(calls)
+    """Results in the order of the calls, one after another where the backend can give them so."""
+    running = partial(joblib.Parallel, n_jobs=n_jobs, prefer="threads")
+    try:
+        parallel = running(return_as="generator")
+    except ValueError:  # `multiprocessing` cannot
+        parallel = running(return_as="list")
+    return iter(parallel(calls))
 
 
 def _written(shared: Any, folder: Path) -> str:

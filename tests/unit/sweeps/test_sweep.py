@@ -138,3 +138,16 @@ def test_a_log_that_cannot_be_written_ends_no_sweep(log, monkeypatch):
     monkeypatch.setenv(progress.LOG, log)
     monkeypatch.setattr(progress, "EVERY", 0.0)
     assert sweep(abs, [-1, 2]) == [1, 2]
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # of fork, from Python 3.12 on
+def test_a_backend_without_generators_gives_the_same_results():
+    with joblib.parallel_config("multiprocessing", n_jobs=2):
+        assert sweep(abs, [-3, 2, -1]) == [3, 2, 1]
+        assert sweep(product, [2, 0, 1, 0], WEIGHTS) == [38, 6, 22, 6]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_equal_items_are_computed_once(calls, n_jobs):
+    assert sweep(product, [1, 1, 0, 1], WEIGHTS, revision="a", n_jobs=n_jobs) == [22, 22, 6, 22]
+    assert sorted(calls()) == [0, 1]
