@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import joblib
@@ -80,3 +81,9 @@ def library_digest() -> str:
         if part.parts[0] != "checkpoints" and "__pycache__" not in part.parts:
             total.update(part.as_posix().encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()[:16]
+
+
+def module_digest(module: ModuleType) -> str:
+    """A hash of the file that a module comes from, which need not be one of the library's; empty where it has none, as `builtins`."""
+    path = Path(getattr(module, "__file__", None) or "")
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""

@@ -1,6 +1,7 @@
 """One function for all sweeps: the same results wherever it runs, and what is kept on disk."""
 
 import functools
+import importlib
 import operator
 import os
 
@@ -151,3 +152,16 @@ def test_a_backend_without_generators_gives_the_same_results():
 def test_equal_items_are_computed_once(calls, n_jobs):
     assert sweep(product, [1, 1, 0, 1], WEIGHTS, revision="a", n_jobs=n_jobs) == [22, 22, 6, 22]
     assert sorted(calls()) == [0, 1]
+
+
+def test_another_source_of_the_function_gives_other_results(calls, tmp_path, monkeypatch):
+    """The function is a module's outside of the library, whose own source has not changed."""
+    module = tmp_path / "swept_elsewhere.py"
+    module.write_text("def work(item):\n    return item + 1\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    swept = importlib.import_module("swept_elsewhere")
+    assert sweep(swept.work, [1], revision="a") == [2]
+    module.write_text("def work(item):\n    return item + 100\n", encoding="utf-8")
+    importlib.reload(swept)
+    assert sweep(swept.work, [1], revision="a") == [101]
+    assert sweep(abs, [-1], revision="a") == [1]  # comes from no file
