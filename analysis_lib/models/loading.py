@@ -91,9 +91,13 @@ class LoadedModel:
         return f"{self.name} ({self.source} {self.identifier}, revision {self.revision[:12]}{bare})"
 
     @property
-    def key(self) -> str:
-        """What a sweep keeps results under: where the model comes from, its revision and its configuration."""
-        return f"{self.source} {self.identifier} {self.revision} {self.model.config}"
+    def key(self) -> str | None:
+        """What a sweep keeps results under: where the model comes from, its revision and its configuration.
+
+        None for a model in memory, of which nothing is kept: its weights may have changed since they were hashed, as those of a model
+        that is being trained do. Of others, the weights are taken to be as they were loaded.
+        """
+        return None if self.source == "memory" else f"{self.source} {self.identifier} {self.revision} {self.model.config}"
 
     @property
     def reader(self) -> PreTrainedTokenizerBase:
