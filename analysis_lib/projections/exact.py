@@ -73,7 +73,7 @@ def matrix_argument(name: str, value: ArrayLike | Tensor) -> Tensor:
     value = value if isinstance(value, Tensor) else np.asarray(value)  # numbers of a list stay float64
     if isinstance(value, np.ndarray) and (min(value.strides, default=0) < 0 or not value.flags.writeable):
         value = value.copy()  # torch takes no reversed array, and warns of one that cannot be written
-    matrix = torch.as_tensor(value).detach().cpu()
+    matrix = torch.as_tensor(value, device="cpu").detach()
     if matrix.is_complex() or matrix.dtype == torch.bool:
         raise ValueError(f"{name} must hold real numbers; got {matrix.dtype}")
     if matrix.dtype not in (torch.float32, torch.float64):

@@ -206,7 +206,7 @@ def _by_norms(sides: Sides, best: BestPairs, _r: int = 0) -> int:
     # Small vocabularies in smaller blocks, for what a bound leaves is a part of few blocks otherwise.
     size = min(BLOCK, max(1, BLOCK // 8, len(left.ids) // 8, len(right.ids) // 8))
     bounds = np.outer(left.norms[::size], right.norms[::size])
-    buffer = torch.empty(size * size)
+    buffer = torch.empty(size * size, dtype=left.rows.dtype, device=left.rows.device)
     computed = 0
     for block in np.argsort(-bounds, axis=None, kind="stable"):
         bound = bounds.flat[block]
@@ -268,8 +268,8 @@ def _visit(best: BestPairs, margin: float, left: Side, row: Tensor, columns: Ten
     boxes, counts = torch.unique_consecutive(box, return_counts=True)
     chunks = -(-counts // CHUNK)
     shift = chunks.cumsum(0).sub_(chunks).mul_(CHUNK) - counts.cumsum(0).sub_(counts)
-    rows = torch.full((int(chunks.sum()) * CHUNK,), -1)
-    rows[torch.arange(len(row)) + shift.repeat_interleave(counts)] = row
+    rows = torch.full((int(chunks.sum()) * CHUNK,), -1, device=row.device)
+    rows[torch.arange(len(row), device=row.device) + shift.repeat_interleave(counts)] = row
     rows, boxes = rows.view(-1, CHUNK), boxes.repeat_interleave(chunks)
     step = max(1, BLOCK * BLOCK // (CHUNK * columns.shape[1]))
     for start in range(0, len(rows), step):

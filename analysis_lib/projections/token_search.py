@@ -156,7 +156,7 @@ def _end_of_block(approximate: Tensor, vectors: Tensor, columns: Tensor, margin:
     spare = min(k + SPARE, approximate.shape[1])
     values, places = approximate.topk(spare, dim=1, largest=sign > 0)
     near = sign * (values - values[:, k - 1 : k]) >= -margin
-    full = near[:, -1].clone() if spare < approximate.shape[1] else torch.zeros(len(near), dtype=torch.bool)
+    full = near[:, -1].clone() if spare < approximate.shape[1] else near.new_zeros(len(near))
     near[full] = False  # what lies within the margin goes on below the tokens taken: these rows are looked through
     row, place = near.nonzero().T
     column = places[row, place]
