@@ -38,6 +38,17 @@ def exact_scores(left: Tensor, right: Tensor, left_ids: np.ndarray, right_ids: n
     return scores
 
 
+def refuse_rounded_products() -> None:
+    """ValueError where PyTorch may round factors of float32 products on the CPU, which `rounding_bound` does not allow for.
+
+    The setting is one of the whole process: to change it for a search would change it for what other threads compute.
+    """
+    matmul = getattr(torch.backends.mkldnn, "matmul", None)  # PyTorch 2.9 and later: one setting for each kind of device
+    found = matmul.fp32_precision if matmul is not None else torch.get_float32_matmul_precision()
+    if found in ("high", "medium", "tf32", "bf16"):
+        raise ValueError(f"precision of float32 products: expected torch.set_float32_matmul_precision('highest'), found {found!r}")
+
+
 def rounding_bound(width: int) -> float:
     """How far a float32 inner product may be off, as a share of `|a| |b|`.
 

@@ -25,7 +25,15 @@ from torch import Tensor
 
 from analysis_lib.projections.best_pairs import BestPairs, TopPairs
 from analysis_lib.projections.bounds import VANISHING, Side, Sides, against_boxes, box_rows, leaves, prepare, reduced, shares_left
-from analysis_lib.projections.exact import UNDERFLOW, count_argument, exact_scores, mask_argument, matrix_argument, rounding_bound
+from analysis_lib.projections.exact import (
+    UNDERFLOW,
+    count_argument,
+    exact_scores,
+    mask_argument,
+    matrix_argument,
+    refuse_rounded_products,
+    rounding_bound,
+)
 
 BLOCK = 1024
 """Rows and columns of a block: 1024 x 1024 float32 scores are 4 MiB, about a cache."""
@@ -98,12 +106,9 @@ def top_pairs(
     ------
     ValueError
         Factors that are not two finite matrices of one width, masks or groups that
-        do not fit them, or `k` below 1. The message names the argument.
-
-    Notes
-    -----
-    The error bound assumes true float32 products, which is torch's default on a
-    CPU (`torch.get_float32_matmul_precision() == "highest"`).
+        do not fit them, or `k` below 1. The message names the argument. Also where
+        `torch.set_float32_matmul_precision` lets float32 products be rounded further:
+        the bounds of errors assume that they are not.
 
     Examples
     --------
@@ -124,6 +129,7 @@ def search_pairs(
     strategy: str | None = None,
 ) -> tuple[TopPairs, SearchReport]:
     """`top_pairs` with a report of how the search went, and with a strategy (a key of `SPLITS`) where that is not to be chosen."""
+    refuse_rounded_products()
     k = count_argument("k", k)
     left, right = matrix_argument("left", left), matrix_argument("right", right)
     if left.shape[1] != right.shape[1]:

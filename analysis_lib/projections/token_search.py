@@ -14,6 +14,7 @@ from analysis_lib.projections.exact import (
     exact_scores,
     mask_argument,
     matrix_argument,
+    refuse_rounded_products,
     rounding_bound,
     scaled,
 )
@@ -108,7 +109,8 @@ def top_tokens(
     Raises
     ------
     ValueError
-        Matrices that are not finite or do not fit, a mask that does not fit, `k` below 1.
+        Matrices that are not finite or do not fit, a mask that does not fit, `k` below 1; a setting of
+        `torch.set_float32_matmul_precision` that lets float32 products be rounded further.
 
     Examples
     --------
@@ -116,6 +118,7 @@ def top_tokens(
     >>> most.ids.ravel(), least.ids.ravel()
     (array([0, 1]), array([1, 2]))
     """
+    refuse_rounded_products()
     k = count_argument("k", k)
     vectors, columns = matrix_argument("vectors", vectors), matrix_argument("W_U", W_U).T
     if vectors.shape[1] != columns.shape[1]:

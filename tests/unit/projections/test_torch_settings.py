@@ -1,4 +1,4 @@
-"""What a notebook may have set in PyTorch: other types and devices of new tensors."""
+"""What a notebook may have set in PyTorch: other types and devices of new tensors, faster products."""
 
 import numpy as np
 import pytest
@@ -62,3 +62,15 @@ def test_draws_are_the_same_with_float64_as_the_default():
         torch.set_default_dtype(torch.float32)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("precision", ["high", "medium"])
+def test_products_that_are_rounded_further_are_refused(precision):
+    torch.set_float32_matmul_precision(precision)
+    try:
+        for search in (lambda: search_pairs(LEFT, RIGHT), lambda: top_tokens(LEFT, RIGHT.T)):
+            with pytest.raises(ValueError, match=r"float32 products: expected torch.set_float32_matmul_precision\('highest'\), found"):
+                search()
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert len(search_pairs(LEFT, RIGHT, k=3)[0].scores) == 3
