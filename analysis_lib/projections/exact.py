@@ -81,10 +81,12 @@ def count_argument(name: str, value: int) -> int:
 
 def matrix_argument(name: str, value: ArrayLike | Tensor) -> Tensor:
     """`value` as a finite float tensor [rows, width] on the CPU, or a ValueError."""
-    value = value if isinstance(value, Tensor) else np.asarray(value)  # numbers of a list stay float64
-    if isinstance(value, np.ndarray) and (min(value.strides, default=0) < 0 or not value.flags.writeable):
-        value = value.copy()  # torch takes no reversed array, and warns of one that cannot be written
-    matrix = torch.as_tensor(value, device="cpu").detach()
+    try:
+        matrix = torch.as_tensor(value if isinstance(value, Tensor) else _plain_array(value), device="cpu").detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} must hold real numbers; got {getattr(value, 'dtype', type(value).__name__)} ({error})") from error
+    if matrix.layout != torch.strided:
+        raise ValueError(f"{name} must be a dense matrix; got a tensor of layout {matrix.layout}")
     if matrix.is_complex() or matrix.dtype == torch.bool:
         raise ValueError(f"{name} must hold real numbers; got {matrix.dtype}")
     if matrix.dtype not in (torch.float32, torch.float64):
@@ -99,6 +101,22 @@ def matrix_argument(name: str, value: ArrayLike | Tensor) -> Tensor:
             f"{matrix[row, column].item()} (first of {int((~finite).sum())} such values)"
         )
     return matrix
+
+
+def _plain_array(value: ArrayLike) -> np.ndarray:
+    """An array that torch takes: none in another byte order, none reversed, and none that it warns of because it cannot be written."""
+    array = np.asarray(value)  # numbers of a list stay float64
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return array.copy() if min(array.strides, default=0) < 0 or not array.flags.writeable else array
+
+
+def refuse_overflow(names: str, left: Tensor, right: Tensor) -> None:
+    """ValueError where products of rows of two matrices [rows, width] may be too large for float64, and their sums no numbers."""
+    if torch.float64 not in (left.dtype, right.dtype) or not left.numel() or not right.numel():
+        return  # float32 entries are too small for that
+    one, other = (max(map(abs, torch.stack(side.aminmax()).tolist())) for side in (left, right))
+    if not math.isfinite(one * other * left.shape[1]):
+        raise ValueError(f"{names} must have products that float64 can hold; got entries up to {one:.1e} and {other:.1e}")
 
 
 def mask_argument(name: str, value: ArrayLike | None, length: int) -> np.ndarray:

@@ -31,6 +31,7 @@ from analysis_lib.projections.exact import (
     exact_scores,
     mask_argument,
     matrix_argument,
+    refuse_overflow,
     refuse_rounded_products,
     rounding_bound,
 )
@@ -105,10 +106,15 @@ def top_pairs(
     Raises
     ------
     ValueError
-        Factors that are not two finite matrices of one width, masks or groups that
-        do not fit them, or `k` below 1. The message names the argument. Also where
-        `torch.set_float32_matmul_precision` lets float32 products be rounded further:
-        the bounds of errors assume that they are not.
+        Factors that are not two finite matrices of one width or whose products float64
+        cannot hold, masks or groups that do not fit them, or `k` below 1. The message
+        names the argument. Also where `torch.set_float32_matmul_precision` lets float32
+        products be rounded further: the bounds of errors assume that they are not.
+
+    Notes
+    -----
+    Products too small for float64 (about 1e-308) count as 0. Among pairs that are
+    equal for that reason alone, which are listed and in which order is not promised.
 
     Examples
     --------
@@ -134,6 +140,7 @@ def search_pairs(
     left, right = matrix_argument("left", left), matrix_argument("right", right)
     if left.shape[1] != right.shape[1]:
         raise ValueError(f"left and right must have the same width; got {tuple(left.shape)} and {tuple(right.shape)}")
+    refuse_overflow("left and right", left, right)
     keep_left = mask_argument("keep_left", keep_left, len(left))
     keep_right = mask_argument("keep_right", keep_right, len(right))
     groups = _groups(groups, len(left), len(right))

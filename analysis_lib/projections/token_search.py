@@ -14,6 +14,7 @@ from analysis_lib.projections.exact import (
     exact_scores,
     mask_argument,
     matrix_argument,
+    refuse_overflow,
     refuse_rounded_products,
     rounding_bound,
     scaled,
@@ -109,8 +110,13 @@ def top_tokens(
     Raises
     ------
     ValueError
-        Matrices that are not finite or do not fit, a mask that does not fit, `k` below 1; a setting of
-        `torch.set_float32_matmul_precision` that lets float32 products be rounded further.
+        Matrices that are not finite or do not fit, or whose products float64 cannot hold; a mask that does not fit, `k` below 1; a
+        setting of `torch.set_float32_matmul_precision` that lets float32 products be rounded further.
+
+    Notes
+    -----
+    Products too small for float64 (about 1e-308) count as 0. Among tokens that are equal for that reason alone, which are listed and in
+    which order is not promised.
 
     Examples
     --------
@@ -123,6 +129,7 @@ def top_tokens(
     vectors, columns = matrix_argument("vectors", vectors), matrix_argument("W_U", W_U).T
     if vectors.shape[1] != columns.shape[1]:
         raise ValueError(f"vectors and W_U do not fit: vectors [n, {vectors.shape[1]}], W_U [{columns.shape[1]}, {columns.shape[0]}]")
+    refuse_overflow("vectors and W_U", vectors, columns)
     kept = np.flatnonzero(mask_argument("keep", keep, len(columns)))
     k = min(k, len(kept))
     ends = (1, -1) if both_ends else (1,)
