@@ -407,3 +407,14 @@ def test_what_a_download_that_failed_has_brought_is_checked_the_next_time(place,
         fetched = place["asker"].ask([name])[0]
     assert fetched[:2] == [name, hub_server.commit_of(folder)]
     assert_same(weights(fetched[2]), load_file(checkpoints / "gpt2" / "model.safetensors"))
+
+
+def test_a_commit_is_what_its_branch_is_and_needs_no_network_later(place, checkpoints):
+    """A build hands commits to its chapters."""
+    folder = repository(place["hub"], "owner/pinned", checkpoints / "gpt2")
+    pinned = f"owner/pinned@{hub_server.commit_of(folder)}"
+    with hub_server.serve(place["hub"], place["port"]):
+        branch, commit = place["asker"].ask(["owner/pinned", pinned])
+    assert branch == commit
+    assert branch[:2] == ["owner/pinned", hub_server.commit_of(folder)]
+    assert place["asker"].ask([pinned, "owner/pinned"]) == [commit, branch]
