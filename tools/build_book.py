@@ -3,6 +3,7 @@
 Jupyter Book decides what to execute by the source of the cells alone. A chapter also depends on the library, the embedded
 checkpoints, the pinned packages and on ``ANALYSIS_MODELS``; when one of these changes, the cached results are thrown away here.
 The models that ``ANALYSIS_MODELS`` names are fetched and checked first: a wrong value or an unreadable model ends the build at once.
+Chapters get the commits that were found then, whatever is pushed to the hub while they are executed.
 
 Usage: ``python tools/build_book.py [--jobs N] [--chapter NAME | --is-current]``, in the folder of ``_config.yml``.
 """
@@ -32,6 +33,7 @@ SPARE = {"__pycache__", ".ipynb_checkpoints"}
 # Programs that work on pages, with Sphinx or after it.
 FINISHING = ("site_pages", "code_cells", "figure_numbers", "atlas", "atlas_rows", "previews", "docstring_markup", "results")
 TITLED = ("index", "null_board")  # pages that show the titles of others
+FETCHED = re.compile(r"^(\S+): hub (\S+).*, revision ([0-9a-f]{40}),", re.MULTILINE)  # in what `chosen_models` says
 PATIENCE = 7200  # seconds a cell may take on models of a reader's choice; on the embedded ones _config.yml says it
 
 
@@ -201,10 +203,19 @@ def anchored(value: str) -> str:
 
     def full(part: str) -> str:
         name, equals, place = part.partition("=")
-        folder = Path(place.strip()).expanduser()
+        folder = Path(os.path.expanduser(place.strip()))  # an unknown user's home stays as it is, and is refused with the other mistakes
         return f"{name}={folder.resolve()}" if equals and place.strip() and folder.is_dir() else part
 
     return ",".join(map(full, value.split(",")))
+
+
+def pinned(value: str, models: str) -> str:
+    """A choice of models with the commits that `chosen_models` found; a pull request, which labels name, stays a pull request."""
+    parts = (part.partition("=") for part in value.split(","))
+    places = {name.strip(): place.strip() for name, equals, place in parts if equals}
+    for name, repository, commit in FETCHED.findall(models):
+        places[name] = repository if "@" in repository else f"{repository}@{commit}"
+    return ",".join(f"{name}={place}" for name, place in places.items()) or value
 
 
 def status_of(command: list[str], root: Path, environment: dict[str, str]) -> int:
@@ -228,6 +239,7 @@ def build(root: Path, models: str = "embedded", jobs: int = 0) -> int:
     command = [sys.executable, "-c", program, "build", str(root), "-n", "-W", "--keep-going", *chosen]
     log = root / "_build" / "progress.log"
     environment = {"ANALYSIS_SWEEPS": str(root / "_build" / "sweeps"), "ANALYSIS_PROGRESS": str(log)} | os.environ
+    environment["ANALYSIS_MODELS"] = pinned(os.environ.get("ANALYSIS_MODELS", ""), models)
     with progress_shown(log):
         status = status_of(ahead, root, environment) or status_of(command, root, environment)
     if status == 0 and not (root / "_build" / "html" / "index.html").exists():

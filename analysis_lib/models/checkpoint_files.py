@@ -109,13 +109,13 @@ def refuse_code(path: Path) -> None:
 
 
 def refuse_links_out(folder: Path) -> None:
-    """Refuse links to files outside the folder, such as a tokenizer that is somebody's private file.
+    """Refuse links to files outside the folder, such as a tokenizer or a chat template that is somebody's private file.
 
     The hub's cache consists of links from `snapshots/COMMIT` to `blobs`, and these are followed.
     """
     real = folder.resolve()
     allowed = (real, real.parent.parent / "blobs") if real.parent.name == "snapshots" else (real,)
-    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+    for entry in sorted([*folder.glob("*"), *folder.glob("additional_chat_templates/*")]):
         if entry.is_symlink() and not any(entry.resolve().is_relative_to(place) for place in allowed):
             raise CheckpointError(f"{entry}: expected a file in this folder, found a link to {os.readlink(entry)}, outside of it")
 

@@ -52,7 +52,12 @@ def chosen(published: Mapping[str, str]) -> dict[str, str]:
             raise ValueError(f"environment variable {VARIABLE}: expected one of {', '.join(PAIR)} before '=', found {name!r}")
         if name in places:
             raise ValueError(f"environment variable {VARIABLE}: expected each study once, found {name!r} twice")
-        if not Path(place).expanduser().is_dir() and not HUB_ID.fullmatch(place):
+        if not folder_at(place).is_dir() and not HUB_ID.fullmatch(place):
             raise ValueError(f"environment variable {VARIABLE}: expected a folder or a hub id (owner/name) for {name!r}, found {place!r}")
         places[name] = place
     return places
+
+
+def folder_at(place: str) -> Path:
+    """A path whose `~` is a home; that of an unknown user stays as it is, where `Path.expanduser` would raise a RuntimeError."""
+    return Path(os.path.expanduser(place))

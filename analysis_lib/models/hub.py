@@ -8,7 +8,8 @@ All files come from one commit, which the hub is asked for first, together with 
 3. where there is no such pull request, the pickles, which `models.pickles` converts once.
 
 Files are kept in the cache of `huggingface_hub`, which gives a file its name only when it is complete, and which keeps the list of a
-commit's files, so that without a network a full cache can be told from half a one.
+commit's files, so that without a network a full cache can be told from half a one. Each file is compared with the hub's checksum before it
+is used, and a note beside the cache says that it was, so that this is done once.
 """
 
 import contextlib
@@ -50,6 +51,7 @@ TOKENIZER_FILES = (
 BOT, BOT_TITLE = "SFconvertbot", "Adding `safetensors` variant of this model"
 FALL_BACK = "Set ANALYSIS_MODELS=embedded, or leave it unset, to work with the models embedded in this package."
 LEFT_OVER_AFTER = 600  # seconds without a write, after which a partial download is one that was killed
+ABANDONED_AFTER = 86_400  # seconds without a new file, after which a conversion is one that was killed
 
 
 class HubError(ConnectionError):
@@ -201,6 +203,7 @@ def _snapshot(commit: _Commit) -> Snapshot:
 def _converted_here(commit: _Commit) -> Snapshot:
     """A folder with the small files and the weights of the pickles, converted when it is first asked for."""
     target = _assets(commit) / "converted"
+    _drop_abandoned(target.parent)
     if not target.is_dir():
         names = [pickles.WEIGHTS]
         if pickles.WEIGHTS not in commit.files:
@@ -234,6 +237,14 @@ def _convert(commit: _Commit, weights: Sequence[Path], target: Path) -> None:
         shutil.rmtree(made, ignore_errors=True)
 
 
+def _drop_abandoned(folder: Path) -> None:
+    """Remove what conversions that were killed have left; one that another process has begun within a day is let alone."""
+    for made in folder.glob("converting-*"):
+        with contextlib.suppress(OSError):  # another process may have finished or removed it meanwhile
+            if time.time() - made.stat().st_mtime > ABANDONED_AFTER:
+                shutil.rmtree(made, ignore_errors=True)
+
+
 def _assets(commit: _Commit) -> Path:
     """The folder, beside the hub's cache, for what this library keeps about one commit."""
     try:
@@ -256,7 +267,7 @@ def _download(commit: _Commit, names: Sequence[str]) -> Path:
     try:
         if missing:
             snapshot_download(commit.repository, revision=commit.sha, allow_patterns=missing, local_files_only=not commit.online)
-            _check(commit, missing)
+        _check(commit, names)
     except HubError:
         raise
     except Exception as error:
@@ -271,22 +282,50 @@ def _download(commit: _Commit, names: Sequence[str]) -> Path:
 
 
 def _check(commit: _Commit, names: Sequence[str]) -> None:
-    """Compare what was downloaded with the hub's checksums, and take a file that differs out of the cache again."""
+    """Compare files with the hub's checksums, each once, and take those that differ out of the cache again, all of them before an error.
+
+    A download that fails or is killed may leave files that nobody compared: they have no note and are compared here the next time. Where
+    only the cache answers, there is nothing to compare with.
+    """
+    damaged: dict[str, str] = {}
+    absent: list[str] = []
     for name in names:
         path, expected = commit.cached(name), commit.files[name]
         if path is None:
-            reason = "the connection ended before it was whole" if commit.online else "it is not in the cache"
-            raise _unreachable(commit.repository, OSError(f"{name}: {reason}"), "the cache does not hold all of it")
-        if expected is None:
-            continue
-        digest = checkpoint_files.sha256([path]) if len(expected) == 64 else _git_checksum(path)
-        if digest != expected:
+            absent.append(name)
+        elif expected is not None and (digest := _digest(commit, path, expected)) != expected:
             path.resolve().unlink()
             path.unlink(missing_ok=True)
-            raise HubError(
-                f"{commit.place}: {name} arrived damaged and was removed from the cache; expected the checksum {expected[:12]}, found"
-                f" {digest[:12]}. Another try fetches it again. {FALL_BACK}"
-            )
+            damaged[name] = digest
+    if damaged:
+        name, digest = next(iter(damaged.items()))
+        others = f" So did {len(damaged) - 1} more." if len(damaged) > 1 else ""
+        raise HubError(
+            f"{commit.place}: {name} arrived damaged and was removed from the cache; expected the checksum {str(commit.files[name])[:12]},"
+            f" found {digest[:12]}.{others} Another try fetches it again. {FALL_BACK}"
+        )
+    if absent:
+        reason = "the connection ended before it was whole" if commit.online else "it is not in the cache"
+        raise _unreachable(commit.repository, OSError(f"{absent[0]}: {reason}"), "the cache does not hold all of it")
+
+
+def _digest(commit: _Commit, path: Path, expected: str) -> str:
+    """A cached file's checksum, of the kind of the expected one; the file is read unless a note says that it was, and is as it was then."""
+    found = path.stat()
+    stamp = f"{found.st_size} {found.st_mtime_ns}"
+    with contextlib.suppress(OSError, ValueError):
+        if _note(commit, expected).read_text(encoding="utf-8") == stamp:
+            return expected
+    digest = checkpoint_files.sha256([path]) if len(expected) == 64 else _git_checksum(path)
+    if digest == expected:
+        with contextlib.suppress(OSError, ValueError):  # a cache that others fill and that is read here: read again next time
+            _write_whole(_note(commit, expected), stamp)
+    return digest
+
+
+def _note(commit: _Commit, checksum: str) -> Path:
+    """Where the size and the time of a file with this checksum are kept, once it was read; beside the hub's cache, not in it."""
+    return cached_assets_path("analysis_lib", commit.repository, "checked") / checksum
 
 
 def _git_checksum(path: Path) -> str:

@@ -91,9 +91,13 @@ class LoadedModel:
         return f"{self.name} ({self.source} {self.identifier}, revision {self.revision[:12]}{bare})"
 
     @property
-    def key(self) -> str:
-        """What a sweep keeps results under: where the model comes from, its revision and its configuration."""
-        return f"{self.source} {self.identifier} {self.revision} {self.model.config}"
+    def key(self) -> str | None:
+        """What a sweep keeps results under: where the model comes from, its revision and its configuration.
+
+        None for a model in memory, of which nothing is kept: its weights may have changed since they were hashed, as those of a model
+        that is being trained do. Of others, the weights are taken to be as they were loaded.
+        """
+        return None if self.source == "memory" else f"{self.source} {self.identifier} {self.revision} {self.model.config}"
 
     @property
     def reader(self) -> PreTrainedTokenizerBase:
@@ -270,7 +274,7 @@ def _published() -> dict[str, str]:
 
 def _replacement(name: str, where: str) -> _Place:
     """The folder or hub repository that `ANALYSIS_MODELS` names for a study, of the architecture that its chapters expect."""
-    folder = Path(where).expanduser()
+    folder = choice.folder_at(where)
     if folder.is_dir():
         place = _Place(folder, name, "folder", str(folder))
     else:
@@ -306,7 +310,7 @@ def _locate(name: str, source: str | None) -> _Place:
     """Turn a name into a folder to load: study, embedded checkpoint, folder or hub id, in this order."""
     if name in STUDIES:
         return _locate_study(name, source)
-    folder = Path(name).expanduser()
+    folder = choice.folder_at(name)
     if source != "hub" and name in {study.embedded for study in STUDIES.values()} and (EMBEDDED_FOLDER / name).is_dir():
         return _Place(EMBEDDED_FOLDER / name, name, "embedded", name)
     if source != "hub" and folder.is_dir():

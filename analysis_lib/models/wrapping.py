@@ -15,7 +15,8 @@ def wrap(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None = Non
     """Make a `LoadedModel` of a transformers model and its tokenizer.
 
     The model is left as it is: what is wrapped is a copy in evaluation mode with eager attention. The copy shares its weights with the
-    model where they are float32, so it costs no memory, and a weight that is changed in place later changes in both.
+    model where they are float32, so it costs no memory, and a weight that is changed in place later changes in both. Sweeps therefore
+    keep none of its results on disk.
 
     Parameters
     ----------

@@ -129,7 +129,7 @@ def balancing(left: Tensor, right: Tensor) -> tuple[tuple[Tensor, Tensor], int, 
 
     None where there is nothing to balance or the loss would be too large.
     """
-    width, eye = left.shape[1], torch.eye(left.shape[1], dtype=torch.float64)
+    width, eye = left.shape[1], torch.eye(left.shape[1], dtype=torch.float64, device=left.device)
     roots, lengths = [], []
     for rows in (left, right):
         some = rows[:: -(-len(rows) // GRAM_ROWS)]
@@ -184,12 +184,12 @@ def leaves(points: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """
     levels = int(np.ceil(np.log2(max(1.0, min(len(points) / LEAF, MOST_LEAVES)))))
     size = -(-len(points) // 2**levels)
-    cells = torch.arange(size * 2**levels)[None]
+    cells = torch.arange(size * 2**levels, device=points.device)[None]
     spare = cells >= len(points)
     cells = cells % len(points)
     # Each halving goes to the coordinate that is then the widest.
     extents = points.std(dim=0, correction=0) * weights
-    halvings = torch.zeros(len(weights), dtype=torch.int64)
+    halvings = torch.zeros(len(weights), dtype=torch.int64, device=points.device)
     for _ in range(levels):
         halvings[(extents * 0.5**halvings).argmax()] += 1
     for coordinate, count in enumerate(halvings.tolist()):

@@ -38,6 +38,17 @@ def exact_scores(left: Tensor, right: Tensor, left_ids: np.ndarray, right_ids: n
     return scores
 
 
+def refuse_rounded_products() -> None:
+    """ValueError where PyTorch may round factors of float32 products on the CPU, which `rounding_bound` does not allow for.
+
+    The setting is one of the whole process: to change it for a search would change it for what other threads compute.
+    """
+    matmul = getattr(torch.backends.mkldnn, "matmul", None)  # PyTorch 2.9 and later: one setting for each kind of device
+    found = matmul.fp32_precision if matmul is not None else torch.get_float32_matmul_precision()
+    if found in ("high", "medium", "tf32", "bf16"):
+        raise ValueError(f"precision of float32 products: expected torch.set_float32_matmul_precision('highest'), found {found!r}")
+
+
 def rounding_bound(width: int) -> float:
     """How far a float32 inner product may be off, as a share of `|a| |b|`.
 
@@ -70,10 +81,12 @@ def count_argument(name: str, value: int) -> int:
 
 def matrix_argument(name: str, value: ArrayLike | Tensor) -> Tensor:
     """`value` as a finite float tensor [rows, width] on the CPU, or a ValueError."""
-    value = value if isinstance(value, Tensor) else np.asarray(value)  # numbers of a list stay float64
-    if isinstance(value, np.ndarray) and (min(value.strides, default=0) < 0 or not value.flags.writeable):
-        value = value.copy()  # torch takes no reversed array, and warns of one that cannot be written
-    matrix = torch.as_tensor(value).detach().cpu()
+    try:
+        matrix = torch.as_tensor(value if isinstance(value, Tensor) else _plain_array(value), device="cpu").detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} must hold real numbers; got {getattr(value, 'dtype', type(value).__name__)} ({error})") from error
+    if matrix.layout != torch.strided:
+        raise ValueError(f"{name} must be a dense matrix; got a tensor of layout {matrix.layout}")
     if matrix.is_complex() or matrix.dtype == torch.bool:
         raise ValueError(f"{name} must hold real numbers; got {matrix.dtype}")
     if matrix.dtype not in (torch.float32, torch.float64):
@@ -88,6 +101,22 @@ def matrix_argument(name: str, value: ArrayLike | Tensor) -> Tensor:
             f"{matrix[row, column].item()} (first of {int((~finite).sum())} such values)"
         )
     return matrix
+
+
+def _plain_array(value: ArrayLike) -> np.ndarray:
+    """An array that torch takes: none in another byte order, none reversed, and none that it warns of because it cannot be written."""
+    array = np.asarray(value)  # numbers of a list stay float64
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return array.copy() if min(array.strides, default=0) < 0 or not array.flags.writeable else array
+
+
+def refuse_overflow(names: str, left: Tensor, right: Tensor) -> None:
+    """ValueError where products of rows of two matrices [rows, width] may be too large for float64, and their sums no numbers."""
+    if torch.float64 not in (left.dtype, right.dtype) or not left.numel() or not right.numel():
+        return  # float32 entries are too small for that
+    one, other = (max(map(abs, torch.stack(side.aminmax()).tolist())) for side in (left, right))
+    if not math.isfinite(one * other * left.shape[1]):
+        raise ValueError(f"{names} must have products that float64 can hold; got entries up to {one:.1e} and {other:.1e}")
 
 
 def mask_argument(name: str, value: ArrayLike | None, length: int) -> np.ndarray:

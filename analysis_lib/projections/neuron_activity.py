@@ -257,7 +257,7 @@ def steering(loaded: LoadedModel, texts: Sequence[str], layer: int, vectors: Ten
 
 def random_directions(vector: Tensor, n: int, seed: int = 0) -> Tensor:
     """Vectors of the same length in random directions, [n, d_model]."""
-    drawn = torch.randn(n, len(vector), generator=torch.Generator().manual_seed(seed))
+    drawn = torch.randn(n, len(vector), dtype=torch.float32, generator=torch.Generator().manual_seed(seed))
     return drawn / drawn.norm(dim=1, keepdim=True) * vector.norm()
 
 

@@ -29,7 +29,7 @@ def all_keys_values(weights: TransformerWeights, reading: str = "raw") -> tuple[
 
 def random_vectors(n: int, width: int, seed: int = 0) -> Tensor:
     """Vectors drawn from a normal distribution, [n, width]: what any direction of an embedding space would show."""
-    return torch.randn(n, width, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(n, width, dtype=torch.float32, generator=torch.Generator().manual_seed(seed))
 
 
 def similar_vectors(vectors: Tensor, n_layers: int, seed: int = 0, rows: np.ndarray | None = None) -> Tensor:
@@ -56,7 +56,7 @@ def similar_vectors(vectors: Tensor, n_layers: int, seed: int = 0, rows: np.ndar
     for place, layer in enumerate(layers):
         mean = layer.mean(dim=0)
         # Mixtures of the centred vectors with normal weights have their covariance.
-        weights = torch.randn(int((rows // size == place).sum()), size, generator=generator).to(layer.dtype)
+        weights = torch.randn(int((rows // size == place).sum()), size, dtype=torch.float32, generator=generator).to(layer.dtype)
         drawn.append(mean + weights @ (layer - mean) / max(1, size - 1) ** 0.5)
     return torch.cat(drawn)
 

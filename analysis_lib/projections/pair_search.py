@@ -25,7 +25,16 @@ from torch import Tensor
 
 from analysis_lib.projections.best_pairs import BestPairs, TopPairs
 from analysis_lib.projections.bounds import VANISHING, Side, Sides, against_boxes, box_rows, leaves, prepare, reduced, shares_left
-from analysis_lib.projections.exact import UNDERFLOW, count_argument, exact_scores, mask_argument, matrix_argument, rounding_bound
+from analysis_lib.projections.exact import (
+    UNDERFLOW,
+    count_argument,
+    exact_scores,
+    mask_argument,
+    matrix_argument,
+    refuse_overflow,
+    refuse_rounded_products,
+    rounding_bound,
+)
 
 BLOCK = 1024
 """Rows and columns of a block: 1024 x 1024 float32 scores are 4 MiB, about a cache."""
@@ -97,13 +106,15 @@ def top_pairs(
     Raises
     ------
     ValueError
-        Factors that are not two finite matrices of one width, masks or groups that
-        do not fit them, or `k` below 1. The message names the argument.
+        Factors that are not two finite matrices of one width or whose products float64
+        cannot hold, masks or groups that do not fit them, or `k` below 1. The message
+        names the argument. Also where `torch.set_float32_matmul_precision` lets float32
+        products be rounded further: the bounds of errors assume that they are not.
 
     Notes
     -----
-    The error bound assumes true float32 products, which is torch's default on a
-    CPU (`torch.get_float32_matmul_precision() == "highest"`).
+    Products too small for float64 (about 1e-308) count as 0. Among pairs that are
+    equal for that reason alone, which are listed and in which order is not promised.
 
     Examples
     --------
@@ -124,10 +135,12 @@ def search_pairs(
     strategy: str | None = None,
 ) -> tuple[TopPairs, SearchReport]:
     """`top_pairs` with a report of how the search went, and with a strategy (a key of `SPLITS`) where that is not to be chosen."""
+    refuse_rounded_products()
     k = count_argument("k", k)
     left, right = matrix_argument("left", left), matrix_argument("right", right)
     if left.shape[1] != right.shape[1]:
         raise ValueError(f"left and right must have the same width; got {tuple(left.shape)} and {tuple(right.shape)}")
+    refuse_overflow("left and right", left, right)
     keep_left = mask_argument("keep_left", keep_left, len(left))
     keep_right = mask_argument("keep_right", keep_right, len(right))
     groups = _groups(groups, len(left), len(right))
@@ -206,7 +219,7 @@ def _by_norms(sides: Sides, best: BestPairs, _r: int = 0) -> int:
     # Small vocabularies in smaller blocks, for what a bound leaves is a part of few blocks otherwise.
     size = min(BLOCK, max(1, BLOCK // 8, len(left.ids) // 8, len(right.ids) // 8))
     bounds = np.outer(left.norms[::size], right.norms[::size])
-    buffer = torch.empty(size * size)
+    buffer = torch.empty(size * size, dtype=left.rows.dtype, device=left.rows.device)
     computed = 0
     for block in np.argsort(-bounds, axis=None, kind="stable"):
         bound = bounds.flat[block]
@@ -268,8 +281,8 @@ def _visit(best: BestPairs, margin: float, left: Side, row: Tensor, columns: Ten
     boxes, counts = torch.unique_consecutive(box, return_counts=True)
     chunks = -(-counts // CHUNK)
     shift = chunks.cumsum(0).sub_(chunks).mul_(CHUNK) - counts.cumsum(0).sub_(counts)
-    rows = torch.full((int(chunks.sum()) * CHUNK,), -1)
-    rows[torch.arange(len(row)) + shift.repeat_interleave(counts)] = row
+    rows = torch.full((int(chunks.sum()) * CHUNK,), -1, device=row.device)
+    rows[torch.arange(len(row), device=row.device) + shift.repeat_interleave(counts)] = row
     rows, boxes = rows.view(-1, CHUNK), boxes.repeat_interleave(chunks)
     step = max(1, BLOCK * BLOCK // (CHUNK * columns.shape[1]))
     for start in range(0, len(rows), step):

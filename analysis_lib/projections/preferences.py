@@ -116,7 +116,7 @@ class PairScorer:
 
     def _states(self, batch_size: int) -> Tensor:
         """The last block's output at the places asked [beginning, d_model], before any final norm."""
-        states = torch.empty(len(self.sequences), self.weights.d_model)
+        states = torch.empty(len(self.sequences), self.weights.d_model, dtype=torch.float32)
         for rows, places, record in self._passes([], batch_size):
             states[rows] = record["states", self.weights.n_layers][range(len(rows)), places].float().cpu()
         return states
@@ -197,7 +197,7 @@ def _effect_of_head(
     (scorer, passes, margins), (layer, head) = whole, at
     model, last = scorer.loaded.model, scorer.weights.n_layers
     change = {("heads", layer): put(torch.as_tensor(means[layer, [head]], device=model.device), heads=[head])}
-    states = torch.empty(len(scorer.sequences), scorer.weights.d_model)
+    states = torch.empty(len(scorer.sequences), scorer.weights.d_model, dtype=torch.float32)
     for rows, places, record in passes:
         ids = torch.tensor([scorer.sequences[row] for row in rows], device=model.device)
         late = resumed(model, layer, record["states", layer])

@@ -89,7 +89,7 @@ def _with_heads(
 
 def _directions(weights: TransformerWeights, n: int, generator: torch.Generator) -> Tensor:
     """Uniform orthonormal columns [n, d_model, d_head]."""
-    q, r = torch.linalg.qr(torch.randn(n, weights.d_model, weights.d_head, generator=generator))
+    q, r = torch.linalg.qr(torch.randn(n, weights.d_model, weights.d_head, dtype=weights.W_V.dtype, generator=generator))
     return q * torch.diagonal(r, dim1=-2, dim2=-1).sign()[:, None]
 
 

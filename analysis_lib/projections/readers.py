@@ -72,9 +72,10 @@ class Reader:
         return cls(loaded, weights, vocabulary, lexicon, counts, word_tokens(vocabulary, lexicon, counts) if numbers else words)
 
     @cached_property
-    def revision(self) -> str:
-        """What a sweep keeps results under: the model's key, the tokens' texts and which are kept."""
-        return f"{self.loaded.key} {joblib.hash((list(self.vocabulary.text), self.keep))}"
+    def revision(self) -> str | None:
+        """What a sweep keeps results under: the model's key, the tokens' texts and which are kept; None for a model that has no key."""
+        key = self.loaded.key
+        return None if key is None else f"{key} {joblib.hash((list(self.vocabulary.text), self.keep))}"
 
     def untrained(self, seed: int = 0) -> TransformerWeights:
         """Weights of the same configuration before training, embeddings included."""

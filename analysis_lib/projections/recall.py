@@ -120,7 +120,7 @@ def _layer_places(weights: TransformerWeights, layer: int, ran: activations.Acti
     table = ran.tokens
     special, ids = table["special"].to_numpy(), table["token_id"].to_numpy()
     attended = np.full((weights.n_heads, len(table)), -1)
-    mixed = torch.zeros(weights.n_heads, len(table), weights.d_head)
+    mixed = torch.zeros(weights.n_heads, len(table), weights.d_head, dtype=weights.W_V.dtype)
     for _, rows in table.groupby("text", sort=False).indices.items():
         states = weights.read(layer, torch.from_numpy(ran.output("states")[layer][rows])[None])
         patterns = rebuild_attention(weights, layer, states).patterns[0]

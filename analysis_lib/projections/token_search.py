@@ -14,6 +14,8 @@ from analysis_lib.projections.exact import (
     exact_scores,
     mask_argument,
     matrix_argument,
+    refuse_overflow,
+    refuse_rounded_products,
     rounding_bound,
     scaled,
 )
@@ -108,7 +110,13 @@ def top_tokens(
     Raises
     ------
     ValueError
-        Matrices that are not finite or do not fit, a mask that does not fit, `k` below 1.
+        Matrices that are not finite or do not fit, or whose products float64 cannot hold; a mask that does not fit, `k` below 1; a
+        setting of `torch.set_float32_matmul_precision` that lets float32 products be rounded further.
+
+    Notes
+    -----
+    Products too small for float64 (about 1e-308) count as 0. Among tokens that are equal for that reason alone, which are listed and in
+    which order is not promised.
 
     Examples
     --------
@@ -116,10 +124,12 @@ def top_tokens(
     >>> most.ids.ravel(), least.ids.ravel()
     (array([0, 1]), array([1, 2]))
     """
+    refuse_rounded_products()
     k = count_argument("k", k)
     vectors, columns = matrix_argument("vectors", vectors), matrix_argument("W_U", W_U).T
     if vectors.shape[1] != columns.shape[1]:
         raise ValueError(f"vectors and W_U do not fit: vectors [n, {vectors.shape[1]}], W_U [{columns.shape[1]}, {columns.shape[0]}]")
+    refuse_overflow("vectors and W_U", vectors, columns)
     kept = np.flatnonzero(mask_argument("keep", keep, len(columns)))
     k = min(k, len(kept))
     ends = (1, -1) if both_ends else (1,)
@@ -156,7 +166,7 @@ def _end_of_block(approximate: Tensor, vectors: Tensor, columns: Tensor, margin:
     spare = min(k + SPARE, approximate.shape[1])
     values, places = approximate.topk(spare, dim=1, largest=sign > 0)
     near = sign * (values - values[:, k - 1 : k]) >= -margin
-    full = near[:, -1].clone() if spare < approximate.shape[1] else torch.zeros(len(near), dtype=torch.bool)
+    full = near[:, -1].clone() if spare < approximate.shape[1] else near.new_zeros(len(near))
     near[full] = False  # what lies within the margin goes on below the tokens taken: these rows are looked through
     row, place = near.nonzero().T
     column = places[row, place]

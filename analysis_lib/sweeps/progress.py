@@ -1,5 +1,6 @@
 """How far a long sweep is: a bar for a reader, lines in a file for a build, whose pages should not show it."""
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -29,6 +30,6 @@ def _with_lines(results: Iterator[Any], total: int, title: str, log: Path) -> It
         now = time.monotonic()
         if now - said >= EVERY:
             said, spent = now, now - start
-            with log.open("a", encoding="utf-8") as file:
+            with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:  # a full disk, which results need not feel
                 file.write(f"{title}: {count} of {total} after {spent:.0f} s, about {spent / count * (total - count):.0f} s to go\n")
         yield result

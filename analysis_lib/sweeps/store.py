@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import joblib
@@ -22,7 +23,7 @@ COMPUTES = ("torch", "numpy", "scipy", "transformers", "tokenizers", "morfeusz2"
 
 
 def with_store(key: Any, items: Sequence[Any], compute: Callable[[Sequence[Any]], Iterator[Any]]) -> list[Any]:
-    """Results of items: read where they are kept, else computed, and written as they come.
+    """Results of items: read where they are kept, else computed, once for items that are equal, and written as they come.
 
     Parameters
     ----------
@@ -40,18 +41,20 @@ def with_store(key: Any, items: Sequence[Any], compute: Callable[[Sequence[Any]]
     if not folder:
         return list(compute(items))
     kept = joblib.Memory(_current(Path(folder)), verbose=0).cache(_result, ignore=["take"])
-    missing = [place for place, item in enumerate(items) if not kept.check_call_in_cache(key, item, None)]
-    coming = zip(missing, compute([items[place] for place in missing]), strict=True)
-    came: dict[int, Any] = {}
+    named = [(joblib.hash(item), item) for item in items]
+    missing = {name: item for name, item in named if not kept.check_call_in_cache(key, item, None)}
+    coming = zip(list(missing), compute(list(missing.values())), strict=True)
+    came: dict[str, Any] = {}
 
-    def take(place: int) -> Any:
-        if place not in missing:  # its file has gone since, or cannot be read
-            return next(compute([items[place]]))
-        while place not in came:
+    def take(name: str, item: Any) -> Any:
+        if name not in missing:  # its file has gone since, or cannot be read
+            return next(compute([item]))
+        del missing[name]
+        while name not in came:
             here, came[here] = next(coming)
-        return came.pop(place)
+        return came.pop(name)
 
-    return [kept(key, item, functools.partial(take, place)) for place, item in enumerate(items)]
+    return [kept(key, item, functools.partial(take, name, item)) for name, item in named]
 
 
 def _result(key: Any, item: Any, take: Callable[[], Any]) -> Any:
@@ -78,3 +81,9 @@ def library_digest() -> str:
         if part.parts[0] != "checkpoints" and "__pycache__" not in part.parts:
             total.update(part.as_posix().encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()[:16]
+
+
+def module_digest(module: ModuleType) -> str:
+    """A hash of the file that a module comes from, which need not be one of the library's; empty where it has none, as `builtins`."""
+    path = Path(getattr(module, "__file__", None) or "")
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""

@@ -13,7 +13,7 @@ import joblib
 from joblib.parallel import get_active_backend
 
 from analysis_lib.sweeps.progress import shown
-from analysis_lib.sweeps.store import with_store
+from analysis_lib.sweeps.store import module_digest, with_store
 
 HELD: dict[str, Any] = {}
 """In a worker: what the calls of a sweep share, under a name of that sweep."""
@@ -32,7 +32,8 @@ def sweep(
 
     Where the calls run is joblib's affair. `n_jobs=2` takes two threads, which suits products of matrices. A configuration in force goes
     first: `with joblib.parallel_config("loky", n_jobs=2)` takes two processes, and `with joblib.parallel_config("dask")` the workers of the
-    `dask.distributed` client, on as many machines as it has.
+    `dask.distributed` client, on as many machines as it has. The backend `multiprocessing` gives its results all together at the end, so
+    that none is kept of a sweep that was killed.
 
     Parameters
     ----------
@@ -47,7 +48,8 @@ def sweep(
     revision : str, optional
         Which version of `shared` this is, such as the revision of a model. With it, results are kept on disk where the environment variable
         `ANALYSIS_SWEEPS` names a folder, and read from there instead of being computed again. The function's name, the arguments that a
-        `functools.partial` gives it, the item, the revision and the library's source say which result is which.
+        `functools.partial` gives it, the item, the revision, and the source of the library and of the file that holds the function say
+        which result is which. What else such a file imports does not count.
     title : str, optional
         What a line on progress calls the sweep; the function's name by default.
 
@@ -101,7 +103,13 @@ def _running(function: Callable, shared: Any, n_jobs: int | None, items: Sequenc
 
 
 def _parallel(n_jobs: int | None, calls: list) -> Iterator[Any]:
-    return joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(calls)
+    """Results in the order of the calls, one after another where the backend can give them so."""
+    running = partial(joblib.Parallel, n_jobs=n_jobs, prefer="threads")
+    try:
+        parallel = running(return_as="generator")
+    except ValueError:  # `multiprocessing` cannot
+        parallel = running(return_as="list")
+    return iter(parallel(calls))
 
 
 def _written(shared: Any, folder: Path) -> str:
@@ -134,13 +142,13 @@ def _plain(function: Callable) -> Callable:
 
 
 def _identity(function: Callable) -> tuple:
-    """What a call does besides its item: the module's function, and the arguments that are given already."""
+    """What a call does besides its item: the module's function, with the module's source, and the arguments that are given already."""
     if isinstance(function, partial):
         return (*_identity(function.func), function.args, sorted(function.keywords.items()))
-    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
-    if module == "__main__" or getattr(sys.modules.get(module or ""), name, None) is not function:
+    module, name = getattr(function, "__module__", None) or "", getattr(function, "__qualname__", "")
+    if module == "__main__" or getattr(sys.modules.get(module), name, None) is not function:
         raise ValueError(
             f"function: expected one that a module defines at its top level, or a functools.partial of one, since its results are kept"
             f" under its name; found {function!r}"
         )
-    return module, name
+    return module, name, module_digest(sys.modules[module])

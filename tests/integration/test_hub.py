@@ -381,3 +381,46 @@ def test_the_published_sizes(tmp_path, root):
     assert gpt2[:2] == ["hub", f"{real_size_hub.IDS['gpt2']} (converted from its pickles)"]
     assert gpt2[3] == 51_200 * 1024 + 2048 * 1024 + 24 * (12 * 1024**2 + 13 * 1024) + 2 * 1024
     assert herbert[:2] == ["hub", real_size_hub.IDS["herbert"]]
+
+
+SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
+
+
+def test_every_damaged_file_is_removed_and_fetched_again(place, checkpoints):
+    name = "owner/damaged-shards"
+    folder = repository(place["hub"], name, checkpoints / "gpt2", faults=dict.fromkeys(SHARDS, "damage"))
+    in_shards(folder, "safetensors")
+    with hub_server.serve(place["hub"], place["port"]):
+        kind, message = place["asker"].ask([name])[0]
+        assert kind == "HubError"
+        assert f"{SHARDS[0]} arrived damaged and was removed from the cache" in message
+        (folder / ".hub.json").unlink()
+        fetched = place["asker"].ask([name])[0]
+    assert fetched[:2] == [name, hub_server.commit_of(folder)]
+    assert_same(weights(fetched[2]), load_file(checkpoints / "gpt2" / "model.safetensors"))
+
+
+def test_what_a_download_that_failed_has_brought_is_checked_the_next_time(place, checkpoints):
+    """One shard arrives damaged while the other does not arrive, so that nothing of the first download is compared with anything."""
+    name = "owner/half-checked"
+    folder = repository(place["hub"], name, checkpoints / "gpt2", faults=dict(zip(SHARDS, ("damage", "truncate"), strict=True)))
+    in_shards(folder, "safetensors")
+    with hub_server.serve(place["hub"], place["port"]):
+        assert "the cache does not hold all of it" in place["asker"].ask([name])[0][1]
+        assert list((place["cache"] / "hub" / "models--owner--half-checked").glob(f"snapshots/*/{SHARDS[0]}"))
+        (folder / ".hub.json").unlink()
+        assert f"{SHARDS[0]} arrived damaged" in place["asker"].ask([name])[0][1]
+        fetched = place["asker"].ask([name])[0]
+    assert fetched[:2] == [name, hub_server.commit_of(folder)]
+    assert_same(weights(fetched[2]), load_file(checkpoints / "gpt2" / "model.safetensors"))
+
+
+def test_a_commit_is_what_its_branch_is_and_needs_no_network_later(place, checkpoints):
+    """A build hands commits to its chapters."""
+    folder = repository(place["hub"], "owner/pinned", checkpoints / "gpt2")
+    pinned = f"owner/pinned@{hub_server.commit_of(folder)}"
+    with hub_server.serve(place["hub"], place["port"]):
+        branch, commit = place["asker"].ask(["owner/pinned", pinned])
+    assert branch == commit
+    assert branch[:2] == ["owner/pinned", hub_server.commit_of(folder)]
+    assert place["asker"].ask([pinned, "owner/pinned"]) == [commit, branch]

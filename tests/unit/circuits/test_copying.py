@@ -108,3 +108,16 @@ def test_a_head_that_is_not_there_is_refused_before_any_pass():
     with pytest.raises(ValueError, match="layer: expected a whole number from 0 to 1, found 9"):
         copying.copying_on_text(loaded, torch.zeros(2, 8, dtype=torch.long), heads=[(9, 0)])
     assert not passes
+
+
+def test_a_model_in_memory_is_asked_again_after_a_weight_has_changed(monkeypatch, tmp_path):
+    monkeypatch.setenv("ANALYSIS_SWEEPS", str(tmp_path))
+    model = tiny.gpt2(vocab=40, layers=2, heads=2, width=40)
+    loaded = models.wrap(model)
+    before = copying.copying_on_text(loaded, IDS)["direct"]
+    with torch.no_grad():
+        model.transformer.h[1].attn.c_proj.weight.zero_()
+    after = copying.copying_on_text(loaded, IDS)["direct"]
+    assert not np.allclose(before[:, 1], 0, atol=1e-5)
+    np.testing.assert_allclose(after[:, 1], 0, atol=1e-5)
+    assert not list(tmp_path.iterdir())

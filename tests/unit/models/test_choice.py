@@ -95,3 +95,12 @@ def test_prepare_refuses_what_cannot_be_used(own, monkeypatch, tmp_path):
     monkeypatch.setenv(choice.VARIABLE, f"polish-gpt2={folder}")
     with pytest.raises(CheckpointError, match="expected a whole safetensors file"):
         models.prepare()
+
+
+def test_the_home_of_an_unknown_user_is_no_folder(monkeypatch):
+    monkeypatch.setenv(choice.VARIABLE, "herbert=~nosuchuser/x")
+    with pytest.raises(ValueError, match="expected a folder or a hub id .* for 'herbert', found '~nosuchuser/x'"):
+        models.load("herbert")
+    monkeypatch.delenv(choice.VARIABLE)
+    with pytest.raises(ValueError, match="name: '~nosuchuser/x' is no study name and no folder"):
+        models.load("~nosuchuser/x")

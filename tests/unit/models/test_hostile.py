@@ -339,3 +339,13 @@ def test_a_pickle_beside_safetensors_is_never_opened(folder, monkeypatch):
     monkeypatch.setattr(torch, "load", lambda *args, **kwargs: pytest.fail("a pickle was opened"))
     assert models.load(folder).source == "folder"
     assert not (folder / "trace").exists()
+
+
+@pytest.mark.parametrize("name", ["additional_chat_templates/x.jinja", "additional_chat_templates"])
+def test_links_in_folders_of_the_folder_that_lead_out_of_it(folder, tmp_path, name):
+    """Transformers reads every template of that folder into the tokenizer."""
+    (tmp_path / "private").mkdir()
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).symlink_to(tmp_path / "private")
+    with pytest.raises(CheckpointError, match=f"{name}: expected a file in this folder, found a link to .*private, outside of it"):
+        models.load(folder)

@@ -325,3 +325,37 @@ def test_numbers_of_a_list_are_not_rounded():
     found = top_pairs([[1.0], [1.0 + 1e-12]], [[1.0]], k=2)
     assert found.left_ids.tolist() == [1, 0]
     assert found.scores.tolist() == [1.0 + 1e-12, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ([["a"]], r"must hold real numbers; got list \(can't convert"),
+        (np.array([[None]]), r"must hold real numbers; got object"),
+        ([[1.0], [1.0, 2.0]], r"must hold real numbers; got list \(setting an array element"),
+        (torch.eye(1).to_sparse(), r"must be a dense matrix; got a tensor of layout torch.sparse_coo"),
+        (torch.ones(1, 1, device="meta"), r"must hold real numbers; got torch.float32 \(Cannot copy out of meta tensor"),
+    ],
+)
+def test_matrices_that_torch_cannot_read_are_named(wrong, message):
+    with pytest.raises(ValueError, match=f"left {message}"):
+        top_pairs(wrong, np.eye(1))
+    with pytest.raises(ValueError, match=f"W_U {message}"):
+        top_tokens(np.eye(1), wrong)
+
+
+def test_arrays_in_another_byte_order_are_matrices_too():
+    for order in "<>":
+        found = top_pairs(np.array([[1.0], [3.0], [2.0]], dtype=f"{order}f4"), np.ones((1, 1)), k=2)
+        assert found.left_ids.tolist() == [1, 2]
+        assert found.scores.tolist() == [3.0, 2.0]
+
+
+def test_products_that_float64_cannot_hold_are_refused():
+    """Their sum would be infinity less infinity."""
+    huge = np.array([[1e200, -1e200]])
+    with pytest.raises(ValueError, match=r"left and right must have products that float64 can hold; got entries up to 1.0e\+200 and 1.0e"):
+        top_pairs(huge, huge)
+    with pytest.raises(ValueError, match="vectors and W_U must have products that float64 can hold"):
+        top_tokens(huge, huge.T)
+    np.testing.assert_allclose(top_pairs(huge, np.array([[1e100, 1.0]])).scores, [1e300])

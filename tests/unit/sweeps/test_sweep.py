@@ -1,6 +1,7 @@
 """One function for all sweeps: the same results wherever it runs, and what is kept on disk."""
 
 import functools
+import importlib
 import operator
 import os
 from types import SimpleNamespace
@@ -135,3 +136,37 @@ def test_a_short_sweep_says_nothing(monkeypatch, capsys):
 
 def test_an_object_that_can_be_called_needs_no_name():
     assert sweep(operator.itemgetter(0), [(1, 2), (3, 4)]) == [1, 3]
+
+
+@pytest.mark.parametrize("log", ["/dev/full", "no such folder/log"])
+def test_a_log_that_cannot_be_written_ends_no_sweep(log, monkeypatch):
+    """Writing to `/dev/full`, where a system has it, fails as on a full disk."""
+    monkeypatch.setenv(progress.LOG, log)
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    assert sweep(abs, [-1, 2]) == [1, 2]
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # of fork, from Python 3.12 on
+def test_a_backend_without_generators_gives_the_same_results():
+    with joblib.parallel_config("multiprocessing", n_jobs=2):
+        assert sweep(abs, [-3, 2, -1]) == [3, 2, 1]
+        assert sweep(product, [2, 0, 1, 0], WEIGHTS) == [38, 6, 22, 6]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_equal_items_are_computed_once(calls, n_jobs):
+    assert sweep(product, [1, 1, 0, 1], WEIGHTS, revision="a", n_jobs=n_jobs) == [22, 22, 6, 22]
+    assert sorted(calls()) == [0, 1]
+
+
+def test_another_source_of_the_function_gives_other_results(calls, tmp_path, monkeypatch):
+    """The function is a module's outside of the library, whose own source has not changed."""
+    module = tmp_path / "swept_elsewhere.py"
+    module.write_text("def work(item):\n    return item + 1\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    swept = importlib.import_module("swept_elsewhere")
+    assert sweep(swept.work, [1], revision="a") == [2]
+    module.write_text("def work(item):\n    return item + 100\n", encoding="utf-8")
+    importlib.reload(swept)
+    assert sweep(swept.work, [1], revision="a") == [101]
+    assert sweep(abs, [-1], revision="a") == [1]  # comes from no file

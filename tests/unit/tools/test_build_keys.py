@@ -228,3 +228,10 @@ def test_progress_goes_from_the_file_to_the_log_of_the_build(tmp_path, capsys):
     with build_book.progress_shown(log, every=0.01), log.open("a", encoding="utf-8") as file:
         file.write("heads: 3 of 9\n")
     assert capsys.readouterr().err == "heads: 3 of 9\n"
+
+
+def test_the_home_of_an_unknown_user_ends_the_build_with_a_sentence(tree, monkeypatch):
+    monkeypatch.chdir(tree)
+    monkeypatch.setenv("ANALYSIS_MODELS", "herbert=~nosuchuser/x")
+    with pytest.raises(SystemExit, match="nothing was built: environment variable ANALYSIS_MODELS: .* found '~nosuchuser/x'"):
+        build_book.main([])
