@@ -311,13 +311,13 @@ for key, value in told.items():
 # %% tags=["remove-cell"]
 if HAS_E5:
     form, noun = (statistics.bootstrap_interval(attention[version][1::2, 5, 5]) for version in ("sentence", "control"))
-    page = {"model": "e5", "section": "attention_heads.html"}
+    page = {"model": "e5", "section": "attention_heads.html#fig-heads-text"}
     claim = "Head L5H5 attends to another form of a word more than to another noun"
     report.finding("heads-forms-attention", claim, form, {"other noun": noun}, unit="share of attention", p=float(p[5, 5]), **page)
     chosen = min(1.0, len(lemma) * (1 + (likeness >= lemma["share"].max()).sum()) / (1 + len(likeness)))  # the best of all lists
     best_list = statistics.wilson_interval(round(100 * lemma["share"].max()), 100)
     drawn = {name: randoms["e5", name].query("relation == 'same_lemma'")["share"].to_numpy() for name in NULLS}
-    report.finding("heads-forms-list", "The best list of a head pairs forms of one word more than random heads' do", best_list, drawn, unit="share of pairs", p=chosen, **page)
+    report.finding("heads-forms-list", "The best list of a head pairs forms of one word more than random heads' do", best_list, drawn, unit="share of pairs", p=chosen, **page | {"section": "attention_heads.html#fig-heads-forms"})
 
 # %% [markdown]
 # ## The two small models

@@ -287,4 +287,4 @@ for key, title, row in (
     null = untrained_rises(model, LeaveOut(term, layer))
     value = interval_of.loc[(f"{model}, layer {layer}", term)]
     name = {"toy": "minigpt", "Polish": "minigpt-polish"}[model]
-    report.finding(f"terms-{key}", title, value, {"untrained": null}, model=name, unit="nats", section="attention_terms.html")
+    report.finding(f"terms-{key}", title, value, {"untrained": null}, model=name, unit="nats", section="attention_terms.html#fig-terms-losses")

@@ -361,11 +361,6 @@ report.glue("ff-polish-gpt2-folded-kn", report.interval(*statistics.bootstrap_in
 # On average about {glue:text}`ff-polish-gpt2-folded-shared` of 100 tokens agree, so it matters little which of the two is read: the overlap with the negated value changes by {glue:text}`ff-polish-gpt2-folded-kn`. BERT normalises after each sum; its norms stand on the
 # residual stream itself and cannot be folded into keys, so HerBERT is read raw.
 #
-# ## The original notebook and this chapter
-#
-# The notebook showed four columns for ten neurons of a 24-layer Polish GPT-2 {cite}`dadas_gpt2`, picked by eye, with no control, no word with a Polish letter, and keys read without `ln_2`. Some lists are striking: in
-# layer 19, neuron 0, both K and V list *imiona* (first names), *nazwisko* (surname), *pseudonim*, *przydomek* (nickname). Here neurons are picked by rule, one of them at random, and every list is counted.
-#
 # ## Limits
 #
 # - The models are small; a neuron of a larger one may be cleaner. `ANALYSIS_MODELS=hub make book` puts the same questions to the published ones.
@@ -381,6 +376,8 @@ report.glue("ff-polish-gpt2-folded-kn", report.interval(*statistics.bootstrap_in
 # 1. Which neuron of GPT-2 has the value that points most at *matka* (mother), and what else does it point at? ({ref}`Solution <sol-ff-1>`)
 # 2. In what share of neurons do key and value point away from each other, layer by layer? What does an untrained model have? ({ref}`Solution <sol-ff-2>`)
 # 3. How many different words stand first in the lists of GPT-2's values, and which do so most often? ({ref}`Solution <sol-ff-3>`)
+#
+# The original notebook showed ten neurons picked by eye: {doc}`replication` has their lists.
 #
 # ## References
 #

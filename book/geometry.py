@@ -299,7 +299,7 @@ for name in ("polish-gpt2", "e5"):
 # The notebook that this chapter began with measured two of these quantities in another way: {doc}`replication` has its procedure beside this one.
 
 # %% tags=["remove-cell"]
-page = {"model": "polish-gpt2", "section": "geometry.html"}
+page = {"model": "polish-gpt2", "section": "geometry.html#fig-geo-dimension"}
 
 def untrained_dimension(seed):
     """Intrinsic dimension after the last block of another untrained GPT-2, since untrained models differ among themselves."""
@@ -313,4 +313,4 @@ report.finding("geo-gpt2-dimension", "Training lowers the intrinsic dimension of
 following = statistics.bootstrap_interval(losses["the next three in the mean cosine, at zero"])
 nulls = {"three other dimensions": [loss.mean() for loss in other_losses], "the next three": following}
 found = statistics.bootstrap_interval(losses["three rogue dimensions at zero"])
-report.finding("geo-gpt2-rogue", "GPT-2 needs its rogue dimensions", found, nulls, unit="nats", **page)
+report.finding("geo-gpt2-rogue", "GPT-2 needs its rogue dimensions", found, nulls, unit="nats", **page | {"section": "geometry.html#fig-geo-anisotropy"})

@@ -315,7 +315,6 @@ report.table(result, "Correlation over heads of tables with effects, mean over s
 
 # %% tags=["remove-cell"]
 MAIN = ("embeddings", "mean entry × attention (Pearson)")
-page = {"section": "grammar.html"}
 for title, name in zip(readers, TITLES, strict=True):
     every = minimal.index.to_numpy()
     share, fresh = right_share(title, every), right_share(f"{title}, untrained", every)
@@ -323,21 +322,21 @@ for title, name in zip(readers, TITLES, strict=True):
     report.glue(f"grammar-{title}-blocks", report.percent((margins[title].reshape(-1, 2).mean(axis=1) > 0).mean()))
     drawn = [preferences.PairScorer(models.untrained_like(readers[title].loaded, seed=seed), minimal).margins() for seed in range(1, 4)]
     several = np.array([fresh.estimate, *((found > 0).mean() for found in drawn)])  # untrained models differ among themselves
-    report.finding(f"grammar-pairs-{name}", f"{title} prefers the form that grammar asks for", share, {"untrained": several}, unit="share of pairs", model=name, **page)
+    report.finding(f"grammar-pairs-{name}", f"{title} prefers the form that grammar asks for", share, {"untrained": several}, unit="share of pairs", model=name, section="grammar.html#fig-grammar-accuracy")
     correlation, permuted = tested[title, *MAIN]
     report.glue(f"grammar-{title}-correlation", report.interval(*correlation))
     # The same heads are exchanged for every measure, so the largest of all measures allows for the choice of one.
     largest = np.max([permuted for (whose, *_), (_, permuted) in tested.items() if whose == title], axis=0)
     p = statistics.permutation_pvalue(correlation.estimate, largest)
-    report.finding(f"grammar-foretold-{name}", f"{title}: tables of heads predict what removing them does to grammar", correlation, {"heads permuted": permuted}, unit="correlation", p=p, model=name, **page)
+    report.finding(f"grammar-foretold-{name}", f"{title}: tables of heads predict what removing them does to grammar", correlation, {"heads permuted": permuted}, unit="correlation", p=p, model=name, section="grammar.html#fig-grammar-foretold")
     own = measured(shown[title]).set_index(["layer", "head"]).loc[best[title], "excess"]
     draws = {n: measured(nulls[title, n]).groupby(["draw", "layer", "head"])["excess"].mean().to_numpy() for n in NULLS}
     above = [(own.mean() - d.mean()) / (d.std(ddof=1) * np.sqrt(1 + 1 / len(d))) for d in draws.values()]
     hardest = max(scipy.stats.t.sf(z, len(d) - 1) for z, d in zip(above, draws.values(), strict=True))
-    report.finding(f"grammar-relations-{name}", f"{title}: the best head's table leads to related words", statistics.t_interval(own), draws, unit="rank beyond mismatched", p=min(1.0, len(by_head[title]) * hardest), model=name, **page)  # the best of so many
+    report.finding(f"grammar-relations-{name}", f"{title}: the best head's table leads to related words", statistics.t_interval(own), draws, unit="rank beyond mismatched", p=min(1.0, len(by_head[title]) * hardest), model=name, section="grammar.html#fig-grammar-relations")  # the best of so many
 signs = np.random.default_rng(0).choice([-1, 1], (2000, len(others)))
 if difference:
-    report.finding("grammar-forms", "GPT-2: the best head's table leads to the right form of a word", statistics.t_interval(difference["GPT-2"]), {"forms exchanged": (signs * difference["GPT-2"].to_numpy()).mean(axis=1)}, unit="rank", model="polish-gpt2", **page)
+    report.finding("grammar-forms", "GPT-2: the best head's table leads to the right form of a word", statistics.t_interval(difference["GPT-2"]), {"forms exchanged": (signs * difference["GPT-2"].to_numpy()).mean(axis=1)}, unit="rank", model="polish-gpt2", section="grammar.html#fig-grammar-relations")
 
 # %% tags=["remove-cell"]
 top = by_rule(effects["HerBERT"], "HerBERT").mean().idxmax()

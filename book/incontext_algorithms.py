@@ -262,7 +262,7 @@ report.glue("alg-tasks-leave", report.number(nearer.min(), digits=0))
 report.glue("alg-tasks-most", report.number(seen.index.max(), digits=0))
 
 # %% tags=["remove-cell"]
-page = {"model": "regressor", "section": "incontext_algorithms.html"}
+page = {"model": "regressor", "section": "incontext_algorithms.html#fig-alg-steps"}
 others = (models.untrained_like(regressor, seed=seed).model for seed in range(1, 20))  # untrained models differ among themselves
 blank = [read["probe, untrained"], *(readable(other, range(N)[LATE]) for other in others)]
 for layer, ordinal in ((1, "first"), (2, "second")):
@@ -270,4 +270,4 @@ for layer, ordinal in ((1, "first"), (2, "second")):
     null = np.array([late_errors(found[layer]).mean() for found in blank])
     report.finding(f"alg-layer-{layer}", f"After the {ordinal} layer of the regressor an answer can be read", value, {"untrained": null}, expected="less", unit="squared error", **page)
 value, null = (similar["all points"][name] for name in ("Newton's iteration", "ridge regression"))
-report.finding("alg-newton", "The regressor errs like Newton's iteration more than like a ridge regression", value, {"ridge regression": null}, unit="similarity", **page)
+report.finding("alg-newton", "The regressor errs like Newton's iteration more than like a ridge regression", value, {"ridge regression": null}, unit="similarity", **page | {"section": "incontext_algorithms.html#fig-alg-similarity"})

@@ -371,11 +371,11 @@ def late_error(name):
     return statistics.bootstrap_interval(errors[name][:, LATE].mean(axis=1))
 
 
-page = {"model": "regressor", "section": "incontext_regression.html"}
+page = {"model": "regressor", "section": "incontext_regression.html#fig-ctx-errors"}
 others = (models.untrained_like(regressor, seed=seed).model for seed in range(1, 20))  # untrained models differ among themselves
 blank = [errors["untrained"], *(incontext.query_errors(partial(incontext.predict, other), fresh) for other in others)]
 nulls = {name: late_error(name) for name in ("zero", "3 neighbours", "averaging")} | {"untrained": np.array([found[:, LATE].mean() for found in blank])}
 report.finding("ctx-error", "The regressor's error is below that of simple rules", late_error("transformer"), nulls, expected="less", unit="squared error", **page)
 shares = {name: statistics.ratio_interval(sizes[name][:, 6:].sum(axis=1), sizes[name].sum(axis=1)) for name in ("transformer", "least squares")}
-report.finding("ctx-influence", "The regressor gives the last three points less than their share", shares["transformer"], {"least squares": shares["least squares"]}, expected="less", unit="share of influence", **page)
+report.finding("ctx-influence", "The regressor gives the last three points less than their share", shares["transformer"], {"least squares": shares["least squares"]}, expected="less", unit="share of influence", **page | {"section": "incontext_regression.html#fig-ctx-influence"})
 report.finding("ctx-clusters", "Clusters of attention rows follow position more than those of random rows", statistics.bootstrap_interval(cuts["trained"]), {"random": statistics.bootstrap_interval(cuts["random"])}, unit="share of rows", **page)

@@ -54,7 +54,7 @@ from IPython.display import Markdown, display
 from analysis_lib import models, plots, report
 
 plots.use_style()
-if models.prepare() != report.recorded_models("findings.json"):
+if not report.recorded_with("findings.json", models.prepare()):
     display(Markdown("**The chapters of this build read other models than the board below.** `make findings` records their claims."))
 chapters = [line.split("book/")[1] for line in Path("../_toc.yml").read_text(encoding="utf-8").splitlines() if "book/" in line]
 scripts = {name: Path(f"{name}.py") for name in chapters}

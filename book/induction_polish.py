@@ -271,14 +271,14 @@ report.glue_frame(pd.Series({
     "toy-excess": statistics.choose_and_measure(*(excess_on_probe(toy, draw) for draw in symbols)).interval,
 }, dtype=object), "indpl")
 for name, study in (("GPT-2", "polish-gpt2"), ("minigpt-polish", "minigpt-polish")):
-    page = {"model": study, "unit": "nats", "section": "induction_polish.html"}
+    page = {"model": study, "unit": "nats", "section": "induction_polish.html#fig-induction-order"}
     fresh = [models.untrained_like(trained[name], seed=seed) for seed in range(4)]  # how untrained models differ among themselves
     value, null = statistics.bootstrap_interval(gains[name]["order"]), np.array([induction.repetition_gains(model, draws[name][1])["order"].mean() for model in fresh])
     report.finding(f"indpl-{study}-order", f"{name} gains from the order of repeated words", value, {"untrained": null}, **page)
     value, null = over_surnames(preferences[name], name), np.array([repeated_names.name_preferences(model, people[name]).mean() for model in fresh])
-    report.finding(f"indpl-{study}-names", f"{name} recalls a name that was given before", value, {"untrained": null}, **page)
+    report.finding(f"indpl-{study}-names", f"{name} recalls a name that was given before", value, {"untrained": null}, **page | {"section": "induction_polish.html#fig-induction-names"})
 score = induction_score(late, {})
 lost = {early: score - induction_score(late, one_side_without(early, late, "keys")) for early in first}
 fed = statistics.bootstrap_interval(lost.pop(max(lost, key=lambda early: kinds["previous token"].mean(axis=0)[early])))
 claim = "GPT-2's induction head finds its place by what a previous-token head gives its keys"
-report.finding("indpl-polish-gpt2-keys", claim, fed, {"other heads": np.array([x.mean() for x in lost.values()])}, model="polish-gpt2", unit="score lost", section="induction_polish.html")
+report.finding("indpl-polish-gpt2-keys", claim, fed, {"other heads": np.array([x.mean() for x in lost.values()])}, model="polish-gpt2", unit="score lost", section="induction_polish.html#how-the-heads-are-connected")

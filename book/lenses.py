@@ -332,9 +332,9 @@ report.glue("lens-jacobian-places", report.listed(f"{len(samples[name])} in {tit
 
 # %% tags=["remove-cell"]
 for name, title in TITLES.items():
-    page = {"model": name, "section": "lenses.html", "unit": "share of places"}
+    page = {"model": name, "section": "lenses.html#fig-lens-layers", "unit": "share of places"}
     told, named = (np.array(values) for values in zip(*((profile.at(0).estimate, first) for profile, first in drawn[name]), strict=True))
     nulls = {kind: agreement[title][kind].at(1) for kind in ("untrained states", "frequencies")} | {"untrained, own lens": named}
     report.finding(f"lens-{name}-first", f"After one block {title} leans to the token that it will name", agreement[title]["affine lens"].at(1), nulls, **page)
     page |= {"unit": "share told", "expected": "less"}
-    report.finding(f"lens-{name}-embed", f"Training moves {title}'s prediction out of the embedding into the blocks", alike[name].at(0), {"untrained": told}, **page)
+    report.finding(f"lens-{name}-embed", f"Training moves {title}'s prediction out of the embedding into the blocks", alike[name].at(0), {"untrained": told}, **page | {"section": "lenses.html#fig-lens-share"})

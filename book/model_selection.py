@@ -185,7 +185,7 @@ for place, key in enumerate(("01", "08")):
     report.glue(f"ctx-lead-all-{key}", report.interval(*lead, digits=3))
 
 # %% tags=["remove-cell"]
-page = {"model": "model-selector-few", "section": "model_selection.html", "unit": "log of squared distance", "expected": "less"}
+page = {"model": "model-selector-few", "section": "model_selection.html#fig-ctx-alike", "unit": "log of squared distance", "expected": "less"}
 # Untrained models are three to eleven times as far away as the ridges are from each other: such a spread is even on a scale of logarithms.
 mean, hard = (np.log(to_six.loc[name].to_numpy(dtype=float)) for name in ("posterior mean", "hard choice"))
 report.finding("ctx-imitates-mean", "The selector answers like the posterior mean, not like a choice", tuple(mean), {"hard choice": tuple(hard), "untrained": np.log(blank)}, **page)

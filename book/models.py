@@ -369,4 +369,4 @@ if installed:
 
 # %% tags=["remove-cell"]
 nulls = {"by frequency": accuracy["by frequency, 10 guesses"]}
-report.finding("models-herbert-guesses", "HerBERT guesses hidden tokens better than frequency does", accuracy["model, 10 guesses"], nulls, model="herbert", section="models.html", unit="share")
+report.finding("models-herbert-guesses", "HerBERT guesses hidden tokens better than frequency does", accuracy["model, 10 guesses"], nulls, model="herbert", section="models.html#fig-models-accuracy", unit="share")

@@ -30,7 +30,7 @@ plots.null_board(board);
 # %% tags=["remove-input"]
 recorded = report.recorded_models("findings.json")
 whose = "; ".join(f"`{name}`: {line}" for name, line in recorded.items()) or "those that come with the book"
-elsewhere = "" if models.prepare() == recorded else " **The chapters of this build read other models, so this board does not describe them.** `make findings` records theirs."
+elsewhere = "" if report.recorded_with("findings.json", models.prepare()) else " **The chapters of this build read other models, so this board does not describe them.** `make findings` records theirs."
 Markdown(f"The models of this board are {whose}.{elsewhere}")
 
 # %% tags=["key-figure", "remove-input"]

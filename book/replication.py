@@ -233,6 +233,24 @@ else:
 report.table(again, "Recorded lists beside those of the same heads in this model; known: pairs of two tokens of its vocabulary", polish=["the best pair here"]) if has_them else None
 
 # %% [markdown]
+# ### Lists of neurons
+#
+# The notebook also printed, for ten neurons of the 24-layer GPT-2 that were picked by eye or drawn by lot, the tokens that key and value point at and away from. It read keys without the layer norm in front of them and left out every token with a Polish letter. Some of these lists are striking. In
+# layer 19, neuron 0, both key and value list *nazwisko* (surname) and *pseudonim* (pseudonym). Picked lists cannot say how common such neurons are, and there was no control, so {doc}`feed_forward` picks neurons by rule and counts every list. The table has the beginnings of the recorded lists.
+
+# %%
+of_neurons = recorded.neuron_lists()
+beginnings = of_neurons[of_neurons["side"].isin(["K", "V"])].groupby(["layer", "neuron", "side"], sort=False)["token"].agg(lambda tokens: ", ".join(tokens.str.strip()[:6]))
+beginnings = beginnings.unstack().rename(columns={"K": "key", "V": "value"}).reset_index()
+report.table(beginnings, "The first six tokens of each neuron's key and value, as recorded; many are pieces of words", polish=["key", "value"])
+
+# %%
+if has_them:
+    neurons_again = recorded_lists.compare_neurons(gpt2, loaded["polish-gpt2"].vocabulary, of_neurons)
+    neurons_again = neurons_again.rename(columns={"best": "the best tokens here", "overlap": "among the 30 best", "order": "rank correlation"})
+report.table(neurons_again, "Recorded lists of neurons beside those of the same neurons in this model; known: tokens of its vocabulary", polish=["the best tokens here"]) if has_them else None
+
+# %% [markdown]
 # ### How the pairs were searched
 #
 # The search halved the range of a threshold at most ten times, until between 500 and 250,000 entries lay above it. How many entries it lets through depends on their size, and it may let through none:
@@ -274,8 +292,28 @@ report.table(pd.DataFrame(decoded), "The best pairs of W_QK in GPT-2's head L0H0
 # ### Heads cut along the wrong axis
 #
 # For HerBERT the output matrix was split along its outputs, while a head owns a part of its *inputs*. {numref}`fig-models-identity` shows that the parts then do not add up to the layer's output, so the HerBERT tables of $W_{VO}$ belong to
-# no head.
-#
+# no head. How many of the fifty best pairs of a head are still there after such a split?
+
+# %%
+herbert, of_herbert = loaded["herbert"], weights.extract(loaded["herbert"])
+words = herbert.vocabulary.keep(words=True, whole_words=True, counts=herbert.counts)
+lists_of = {
+    label: {(0, head): projections.top_pairs(*projections.vo_factors(w, 0, head), k=50, keep_left=words, keep_right=words) for head in range(w.n_heads)}
+    for label, w in (("right", of_herbert), ("wrong", weights.split_outputs_wrongly(of_herbert)))
+}
+pairs_of = {label: {head: set(zip(found.left_ids.tolist(), found.right_ids.tolist(), strict=True)) for head, found in by_head.items()} for label, by_head in lists_of.items()}
+rows = [
+    {
+        "head": report.head_name(*head),
+        "best pair": " → ".join(herbert.vocabulary.text[[lists_of["right"][head].left_ids[0], lists_of["right"][head].right_ids[0]]]),
+        "best pair, wrong split": " → ".join(herbert.vocabulary.text[[lists_of["wrong"][head].left_ids[0], lists_of["wrong"][head].right_ids[0]]]),
+        "pairs of fifty in both": len(pairs_of["right"][head] & pairs_of["wrong"][head]),
+    }
+    for head in pairs_of["right"]
+]
+report.table(pd.DataFrame(rows), "W_VO of the heads of HerBERT's first layer, split rightly and as the notebook split it", polish=["best pair", "best pair, wrong split"])
+
+# %% [markdown]
 # (replication-terms)=
 # ## Token and position terms of attention
 #

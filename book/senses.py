@@ -256,6 +256,6 @@ def untrained_shares(name):
 
 
 for name, title in ALL.items():
-    page = {"model": name, "section": "senses.html", "unit": "share of neighbours"}
+    page = {"model": name, "section": "senses.html#fig-geo-senses", "unit": "share of neighbours"}
     nulls = {"permuted": nearest["trained"][name].chance.at(-1), "untrained": untrained_shares(name)}
     report.finding(f"geo-{name}-senses", f"{title} puts occurrences in one sense next to each other", nearest["trained"][name].profile.at(-1), nulls, **page)

@@ -15,7 +15,8 @@ Figures of notebooks can be quoted; each says what it can be compared with. Ther
     - `procedure`: how, as far as the notebook's code says;
     - `comparable`: what it can be compared to, and what not.
 
-`head_lists_001.json` holds the lists of token pairs that the notebook on GPT-2 printed for eleven heads. Tables of recipes are CSV files
+`head_lists_001.json` holds the lists of token pairs that the notebook on GPT-2 printed for eleven heads, `neuron_lists_001.json` the
+lists of tokens that it printed for ten neurons. Tables of recipes are CSV files
 (`table`); the module in `training/` that writes one says what its columns are.
 """
 
@@ -74,6 +75,22 @@ def head_lists() -> pd.DataFrame:
     content = json.loads(_HERE.joinpath("head_lists_001.json").read_text(encoding="utf-8"))
     rows = [(x["matrix"], x["layer"], x["head"], *pair) for x in content["lists"] for pair in x["pairs"]]
     return pd.DataFrame(rows, columns=["matrix", "layer", "head", "left", "right"])
+
+
+def neuron_lists() -> pd.DataFrame:
+    """Tokens that the notebook 001 printed for neurons of `sdadas/polish-gpt2-medium`.
+
+    Each list had thirty tokens, ASCII ones only, of which the output still shows some twenty.
+
+    Returns
+    -------
+    DataFrame
+        One row a token, in the order printed: `layer`, `neuron`, `side` ("K", "V", "-K" or "-V": what the key and the value point at, and
+        what they point away from), `token`. A token that begins a word begins with a space.
+    """
+    content = json.loads(_HERE.joinpath("neuron_lists_001.json").read_text(encoding="utf-8"))
+    rows = [(x["layer"], x["neuron"], side, token) for x in content["lists"] for side in ("K", "V", "-K", "-V") for token in x[side]]
+    return pd.DataFrame(rows, columns=["layer", "neuron", "side", "token"])
 
 
 def tables() -> list[str]:

@@ -13,7 +13,7 @@ caption, `figure_data` links the numbers behind a figure, and `finding` records 
 in a notebook outside the book and in a plain Python session, where gluing does nothing.
 """
 
-from analysis_lib.report.findings import Finding, board, finding, read_findings, recorded_models
+from analysis_lib.report.findings import Finding, board, finding, read_findings, recorded_models, recorded_with
 from analysis_lib.report.gluing import glue, glue_frame, glue_keys
 from analysis_lib.report.tables import FigureData, Table, figure_data, table
 from analysis_lib.report.words import duration, head_name, interval, listed, number, p_value, percent, scientific, span
@@ -37,6 +37,7 @@ __all__ = [
     "percent",
     "read_findings",
     "recorded_models",
+    "recorded_with",
     "scientific",
     "span",
     "table",

@@ -159,8 +159,14 @@ def read_findings(path: str | Path) -> list[Finding]:
 
 
 def recorded_models(path: str | Path) -> dict[str, str]:
-    """Models in the place of those that come with the book when `make findings` wrote the file: study name to one line, as `models.prepare`."""
+    """Models in the place of the book's own when `make findings` wrote the file: study name to one line, as `models.prepare`."""
     return json.loads(Path(path).read_text(encoding="utf-8")).get("models", {})
+
+
+def recorded_with(path: str | Path, now: Mapping[str, str]) -> bool:
+    """Whether a file's claims were recorded with the models that `models.prepare` names now, asked for by a branch or by a commit."""
+    revisions = ({name: line.rpartition("revision ")[2] for name, line in found.items()} for found in (recorded_models(path), now))
+    return next(revisions) == next(revisions)
 
 
 def board(findings: Iterable[Finding], level: float = 0.05) -> pd.DataFrame:

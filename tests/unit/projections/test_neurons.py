@@ -121,8 +121,15 @@ def test_similar_vectors_have_each_layers_mean_and_covariance():
         torch.testing.assert_close(torch.cov(own.T), spread, atol=0.1 * float(spread.diagonal().max()), rtol=0)
     assert (drawn - torch.cat(layers)).abs().min(dim=1).values.max() > 0.1
     assert (drawn != neurons.similar_vectors(torch.cat(layers), n_layers=2, seed=2)).any()
-    some = np.array([0, 3, len(layers[0]) - 1, len(layers[0]) + 2])
-    np.testing.assert_allclose(neurons.similar_vectors(torch.cat(layers), n_layers=2, seed=1, rows=some), drawn[some], rtol=1e-4, atol=1e-6)
+
+
+def test_similar_vectors_replace_the_chosen_rows_each_by_one_of_its_layer():
+    lines = [torch.outer(torch.linspace(-1, 1, 40), direction) for direction in torch.tensor([[1.0, 0, 0], [0, 1, 1]])]
+    drawn = neurons.similar_vectors(torch.cat(lines), n_layers=2, seed=1, rows=np.array([0, 3, 39, 42]))
+    torch.testing.assert_close(drawn[:3, 1:], torch.zeros(3, 2))  # on the first layer's line
+    torch.testing.assert_close(drawn[3:, [0]], torch.zeros(1, 1))
+    torch.testing.assert_close(drawn[3:, 1], drawn[3:, 2])
+    assert drawn.abs().max(dim=1).values.min() > 0
 
 
 def test_neurons_are_drawn_from_every_layer():

@@ -88,3 +88,50 @@ def test_an_unknown_matrix_is_refused_before_any_list_is_made(matrix):
     lists = lists_of("VO", PAIRS, head=7).assign(matrix=[*["VO"] * (len(PAIRS) - 1), matrix])  # there is no head 7 either
     with pytest.raises(ValueError, match="lists: expected the matrices VO and QK, found"):
         recorded_lists.compare_lists(planted("VO"), PlainVocabulary, lists)
+
+
+def with_neuron(tokens):
+    """Weights in which neuron 3 of layer 1 has a key that points at some tokens, from the first to the last, and the opposite value."""
+    weights = extract(tiny.gpt2(vocab=9, layers=2, heads=2, width=20))
+    key = torch.zeros(20)
+    for place, token in enumerate(tokens):
+        key[WORDS.index(token)] = 4.0 - place
+    key[8] = 99.0  # a token with a Polish letter, which the notebook's filter refused
+    W_in, W_out = weights.W_in.clone(), weights.W_out.clone()
+    W_in[1, :, 3], W_out[1, 3] = key, -key
+    return replace(weights, W_E=torch.eye(20)[:9], W_U=torch.eye(20)[:9].T.clone(), W_in=W_in, W_out=W_out)
+
+
+def neuron(side, tokens, number=3):
+    return pd.DataFrame([(1, number, side, token) for token in tokens], columns=["layer", "neuron", "side", "token"])
+
+
+TOKENS = [" las", " nie", " koty", " domu"]
+
+
+@pytest.mark.parametrize("side", ["K", "-V"])
+def test_a_planted_neuron_is_found_in_its_order_and_on_its_own_side(side):
+    weights = with_neuron(TOKENS)
+    own = recorded_lists.compare_neurons(weights, PlainVocabulary, neuron(side, TOKENS), k=4).iloc[0]
+    assert (own["tokens"], own["known"], own["overlap"], own["order"], own["best"]) == (4, 4, 1.0, 1.0, "las, nie, koty")
+    assert recorded_lists.compare_neurons(weights, PlainVocabulary, neuron(side, TOKENS[::-1]), k=4)["order"].item() == -1
+    assert recorded_lists.compare_neurons(weights, PlainVocabulary, neuron(side, TOKENS), k=2)["overlap"].item() == 0.5
+    opposite = {"K": "-K", "-V": "V"}[side]
+    assert recorded_lists.compare_neurons(weights, PlainVocabulary, neuron(opposite, TOKENS), k=4)["overlap"].item() == 0
+    assert recorded_lists.compare_neurons(weights, PlainVocabulary, neuron(side, [*TOKENS, " obcy"]), k=4)["known"].item() == 4
+
+
+def test_every_recorded_neuron_can_be_asked_for():
+    tokenizer = tiny.byte_level_tokenizer()
+    lists = recorded.neuron_lists()
+    loaded = models.wrap(tiny.gpt2(vocab=len(tokenizer), layers=24, heads=2, width=8, n_inner=4096), tokenizer)
+    found = recorded_lists.compare_neurons(extract(loaded.model), loaded.vocabulary, lists)
+    assert len(found) == 4 * lists[["layer", "neuron"]].drop_duplicates().shape[0] == 40
+    assert found["overlap"].dropna().between(0, 1).all()
+
+
+def test_bad_neurons_are_named():
+    with pytest.raises(ValueError, match="lists: expected the sides K, V, -K, -V, found 'Q'"):
+        recorded_lists.compare_neurons(with_neuron(TOKENS), PlainVocabulary, neuron("Q", TOKENS))
+    with pytest.raises(ValueError, match=r"lists: expected 2 layers of \d+ neurons, found neuron 99 of layer 1"):
+        recorded_lists.compare_neurons(with_neuron(TOKENS), PlainVocabulary, neuron("K", TOKENS, number=99))

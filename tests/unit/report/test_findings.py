@@ -139,3 +139,16 @@ def test_another_file_is_refused(tmp_path):
     (tmp_path / "other.json").write_text('{"rows": []}', encoding="utf-8")
     with pytest.raises(ValueError, match="make findings"):
         report.read_findings(tmp_path / "other.json")
+
+
+def test_a_board_says_which_models_it_was_recorded_with(tmp_path):
+    path, branch = tmp_path / "findings.json", {"herbert": "hub allegro/herbert-base-cased, revision 12ab, configuration and tokenizer 34cd"}
+    path.write_text(json.dumps({"claims": [], "numbers": {}}), encoding="utf-8")
+    assert report.recorded_models(path) == {}
+    assert report.recorded_with(path, {})
+    assert not report.recorded_with(path, branch)
+    path.write_text(json.dumps({"claims": [], "numbers": {}, "models": branch}), encoding="utf-8")
+    assert report.recorded_models(path) == branch
+    assert report.recorded_with(path, {"herbert": branch["herbert"].replace("-cased", "-cased@12ab")})  # the same one by its commit
+    assert not report.recorded_with(path, {"herbert": branch["herbert"].replace("12ab", "56ef")})
+    assert not report.recorded_with(path, {})
