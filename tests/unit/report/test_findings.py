@@ -142,7 +142,10 @@ def test_another_file_is_refused(tmp_path):
 
 
 def test_a_board_says_which_models_it_was_recorded_with(tmp_path):
-    path, branch = tmp_path / "findings.json", {"herbert": "hub allegro/herbert-base-cased, revision 12ab, configuration and tokenizer 34cd"}
+    path, branch = (
+        tmp_path / "findings.json",
+        {"herbert": "hub allegro/herbert-base-cased, revision 12ab, configuration and tokenizer 34cd"},
+    )
     path.write_text(json.dumps({"claims": [], "numbers": {}}), encoding="utf-8")
     assert report.recorded_models(path) == {}
     assert report.recorded_with(path, {})
