@@ -27,7 +27,7 @@ help:
 	@echo "make book                 build _build/html/index.html; JOBS=1 executes one chapter at a time, for machines with little memory"
 	@echo "make test                 pairs, unit, integration and book tests, and every chapter as a notebook"
 	@echo "make test-slow            the few tests that take minutes each"
-	@echo "make coverage             tests of the library with its branch coverage, at least 90%; slower than make test"
+	@echo "make coverage             tests of the library with its coverage, lines and branches together, at least 90%; slower than make test"
 	@echo "make oracles              ask TransformerLens and other programs anew; downloads about two gigabytes"
 	@echo "make chapter NAME=models  execute one chapter again and build"
 	@echo "make notebooks            book/*.py to book/*.ipynb"

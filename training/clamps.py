@@ -54,10 +54,10 @@ def clamp(model, layer, source):
 
 def run(seed, name, steps=STEPS, every=EVERY):
     """Train one seed with one clamp; a row of measures for every so many steps."""
-    rows = []
+    rows, held = [], CLAMPS[name]
     for step, model, _ in minigpt.training_run(seed, steps):
-        if step == 0 and CLAMPS[name]:
-            layer, kind = CLAMPS[name]
+        if step == 0 and held:
+            layer, kind = held
             clamp(model, layer, training_history.seed_models()[seed].model if kind == "final" else minigpt.build(seed))
         if step % every == 0:
             found = minigpt.summary(minigpt.measure(model, 64))

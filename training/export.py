@@ -48,11 +48,11 @@ def evaluate(name, model, tokenizer, folder, seed):
     torch.manual_seed(seed + 1)
     untrained = type(model)(model.config).eval()
     text = "\n".join(p for document in read_documents(folder.parent / "heldout.jsonl") for p in document)
-    ids = [load_ids(folder / f"{split}.bin") for split in ("train", "heldout")]
+    train_ids, heldout_ids = (load_ids(folder / f"{split}.bin") for split in ("train", "heldout"))
     by_source = {"heldout_loss_by_source": dict(heldout_losses(name, model, tokenizer, heldout_sources(folder)))}
     if name == "polish-gpt2-mini":
-        return evaluate_gpt2(model, untrained, *ids, text) | by_source
-    return evaluate_herbert(model, untrained, tokenizer, *ids, text) | by_source
+        return evaluate_gpt2(model, untrained, train_ids, heldout_ids, text) | by_source
+    return evaluate_herbert(model, untrained, tokenizer, train_ids, heldout_ids, text) | by_source
 
 
 def interval(figure, scale=1.0, digits=3, unit=""):

@@ -220,7 +220,7 @@ def main(arguments=None):
         long = context == CONTEXT
         batch = windows(ids, starts, context, framed=long and step % FRAME_EVERY == 0)
         hidden, chosen = mask_words(batch, ends, MASK_RATES[long], generator)
-        at = positions(*batch.shape, generator)
+        at = positions(len(batch), context, generator)
         hidden, chosen, batch, at = (t.to(options.device) for t in (hidden, chosen, batch, at))
         columns = None
         if options.columns and tokens < DECAY_FROM * options.tokens:
@@ -232,7 +232,8 @@ def main(arguments=None):
         total = 0.0
         with autocast(options.device):
             for part in zip(check_hidden.split(32), check_chosen.split(32), check.split(32), strict=True):
-                loss = loss_of(model, *(t.to(options.device) for t in part), chunk, options.compile)
+                hidden, chosen, batch = (t.to(options.device) for t in part)
+                loss = loss_of(model, hidden, chosen, batch, chunk, options.compile)
                 total += float(loss) * int(part[1].sum())
         return total / int(check_chosen.sum())
 

@@ -191,7 +191,7 @@ def save_state(folder, model, optimizers, progress):
         for j, slots in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{j}.{k}": torch.as_tensor(v).clone() for k, v in slots.items()}
     scratch = folder / "state.part"
-    seen = {}
+    seen: dict[int, str] = {}
     unique = {k: v for k, v in tensors.items() if seen.setdefault(v.data_ptr(), k) == k or v.numel() < 2}
     save_file(unique, scratch, metadata={"progress": json.dumps(progress), "heads": str(heads_of(model))})
     os.replace(scratch, folder / "state.safetensors")
@@ -251,7 +251,7 @@ def load_state(folder, model, optimizers):
     check_heads(model, heads, path)
     load_weights(model, weights, path)
     for i, optimizer in enumerate(optimizers):
-        state = {}
+        state: dict[int, dict[str, torch.Tensor]] = {}
         for key, value in slots.items():
             head = f"optimizer.{i}."
             if key.startswith(head):
@@ -277,7 +277,7 @@ def trim_log(path, tokens):
         with open(path, newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             rows = [row for row in reader if int(row["tokens"]) <= tokens]
-        if not rows:
+        if not rows or reader.fieldnames is None:  # a file without a header has no rows
             path.unlink()
             return
         scratch = path.with_suffix(".part")

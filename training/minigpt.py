@@ -23,7 +23,6 @@ import platform
 import shutil
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +30,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from analysis_lib.circuits import placements, repeats, varied_repeats
+from analysis_lib.models import LoadedModel
 from analysis_lib.models.minigpt import MiniGPT, MiniGPTConfig
 from training.folders import replaced
 from training.muon import Muon
@@ -149,7 +149,8 @@ def take_step(model, optimizers, share, ids):
 
 def measure_placements(model):
     """Score of the best head of layer 1 by block length, gap and beginning, each on 32 sequences: rows ``[block, gap, begin, score]``."""
-    table = placements.placement_scores(SimpleNamespace(model=model), BLOCKS, GAPS, BEGINS, n_sequences=32, seed=FRESH_SEED)
+    loaded = LoadedModel(model, None, NAME, "memory", NAME, revision="")
+    table = placements.placement_scores(loaded, BLOCKS, GAPS, BEGINS, n_sequences=32, seed=FRESH_SEED)
     best = placements.of_head({"model": table}, layer=1)
     return [[int(row.block), int(row.gap), int(row.begin), round(row.score, 4)] for row in best.itertuples()]
 

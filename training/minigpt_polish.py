@@ -4,7 +4,7 @@
     python -m training.minigpt_polish --work training/runs --export
 
 Text, tokens and tokenizer are polish-gpt2-mini's, and so is bf16 autocast; the learning rate warms up over 100,000 tokens and falls
-from 40 % of the run on; the softmax is exact. Batches have 4 x 256 tokens. Muon on the heads' matrices, AdamW on embedding and
+from 40% of the run on; the softmax is exact. Batches have 4 x 256 tokens. Muon on the heads' matrices, AdamW on embedding and
 positions; embedding rows no longer than ``NORM_CAP``. The same command resumes. The second command writes
 ``analysis_lib/checkpoints/minigpt-polish``.
 """
@@ -95,11 +95,11 @@ def export(work, seed, device, note=""):
     model = model.half().float()  # what is measured is what is shipped
     torch.manual_seed(seed + 1)
     untrained = MiniGPT(model.config).eval()
-    ids = [load_ids(work / TEXT / f"{split}.bin") for split in ("train", "heldout")]
+    train_ids, heldout_ids = (load_ids(work / TEXT / f"{split}.bin") for split in ("train", "heldout"))
     text = "\n".join(p for document in read_documents(work / "heldout.jsonl") for p in document)
-    figures = evaluate_gpt2(model, untrained, *ids, text)
+    figures = evaluate_gpt2(model, untrained, train_ids, heldout_ids, text)
     manifest = json.loads((work / "manifest.json").read_text(encoding="utf-8"))
-    run = {**progress, "seed": seed, "device": device, "train_tokens": len(ids[0]), "note": note}
+    run = {**progress, "seed": seed, "device": device, "train_tokens": len(train_ids), "note": note}
     run |= {key: manifest[key] for key in ("train_words", "sources")}
     with replaced(CHECKPOINTS, NAME) as scratch:
         model.half().save_pretrained(scratch)
@@ -139,7 +139,7 @@ def card(model, figures, run):
         *([f"| the run | {run['note']} |"] if run["note"] else []),
         "| precision | float16 on disk, trained with bf16 autocast over float32 weights |",
         "",
-        "The loss curve is in `training_log.csv`, all figures in `evaluation.json`. Intervals are bootstraps over",
+        "The loss curve is in `training_log.csv`, all figures in `evaluation.json`. Square brackets hold 95% intervals, bootstraps over",
         "held-out windows; the held-out set is 3 novels and 10 textbook modules, whole documents never trained on.",
         "",
         f"Limits: a very small model trained briefly on the text of {TEXT}, to have the measurements of",

@@ -193,8 +193,9 @@ def card(name, model, seeds, chosen, device):
         "| precision | float16 on disk, trained in float32 |",
         "",
         f"Errors are squared{', divided by d as in Garg et al. 2022,' if task.linear else ''} and are means over {N_TEST:,} held-out",
-        "prompts that served for nothing else, with bootstrap intervals over prompts, of the weights as shipped. The loss curve is in",
-        "`training_log.csv`, all figures in `evaluation.json` and, of every seed, in `seeds.json`; weights of every seed in `seeds/`.",
+        "prompts that served for nothing else, of the weights as shipped. Square brackets hold 95% intervals, bootstraps over prompts.",
+        "The loss curve is in `training_log.csv`, all figures in `evaluation.json` and, of every seed, in `seeds.json`; weights of every",
+        "seed in `seeds/`.",
         "",
         "Limits: a small model, trained for minutes on one kind of prompt of one length. It shows how the book's methods work on a model",
         "whose best answer is known; it says little about large models. Not for use outside this book.",
@@ -205,7 +206,9 @@ def card(name, model, seeds, chosen, device):
 
 def export(name, work, device):
     """Measure every seed of a task and write its checkpoint folder; returns its path."""
-    task, runs = TASKS[name], Path(work) / name
+    task, runs, embedded = TASKS[name], Path(work) / name, STUDIES[name].embedded
+    if embedded is None:
+        raise ValueError(f"name: expected a study with an embedded checkpoint, found {name!r}")
     validation = task.draw(1000, VALIDATION_SEED)
     untrained = float(measured_errors(build(task, 10**6).eval(), task, validation).mean())
     seeds, models = {}, {}
@@ -222,8 +225,8 @@ def export(name, work, device):
     if not seeds:
         raise ValueError(f"work: expected finished runs in {runs}/seed-*, found none")
     chosen = min(seeds, key=lambda seed: seeds[seed]["validation_loss"])
-    target = CHECKPOINTS / STUDIES[name].embedded
-    with replaced(CHECKPOINTS, STUDIES[name].embedded) as scratch:
+    target = CHECKPOINTS / embedded
+    with replaced(CHECKPOINTS, embedded) as scratch:
         models[chosen].half().save_pretrained(scratch)
         (scratch / "seeds").mkdir()
         for seed, model in models.items():

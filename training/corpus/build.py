@@ -26,7 +26,10 @@ class Ledger:
     """What each source had and lost: words read, words removed by rule, split words joined, documents left out by rule."""
 
     def __init__(self):
-        self.read, self.joined, self.removed, self.left_out = Counter(), Counter(), defaultdict(Counter), defaultdict(dict)
+        self.read: Counter[str] = Counter()
+        self.joined: Counter[str] = Counter()
+        self.removed: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self.left_out: defaultdict[str, dict[str, str]] = defaultdict(dict)
 
     def leave_out(self, source, name, reason, size):
         """Note a document that was left out; what follows a comma in the reason is detail."""
@@ -59,8 +62,8 @@ def earlier_documents(archives, ledger):
     found = {name: (source_of[name], paragraphs) for name, paragraphs in kept if paragraphs}
     found = join_split_words(found, word_counts(found), ledger)
     held = set()
-    for source in sorted(set(source_of.values())):
-        held |= repeats.hold_out({n: words(p) for n, (s, p) in found.items() if s == source}, HELD_OUT_SHARE)
+    for own in sorted(set(source_of.values())):
+        held |= repeats.hold_out({n: words(p) for n, (s, p) in found.items() if s == own}, HELD_OUT_SHARE)
     return found, held
 
 
@@ -163,7 +166,8 @@ def build(archives):
     ledger = Ledger()
     earlier, held = earlier_documents(archives, ledger)
     books = set().union(*(repeats.sampled(p) for source, p in earlier.values() if source == "eltec"))
-    registers, newer = defaultdict(repeats.Repeats), {}
+    registers: defaultdict[str, repeats.Repeats] = defaultdict(repeats.Repeats)
+    newer: dict[str, tuple[str, list[str]]] = {}
     for source in (s for s in SOURCES if not s.earlier):
         documents = {f"{source.name}/{name}": paragraphs for name, paragraphs in source.reader(read_archive(archives, source))}
         found = newer_documents(documents, source, registers[source.register], books, ledger)
@@ -196,7 +200,8 @@ def split(documents, held, held_new, ledger):
 
 def manifest(splits, ledger):
     """Counts of documents and words by split, source and register, and what each rule removed."""
-    table, registers = [], Counter()
+    table = []
+    registers: Counter[str] = Counter()
     for source in SOURCES:
         row = {"source": source.name} | {key: getattr(source, key) for key in ("register", "licence", "origin")}
         row["read_words"] = ledger.read[source.name]

@@ -19,7 +19,8 @@ MISREAD = {"mostowicz_murek_1936": str.maketrans("ŽíťúáŤ", "źŻŁÓŹŁ")
 
 def statute_paragraphs(text):
     """Paragraphs of a statute in hard-wrapped lines: articles, sections and points each by themselves."""
-    found, open_ = [], False
+    found: list[str] = []
+    open_ = False
     text = re.sub(r"^\s*Dz\. ?U\..*\n", "\n", text.replace("\r", ""), flags=re.MULTILINE)
     for line in text.split("\n"):
         bare = line.strip()
@@ -81,7 +82,8 @@ def unwrap(lines):
     """Paragraphs of a novel in wrapped lines: one ends where a line that ends a sentence is short or dialogue follows."""
     lines = [line.strip() for line in lines]
     width = sorted(map(len, lines))[int(0.9 * len(lines))]
-    found, previous = [], ""
+    found: list[str] = []
+    previous = ""
     for line in lines:
         ended = previous.endswith((".", "!", "?", "…", "”", '"', ":", "*")) and len(previous) < 0.8 * width
         dialogue = re.match(r"[–—-] ?\S", line) and previous.endswith((".", "!", "?", "…", ":", "”", '"'))

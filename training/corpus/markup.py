@@ -24,7 +24,8 @@ def markdown_paragraphs(text):
     text = re.sub(r"<br\s*/?>|</?(?:p|li|ul|ol|div|h\d|tr)\b[^>]*>", "\n\n", text, flags=re.IGNORECASE)
     text = re.sub(r"</?[a-zA-Z][^<>]*>", "", text)
     text = re.sub(r"!\[[^\]]*\](?:\([^()]*(?:\([^()]*\)[^()]*)*\)|\[[^\]]*\])", "", text)
-    found, lines = [], []
+    found: list[str] = []
+    lines: list[str] = []
 
     def close():
         if lines:

@@ -61,7 +61,9 @@ class Repeats:
 
     def __init__(self, min_words=4, short=20, alike=2, overlap=0.6):
         self.min_words, self.short, self.alike, self.overlap = min_words, short, alike, overlap
-        self.exact, self.forms, self.seen = Counter(), Counter(), set()
+        self.exact: Counter[str] = Counter()
+        self.forms: Counter[str] = Counter()
+        self.seen: set[int] = set()
 
     def fault(self, paragraph):
         """'repeated', 'near-duplicate' or None; what is kept is remembered."""

@@ -157,8 +157,8 @@ def is_boilerplate(paragraph):
     words = max(1, len(WORD.findall(paragraph)))
     journals = len(re.findall(r"\bpoz\.|\bDz\. ?U\.|\bNr \d", paragraph))
     cards = len(re.findall(r"\bk\. ?\d|\bkart[ay] \d", paragraph))
-    amending = re.search(r"otrzymuj[eą] brzmienie|skreśla się|dodaje się|zastępuje się|w brzmieniu:|uchyla się", paragraph)
-    amending = amending and words < 60 and re.search(r"\b(?:art|ust|lit)\.|\bpkt\b|§|\bwyraz|załącznik", paragraph)
+    formula = re.search(r"otrzymuj[eą] brzmienie|skreśla się|dodaje się|zastępuje się|w brzmieniu:|uchyla się", paragraph)
+    amending = formula and words < 60 and re.search(r"\b(?:art|ust|lit)\.|\bpkt\b|§|\bwyraz|załącznik", paragraph)
     evidence = words < 40 and re.match(r"\W*(?:bezsporne,? )?dow[oó]dy? ?[:–-]", paragraph, re.IGNORECASE)
     return bool(journals > max(2, words / 12) or cards > max(1, words / 15) or amending or evidence)
 

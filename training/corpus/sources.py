@@ -194,7 +194,8 @@ def archived_files(path, suffix):
     try:
         with tarfile.open(path) as archive:
             # read in the archive's order: going back would unpack it from the start again
-            return sorted((m.name, archive.extractfile(m).read()) for m in archive if m.isfile() and m.name.endswith(suffix))
+            read = ((m.name, archive.extractfile(m)) for m in archive if m.isfile() and m.name.endswith(suffix))
+            return sorted((name, file.read()) for name, file in read if file)  # of a regular file there is always one
     except (tarfile.TarError, lzma.LZMAError, EOFError):
         return []
 
