@@ -128,7 +128,7 @@ def sentence_planes(layers: Sequence[tuple[str, np.ndarray, float]], words: Sequ
     """
     n_columns = 3 if len(layers) > 4 else len(layers)
     n_rows = -(-len(layers) // n_columns)
-    figure, axes = plt.subplots(n_rows, n_columns, figsize=(6.6, 2.1 * n_rows), squeeze=False)
+    figure, axes = plt.subplots(n_rows, n_columns, figsize=(6.4, 2.1 * n_rows), squeeze=False)
     for axis in axes.flat[len(layers) :]:
         axis.remove()
     for panel, (axis, (title, points, kept)) in enumerate(zip(axes.flat, layers, strict=False)):
