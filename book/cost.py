@@ -130,15 +130,14 @@ table = table.assign(**{"longest part": longest["part"], "its minutes": longest[
 report.table(table, f"Minutes of one core for a GPT-2 of 24 layers, extrapolated; at most {parts['peak_mib'].max() / 1024:.1f} GiB were in use while measuring", digits=1)
 
 # %% [markdown]
-# We also began to build the book on these two random models, which the same machine with two cores served as a hub does. No such build has finished yet. The second table has the chapters that were finished, for both models together. Two chapters at a time
-# needed more than the machine's 23 gigabytes of memory: the system ended one of them, and the next build went on from what its sweeps had kept.
-# The last five rows were measured on a newer machine, whose cores are about twice as fast. On it {doc}`attention_norms`, which is not in the table, was ended by the system when it held 17.7 GiB beside another chapter, and when it was begun again it had not finished after a quarter of an hour. Since then the library no longer keeps models that it is done with: on an older machine the first part of this chapter, up to the last of the untrained GPT-2s, needed 5.6 GiB at most, where it had needed 12.8.
+# We also began to build the book on these two random models, which the same machine with two cores served as a hub does. No such build has finished yet: in about an hour and a half, beside other work, fourteen chapters were done. The build was stopped in the middle of a chapter and begun again, and went on with the next.
+# The second table has the time and memory of chapters, for both models together. Chapters ran one at a time at first, each on both cores, and then two at a time, each on one core, which fitted into the machine's 23 gigabytes. The last three rows come from an earlier build, before the library stopped keeping models that it is done with, and need less memory now.
+# {doc}`attention_norms`, which is not in the table, had not finished after 23 minutes of processor time, in the middle of its interventions. It held 7.8 GiB at most; an earlier build had been ended by the system when this chapter held 17.7. {doc}`senses` had not finished after seven minutes and held 9.3 GiB, and {doc}`heads_at_work` was not begun.
 
 # %% tags=["hide-input"]
 built = pd.read_csv(Path("../benchmarks/real_build.csv"))
-built["minutes of processor time"] = built["cpu_seconds"] / 60
-table = built.rename(columns={"peak_gib": "memory at most [GiB]"})[["chapter", "minutes of processor time", "memory at most [GiB]"]]
-report.table(table, "Chapters built on random models of the published sizes, beside other work; what a stopped chapter had used counts too", digits=1)
+table = built.rename(columns={"how": "how it ran", "peak_gib": "memory at most [GiB]"})
+report.table(table, "Chapters built on random models of the published sizes, beside other work", digits=1)
 
 # %% [markdown]
 # ## Threads, processes and clusters

@@ -63,7 +63,7 @@ plots.steps_and_layers(steps.query("step <= 64"), layers, "squared error / d");
 #
 # - **The answer is made in the last two layers.** The first layer only prepares it. After the second a linear probe reads a fair answer, and after the third the model gives a good one. From an untrained model nothing can be read.
 # - **Two layers do the work of more than twenty steps of gradient descent.** Gradient descent needs {glue:text}`alg-gd-steps` steps to err as little as the model, and Newton's iteration {glue:text}`alg-newton-steps`.
-# - **The model's errors do not say which algorithm it runs.** Newton's iteration and gradient descent, run for long enough, make errors that are equally like the model's (the similarities differ by {glue:text}`alg-lead`), and a ridge regression, which takes no steps at all, makes such errors too. Where the examples determine the
+# - **The model's errors do not say which algorithm it runs.** Newton's iteration and gradient descent, run for long enough, make errors that are almost equally like the model's (that of Newton's iteration less that of gradient descent is {glue:text}`alg-lead`), and a ridge regression, which takes no steps at all, makes such errors too. Where the examples determine the
 #   answer, the similarity to any of the three is {glue:text}`alg-determined` at most.
 #
 # Square brackets hold 95% intervals over prompts. Layers count from 0 in names of heads; states are labelled *embed* (what the first layer reads), 1, 2 and 3 (what each layer leaves).
@@ -110,7 +110,7 @@ best = {reader: algorithms.best_steps(table) for reader, table in tables.items()
 plots.similarity_maps(tables, best);
 
 # %% [markdown]
-# Where the probe can read nothing, the errors are nearly those of step 0 of gradient descent, which answers zero. In the trained model the most similar step moves on after the second and after the third layer, for both algorithms. After the third, both algorithms are most similar when they have nearly converged, and they are then equally similar. A comparison that stops gradient descent after two dozen steps would find Newton's iteration ahead, only because it converges in fewer steps. In the untrained model the most similar step is step 0 at every layer.
+# Where the probe can read nothing, the errors are nearly those of step 0 of gradient descent, which answers zero. In the trained model the most similar step moves on after the second and after the third layer, for both algorithms. After the third, both algorithms are most similar when they have nearly converged, and they are then almost equally similar. A comparison that stops gradient descent after two dozen steps would find Newton's iteration ahead, only because it converges in fewer steps. In the untrained model the most similar step is step 0 at every layer.
 # The first point is left out, since there all answer alike.
 #
 # ## Is it Newton's iteration, then?
@@ -136,7 +136,7 @@ similar = {"all points": likest(slice(1, None)), "after three examples or more":
 report.table(pd.DataFrame(similar), "Similarity of the trained model's errors to those of the most similar step, penalty or seed", index=True)
 
 # %% [markdown]
-# Over all points ridge regression is as similar as Newton's iteration. (The difference in the summary is one between the two algorithms' steps that were chosen here.) After three examples or more, no algorithm is much like the model, and another seed of the same model is more similar than all of them. What the models share there is something that none of these algorithms has.
+# Over all points ridge regression is as similar as Newton's iteration. (The difference in the summary is between the steps of the two algorithms that were chosen here. It is tiny, and in favour of gradient descent.) After three examples or more, no algorithm is much like the model, and another seed of the same model is more similar than all of them. What the models share there is something that none of these algorithms has.
 # Similar errors over all points mostly say that both answerers know what can be known from one or two examples.
 #
 # ## Where the answer and the weights can be read

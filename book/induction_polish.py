@@ -11,9 +11,9 @@
 # - **Whether GPT-2 recalls a name that was given before is not certain.** Having read of *Stanisław Turski*, it expects *Turski* after *Stanisław* a little more than the other person's surname: the log odds move by {glue:text}`indpl-gpt2-names` nats.
 #   This does not survive the correction over all claims ({doc}`null_board`), and a model that copied what followed the first name would move them much further. The interval of minigpt-polish contains zero.
 # - **GPT-2 has the toy's circuit.** {glue:text}`indpl-strongest` gives more than half of its attention to the token after an earlier occurrence in random words. In Polish paragraphs it favours that token too, but by less. It finds that token through its keys, which need a head of the first layer, {glue:text}`indpl-previous`,
-#   that looks at the token before: with keys computed without that head, its score falls from {glue:text}`indpl-whole` to {glue:text}`indpl-keys-without`. Without the former {glue:text}`indpl-lost-strongest` of the gain from order is gone, without the latter {glue:text}`indpl-lost-previous`. No head of minigpt-polish is found to look at the right place.
+#   that looks at the token before: with keys computed without that head, its score falls from {glue:text}`indpl-whole` to {glue:text}`indpl-keys-without`. Without {glue:text}`indpl-strongest` {glue:text}`indpl-lost-strongest` of the gain from order is gone, and without {glue:text}`indpl-previous` {glue:text}`indpl-lost-previous`. No head of minigpt-polish is found to look at the right place.
 #
-# Square brackets hold 95% intervals over sequences, sentences or paragraphs. L0H3 is head 3 of the first layer; layers and heads count from 0.
+# Square brackets hold 95% intervals over sequences, surnames or paragraphs. L0H3 is head 3 of the first layer; layers and heads count from 0.
 
 # %% tags=["hide-cell"]
 import numpy as np

@@ -28,7 +28,7 @@ from analysis_lib.weights import TransformerWeights, extract
 
 PAIRS, SHOWN_PAIRS = {"e5": 100}, 10  # of a head's list: those that are tested (200 where no number is given), and those that are shown
 TOKENS, SHOWN_TOKENS = 20, 8  # of a neuron's list
-MOST_NEURONS = 20_000  # of a model; of larger ones as many of each layer, drawn by lot
+MOST_NEURONS = 12_000  # of a model, so that the site stays small; of larger ones as many of each layer, drawn by lot
 SEQUENCES = 24  # of the probe of head scores
 PROMPTS = 640  # of a regressor
 ATTENTION = {
