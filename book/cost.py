@@ -1,7 +1,7 @@
 # %% [markdown]
 # # What the exact lists cost
 #
-# On the weights of every model below, the exact search for a head's best pairs is several times faster than a search that computes the whole table block by block.
+# The exact search for a head's best pairs is faster than a search that computes the whole table block by block: nearly twenty times on the models of this book, and two to four times on the hardest weights below.
 #
 # The lists of pairs in this book are exact, although most of each table is never computed. This page says how this works and how much it saves. Its numbers come from recorded runs of
 # the programs in `benchmarks/`; `make bench` measures again on any machine. It also says how the cost grows, and what it would be for a model of 405 billion parameters.
@@ -42,8 +42,8 @@ heads = pd.read_csv(Path("../benchmarks/heads.csv"))
 plots.search_ratios(heads);
 
 # %% [markdown]
-# The table has the medians over heads and readings; the column *readings of heads* counts each head once for every reading, and *most chosen* is the way to search that was chosen for most of them. *Tokens* is the number of tokens allowed on each side of a pair. The run used one thread, and times are processor time. `gpt2-mini` and `herbert-mini`
-# are not the models that the chapters load but earlier ones of this book, with four layers each and heads of the same width. A few heads of the first three models were drawn at random, the same ones for each reading; of `untrained` and `e5 Polish` only a single head was measured. `MiniLM` is the published encoder all-MiniLM-L6-v2, and `e5 Polish` is multilingual-e5-small with the Polish words of its vocabulary. `untrained`
+# The table has the medians over heads and readings; the column *readings of heads* counts each head once for every reading, and *most chosen* is the way to search that was chosen for most of them. *Tokens* is the number of tokens allowed on each side of a pair. The runs used one thread, two of them at a time, and times are processor time. Of `gpt2-mini` and `herbert-mini`, the models of this book, all 48 heads
+# were measured in four readings, and of `e5 Polish` and `untrained` six heads drawn at random. The rows of `MiniLM` come from an earlier run on another machine, with three heads. `MiniLM` is the published encoder all-MiniLM-L6-v2, and `e5 Polish` is multilingual-e5-small with the Polish words of its vocabulary. `untrained`
 # has random weights of the published GPT-2's size and a mean that all embeddings share.
 
 # %% tags=["hide-input"]
