@@ -134,8 +134,16 @@ def sentence_planes(layers: Sequence[tuple[str, np.ndarray, float]], words: Sequ
     for panel, (axis, (title, points, kept)) in enumerate(zip(axes.flat, layers, strict=False)):
         axis.plot(*points.T, "o", color=CYCLE[0], ms=4)
         axis.plot(*points[list(named)].T, "o", color=CYCLE[1], ms=6)
+        apart = np.linalg.norm(points[:, None] - points, axis=-1) + np.diag(np.full(len(points), np.inf))
+        above = points[:, 1] >= points[apart.argmin(axis=1), 1]  # the nearest other word, away from which a name stands
         for number in range(len(words)) if panel in (0, len(layers) - 1) else named:
-            style = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center", "fontsize": 9.5, "fontstyle": "italic"}
+            style = {
+                "xytext": (0, 5 if above[number] else -14),
+                "textcoords": "offset points",
+                "ha": "center",
+                "fontsize": 9.5,
+                "fontstyle": "italic",
+            }
             axis.annotate(*as_written([words[number]]), points[number], **style)
         axis.set_title(f"{title}, {kept:.0%} kept", fontsize=11)
         axis.set(xticks=[], yticks=[])

@@ -39,7 +39,7 @@ def regression_beside_effect(table: pd.DataFrame, names: Mapping[str, str]) -> F
         axis.vlines(layers - 0.2, part["effect_low"], part["effect_high"], color=_EFFECT, lw=1.6)
         axis.plot(layers - 0.2, part["effect"], "D", color=_EFFECT, label="effect of a larger update")
         axis.vlines(layers - 0.4, part["across_low"], part["across_high"], color=MODEL_COLOURS[model], lw=1)
-        axis.plot(layers - 0.4, part["across"], "o", mfc="white", color=MODEL_COLOURS[model], label="regression, layer below")
+        axis.plot(layers - 0.4, part["across"], "o", mfc="none", color=MODEL_COLOURS[model], label="regression, layer below")
         axis.axhline(0, color=INK, lw=0.8)
         _finish(axis, title, "layer")
         axis.margins(x=0.15)
