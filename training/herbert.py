@@ -27,6 +27,7 @@ from training.attention import use_plain_attention
 from training.command import add_shape, options_of, parsed, train_shaped
 from training.loop import autocast, cap_norms, compute_type, even_starts, layers_of, load_ids, sampled_columns, save_state, token_loss
 from training.muon import Muon, remaining_groups
+from training.tokens import read_lengths
 
 CONTEXT = 128
 STAGES = [(3e5, 8), (1.5e6, 16), (3e6, 32), (6e6, 64), (math.inf, 128)]  # (up to how many tokens, context)
@@ -185,6 +186,57 @@ def loss_of(model, hidden, chosen, batch, chunk, fused=False, at=None, columns=N
     return token_loss(states, decoder.weight, decoder.bias, batch[chosen], chunk, fused, columns)
 
 
+def parse_weights(pairs):
+    """``["eltec=3", …]`` as {source: factor}."""
+    try:
+        return {source: float(factor) for source, factor in (pair.split("=") for pair in pairs)}
+    except ValueError:
+        raise ValueError(f"--weights is {' '.join(pairs)}, expected SOURCE=FACTOR …") from None
+
+
+def even_odds(count, last, generator):
+    """Positions [count] before ``last``, each as likely as any other."""
+    return torch.randint(last, (count,), generator=generator)
+
+
+def weighted_starts(documents, weights):
+    """A draw of windows that begin more often in some sources than in others.
+
+    Parameters
+    ----------
+    documents : sequence of (str, int)
+        Source and tokens of each document, in the order of the text.
+    weights : dict of str to float
+        How much more often a token of a source begins a window than one of a source that is not named.
+
+    Returns
+    -------
+    callable
+        (count, last, generator) -> LongTensor [count], positions of the text up to ``last``.
+
+    Raises
+    ------
+    ValueError
+        When a source of ``weights`` has no document, or a factor is not positive.
+    """
+    lengths = torch.tensor([n for _, n in documents])
+    known = {source for source, _ in documents}
+    wrong = {source: factor for source, factor in weights.items() if source not in known or not factor > 0}
+    if wrong:
+        raise ValueError(f"weights has {wrong}, expected positive factors of {sorted(known)}")
+    factors = torch.tensor([weights.get(source, 1.0) for source, _ in documents], dtype=torch.float64)
+    spans = factors * lengths
+    begins, ends = lengths.cumsum(0) - lengths, spans.cumsum(0)
+
+    def draw(count, last, generator):
+        at = ends[-1] * torch.rand(count, dtype=torch.float64, generator=generator)
+        document = torch.searchsorted(ends, at, right=True).clamp_max(len(ends) - 1)
+        within = (at - ends[document] + spans[document]) / factors[document]
+        return (begins[document] + within.long()).clamp_max(last)
+
+    return draw
+
+
 def layers_saved(folder):
     """Layers of the model in a run's state; None where there is none."""
     path = folder / "state.safetensors"
@@ -203,6 +255,7 @@ def main(arguments=None):
     parser = options_of(__doc__, tokens=100e6, compiled="the encoder: faster on a CPU")
     add_shape(parser)
     parser.add_argument("--columns", default=5120, type=int, help="of the estimated softmax; 0: always exact")
+    parser.add_argument("--weights", default=[], nargs="+", metavar="SOURCE=FACTOR", help="sources read more often than the others")
     options = parsed(parser, arguments)
     folder = options.work / "herbert-mini"
     ids, heldout = load_ids(folder / "train.bin"), load_ids(folder / "heldout.bin")
@@ -212,11 +265,13 @@ def main(arguments=None):
     check_hidden, check_chosen = mask_words(check, ends, 0.15, torch.Generator().manual_seed(0), corrupt=False)
     chunk = 256 if options.device == "cpu" else 8192
     order = torch.from_numpy(np.argsort(-counts, kind="stable"))
+    weights = parse_weights(options.weights)
+    draw = weighted_starts(read_lengths(folder / "train_documents.csv"), weights) if weights else even_odds
 
     def batch_loss(model, step, tokens):
         generator = torch.Generator().manual_seed(options.seed * 10_000_019 + step)
         context = at_tokens(STAGES, tokens)
-        starts = torch.randint(len(ids) - context, (at_tokens(BATCHES, tokens) // context,), generator=generator).tolist()
+        starts = draw(at_tokens(BATCHES, tokens) // context, len(ids) - context, generator).tolist()
         long = context == CONTEXT
         batch = windows(ids, starts, context, framed=long and step % FRAME_EVERY == 0)
         hidden, chosen = mask_words(batch, ends, MASK_RATES[long], generator)

@@ -4,11 +4,13 @@
 
 writes for ``polish-gpt2-mini`` and ``herbert-mini`` a folder with ``tokenizer/``,
 ``train.bin`` (training documents in shuffled order), ``heldout.bin`` and
-``heldout_new.bin`` (uint16), ``heldout_new.json`` (where each source begins and
+``heldout_new.bin`` (uint16), ``train_documents.csv`` (source and tokens of each
+document of ``train.bin``), ``heldout_new.json`` (where each source begins and
 ends in ``heldout_new.bin``) and ``token_counts.npz``.
 """
 
 import argparse
+import csv
 import json
 import os
 import random
@@ -35,10 +37,15 @@ def source_of(work):
     return f"training text of {words / 1e6:.1f} million words" if words else "training text"
 
 
+def read_field(path, field):
+    """One field of every document of a ``.jsonl`` file of ``training.corpus``, in the order of the file."""
+    with open(path, encoding="utf-8") as lines:
+        return [json.loads(line)[field] for line in lines]
+
+
 def read_documents(path):
     """Documents of a ``.jsonl`` file of ``training.corpus``, each a list of paragraphs."""
-    with open(path, encoding="utf-8") as lines:
-        return [json.loads(line)["text"].split("\n") for line in lines]
+    return [text.split("\n") for text in read_field(path, "text")]
 
 
 def read_sources(path):
@@ -115,16 +122,15 @@ def herbert(paragraphs, vocab_size, n_characters=200):
 
 
 def encode(tokenizer, documents, paragraph_end, document_end):
-    """Token ids of documents in one row; ``paragraph_end`` and ``document_end`` are lists of ids."""
+    """Token ids of each document; ``paragraph_end`` and ``document_end`` are lists of ids."""
     parts = []
     for paragraphs in documents:
         encoded = tokenizer(paragraphs, add_special_tokens=False, verbose=False)["input_ids"]
         row = [i for ids in encoded for i in ids + paragraph_end] + document_end
-        parts.append(np.array(row, dtype=np.int32))
-    ids = np.concatenate(parts)
-    if ids.max() >= 2**16:
-        raise ValueError(f"token ids reach {ids.max()}, expected to fit in 16 bits")
-    return ids.astype(np.uint16)
+        if max(row) >= 2**16:
+            raise ValueError(f"token ids reach {max(row)}, expected to fit in 16 bits")
+        parts.append(np.array(row, dtype=np.uint16))
+    return parts
 
 
 def write_ids(path, ids):
@@ -134,12 +140,26 @@ def write_ids(path, ids):
     os.replace(scratch, path)
 
 
+def write_lengths(path, sources, documents):
+    """Source and tokens of each document, in the order in which ``train.bin`` has them."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["source", "tokens"])
+        rows.writerows((source, len(ids)) for source, ids in zip(sources, documents, strict=True))
+
+
+def read_lengths(path):
+    """What `write_lengths` wrote, a list of (source, tokens)."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return [(row["source"], int(row["tokens"])) for row in csv.DictReader(file)]
+
+
 def prepare(name, work, vocab_size, seed=0, tokenizer=None):
     """Train one model's tokenizer on the training documents, unless one is given, and encode all splits.
 
     Training documents are shuffled, so that the registers alternate along ``train.bin``.
     """
-    train = read_documents(work / "train.jsonl")
+    train, sources = read_documents(work / "train.jsonl"), read_field(work / "train.jsonl", "source")
     if tokenizer is None:
         tokenizer = (byte_level if name == "polish-gpt2-mini" else herbert)([p for document in train for p in document], vocab_size)
     folder = work / name
@@ -150,12 +170,15 @@ def prepare(name, work, vocab_size, seed=0, tokenizer=None):
         ends = [tokenizer.convert_tokens_to_ids("Ċ")], [tokenizer.eos_token_id]
     else:
         ends = [], [tokenizer.sep_token_id]
-    random.Random(seed).shuffle(train)
-    ids = {"train": encode(tokenizer, train, *ends), "heldout": encode(tokenizer, read_documents(work / "heldout.jsonl"), *ends)}
+    for rows in (train, sources):
+        random.Random(seed).shuffle(rows)
+    encoded = encode(tokenizer, train, *ends)
+    write_lengths(folder / "train_documents.csv", sources, encoded)
+    ids = {"train": np.concatenate(encoded), "heldout": np.concatenate(encode(tokenizer, read_documents(work / "heldout.jsonl"), *ends))}
     bounds, rows = {}, [np.zeros(0, np.uint16)]
     for source, documents in read_sources(work / "heldout_new.jsonl").items():
         start = sum(map(len, rows))
-        rows.append(encode(tokenizer, documents, *ends))
+        rows.append(np.concatenate(encode(tokenizer, documents, *ends)))
         bounds[source] = [start, start + len(rows[-1])]
     (folder / "heldout_new.json").write_text(json.dumps(bounds, indent=1) + "\n")
     counts = TokenCounts.of_ids(Vocabulary.from_tokenizer(tokenizer), [ids["train"]], source_of(work))

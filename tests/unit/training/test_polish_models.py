@@ -74,18 +74,18 @@ def test_markers_and_special_tokens(byte_level, end_of_word):
     assert (byte_level.model_max_length, end_of_word.model_max_length) == (polish_gpt2.CONTEXT, herbert.CONTEXT)
 
 
-def test_documents_become_one_row_of_ids(byte_level, end_of_word):
+def test_documents_become_rows_of_ids(byte_level, end_of_word):
     documents = [["Nie wiem.", "Łódź"], ["żeby"]]
 
     def pieces(tokenizer, text):
         return tokenizer(text, add_special_tokens=False)["input_ids"]
 
     a, b, c = (pieces(byte_level, text) for text in ("Nie wiem.", "Łódź", "żeby"))
-    row = tokens.encode(byte_level, documents, [7], [0])
-    assert row.dtype == np.uint16
-    assert row.tolist() == [*a, 7, *b, 7, 0, *c, 7, 0]
+    rows = tokens.encode(byte_level, documents, [7], [0])
+    assert {row.dtype for row in rows} == {np.dtype(np.uint16)}
+    assert [row.tolist() for row in rows] == [[*a, 7, *b, 7, 0], [*c, 7, 0]]
     a, b, c = (pieces(end_of_word, text) for text in ("Nie wiem.", "Łódź", "żeby"))
-    assert tokens.encode(end_of_word, documents, [], [2]).tolist() == [*a, *b, 2, *c, 2]
+    assert [row.tolist() for row in tokens.encode(end_of_word, documents, [], [2])] == [[*a, *b, 2], [*c, 2]]
     with pytest.raises(ValueError, match="reach 65536"):
         tokens.encode(byte_level, documents, [2**16], [0])
 
@@ -112,6 +112,53 @@ def test_prepared_ids_spell_the_corpus(work):
     assert (ids == bert.sep_token_id).sum() == 20
     assert bert.unk_token_id not in ids
     assert not list(work.rglob("*.part"))
+
+
+def test_each_documents_source_and_tokens_are_noted_in_the_order_of_the_text(work):
+    folder = work / "herbert-mini"
+    documents = tokens.read_lengths(folder / "train_documents.csv")
+    sizes = [n for _, n in documents]
+    ids = loop.load_ids(folder / "train.bin")
+    assert (np.flatnonzero(ids == herbert.SEP) + 1).tolist() == np.cumsum(sizes).tolist()  # a document ends in this token
+    assert sorted(source for source, _ in documents) == ["a"] * 30 + ["b"] * 30
+
+
+# --- windows of favoured sources ---
+
+
+def test_a_favoured_sources_tokens_begin_windows_as_often_as_its_factor_says():
+    documents = [("novels", 40), ("law", 60), ("novels", 25), ("speech", 75)]
+    draw = herbert.weighted_starts(documents, {"novels": 3, "speech": 0.5})
+    starts = draw(200_000, 200, torch.Generator().manual_seed(0))
+    counts = np.bincount(starts, minlength=200)
+    assert len(counts) == 200
+    factors = np.repeat([3, 1, 3, 0.5], [n for _, n in documents])
+    expected = len(starts) * factors / factors.sum()
+    assert ((counts - expected) ** 2 / expected).sum() < 200 + 5 * np.sqrt(2 * 200)  # chi squared, five standard deviations
+
+
+def test_windows_of_favoured_sources_depend_on_the_generator_alone():
+    draw = herbert.weighted_starts([("a", 1000), ("b", 1000)], {"a": 2})
+    first, again = (draw(50, 1900, torch.Generator().manual_seed(4)) for _ in range(2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, draw(50, 1900, torch.Generator().manual_seed(5)))
+    assert draw(2000, 1900, torch.Generator().manual_seed(6)).max() == 1900  # a window that begins later would end after the text
+
+
+@pytest.mark.parametrize("weights", [{"c": 2}, {"a": 0}, {"a": -1}, {"b": math.nan}])
+def test_weights_of_no_source_or_no_size_are_refused(weights):
+    with pytest.raises(ValueError, match=r"weights has .* expected positive factors of \['a', 'b'\]"):
+        herbert.weighted_starts([("a", 10), ("b", 20)], weights)
+
+
+@pytest.mark.parametrize("pairs", [["a"], ["a=x"], ["a=1=2"]])
+def test_weights_that_cannot_be_read_are_refused(pairs):
+    with pytest.raises(ValueError, match="expected SOURCE=FACTOR"):
+        herbert.parse_weights(pairs)
+
+
+def test_weights_are_read_by_source():
+    assert herbert.parse_weights(["eltec=3", "sejm=.5"]) == {"eltec": 3.0, "sejm": 0.5}
 
 
 # --- masking ---
