@@ -4,7 +4,7 @@ Dar et al. 2022 (arXiv 2209.02535, section 4) compare the top tokens of a parame
 states it acted in: $R_k(\theta, h) = |\mathrm{top}_k(\theta) \cap \mathrm{top}_k(h)| / k$. Here:
 
 - `head_recall`: a head attends most to token $a$; the row of W_VO for $a$ predicts what the head writes. Compared
-  with the head's real output at that place, projected by W_U.
+  with the head's real output at that place, projected by W_U; `head_places` shows both, place by place.
 - `value_recall`: the neuron that moves the residual stream most, projected by W_U; compared with the hidden state
   after its block.
 
@@ -67,20 +67,54 @@ def head_recall(
     if not asked or not asked <= set(np.ndindex(weights.n_layers, weights.n_heads)):
         raise ValueError(f"heads: expected one or more of {weights.n_layers} layers x {weights.n_heads}, found {sorted(asked)}")
     ran = activations.run(loaded, texts)
-    rows = []
+    ids, rows = ran.tokens["token_id"].to_numpy(), []
     with torch.inference_mode():
         for layer in sorted({layer for layer, _ in asked}):
             attended, mixed, text = _layer_places(weights, layer, ran)
             for head in sorted(head for of_layer, head in asked if of_layer == layer):
                 use = attended[head] >= 0
-                tokens, place = np.unique(attended[head][use], return_inverse=True)
-                left, right = factors(replace(weights, W_E=weights.W_E[torch.from_numpy(tokens)]), layer, head)
-                predicted = _top_ids(left @ right.T, k)[place]
-                # Through d_head numbers: a product of d_model with the whole vocabulary for each place would take most of the time.
-                actual = _top_ids(mixed[head][torch.from_numpy(use)] @ (weights.W_O[layer, head] @ weights.W_U), k)
+                predicted, actual = _head_lists(weights, (layer, head), ids[attended[head][use]], mixed[head][use], factors, k)
                 found = _beside_controls(predicted, actual, text[use])
                 rows.append({"layer": layer, "head": head} | found)
     return pd.DataFrame(rows)
+
+
+def head_places(loaded: LoadedModel, texts: Sequence[str], factors: Callable, head: tuple[int, int], k: int = 50) -> pd.DataFrame:
+    """What a row of W_VO predicts and what the head writes, place by place: `head_recall` of one head before it is averaged.
+
+    Parameters
+    ----------
+    loaded, texts, factors, k
+        As in `head_recall`.
+    head : (layer, head)
+
+    Returns
+    -------
+    DataFrame
+        A row for each place at which neither the token nor the one attended to is special: `text start end` (index of the text, and the
+        token's offsets in it), `token_id`, `attended_id` (the token that the head attends to most there), `offset` (where that token
+        stands: 0 for the place itself, -1 for the token before), `predicted` and `written` (int arrays of k ids, best first: what the
+        row of the attended token predicts, and what the head's output raises most) and `recall`, the share of k that is in both.
+
+    Raises
+    ------
+    ValueError
+        As `head_recall` does.
+    """
+    _check(texts, k)
+    weights, (layer, number) = extract(loaded), head
+    weights.head(layer, number)  # refuses one that is not there
+    ran = activations.run(loaded, texts)
+    ids = ran.tokens["token_id"].to_numpy()
+    with torch.inference_mode():
+        attended, mixed, _ = _layer_places(weights, layer, ran)
+        use = np.flatnonzero(attended[number] >= 0)
+        seen = ids[attended[number, use]]
+        predicted, written = _head_lists(weights, head, seen, mixed[number][use], factors, k)
+    places = ran.tokens.iloc[use][["text", "start", "end", "token_id"]].reset_index(drop=True)
+    shares = [len(np.intersect1d(*lists)) / len(lists[0]) for lists in zip(predicted, written, strict=True)]
+    places = places.assign(attended_id=seen, offset=attended[number, use] - use)
+    return places.assign(predicted=list(predicted), written=list(written), recall=shares)
 
 
 def value_recall(loaded: LoadedModel, texts: Sequence[str], k: int = 50) -> pd.DataFrame:
@@ -116,18 +150,28 @@ def value_recall(loaded: LoadedModel, texts: Sequence[str], k: int = 50) -> pd.D
 
 
 def _layer_places(weights: TransformerWeights, layer: int, ran: activations.Activations) -> tuple[np.ndarray, Tensor, np.ndarray]:
-    """Per head, the most attended token of every place (-1: special) and the mixture of values there, before W_O; and the texts."""
+    """Per head, the row of each place's most attended token (-1: special) and the mixture of values there, before W_O; and the texts."""
     table = ran.tokens
-    special, ids = table["special"].to_numpy(), table["token_id"].to_numpy()
+    special = table["special"].to_numpy()
     attended = np.full((weights.n_heads, len(table)), -1)
     mixed = torch.zeros(weights.n_heads, len(table), weights.d_head, dtype=weights.W_V.dtype)
     for _, rows in table.groupby("text", sort=False).indices.items():
         states = weights.read(layer, torch.from_numpy(ran.output("states")[layer][rows])[None])
         patterns = rebuild_attention(weights, layer, states).patterns[0]
         key = patterns.argmax(dim=-1).numpy()  # (head, query)
-        attended[:, rows] = np.where(special[rows][key] | special[rows], -1, ids[rows][key])
+        attended[:, rows] = np.where(special[rows][key] | special[rows], -1, rows[key])
         mixed[:, rows] = patterns @ (states @ weights.W_V[layer] + weights.b_V[layer][:, None])
     return attended, mixed, table["text"].to_numpy()
+
+
+def _head_lists(
+    weights: TransformerWeights, at: tuple[int, int], attended: np.ndarray, mixed: Tensor, factors: Callable, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """At every place, ids that the row of the attended token predicts and ids that the head's output raises most: [place, k] each."""
+    tokens, place = np.unique(attended, return_inverse=True)
+    left, right = factors(replace(weights, W_E=weights.W_E[torch.from_numpy(tokens)]), *at)
+    # Through d_head numbers: a product of d_model with the whole vocabulary for each place would take most of the time.
+    return _top_ids(left @ right.T, k)[place], _top_ids(mixed @ (weights.W_O[at] @ weights.W_U), k)
 
 
 def _top_ids(scores: torch.Tensor, k: int) -> np.ndarray:

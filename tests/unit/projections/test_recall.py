@@ -80,6 +80,40 @@ def test_lists_are_those_of_the_whole_products(tokenizer):
         assert found[layer, head] == pytest.approx(np.mean(shares), abs=1e-9)
 
 
+@pytest.mark.parametrize("kind", ["gpt2", "bert"])
+def test_places_of_a_head_average_to_its_recall(tokenizer, kind):
+    if kind == "gpt2":
+        loaded = loaded_with(tiny.gpt2(vocab=len(tokenizer), layers=2), tokenizer)
+    else:
+        herbert = tiny.herbert_tokenizer()
+        loaded = loaded_with(tiny.bert(vocab=len(herbert)), herbert)
+    found = recall.head_recall(loaded, list(tiny.SENTENCES), layer_norm_factors, k=10, heads=[(1, 0)]).loc[0]
+    places = recall.head_places(loaded, list(tiny.SENTENCES), layer_norm_factors, (1, 0), k=10)
+    assert len(places) == found["n_places"]
+    assert places["recall"].mean() == pytest.approx(found["recall"])
+
+
+def test_places_name_the_token_and_the_one_attended_to_most(tokenizer):
+    loaded = loaded_with(tiny.gpt2(vocab=len(tokenizer), layers=2), tokenizer)
+    texts, k = list(tiny.SENTENCES), 10
+    places = recall.head_places(loaded, texts, layer_norm_factors, (1, 1), k=k)
+    run = activations.run(loaded, texts, outputs=["patterns"])
+    left, right = layer_norm_factors(weights_module.extract(loaded), 1, 1)
+    for text, rows in places.groupby("text"):
+        ids = run.tokens.loc[run.tokens["text"] == text, "token_id"].to_numpy()
+        np.testing.assert_array_equal(rows["token_id"], ids)
+        key = run.patterns[text][1, 1].argmax(axis=-1)
+        np.testing.assert_array_equal(rows["attended_id"], ids[key])
+        np.testing.assert_array_equal(rows["offset"], key - np.arange(len(key)))
+    for row in places.itertuples():
+        assert set(row.predicted) == set((left[row.attended_id] @ right.T).topk(k).indices.tolist())
+        assert row.recall == len(set(row.predicted) & set(row.written)) / k
+    offsets = run.tokens.groupby("text")[["start", "end"]].first()
+    np.testing.assert_array_equal(places.groupby("text")[["start", "end"]].first(), offsets)
+    with pytest.raises(ValueError, match="head"):
+        recall.head_places(loaded, texts, layer_norm_factors, (1, 2))
+
+
 def test_some_heads_are_as_among_all(tokenizer):
     loaded = loaded_with(tiny.gpt2(vocab=len(tokenizer), layers=2), tokenizer)
     whole = recall.head_recall(loaded, list(tiny.SENTENCES), layer_norm_factors, k=10)
