@@ -87,8 +87,11 @@ plots.points_by_layer(copies, copies_fresh, "score", "copying score", COLOURS);
 
 # %%
 by_head = {kind: np.stack([values[:, layer, head] for layer, head in asked]) for kind, values in on_text.items()}  # [head, paragraph]
-intervals = [statistics.t_interval(values, level=1 - 0.05 / len(asked)) for values in by_head["ablation"]]
-raising, lowering = sum(found.low > 0 for found in intervals), sum(found.high < 0 for found in intervals)
+level = 1 - 0.05 / len(asked)  # for all heads at once
+effects = pd.DataFrame({kind: [statistics.t_interval(row, level=level) for row in rows] for kind, rows in by_head.items()})
+effects.insert(0, "head", [report.head_name(*head) for head in asked])
+effects.insert(1, "score", scored["score"].to_numpy())
+raising, lowering = sum(found.low > 0 for found in effects["ablation"]), sum(found.high < 0 for found in effects["ablation"])
 ranks = [scipy.stats.rankdata(scored[name]) for name in ("score", "text")]
 agreement = scipy.stats.pearsonr(*ranks)
 
@@ -99,6 +102,11 @@ report.finding("heads-copying-text", "GPT-2's copying scores tell what its heads
 report.glue("heads-copying-raise", raising)
 report.glue("heads-copying-lower", lowering)
 report.glue("heads-copying-agree", report.interval(agreement.statistic, *agreement.confidence_interval()))
+below = effects[effects["score"] < copies_fresh.query("model == 'GPT-2'")["score"].min()]
+report.glue("heads-copying-below", len(below))
+for kind, key in (("ablation", "below"), ("direct", "below-direct")):
+    report.glue(f"heads-copying-{key}-raise", sum(found.low > 0 for found in below[kind]))
+    report.glue(f"heads-copying-{key}-lower", sum(found.high < 0 for found in below[kind]))
 report.glue("heads-copying-direct", report.number(np.corrcoef(*(by_head[kind].mean(axis=1) for kind in ("direct", "ablation")))[0, 1]))
 
 # %% [markdown]
@@ -106,6 +114,16 @@ report.glue("heads-copying-direct", report.number(np.corrcoef(*(by_head[kind].me
 # The eigenvalues weigh all directions of the embedding alike, while on text a head meets only the tokens that its own attention picks out. {doc}`grammar` asks what becomes of another score from weights when a later layer's table is read after the
 # mean update of earlier layers.
 #
+# ### A score below zero
+#
+# Is a score below that of every untrained head a sign that a head works against what it attends to? Of the heads measured on text, {glue:text}`heads-copying-below` have such a score. When they are removed, {glue:text}`heads-copying-below-lower` of them turn out to lower the tokens that they attend to and {glue:text}`heads-copying-below-raise` to raise them. By the direct effect alone they are
+# {glue:text}`heads-copying-below-direct-lower` and {glue:text}`heads-copying-below-direct-raise`. For the others neither is shown. The table has every head that was measured.
+
+# %% tags=["hide-output"]
+shown = effects.rename(columns={"score": "copying score", "direct": "direct effect [logits]", "ablation": "by removing the head [logits]"})
+report.table(shown.sort_values("copying score"), "GPT-2: copying score from weights, and copying on text by its two effects; intervals hold for all heads at once")
+
+# %% [markdown]
 # ## Do the tables predict what heads write?
 #
 # At every place of {glue:text}`heads-recall-sentences` sentences written for this book, take the token that a head attends to most; its row of VO predicts 50 tokens. The *recall* is the share of them that are among the 50 tokens that the head's actual output
@@ -127,16 +145,36 @@ plots.against_control(recalled, COLOURS, controls, "recall (share of 50)");
 
 # %%
 tests = recalled.dropna(subset="recall")
-measured = []
+measured, chosen = [], {}
 for title, model in loaded.items():  # the best heads are chosen on every second sentence and measured on the others
     some = list(tests.loc[tests["model"] == title, ["layer", "head"]].itertuples(index=False, name=None))
-    chosen = recall.head_recall(model, texts[::2], layer_normed, heads=some).nlargest(2, "excess")
-    best = list(chosen[["layer", "head"]].itertuples(index=False, name=None))
-    measured.append(recall.head_recall(model, texts[1::2], layer_normed, heads=best).assign(model=title))
+    on_half = recall.head_recall(model, texts[::2], layer_normed, heads=some).nlargest(2, "excess")
+    chosen[title] = list(on_half[["layer", "head"]].itertuples(index=False, name=None))
+    measured.append(recall.head_recall(model, texts[1::2], layer_normed, heads=chosen[title]).assign(model=title))
 best = pd.concat(measured)
 best = best.assign(head="L" + best["layer"].astype(str) + "H" + best["head"].astype(str), difference=[statistics.Interval(*row) for row in best[["excess", "excess_low", "excess_high"]].to_numpy()])
 best = best[["model", "head", "recall", "control", "difference"]].rename(columns={"control": "within sentences"})
 report.table(best, "The two heads of each model that exceed their control most in every second sentence, measured in the others; intervals over sentences")
+
+# %% tags=["remove-cell"]
+few = {title: statistics.drawn_heads(extract(model).n_layers, extract(model).n_heads, most=12) for title, model in loaded.items()}
+
+
+def mean_excess(found):
+    """Mean over heads or layers, with an interval as if all of them erred together, which makes it too wide rather than too narrow."""
+    return tuple(found[["excess", "excess_low", "excess_high"]].mean())
+
+
+def beside_untrained(model, measure):
+    """A mean excess in the model, and in four untrained ones on the same sentences."""
+    return mean_excess(measure(model)), np.array([mean_excess(measure(models.untrained_like(model, seed)))[0] for seed in range(4)])
+
+
+for name, title in TITLES.items():
+    value, null = beside_untrained(loaded[title], lambda model, title=title: recall.head_recall(model, texts[::4], layer_normed, heads=few[title]))
+    report.finding(f"heads-{name}-recall", f"{title}: training makes tables of heads tell what the heads write", value, {"untrained": null},
+                   unit="recall beyond other places", model=name, section="heads_at_work.html#fig-heads-recall")
+    report.glue(f"heads-{name}-recall-untrained", report.number(null.max(), 3))
 
 # %% tags=["remove-cell"]
 report.glue("heads-recall-sentences", len(texts))
@@ -146,12 +184,51 @@ for name, title in TITLES.items():
 
 # %% [markdown]
 # On average over heads, recall exceeds the control by {glue:text}`heads-polish-gpt2-recall-excess` in GPT-2 and by {glue:text}`heads-herbert-recall-excess` in HerBERT. The average is over all heads that can be tested (in a larger model 96, drawn evenly from its layers), and places whose most attended token is special, as HerBERT's `<s>` and `</s>` are, are left out.
-# These intervals are over heads, and do not say how other sentences would do. The differences in the table have intervals over sentences, and all four lie far above zero.
+# In four untrained models of each shape, of which every fourth sentence and twelve heads were asked, it is {glue:text}`heads-polish-gpt2-recall-untrained` and {glue:text}`heads-herbert-recall-untrained` at most.
+# The intervals are over heads, and do not say how other sentences would do. The differences in the table have intervals over sentences, and all four lie far above zero.
 #
 # The interval over HerBERT's heads may be too narrow, since these heads are not independent. Its heads of one number in layers 0 to 4 began training with the same queries and keys and still look at similar places. In each of these layers heads 4 and 6 exceed their control most.
 #
 # Nearly all of GPT-2's excess comes from its first layer, where a head reads no more than embeddings of tokens and places. HerBERT's excess comes from many heads of its layers 0 to 4; the two that exceed their control most are of its first layer, and its last layer has little.
 # A row of a table knows the attended *token*, whereas a head reads the attended *state*, in which other things have been added to the token. Depth alone does not decide how much that matters: two heads of HerBERT's layer 4 exceed their control by more than any head of its layers 2 and 3.
+#
+# ### What the best heads do
+#
+# The four heads of the table show three ways of looking. The next table has the shares of places at which the token that a head attends to most is the one before, the one at the place itself, and the one after. GPT-2's L0H5 and HerBERT's L0H4 look at the token before, HerBERT's L0H6 at the token after, and GPT-2's L0H3 at the token itself or, less often, at the one before.
+
+# %%
+at_work = {(title, head): recall.head_places(loaded[title], texts[1::2], layer_normed, head) for title in chosen for head in chosen[title]}
+looks = {(title, report.head_name(*head)): [(places["offset"] == offset).mean() for offset in (-1, 0, 1)] for (title, head), places in at_work.items()}
+looks = pd.DataFrame.from_dict(looks, orient="index", columns=["the one before", "the same", "the one after"])
+looks.insert(0, "head", [" ".join(key) for key in looks.index])
+looks = looks.reset_index(drop=True)
+report.table(looks, "Which token a head attends to most: shares of places in the sentences that the heads were not chosen on", formats=dict.fromkeys(looks.columns[1:], ".0%"))
+
+# %% [markdown]
+# The table below shows each of these heads at three places, again by rule: those where its recall is highest, in the middle, and lowest. The token of the place stands in brackets. The last column says how many of the 50 tokens that the row predicts are among the 50 that the head raises most.
+
+# %%
+def in_brackets(text, start, end, around=22):
+    """A token in brackets, with some of the text on both sides."""
+    before, after = text[:start], text[end:]
+    before = before if len(before) <= around else "… " + before[-around:].split(" ", 1)[-1]
+    after = after if len(after) <= around else after[:around].rsplit(" ", 1)[0] + " …"
+    return f"{before}[{text[start:end].strip()}]{after}"
+
+
+rows = []
+for (title, head), places in at_work.items():
+    words, ordered = loaded[title].vocabulary.labels, places.sort_values("recall", ascending=False, kind="stable")
+    for row in ordered.iloc[sorted({0, len(ordered) // 2, len(ordered) - 1}) if len(ordered) else []].itertuples():
+        lists = [", ".join(words(found[:5])) for found in (row.predicted, row.written)]
+        place = in_brackets(texts[1::2][row.text], row.start, row.end)
+        rows.append((f"{title} {report.head_name(*head)}", place, words([row.attended_id])[0], *lists, round(50 * row.recall)))
+columns = ["head", "place", "attends to", "its row predicts", "the head raises", "in both"]
+report.table(pd.DataFrame(rows, columns=columns), "Three places of each of the two best heads", polish=columns[2:5])
+
+# %% [markdown]
+# In GPT-2 the best places are easy to read. After a comma L0H5 raises *zaś* (whereas) and forms of *który* (which), words that often follow one. At *pytanie* (question) L0H3 looks at this word and raises *o* (about) and *dotyczące* (concerning), which often come next. At its worst place, a comma, L0H3 writes hardly anything of what the row of the comma predicts.
+# HerBERT's lists are harder to read: the row of *zapamię-* (a piece of *zapamiętuje*, remembers) predicts other verbs, and most other rows a mixture. That a table predicts what a head writes does not mean that this can be understood.
 #
 # ## The same question for neurons
 #
@@ -164,8 +241,15 @@ shown = values.rename(columns={"control": "within sentences", "control_anywhere"
 columns = ["model", "layer", "recall", "within sentences", "difference", "anywhere", "places"]
 report.table(shown[columns], "Recall of the most active value among the hidden state's top 50 tokens, beside permuted places: the difference to places within sentences has an interval over sentences", digits=3)
 
+# %% tags=["remove-cell"]
+for name, title in TITLES.items():
+    value, null = beside_untrained(loaded[title], lambda model: recall.value_recall(model, texts[::4]))
+    report.finding(f"heads-{name}-value-recall", f"{title}: training makes lists of active neurons tell what the state favours", value, {"untrained": null},
+                   unit="recall beyond other places", model=name, section="heads_at_work.html#the-same-question-for-neurons")
+    report.glue(f"heads-{name}-value-untrained", report.number(null.max(), 3))
+
 # %% [markdown]
-# The list holds more of these tokens than another place's list in every layer of both models: each interval of the difference lies above zero. The difference is smallest in HerBERT's last layer. In three layers of GPT-2, the first among them, and in HerBERT's last layer, another place's list of the same sentence reaches about half of this recall, so some tokens are in many lists there. In the other layers of both models it reaches a fifth to two fifths. {doc}`neurons_at_work` looks at single neurons, and not just the
+# The list holds more of these tokens than another place's list in every layer of both models: each interval of the difference lies above zero. The difference is smallest in HerBERT's last layer. In three layers of GPT-2, the first among them, and in HerBERT's last layer, another place's list of the same sentence reaches about half of this recall, so some tokens are in many lists there. In the other layers of both models it reaches a fifth to two fifths. In four untrained models of each shape, on every fourth sentence, the difference is {glue:text}`heads-polish-gpt2-value-untrained` and {glue:text}`heads-herbert-value-untrained` at most on average over layers. {doc}`neurons_at_work` looks at single neurons, and not just the
 # most active one.
 #
 # ## Limits
