@@ -317,6 +317,10 @@ if HAS_E5:
     chosen = min(1.0, len(lemma) * (1 + (likeness >= lemma["share"].max()).sum()) / (1 + len(likeness)))  # the best of all lists
     best_list = statistics.wilson_interval(round(100 * lemma["share"].max()), 100)
     drawn = {name: randoms["e5", name].query("relation == 'same_lemma'")["share"].to_numpy() for name in NULLS}
+    last = {what: statistics.bootstrap_interval((found[gone] - found["intact"])[:, -1]) for what, found, gone in
+            (("value", alike["sentence"], "the eight"), ("eight others", alike["sentence"], "eight others"), ("two nouns", alike["control"], "the eight"))}
+    claim = "Without the heads that attend to another form of a word, e5's two forms are less alike"
+    report.finding("heads-forms-alike", claim, last.pop("value"), last, expected="less", unit="cosine", **page | {"section": "attention_heads.html#fig-heads-ablation"})
     report.finding("heads-forms-list", "The best list of a head pairs forms of one word more than random heads' do", best_list, drawn, unit="share of pairs", p=chosen, **page | {"section": "attention_heads.html#fig-heads-forms"})
 
 # %% [markdown]

@@ -318,6 +318,10 @@ for name, title in ALL.items():
         share, null = statistics.wilson_interval(int(hits[title, side].sum()), len(hits[title, side])), {"random vectors": spread[title, side]}
         page = {"model": name, "unit": "share of lists", "section": "feed_forward.html#which-lists-are-alike-and-in-what"}
         report.finding(f"ff-{name}-{side}", f"{title}: {label} collect words of one kind", share, null, **page)
+for name, title in TITLES.items():
+    own = overlaps[title, "key, value"]
+    page = {"model": name, "unit": "Jaccard index", "section": "feed_forward.html#fig-ff-overlap"}
+    report.finding(f"ff-{name}-overlap", f"{title}: a neuron's key and value share more words than those of two neurons", statistics.bootstrap_interval(own.real, n_resamples=1000), {"shuffled pairs": own.shuffled.mean(axis=1)}, **page)
 real = overlaps["GPT-2", "key, value"].real
 report.glue("ff-shared", report.number(float((200 * real / (1 + real)).mean()), 1))
 

@@ -276,10 +276,8 @@ plots.intervals(statistics.interval_table(by_head, ["label", "series"]), "added 
 n_heads = toy.model.config.n_heads
 sets = {"shift heads": circuit.shifting, "all others of layer 0": circuit.others(0, n_heads),
         "induction heads": circuit.inductive, "all others of layer 1": circuit.others(1, n_heads)}
-removed = pd.DataFrame({
-    way: {name: statistics.bootstrap_interval(induction.loss_without(toy, probe, heads, frozen=way == "patterns frozen")) for name, heads in sets.items()}
-    for way in WAYS
-})
+without = {way: {name: induction.loss_without(toy, probe, heads, frozen=way == "patterns frozen") for name, heads in sets.items()} for way in WAYS}
+removed = pd.DataFrame({way: {name: statistics.bootstrap_interval(added) for name, added in found.items()} for way, found in without.items()})
 removed.insert(0, "heads", [len(heads) for heads in sets.values()])
 report.table(removed.rename_axis("without").reset_index(), "Added loss [nats a token] where the block comes again, with 95% intervals over sequences")
 
@@ -383,13 +381,16 @@ words = {
     "pair-duplicate": statistics.bootstrap_interval(duplicate[:, 0, 0]),
 }
 report.glue_frame(pd.Series(words, dtype=object), "ind")
+by_attention = {name: statistics.bootstrap_interval(without["patterns recomputed"][name] - without["patterns frozen"][name]) for name in sets}
+report.finding("ind-minigpt-through", "The toy's shift heads work through the attention of its second layer", by_attention["shift heads"], {"all others of layer 0": by_attention["all others of layer 0"]}, model="minigpt", unit="nats", section="induction.html#removing-heads")
+of_seeds = {claim: np.array([found.estimate for (_, own), found in claims.items() if own == claim]) for _, claim in claims}
+report.finding("ind-minigpt-scrubbed", "The circuit of the toy keeps more of what heads save than wrong hypotheses do", statistics.t_interval(of_seeds.pop("induction")), of_seeds, model="minigpt", unit="share of the loss gap", section="induction.html#fig-induction-scrubbing")
 
 # %% tags=["remove-cell"]
 def best_of_untrained(name, seed):
     """The best heads of another untrained model, chosen and measured as those of the trained one."""
     model = models.untrained_like(trained[name], seed=seed)
     return induction.best_heads(*(induction.probe_scores(induction.probe_patterns(model, draw), draw) for draw in draws[name]))
-
 
 for name, study in (("toy", "minigpt"), ("GPT-2", "polish-gpt2"), ("minigpt-polish", "minigpt-polish")):
     several = [best[name, "untrained"], *(best_of_untrained(name, seed) for seed in range(1, 4))]  # untrained models differ among themselves

@@ -207,15 +207,26 @@ def with_own_lens(name, model, found, layers=slice(None)):
     seen = lens_scores.compare(read, found.states[-1, rows], lens(found.states[layers][:, rows]))
     return share_told(seen.kl, read, found.states[-1], rows, own, labels[:n]), seen.agrees[1].mean()
 
+
+def read_as_last(name, model, found):
+    """Share told where the state after the last block but one is read as if it were the last one."""
+    n, read = len(found), weights.extract(model)
+    own, rows = np.flatnonzero(fit[name][:n]), held[name][held[name] < n]
+    seen = lens_scores.compare(read, found.states[-1, rows], found.states[-2:-1, rows])
+    return share_told(seen.kl, read, found.states[-1], rows, own, documents[name][:n]).at(0)
+
 # %%
-share, drawn = {}, {}
+share, drawn, misread = {}, {}, {}
 for name, title in TITLES.items():
     of_model = share_told(scores["affine lens"][name].kl, readout[name], places[name].states[-1], held[name], fit[name], documents[name])
-    drawn[name] = [with_own_lens(name, models.untrained_like(loaded[name], seed=0), untrained[name])]
+    model = models.untrained_like(loaded[name], seed=0)
+    drawn[name], misread[name] = [with_own_lens(name, model, untrained[name])], [read_as_last(name, model, untrained[name])]
     share[title] = {title: of_model, "untrained": drawn[name][0][0]}
     for seed in range(1, 4):  # more untrained models, to see how much they differ: embedding and first block are enough
         model = models.untrained_like(loaded[name], seed=seed)
-        drawn[name].append(with_own_lens(name, model, Places.of(model, TEXTS[:N_UNTRAINED], most=MOST), slice(2)))
+        found = Places.of(model, TEXTS[:N_UNTRAINED], most=MOST)
+        drawn[name].append(with_own_lens(name, model, found, slice(2)))
+        misread[name].append(read_as_last(name, model, found))
 
 # %%
 same_places = {name: found.at(np.arange(len(found)) < len(untrained[name])) for name, found in places.items()}
@@ -228,6 +239,8 @@ plots.layer_panels({"share told": share}, LAYERS, {title: (plots.MODEL_COLOURS[n
 # In an untrained model, whose blocks add little, most of the prediction is there in the embedding, and in an untrained HerBERT nearly all of it. So it takes no training to have much of an answer early. After one block, the lenses of untrained models (four of each shape) name the token that the model will name in {glue:text}`lens-polish-gpt2-first-untrained` (GPT-2) and
 # {glue:text}`lens-herbert-first-untrained` (HerBERT) of cases; the lenses of the trained models do so in fewer. Training takes the prediction out of the embedding and leaves it to the blocks: in GPT-2 the lens on the embedding tells {glue:text}`lens-gpt2-embed`, against {glue:text}`lens-gpt2-embed-untrained`
 # without training. How large this gap is remains open. The regression shrinks towards leaving a state as it is, which is nearly right in an untrained model and not in a trained one, so the trained lens needs more places: with half as many it tells next to nothing, and with more than we have it might tell more.
+#
+# The plain logit lens misses something in untrained models too: read as if it were the last, the state after the last block but one tells {glue:text}`lens-gpt2-plain-untrained` of the prediction in four untrained GPT-2s, and {glue:text}`lens-gpt2-plain` in the trained one at the same places.
 #
 # ## A sentence, layer by layer
 #
@@ -338,3 +351,14 @@ for name, title in TITLES.items():
     report.finding(f"lens-{name}-first", f"After one block {title} leans to the token that it will name", agreement[title]["affine lens"].at(1), nulls, **page)
     page |= {"unit": "share told", "expected": "less"}
     report.finding(f"lens-{name}-embed", f"Training moves {title}'s prediction out of the embedding into the blocks", alike[name].at(0), {"untrained": told}, **page | {"section": "lenses.html#fig-lens-share"})
+
+# %% tags=["remove-cell"]
+name = "polish-gpt2"
+page = {"model": name, "section": "lenses.html#fig-lens-layers", "unit": "share told", "expected": "less"}
+fitted = with_own_lens(name, loaded[name], same_places[name], slice(-2, None))[0].at(0)
+nulls = {"affine lens": fitted, "untrained": np.array([one.estimate for one in misread[name]])}
+claim = "Reading GPT-2's last block but one as if it were the last misses much of the prediction"
+plain = read_as_last(name, loaded[name], same_places[name])
+report.finding(f"lens-{name}-plain", claim, plain, nulls, **page)
+report.glue("lens-gpt2-plain", report.interval(*plain, scale=100, unit="%", digits=0))
+report.glue("lens-gpt2-plain-untrained", report.span(100 * nulls["untrained"], digits=0, unit="%"))

@@ -123,7 +123,8 @@ def mixing(model):
     return np.array([ratio[:, 1:].mean(axis=1) for ratio in contributions.mixing_ratios(model, SENTENCES)])
 
 
-mixed = {name: {"trained": mixing(model), "untrained": np.mean([mixing(draw) for draw in fresh[name]], axis=0)} for name, model in loaded.items()}
+drawn = {name: np.array([mixing(draw) for draw in draws]) for name, draws in fresh.items()}  # [model, sentence, layer]
+mixed = {name: {"trained": mixing(model), "untrained": drawn[name].mean(axis=0)} for name, model in loaded.items()}
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Mixing ratio by layer: the share of other tokens in what attention and the residual connection make of a token, in trained models and on average over the untrained ones; 95% intervals over sentences.", "name": "fig-mix-ratio"}, "image": {"alt": "Two panels by layer. The trained GPT-2 lies between 0.4 and 0.5 in the first two layers, highest in layer 1, and between 0.15 and 0.2 in the later ones; the untrained one falls slowly from 0.27 to 0.18. The trained HerBERT has 0.50 in layer 4 and between 0.2 and 0.3 in the other layers; the untrained one stays near 0.05."}}
 of_layers = {title: {kind: profile(values) for kind, values in mixed[name].items()} for name, title in NAMES.items()}
@@ -156,6 +157,10 @@ for name, title in NAMES.items():
     own = {kind: statistics.t_interval(agreement(trained[name], kind).mean(axis=1)) for kind in ("lengths", "weights")}
     draws = np.array([agreement(found, "weights").mean() for found in untrained[name]])
     report.finding(f"mix-{name}-weights", f"{title}: training makes attention weights a better guide to what matters", own["weights"], {"untrained": draws}, **page)
+    ratios, most = mixed[name]["trained"], drawn[name].mean(axis=1).max(axis=1)  # of each untrained model, its own layer that mixes most
+    highest = statistics.t_interval(ratios[:, ratios.mean(axis=0).argmax()])
+    page |= {"unit": "mixing ratio", "section": "mixing.html#fig-mix-ratio"}
+    report.finding(f"mix-{name}-ratio", f"{title}: the layer that mixes most mixes more than without training", highest, {"untrained": most}, **page)
     glued = {**{kind: report.interval(*interval) for kind, interval in own.items()}, "weights-untrained": report.number(draws.mean())}
     for suffix, ratios in (("", mixed[name]["trained"]), ("-untrained", mixed[name]["untrained"])):
         glued[f"first{suffix}"] = report.percent(ratios[:, 0].mean())

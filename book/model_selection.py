@@ -163,7 +163,8 @@ margins = [statistics.ratio_interval(values - nearest, unit, level=1 - 0.05 / le
 report.glue("ctx-21-margin", report.interval(*min(margins, key=lambda margin: margin.low)))
 report.glue("ctx-21-errors", report.span(frames[TWENTY_ONE]["error"]).replace(" to ", " and "))
 report.glue("ctx-21-unit", report.number(comparisons[TWENTY_ONE].ridge_distance().mean(), 3))
-under = statistics.difference_interval(*(comparisons[SIX].squared_errors()[name][:, strategies.MEASURED].mean(axis=1) for name in ("hard choice", "transformer")), paired=True)
+erred = [comparisons[SIX].squared_errors()[name][:, strategies.MEASURED].mean(axis=1) for name in ("hard choice", "transformer")]
+under = statistics.difference_interval(*erred, paired=True)
 report.glue("ctx-few-under-hard", report.interval(*under))
 others = (models.untrained_like(few, seed=seed).model for seed in range(20))  # untrained models differ among themselves
 blank = np.array([comparisons[SIX].answered_by(other).likeness().set_index("name").loc["posterior mean", "estimate"] for other in others])
@@ -189,3 +190,7 @@ page = {"model": "model-selector-few", "section": "model_selection.html#fig-ctx-
 # Untrained models are three to eleven times as far away as the ridges are from each other: such a spread is even on a scale of logarithms.
 mean, hard = (np.log(to_six.loc[name].to_numpy(dtype=float)) for name in ("posterior mean", "hard choice"))
 report.finding("ctx-imitates-mean", "The selector answers like the posterior mean, not like a choice", tuple(mean), {"hard choice": tuple(hard), "untrained": np.log(blank)}, **page)
+gain = erred[0] - erred[1]  # of each prompt; under the null it could as well have the opposite sign
+exchanged = (np.random.default_rng(0).choice([-1, 1], (2000, len(gain))) * gain).mean(axis=1)
+page |= {"unit": "squared error", "expected": "greater"}
+report.finding("ctx-pays", "The selector errs less than a choice between the regressions", under, {"answers exchanged": exchanged}, **page)
