@@ -27,6 +27,7 @@ from analysis_lib.activations import edited, recording
 from analysis_lib.models import LoadedModel
 from analysis_lib.projections.places import Places
 from analysis_lib.sweeps import sweep
+from analysis_lib.sweeps.progress import shown
 
 _Batch = tuple[list[list[int]], np.ndarray, np.ndarray]
 """Sequences, and of each place the sequence's number among them and the position in it."""
@@ -125,14 +126,8 @@ def affine_lens(
         Arrays that do not fit each other or are not finite, penalties that are negative or missing, folds without documents.
     """
     x, y, folds = _checked_fit(states, last, groups, penalties, n_folds, seed)
-    lenses = []
-    for layer in x:
-        errors = np.zeros(len(penalties))
-        for fold in range(n_folds):
-            held = folds == fold
-            errors += _Ridge(layer[~held], y[~held]).squared_errors(layer[held], y[held], penalties)
-        chosen = float(penalties[int(errors.argmin())])
-        lenses.append((*_Ridge(layer, y).fitted(chosen), chosen))
+    fits = (_fitted_by_folds(layer.astype(np.float64), y, folds, penalties) for layer in x)
+    lenses = list(shown(fits, len(x), "affine lens, layers"))
     matrices, offsets, chosen_penalties = (np.stack(part) for part in zip(*lenses, strict=True))
     return Lens(matrices, offsets, chosen_penalties)
 
@@ -181,8 +176,8 @@ def jacobian_lens(loaded: LoadedModel, places: Places, batch_size: int = 16) -> 
 def _checked_fit(
     states: ArrayLike, last: ArrayLike, groups: ArrayLike, penalties: Sequence[float], n_folds: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """States and last states in float64, and the fold of each place."""
-    x, y, labels = np.asarray(states, dtype=np.float64), np.asarray(last, dtype=np.float64), np.asarray(groups)
+    """States, last states in float64, and the fold of each place."""
+    x, y, labels = np.asarray(states), np.asarray(last, dtype=np.float64), np.asarray(groups)
     if x.ndim != 3 or y.shape != x.shape[1:] or labels.shape != y.shape[:1]:
         raise ValueError(
             "states, last, groups: expected [layer, place, d_model], [place, d_model] and [place],"
@@ -196,6 +191,16 @@ def _checked_fit(
     if not 2 <= n_folds <= len(names):
         raise ValueError(f"n_folds is {n_folds}; expected 2 to {len(names)}, the number of documents")
     return x, y, np.random.default_rng(seed).permutation(len(names))[which] % n_folds
+
+
+def _fitted_by_folds(x: np.ndarray, y: np.ndarray, folds: np.ndarray, penalties: Sequence[float]) -> tuple[np.ndarray, np.ndarray, float]:
+    """Matrix, offset and penalty of one layer; of a single penalty there is nothing to choose."""
+    errors = np.zeros(len(penalties))
+    for fold in range(folds.max() + 1 if len(penalties) > 1 else 0):
+        held = folds == fold
+        errors += _Ridge(x[~held], y[~held]).squared_errors(x[held], y[held], penalties)
+    chosen = float(penalties[int(errors.argmin())])
+    return (*_Ridge(x, y).fitted(chosen), chosen)
 
 
 class _Ridge:
