@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from analysis_lib.geometry.cosines import checked_labels, checked_states, unit_vectors
 from analysis_lib.statistics import Profile
+from analysis_lib.statistics.products import Products
 from analysis_lib.statistics.profiles import Units
 
 PENALTIES = tuple(np.logspace(-1, 5, 7).tolist())
@@ -163,44 +164,23 @@ def _ridge(x: np.ndarray, y: np.ndarray, folds: list[tuple[np.ndarray, np.ndarra
     What scikit-learn's RidgeCV gives with the same folds. That multiplies all rows anew for each fold and penalty; here the products of
     the whole less those of a fold are those of the other folds.
     """
-    products = [_Products.of(x[held], y[held]) for _, held in folds]
-    whole = reduce(_Products.__add__, products)
+    products = [Products.of(x[held], y[held]) for _, held in folds]
+    whole = reduce(Products.__add__, products)
     scores = np.zeros(len(PENALTIES))
     for (_, held), own in zip(folds, products, strict=True):
         others = whole - own
         for place, penalty in enumerate(PENALTIES):
-            slopes, constant = others.ridge(penalty)
+            slopes, constant = _ridge_of(others, penalty)
             scores[place] += r2_score(y[held], x[held] @ slopes + constant)
-    return whole.ridge(PENALTIES[int(scores.argmax())])
+    return _ridge_of(whole, PENALTIES[int(scores.argmax())])
 
 
-@dataclass(frozen=True, eq=False)
-class _Products:
-    """All that a regression needs of some rows: how many they are, their sums and their products."""
-
-    n: int
-    sum_x: np.ndarray
-    sum_y: np.ndarray
-    xx: np.ndarray
-    xy: np.ndarray
-
-    @classmethod
-    def of(cls, x: np.ndarray, y: np.ndarray) -> "_Products":
-        return cls(len(x), x.sum(axis=0), y.sum(axis=0), x.T @ x, x.T @ y)
-
-    def __add__(self, other: "_Products") -> "_Products":
-        return _Products(self.n + other.n, self.sum_x + other.sum_x, self.sum_y + other.sum_y, self.xx + other.xx, self.xy + other.xy)
-
-    def __sub__(self, other: "_Products") -> "_Products":
-        return _Products(self.n - other.n, self.sum_x - other.sum_x, self.sum_y - other.sum_y, self.xx - other.xx, self.xy - other.xy)
-
-    def ridge(self, penalty: float) -> tuple[np.ndarray, np.ndarray]:
-        """Slopes and constant, the latter without penalty."""
-        mean_x, mean_y = self.sum_x / self.n, self.sum_y / self.n
-        xx = self.xx - self.n * np.outer(mean_x, mean_x)
-        xx[np.diag_indices_from(xx)] += penalty
-        slopes = scipy.linalg.solve(xx, self.xy - self.n * np.outer(mean_x, mean_y), assume_a="pos")
-        return slopes, mean_y - mean_x @ slopes
+def _ridge_of(products: Products, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+    """Slopes and constant, the latter without penalty."""
+    mean_x, mean_y, xx, xy = products.centred()
+    xx[np.diag_indices_from(xx)] += penalty
+    slopes = scipy.linalg.solve(xx, xy, assume_a="pos")
+    return slopes, mean_y - mean_x @ slopes
 
 
 @dataclass(frozen=True, eq=False)

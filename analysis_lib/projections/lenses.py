@@ -16,7 +16,7 @@ All three are exact at the last layer. `lens_scores` compares their predictions 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike
 from analysis_lib.activations import edited, recording
 from analysis_lib.models import LoadedModel
 from analysis_lib.projections.places import Places
+from analysis_lib.statistics.products import Products
 from analysis_lib.sweeps import sweep
 from analysis_lib.sweeps.progress import shown
 
@@ -195,33 +196,43 @@ def _checked_fit(
 
 def _fitted_by_folds(x: np.ndarray, y: np.ndarray, folds: np.ndarray, penalties: Sequence[float]) -> tuple[np.ndarray, np.ndarray, float]:
     """Matrix, offset and penalty of one layer; of a single penalty there is nothing to choose."""
-    errors = np.zeros(len(penalties))
-    for fold in range(folds.max() + 1 if len(penalties) > 1 else 0):
-        held = folds == fold
-        errors += _Ridge(x[~held], y[~held]).squared_errors(x[held], y[held], penalties)
-    chosen = float(penalties[int(errors.argmin())])
-    return (*_Ridge(x, y).fitted(chosen), chosen)
+    mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
+    x, y = x - mean_x, y - mean_y
+    groups = [folds == fold for fold in range(folds.max() + 1)]
+    products = [Products.of(x[held], y[held] - x[held]) for held in groups]
+    whole, chosen = reduce(Products.__add__, products), float(penalties[0])
+    if len(penalties) > 1:
+        pairs = zip(groups, products, strict=True)
+        errors = sum(_Ridge(whole - own).squared_errors(x[held], y[held], penalties) for held, own in pairs)
+        chosen = float(penalties[int(np.argmin(errors))])
+    matrix, offset = _Ridge(whole).fitted(chosen)
+    return matrix, mean_y + offset - mean_x @ matrix, chosen
 
 
 class _Ridge:
-    """The regressions of one set of places, for any penalty, from one decomposition."""
+    """The regressions of one set of places, for any penalty, from one decomposition.
 
-    def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
-        self.mean_x, self.mean_y = x.mean(axis=0), y.mean(axis=0)
-        centred = x - self.mean_x
-        size, self.directions = np.linalg.eigh(centred.T @ centred)
+    Parameters
+    ----------
+    products : Products
+        Of states, and of the last states less the states: what the identity leaves.
+    """
+
+    def __init__(self, products: Products) -> None:
+        self.mean_x, self.mean_left, xx, left = products.centred()
+        size, self.directions = np.linalg.eigh(xx)
         self.size = np.clip(size, 0, None)
-        self.target = self.directions.T @ (centred.T @ (y - self.mean_y - centred))  # what the identity leaves
+        self.target = self.directions.T @ left
 
     def fitted(self, penalty: float) -> tuple[np.ndarray, np.ndarray]:
         """Matrix and offset."""
         matrix = np.eye(len(self.size)) + self.directions @ (self._shares(penalty)[:, None] * self.target)
-        return matrix, self.mean_y - self.mean_x @ matrix
+        return matrix, self.mean_x + self.mean_left - self.mean_x @ matrix
 
     def squared_errors(self, x: np.ndarray, y: np.ndarray, penalties: Sequence[float]) -> np.ndarray:
         """Sum of squared errors at other places for each penalty, without making the matrices."""
         centred = x - self.mean_x
-        left, along = y - self.mean_y - centred, centred @ self.directions
+        left, along = y - x - self.mean_left, centred @ self.directions
         curve = (along.T @ along) * (self.target @ self.target.T)
         slope = ((along.T @ left) * self.target).sum(axis=1)
         shares = np.stack([self._shares(penalty) for penalty in penalties])
