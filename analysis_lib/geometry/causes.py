@@ -19,6 +19,7 @@ from analysis_lib.geometry.cosines import checked_labels, checked_states, unit_v
 from analysis_lib.statistics import Profile
 from analysis_lib.statistics.products import Products
 from analysis_lib.statistics.profiles import Units
+from analysis_lib.sweeps.progress import shown
 
 PENALTIES = tuple(np.logspace(-1, 5, 7).tolist())
 """Of the regression that reads positions; columns are scaled to variance 1."""
@@ -141,20 +142,21 @@ def readable_positions(
     waves = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
     same = np.minimum(*(np.ptp(waves[half], axis=0) for half in (halves.fit, halves.test))) < 1e-9
     if same.any():
-        shown = np.unique(periods[np.flatnonzero(same) % len(periods)]).tolist()
-        raise ValueError(f"periods, positions: expected positions that differ within each period, found the same in {shown}")
+        unseen = np.unique(periods[np.flatnonzero(same) % len(periods)]).tolist()
+        raise ValueError(f"periods, positions: expected positions that differ within each period, found the same in {unseen}")
     weights = halves.weights(n_resamples)
     whole = (waves[halves.test] - waves[halves.fit].mean(axis=0)) ** 2
-    shares = []
     own = texts[halves.fit]
     folds = list(GroupKFold(min(5, len(np.unique(own)))).split(own, groups=own))
-    for layer in states:
+
+    def shares(layer: np.ndarray) -> np.ndarray:
         exact = layer.astype(np.float64)  # with a small penalty float32 would not do
         scaler = StandardScaler().fit(exact[halves.fit])
         slopes, constant = _ridge(scaler.transform(exact[halves.fit]), waves[halves.fit], folds)
         told = scaler.transform(exact[halves.test]) @ slopes + constant
-        shares.append(halves.explained(weights, (waves[halves.test] - told) ** 2, whole))
-    stacked = np.stack(shares, axis=1)
+        return halves.explained(weights, (waves[halves.test] - told) ** 2, whole)
+
+    stacked = np.stack(list(shown(map(shares, states), len(states), "positions read, layers")), axis=1)
     return Profile(stacked[0], stacked[1:], halves.units)
 
 
