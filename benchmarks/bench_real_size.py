@@ -120,10 +120,10 @@ def norms_parts(reader) -> Iterator[Part]:
     one, pair = partial(norms.update_norms, loaded, paragraphs[:2]), 2
     draws = 8 if reader.weights.d_model <= 512 else 5  # as there, of untrained models and of orders
     yield "norms: as they are, shuffled and untrained", pair, (2 + 2 * draws) * len(paragraphs), one
-    replaced = len(paragraphs) + 3 * (len(paragraphs) // 2)  # the mean in all texts; doubled, and both untrained, in half of them
+    replaced = len(paragraphs) + 6 * (len(paragraphs) // 2)  # the mean in all texts; in half of them doubled, and in untrained models
     options = {"n_places": 1, "reach": 12, "layers": norms.interventions.spread_layers(reader.weights.n_layers, 6), "later": 1}
     yield "updates replaced", pair, replaced, partial(norms.replace_updates, loaded, paragraphs[:2], **options)
-    yield "untrained models", 1, 1 + draws, partial(models.untrained_like, loaded, seed=1)
+    yield "untrained models", 1, 4 + draws, partial(models.untrained_like, loaded, seed=1)
 
 
 def grammar_parts(reader) -> Iterator[Part]:
@@ -155,7 +155,8 @@ def lenses_parts(reader, passes: int = 2) -> Iterator[Part]:
     layers, width = min(13, weights.n_layers + 1), weights.d_model
     states = torch.randn(1, 4000, width, generator=drawn).numpy()
     groups = np.arange(4000) // 60
-    yield "affine lens, two fits", 1, 2 * layers, partial(lenses.affine_lens, states, states[0] @ states[0][:width] / width, groups)
+    fits = 3 * layers + 8  # of the model, of the untrained one to both models' last states, and of two layers of four more samples
+    yield "affine lenses", 1, fits, partial(lenses.affine_lens, states, states[0] @ states[0][:width] / width, groups)
     few = states[:, :64]
     yield "predictions of lenses", 64, 4 * layers * 600, partial(lens_scores.compare, weights, few[0], few)
     copies = torch.randint(1, weights.d_vocab, (16, 12))  # of a sequence: each is for one column

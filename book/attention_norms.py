@@ -290,11 +290,13 @@ def acts_of(name, model):
     return over_layers(interventions.elasticity(table), "estimate")[0]
 
 
-acts_untrained = {name: np.array([acts_of(name, models.untrained_like(model, seed=seed)) for seed in range(UNTRAINED)]) for name, model in loaded.items()}
+acts_untrained = {name: [acts_of(name, model)] for name, model in fresh.items()}  # seed 0
+for name, acts in acts_untrained.items():
+    acts += [acts_of(name, models.untrained_like(loaded[name], seed=seed)) for seed in range(1, UNTRAINED)]
 for name, title in NAMES.items():
     own, page = examined[name], {"model": name, "unit": "log norm for each log norm", "section": "attention_norms.html#fig-norms-key"}
     tables = {"untrained": norms.neighbours(own.untrained, 1), "shuffled tokens": norms.neighbours(own.shuffled, 1)}
     nulls = {null: over_layers(table, "null_mean", "null_low", "null_high") for null, table in tables.items()}
     report.finding(f"norms-{name}-predicts", f"{title}: a large update predicts a large next one", over_layers(tables["untrained"], *EFFECT), nulls, **page)
     acts = over_layers(interventions.elasticity(doubled[name]), *EFFECT)
-    report.finding(f"norms-{name}-acts", f"{title}: enlarging an update enlarges the next one", acts, {"untrained": acts_untrained[name]}, **page)
+    report.finding(f"norms-{name}-acts", f"{title}: enlarging an update enlarges the next one", acts, {"untrained": np.array(acts_untrained[name])}, **page)

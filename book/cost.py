@@ -23,7 +23,9 @@
 #   This is an inner product in $r + 1$ dimensions. Its maximum over a small box of right-hand tokens costs one more small product, so every left-hand token is compared with whole boxes before any single pair is computed.
 #
 # The search looks at a sample of pairs and then takes the cheapest of three ways: blocks of tokens ordered by norm, or boxes with $r = 1$ or $r = 2$. Rounding is part of every bound. Pairs whose place rounding could
-# have changed are scored again in double precision, so that the list is that of the exact product.
+# have changed are scored again in double precision, so that the list is that of the exact product. The same holds for the lists of single vectors ({doc}`feed_forward`), whose products are all computed.
+#
+# Both searches multiply in single precision. A first product in bfloat16, with a bound on its rounding, could be faster on processors that multiply such numbers natively; it was not built.
 #
 # ## What is saved
 #

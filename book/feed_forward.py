@@ -61,6 +61,7 @@ for title, pair in pairs.items():
         drawn = [neurons.similar_vectors(side, seed=10 * draw + place, **options) for place, side in enumerate(pair)]
         similar[title, draw] = best(title, torch.cat(drawn), k=20)
         judged[title, f"similar {draw}"] = judge(title, similar[title, draw])
+del pairs, pair, drawn  # of large models a gigabyte
 passed = {key: shared_features.passing(table) for key, table in judged.items()}
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The most alike list of some kinds in each model: how many of its different forms share the feature (points), how many would by chance (crosses), and the most in any list of random vectors that vary as the layer's own do (bars). Below each feature stand the first words of the list. In Polish *-ła* ends past tenses with a feminine subject (*mówiła*, she said), *-ach* locative plurals of nouns (*w domach*, in houses), and *-ej* comparatives of adverbs and feminine genitives.", "name": "fig-ff-key"}, "image": {"alt": "A panel for each model with up to four lists: an ending, a case, a person and the forms of a word. Points lie between eight and twenty forms, and crosses between zero and four. The bars lie between them, except that the bars of HerBERT's person and of e5's case and person lie on their points."}}
@@ -159,13 +160,16 @@ report.table(pd.DataFrame(rows, dtype=object), "The models, their neurons and th
 # neurons point on the whole. Twenty sets of them are drawn. **Isotropic random vectors** favour no direction and show what the embedding gives by itself. The **untrained** model has fresh weights, embeddings included.
 
 # %%
-untrained = {title: reader.untrained(seed=0) for title, reader in small.items()}
-for title, fresh in untrained.items():
+cosines = {}  # of the key and the value of each neuron
+for title, reader in small.items():
+    fresh = reader.untrained(seed=0)  # one at a time, since large ones take much memory
     for side, queries in zip("KV", neurons.all_keys_values(fresh), strict=True):
         top[title, f"untrained {side}"] = best(title, queries[numbers[title]], weights=fresh)
+    cosines |= {(title, label): neurons.key_value_cosines(w) for label, w in (("trained", reader.weights), ("untrained", fresh))}
     judged[title, "untrained"] = judge(title, np.concatenate([top[title, f"untrained {side}"][:, :20] for side in "KV"]))
     top[title, "random"] = best(title, neurons.random_vectors(len(numbers[title]), fresh.d_model, seed=0), k=20)
     judged[title, "random"] = judge(title, top[title, "random"])
+    del fresh, queries
 passed = {key: shared_features.passing(table) for key, table in judged.items()}
 
 
@@ -282,10 +286,10 @@ report.table(
 # %% tags=["hide-input"]
 rows = {
     title: {
-        label: report.interval(*statistics.bootstrap_interval(neurons.key_value_cosines(w), n_resamples=1000), digits=3, signed=True)
-        for label, w in (("trained", reader.weights), ("untrained", untrained[title]))
+        label: report.interval(*statistics.bootstrap_interval(cosines[title, label], n_resamples=1000), digits=3, signed=True)
+        for label in ("trained", "untrained")
     }
-    for title, reader in small.items()
+    for title in small
 }
 report.table(pd.DataFrame(rows).T.rename_axis("model").reset_index(), "Mean cosine of a neuron's key and value")
 

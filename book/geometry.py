@@ -101,6 +101,7 @@ def same_sense(states):
 PLACES = word_senses.locate(trained["herbert"].table, len(TEXTS) - len(SENSES) + np.arange(len(SENSES)), SENSES["start"])
 accuracy = each(lambda found: same_sense(found.states))
 senses_left = {name: same_sense(states) for name, states in without.items()}
+del without
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "What three rogue dimensions do: mean cosine of words of different texts (above) and share of nearest neighbours in the same sense (below), with all dimensions and without the three; 95% intervals over texts and over lemmas.", "name": "fig-geo-rogue"}, "image": {"alt": "Two rows of panels, one column a model. Above, the line without the three dimensions lies far below the other in GPT-2's last layers and in most of e5's blocks; in the first layers of GPT-2 and e5 it lies a little below, in HerBERT the two lie close together, and after e5's last block they nearly coincide. Below, the two lines nearly coincide in every model."}}
 styles = {"all dimensions": (BLUE, "-"), "without three": (ORANGE, "-"), "untrained": STYLES["untrained"]}
@@ -193,14 +194,21 @@ plots.layer_panels(lines, LAYERS, styles, zero=True);
 # state, and {numref}`fig-geo-positions` shows how much of them it explains in the other half.
 
 # %%
-def readable(model, layers=slice(None)):
+def states_of(model):
+    """What a model computes on forty paragraphs."""
+    return activations.run(model, texts.paragraphs()["text"][:40], stride=64)
+
+
+def readable(run, layers=slice(None)):
     """How well positions can be read from the states of a model, by layer."""
-    run = activations.run(model, texts.paragraphs()["text"][:40], stride=64)
     first = run.tokens[(run.tokens["window"] == 0) & ~run.tokens["special"]]  # later windows count positions anew
     return causes.readable_positions(run.states[layers][:, first.index], first["position"], first["text"], n_resamples=300)
 
 
-standing = {ALL[name]: {ALL[name]: readable(model), "untrained": readable(models.untrained_like(model, seed=0))} for name, model in loaded.items()}
+standing = {
+    ALL[name]: {ALL[name]: readable(states_of(model)), "untrained": readable(states_of(models.untrained_like(model, seed=0)))}
+    for name, model in loaded.items()
+}
 
 # %% mystnb={"figure": {"caption": "How much of a token's position a linear map reads from its state, by layer: share of the variance of sines and cosines that it explains in other paragraphs (1: exactly known; 0: not at all), with 95% intervals over paragraphs.", "name": "fig-geo-positions"}, "image": {"alt": "Three panels, trained models beside untrained ones. HerBERT's line falls slowly from nearly 0.8 in the embedding to 0.75 after the fourth block, above its untrained twin at 0.6, then drops to less than 0.1 after the fifth and ends near zero. GPT-2's starts at 0.3, falls to little more than 0.1 after the first block and to nearly zero at the end; its untrained twin falls from nearly 0.6 to a little above 0.45. e5's stays near 0.4 for five blocks and then falls block by block, to nearly zero after the last; its untrained twin stays near 0.7."}}
 plots.layer_panels({"position read (R²)": standing}, LAYERS, STYLES, zero=True);
@@ -303,8 +311,8 @@ page = {"model": "polish-gpt2", "section": "geometry.html#fig-geo-dimension"}
 
 def untrained_dimension(seed):
     """Intrinsic dimension after the last block of another untrained GPT-2, since untrained models differ among themselves."""
-    fresh = geometry.WordStates.of(activations.run(models.untrained_like(loaded["polish-gpt2"], seed=seed), TEXTS))
-    return geometry.intrinsic_dimension(fresh.states[[last]], fresh.texts, max_points=1200, n_resamples=1)["TwoNN"].estimate[0]
+    fresh = geometry.read_words(loaded["polish-gpt2"], TEXTS, seed=seed, last=2)
+    return geometry.intrinsic_dimension(fresh.states[[fresh.last_block]], fresh.texts, max_points=1200, n_resamples=1)["TwoNN"].estimate[0]
 
 
 several = np.array([dimension["untrained"]["polish-gpt2"]["TwoNN"].estimate[last], *map(untrained_dimension, range(1, 4))])
@@ -318,7 +326,7 @@ report.finding("geo-gpt2-rogue", "GPT-2 needs its rogue dimensions", found, null
 # %% tags=["remove-cell"]
 for name, title in TITLES.items():  # of e5, which takes longer, one untrained model was read
     kept = standing[title][title].at(-1)
-    several = [readable(models.untrained_like(loaded[name], seed=seed), slice(-1, None)).at(0).estimate for seed in range(1, 4)]
+    several = [readable(states_of(models.untrained_like(loaded[name], seed=seed)), slice(-1, None)).at(0).estimate for seed in range(1, 4)]
     nulls = {"untrained": np.array([standing[title]["untrained"].at(-1).estimate, *several])}
     page = {"model": name, "section": "geometry.html#fig-geo-positions", "unit": "R²", "expected": "less"}
     report.finding(f"geo-{name}-places", f"Training removes the places of tokens from {title}'s last states", kept, nulls, **page)

@@ -36,7 +36,7 @@ LABELS, N_UNTRAINED = np.array(labels), len(running) // 2  # half of the paragra
 
 # %% tags=["hide-input"]
 loaded = {name: models.load(name) for name in TITLES}
-readout = {name: weights.extract(model) for name, model in loaded.items()}
+readout = {name: weights.extract(model).without_layers() for name, model in loaded.items()}
 places = {name: Places.of(model, TEXTS, most=MOST) for name, model in loaded.items()}
 # One untrained model at a time, since large ones take much memory.
 untrained = {name: Places.of(models.untrained_like(model, seed=0), TEXTS[:N_UNTRAINED], most=MOST) for name, model in loaded.items()}
@@ -201,7 +201,7 @@ def share_told(kl, read, last, rows, own, labels):
 
 def with_own_lens(name, model, found, layers=slice(None)):
     """Share told in a model by a lens of its own, and share of places where both name one token after the first block."""
-    n, labels, read = len(found), documents[name], weights.extract(model)
+    n, labels, read = len(found), documents[name], weights.extract(model).without_layers()
     own, rows = np.flatnonzero(fit[name][:n]), held[name][held[name] < n]
     lens = lenses.affine_lens(found.states[layers][:, own], found.states[-1, own], labels[own])
     seen = lens_scores.compare(read, found.states[-1, rows], lens(found.states[layers][:, rows]))

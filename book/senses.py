@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from analysis_lib import geometry, models, plots, report, texts
-from analysis_lib.activations import run
 from analysis_lib.geometry import projection, word_senses
 
 plots.use_style()
@@ -251,7 +250,7 @@ def untrained_shares(name):
     first = nearest["untrained"][name].profile.at(-1)
     if name == "e5":
         return first
-    others = (geometry.WordStates.of(run(models.untrained_like(loaded[name], seed), TEXTS)) for seed in range(1, 4))
+    others = (geometry.read_words(loaded[name], TEXTS, seed=seed, last=2) for seed in range(1, 4))
     return np.array([first.estimate, *(word_senses.neighbour_accuracy(**marked(found.states[-1:])).profile.at(-1).estimate for found in others)])
 
 

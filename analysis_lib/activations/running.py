@@ -11,6 +11,7 @@ and no padded position is ever returned. `text_windows` says what a word is and 
 
 import operator
 import reprlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +19,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from analysis_lib.activations import hooks, sites
 from analysis_lib.activations.text_windows import Encoded, Window, checked_texts, listed, token_table, windows_of
 from analysis_lib.models import LoadedModel
+from analysis_lib.sweeps.progress import shown
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,12 @@ class Activations:
             first=("first", "any"),
         ).reset_index()
         count = table["n_tokens"].to_numpy()
-        states = self._kept()[:, rows]
-        if len(rows) == 0:
-            return states, table
-        begin = np.r_[0, np.cumsum(count)[:-1]]
-        return np.add.reduceat(states, begin, axis=1) / count[:, None].astype(np.float32), table
+        begin, states = np.cumsum(count) - count, self._kept()
+        means = np.empty((len(states), len(table), states.shape[-1]), dtype=np.float32)
+        if len(rows):
+            for mean, layer in zip(means, states, strict=True):  # one at a time: of large models a copy of all layers is a gigabyte
+                np.divide(np.add.reduceat(layer[rows], begin, axis=0), count[:, None].astype(np.float32), out=mean)
+        return means, table
 
     def _kept(self) -> np.ndarray:
         if self.states is None:
@@ -266,15 +269,17 @@ def _fill(store: "_Store", model: nn.Module, windows: list[Window], batch_size: 
     """Run all windows, those of similar length together; returns the number of passes."""
     order = sorted(range(len(windows)), key=lambda i: len(windows[i].ids))
     batches = [[windows[i] for i in order[at : at + batch_size]] for at in range(0, len(order), batch_size)]
-    for batch in batches:
-        for name, values in _forward(model, batch, outputs, states).items():
-            store.put(name, values, batch)
-    return len(batches)
+
+    def read(batch: list[Window]) -> int:
+        store.put(_forward(model, batch, outputs, states), batch)  # one record at a time is in memory
+        return len(batch)
+
+    return len(list(shown(map(read, batches), len(batches), f"{type(model).__name__}, batches of texts")))
 
 
 @torch.no_grad()
-def _forward(model: nn.Module, batch: list[Window], outputs: tuple[str, ...], states: bool) -> dict[str, np.ndarray]:
-    """One pass: "states" [layer, sequence, position, d_model] if wanted and each output [layer, sequence, ...], float32."""
+def _forward(model: nn.Module, batch: list[Window], outputs: tuple[str, ...], states: bool) -> dict[tuple[str, int], Tensor]:
+    """The record of one pass: ("states", i) [sequence, position, d_model] if wanted, and each output [sequence, ...] of each layer."""
     width = max(len(window.ids) for window in batch)
     ids = torch.zeros((len(batch), width), dtype=torch.long)
     mask = torch.zeros_like(ids)
@@ -284,7 +289,7 @@ def _forward(model: nn.Module, batch: list[Window], outputs: tuple[str, ...], st
     device = next(model.parameters()).device
     with hooks.recording(model, outputs, states) as record:
         model.base_model(input_ids=ids.to(device), attention_mask=mask.to(device))
-    return {name: values.cpu().numpy() for name, values in hooks.stacked(record).items()}
+    return record
 
 
 class _Store:
@@ -294,24 +299,26 @@ class _Store:
         self.offsets, self.lengths = np.r_[0, np.cumsum(lengths)], lengths
         self.arrays: dict = {"states": None} | ({"patterns": [None] * len(lengths)} if "patterns" in outputs else {})
 
-    def put(self, name: str, values: np.ndarray, batch: list[Window]) -> None:
-        if self.arrays.get(name) is None:
-            shape = (len(values), self.offsets[-1], values.shape[-1])
-            self.arrays[name] = np.empty(shape, dtype=np.float32)
-        for row, window in enumerate(batch):
-            if name == "patterns":
-                self._put_pattern(values[:, row], window)
-            else:
-                rows = self.offsets[window.text] + window.positions[window.report]
-                self.arrays[name][:, rows] = values[:, row, window.report]
+    def put(self, record: dict[tuple[str, int], Tensor], batch: list[Window]) -> None:
+        """Keep what one pass recorded, layer by layer: of a large batch a copy of all layers would double the memory."""
+        n_layers = Counter(name for name, _ in record)
+        for (name, layer), recorded in record.items():
+            values = recorded.float().cpu().numpy()
+            if name != "patterns" and self.arrays.get(name) is None:
+                self.arrays[name] = np.empty((n_layers[name], self.offsets[-1], values.shape[-1]), dtype=np.float32)
+            for row, window in enumerate(batch):
+                if name == "patterns":
+                    self._put_pattern(layer, n_layers[name], values[row], window)
+                else:
+                    rows = self.offsets[window.text] + window.positions[window.report]
+                    self.arrays[name][layer, rows] = values[row, window.report]
 
-    def _put_pattern(self, values: np.ndarray, window: Window) -> None:
+    def _put_pattern(self, layer: int, n_layers: int, values: np.ndarray, window: Window) -> None:
         patterns, n = self.arrays["patterns"], self.lengths[window.text]
         if patterns[window.text] is None:
-            patterns[window.text] = np.zeros((*values.shape[:2], n, n), dtype=np.float32)
+            patterns[window.text] = np.zeros((n_layers, len(values), n, n), dtype=np.float32)
         queries = window.positions[window.report]
-        seen = values[:, :, window.report, : len(window.ids)]
-        patterns[window.text][:, :, queries[:, None], window.positions] = seen
+        patterns[window.text][layer][:, queries[:, None], window.positions] = values[:, window.report, : len(window.ids)]
 
 
 def _checked_settings(loaded: LoadedModel, batch_size: int, outputs: Sequence[str]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from analysis_lib.geometry.contexts import (
 )
 from analysis_lib.geometry.intrinsic_dimension import intrinsic_dimension
 from analysis_lib.geometry.isotropy import iso_score, isotropy
-from analysis_lib.geometry.word_states import WordStates, read_by_each
+from analysis_lib.geometry.word_states import WordStates, read_by_each, read_words
 
 __all__ = [
     "WordStates",
@@ -28,6 +28,7 @@ __all__ = [
     "max_explainable_variance",
     "mean_cosine",
     "read_by_each",
+    "read_words",
     "rogue_dimensions",
     "self_similarity",
     "within_texts",

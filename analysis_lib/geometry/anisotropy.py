@@ -194,7 +194,7 @@ def _by_dimension(means: np.ndarray) -> np.ndarray:
 def _text_means(states: ArrayLike, texts: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Mean unit vectors of texts, [layer, text, d_model], and the numbers of their vectors."""
     states = checked_states(states)
-    means, counts = group_means(unit_vectors(states), checked_labels(states, texts=texts)[0])
+    means, counts = group_means(map(unit_vectors, states), checked_labels(states, texts=texts)[0])  # no copy of all layers
     if len(counts) < 2:
         raise ValueError("texts are all the same; expected vectors from two texts at least")
     return means, counts

@@ -94,7 +94,7 @@ def intra_sentence_similarity(states: ArrayLike, texts: ArrayLike, *, min_words:
     if not kept.any():
         raise ValueError(f"texts have at most {counts.max()} words; expected min_words, {min_words}, in one at least")
     centres, _ = group_means(states, texts)
-    raw = np.einsum("ltd,ltd->lt", unit_vectors(centres[:, kept]), group_means(unit_vectors(states), texts)[0][:, kept])
+    raw = np.einsum("ltd,ltd->lt", unit_vectors(centres[:, kept]), group_means(map(unit_vectors, states), texts)[0][:, kept])
     return Measure(units[kept], counts[kept], raw, raw - anisotropy(states, texts, n_resamples=1).estimate[:, None], "text")
 
 

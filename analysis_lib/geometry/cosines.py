@@ -4,6 +4,8 @@ With unit vectors $u_i$ the sum of all cosines between different vectors is $\lV
 at a cost that grows with the number of vectors.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import scipy.sparse
 import torch
@@ -45,8 +47,10 @@ def unit_vectors(states: np.ndarray) -> np.ndarray:
     return states / np.linalg.norm(states, axis=-1, keepdims=True)
 
 
-def group_means(states: np.ndarray, groups: np.ndarray) -> tuple[Float[np.ndarray, "layer group d_model"], Shaped[np.ndarray, " group"]]:
-    """Means over groups in sorted order, float64 [layer, group, d_model], and the groups' sizes."""
+def group_means(
+    states: Iterable[np.ndarray], groups: np.ndarray
+) -> tuple[Float[np.ndarray, "layer group d_model"], Shaped[np.ndarray, " group"]]:
+    """Means over groups in sorted order, float64 [layer, group, d_model], and the groups' sizes; states layer by layer."""
     codes = np.unique(groups, return_inverse=True)[1]
     counts = np.bincount(codes)
     averages = scipy.sparse.csr_array((1 / counts[codes], (codes, np.arange(len(codes)))))

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from analysis_lib.geometry.cosines import checked_labels, checked_states
 from analysis_lib.statistics import Profile
 from analysis_lib.statistics.profiles import Units
+from analysis_lib.sweeps.progress import shown
 
 
 def iso_score(states: ArrayLike) -> Float[np.ndarray, "..."]:
@@ -71,14 +72,16 @@ def isotropy(states: ArrayLike, texts: ArrayLike, *, n_blocks: int = 40, n_resam
     units = Units("block of texts", names[[codes[block == b].min() for b in range(n_blocks)]], seed)
     estimate = iso_score(states)
     weights = units.counts(n_resamples)
-    draws = []
-    for layer in states:  # one at a time: a block's second moment is [d_model, d_model]
+
+    def draws(layer: np.ndarray) -> np.ndarray:
+        """Of one layer at a time, since a block's second moment is [d_model, d_model]."""
         centred = layer - layer.mean(axis=0)
         moments = np.stack([(centred[block == b].T @ centred[block == b]).ravel() for b in range(n_blocks)])
         traces = moments[:, :: layer.shape[1] + 1].sum(axis=1)
         squared = np.einsum("ri,ij,rj->r", weights, moments @ moments.T, weights, optimize=True)
-        draws.append(_iso(weights @ traces, squared, layer.shape[1]))
-    drawn = np.stack(draws, axis=1)
+        return _iso(weights @ traces, squared, layer.shape[1])
+
+    drawn = np.stack(list(shown(map(draws, states), len(states), "IsoScore, layers")), axis=1)
     # A block that is drawn twice stands beside itself, which makes all draws look less isotropic than the sample.
     drawn += estimate - np.nanmean(drawn, axis=0)
     return Profile(estimate, drawn.clip(0, 1), units)

@@ -1,7 +1,8 @@
 """Words and their states, as the measures of geometry take them: without the first word of each text."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from analysis_lib import models
 from analysis_lib.activations import Activations, run
 from analysis_lib.models import LoadedModel
+from analysis_lib.sweeps import sweep
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,41 @@ class WordStates:
         return states
 
 
+def read_words(loaded: LoadedModel, texts: Sequence[str], seed: int | None = None, last: int | None = None) -> WordStates:
+    """The words of texts as a model reads them; kept on disk, so that several chapters, or a build that was stopped, read them once.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+    texts : sequence of str
+    seed : int, optional
+        Ask a model of the same configuration with fresh weights of this seed instead.
+    last : int, optional
+        Keep the states of so many layers, counted from the end, at least 1; all by default.
+
+    Returns
+    -------
+    WordStates
+
+    Raises
+    ------
+    ValueError
+        `last` below 1; texts as in `activations.run`.
+    """
+    if last is not None and last < 1:
+        raise ValueError(f"last is {last}; expected 1 at least, or None for all layers")
+    read = partial(_read, texts=tuple(texts), last=last)
+    (found,) = sweep(read, [seed], loaded, revision=loaded.key, title=f"{loaded.name}, words of texts")
+    return found
+
+
+def _read(loaded: LoadedModel, seed: int | None, texts: tuple[str, ...], last: int | None) -> WordStates:
+    """One reading; a fresh model is gone before its words are averaged."""
+    found = run(loaded if seed is None else models.untrained_like(loaded, seed), texts)
+    kept = slice(None if last is None else -last, None)
+    return WordStates.of(replace(found, layers=found.layers[kept], states=found.output("states")[kept]))
+
+
 def read_by_each(
     loaded: Mapping[str, LoadedModel], texts: Sequence[str], for_untrained: Mapping[str, int] | None = None, seed: int = 0
 ) -> dict[str, dict[str, WordStates]]:
@@ -97,5 +134,5 @@ def read_by_each(
         raise ValueError(f"for_untrained names {unknown}, expected names of loaded models: {sorted(loaded)}")
     fresh = {}
     for name, model in loaded.items():
-        fresh[name] = WordStates.of(run(models.untrained_like(model, seed), texts[: limits.get(name)]))
-    return {"trained": {name: WordStates.of(run(model, texts)) for name, model in loaded.items()}, "untrained": fresh}
+        fresh[name] = read_words(model, texts[: limits.get(name)], seed)
+    return {"trained": {name: read_words(model, texts) for name, model in loaded.items()}, "untrained": fresh}

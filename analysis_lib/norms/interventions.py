@@ -6,7 +6,7 @@ control: if order mattered in the way a regression on the token before suggests,
 on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -17,6 +17,7 @@ from analysis_lib import activations
 from analysis_lib.activations.interventions import edited, put, resumed
 from analysis_lib.models import LoadedModel, is_causal
 from analysis_lib.statistics import interval_table, t_interval
+from analysis_lib.sweeps.progress import shown
 
 
 def replace_updates(
@@ -70,25 +71,27 @@ def replace_updates(
     both = not is_causal(loaded.model)
     by_text = activations.tokens_of(loaded, texts).groupby("text", sort=False)["special"]
     allowed = {text: _allowed(own.to_numpy(), first, reach, both, text) for text, own in by_text}
-    batch = _Batch(loaded, texts, layers, first)
+    stops = {layer: n_layers if later is None else min(n_layers, layer + 1 + later) for layer in layers}
+    batch = _Batch(loaded, texts, stops, first)
     distances = np.r_[-reach:0, 1 : reach + 1] if both else np.arange(1, reach + 1)
-    rng, tables = np.random.default_rng(seed), []
-    for _ in range(n_places):
-        places = [int(rng.integers(allowed[text].start, allowed[text].stop)) for text in batch.texts]
+
+    def changes(places: list[int], layer: int) -> pd.DataFrame:
+        """Of one place in each text, after a replacement in one layer."""
         at = batch.starts + places
         around = (at[:, None] + distances).ravel()
         text, place = (np.repeat(values, len(distances)) for values in (batch.texts, places))
-        shared = {"text": text, "place": place, "distance": np.tile(distances, len(places))}
-        for layer in layers:
-            update = batch.updates[layer][at]
-            new = np.broadcast_to(batch.means[layer], update.shape) if scale is None else update * np.float32(scale)
-            stop = n_layers if later is None else min(n_layers, layer + 1 + later)
-            after = batch.log_norms_with(layer, places, new, stop)
-            replaced = np.repeat(np.log(np.linalg.norm(new, axis=-1)) - batch.before[layer][at], len(distances))
-            for measured in range(layer + 1, stop):
-                change = after[measured][around] - batch.before[measured][around]
-                tables.append(pd.DataFrame({"layer": layer, "measured": measured, **shared, "replaced": replaced, "change": change}))
-    return pd.concat(tables, ignore_index=True)
+        update = batch.updates[layer][at]
+        new = np.broadcast_to(batch.means[layer], update.shape) if scale is None else update * np.float32(scale)
+        after = batch.log_norms_with(layer, places, new, stops[layer])
+        replaced = np.repeat(np.log(np.linalg.norm(new, axis=-1)) - batch.before[layer][at], len(distances))
+        shared = {"text": text, "place": place, "distance": np.tile(distances, len(places)), "replaced": replaced}
+        moved = {measured: norms[around] - batch.before[measured][around] for measured, norms in after.items()}
+        return pd.concat([pd.DataFrame({"layer": layer, "measured": m, **shared, "change": change}) for m, change in moved.items()])
+
+    rng = np.random.default_rng(seed)
+    drawn = [[int(rng.integers(allowed[text].start, allowed[text].stop)) for text in batch.texts] for _ in range(n_places)]
+    tables = (changes(places, layer) for places in drawn for layer in layers)
+    return pd.concat(shown(tables, n_places * len(layers), f"{loaded.name}, updates replaced"), ignore_index=True)
 
 
 def size_by_distance(effects: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
@@ -212,8 +215,8 @@ class _Batch:
     ----------
     loaded : LoadedModel
     texts : sequence of str
-    layers : sequence of int
-        Layers whose updates are going to be replaced.
+    stops : mapping of int to int
+        Layers whose updates are going to be replaced, and for each the first layer that is not measured after it.
     first : int
         First position, from 0, that counts in the mean update.
 
@@ -221,33 +224,42 @@ class _Batch:
     ----------
     texts, starts : ndarray [sequence]
         Index of each sequence's text, and the place of its first token among all tokens of the batch.
-    before : list of arrays [token]
-        Log norms of the updates of every layer.
+    before : dict of arrays [token]
+        Log norms of the updates of the layers that are replaced or measured.
     updates, means : dict of float32 arrays [token, d_model] and [d_model]
-        The updates of `layers`, and their means.
+        The updates of the layers that are replaced, and their means.
     """
 
-    def __init__(self, loaded: LoadedModel, texts: Sequence[str], layers: Sequence[int], first: int) -> None:
-        ran = activations.run(loaded, texts, outputs=("attention",), states=False)
-        rows = [np.asarray(own) for own in ran.tokens.groupby("text", sort=False).indices.values()]
-        rows.sort(key=len)  # so that tokens are padded as in `activations.run`, and unchanged norms are equal to its own
-        order, lengths = np.concatenate(rows), [len(own) for own in rows]
-        tokens, self.starts = ran.tokens.iloc[order], np.cumsum([0, *lengths[:-1]])
+    def __init__(self, loaded: LoadedModel, texts: Sequence[str], stops: Mapping[int, int], first: int) -> None:
+        tokens = activations.tokens_of(loaded, texts)
+        rows = [np.asarray(own) for own in tokens.groupby("text", sort=False).indices.values()]
+        rows.sort(key=len)
+        lengths = [len(own) for own in rows]
+        tokens, self.starts = tokens.iloc[np.concatenate(rows)], np.cumsum([0, *lengths[:-1]])
         self.texts = tokens["text"].to_numpy()[self.starts]
-        counted = (~ran.tokens["special"] & (ran.tokens["position"] >= first)).to_numpy()
-        every = ran.output("attention")
-        self.before = [np.log(np.linalg.norm(updates[order], axis=-1)) for updates in every]
-        self.updates = {layer: every[layer][order] for layer in layers}
-        self.means = {layer: every[layer][counted].mean(axis=0) for layer in layers}
+        counted = (~tokens["special"] & (tokens["position"] >= first)).to_numpy()
         self.model = loaded.model
         ids = torch.zeros((len(rows), max(lengths)), dtype=torch.long)
         mask = torch.zeros_like(ids)
         for row, sequence in enumerate(np.split(tokens["token_id"].to_numpy(), self.starts[1:])):
             ids[row, : len(sequence)], mask[row, : len(sequence)] = torch.tensor(sequence), 1
         self.inputs = {"input_ids": ids.to(self.model.device), "attention_mask": mask.to(self.model.device)}
-        with torch.no_grad(), activations.recording(self.model, layers=layers) as record:
+        asked = sorted({number for layer, stop in stops.items() for number in range(layer, stop)})
+        states, updates = (
+            activations.recording(self.model, layers=list(stops)),
+            activations.recording(self.model, ["attention"], states=False, layers=asked),
+        )
+        with torch.no_grad(), states as before, updates as record:  # one pass, which ends where nothing more is asked for
             self.model.base_model(**self.inputs)
-        self.states = {layer: record["states", layer] for layer in layers}
+        self.states = {layer: before["states", layer] for layer in stops}
+        every = {layer: self._of_tokens(record.pop(("attention", layer))) for layer in asked}
+        self.before = {layer: np.log(np.linalg.norm(values, axis=-1)) for layer, values in every.items()}
+        self.updates = {layer: every[layer] for layer in stops}
+        self.means = {layer: every[layer][counted].mean(axis=0) for layer in stops}
+
+    def _of_tokens(self, value: torch.Tensor) -> np.ndarray:
+        """Vectors of the real tokens, sequence by sequence, [token, d_model]."""
+        return value[self.inputs["attention_mask"].bool()].cpu().numpy()
 
     def log_norms_with(self, layer: int, places: list[int], new: np.ndarray, stop: int) -> dict[int, np.ndarray]:
         """Log norms of later layers' updates, [token] in the order of the batch, with new ones in a layer at a place of each sequence."""
@@ -255,8 +267,7 @@ class _Batch:
         measuring = activations.recording(self.model, ["attention"], states=False, layers=range(layer + 1, stop))
         with torch.no_grad(), resumed(self.model, layer, self.states[layer]), edited(self.model, change), measuring as record:
             self.model.base_model(**self.inputs)
-        real = self.inputs["attention_mask"].bool()
-        return {measured: np.log(np.linalg.norm(value[real].cpu().numpy(), axis=-1)) for (_, measured), value in record.items()}
+        return {measured: np.log(np.linalg.norm(self._of_tokens(value), axis=-1)) for (_, measured), value in record.items()}
 
 
 def _allowed(special: np.ndarray, first: int, reach: int, both: bool, text: int) -> range:

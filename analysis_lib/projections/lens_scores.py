@@ -9,6 +9,7 @@ from torch import Tensor
 
 from analysis_lib.statistics import Profile
 from analysis_lib.statistics.profiles import Units
+from analysis_lib.sweeps.progress import shown
 from analysis_lib.weights import TransformerWeights
 
 
@@ -74,7 +75,8 @@ def compare(
     if wanted.shape != final.shape[:1] or (len(wanted) and not -1 <= int(wanted.min()) <= int(wanted.max()) < weights.d_vocab):
         raise ValueError(f"targets: expected {len(final)} tokens from 0 to {weights.d_vocab - 1}, or -1, found {targets!r}")
     batches = [slice(at, at + batch_size) for at in range(0, len(final), batch_size)]
-    parts = [_compared(weights, final[batch], seen[:, batch], wanted[batch]) for batch in batches]
+    compared = (_compared(weights, final[batch], seen[:, batch], wanted[batch]) for batch in batches)
+    parts = shown(compared, len(batches), "predictions of a lens, batches of places")
     return LensScores(*(torch.cat(part, dim=1).numpy() for part in zip(*parts, strict=True)))
 
 

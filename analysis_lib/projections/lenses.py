@@ -16,7 +16,7 @@ All three are exact at the last layer. `lens_scores` compares their predictions 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 
 import numpy as np
 import torch
@@ -26,7 +26,9 @@ from numpy.typing import ArrayLike
 from analysis_lib.activations import edited, recording
 from analysis_lib.models import LoadedModel
 from analysis_lib.projections.places import Places
+from analysis_lib.statistics.products import Products
 from analysis_lib.sweeps import sweep
+from analysis_lib.sweeps.progress import shown
 
 _Batch = tuple[list[list[int]], np.ndarray, np.ndarray]
 """Sequences, and of each place the sequence's number among them and the position in it."""
@@ -125,14 +127,8 @@ def affine_lens(
         Arrays that do not fit each other or are not finite, penalties that are negative or missing, folds without documents.
     """
     x, y, folds = _checked_fit(states, last, groups, penalties, n_folds, seed)
-    lenses = []
-    for layer in x:
-        errors = np.zeros(len(penalties))
-        for fold in range(n_folds):
-            held = folds == fold
-            errors += _Ridge(layer[~held], y[~held]).squared_errors(layer[held], y[held], penalties)
-        chosen = float(penalties[int(errors.argmin())])
-        lenses.append((*_Ridge(layer, y).fitted(chosen), chosen))
+    fits = (_fitted_by_folds(layer.astype(np.float64), y, folds, penalties) for layer in x)
+    lenses = list(shown(fits, len(x), "affine lens, layers"))
     matrices, offsets, chosen_penalties = (np.stack(part) for part in zip(*lenses, strict=True))
     return Lens(matrices, offsets, chosen_penalties)
 
@@ -181,8 +177,8 @@ def jacobian_lens(loaded: LoadedModel, places: Places, batch_size: int = 16) -> 
 def _checked_fit(
     states: ArrayLike, last: ArrayLike, groups: ArrayLike, penalties: Sequence[float], n_folds: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """States and last states in float64, and the fold of each place."""
-    x, y, labels = np.asarray(states, dtype=np.float64), np.asarray(last, dtype=np.float64), np.asarray(groups)
+    """States, last states in float64, and the fold of each place."""
+    x, y, labels = np.asarray(states), np.asarray(last, dtype=np.float64), np.asarray(groups)
     if x.ndim != 3 or y.shape != x.shape[1:] or labels.shape != y.shape[:1]:
         raise ValueError(
             "states, last, groups: expected [layer, place, d_model], [place, d_model] and [place],"
@@ -198,25 +194,45 @@ def _checked_fit(
     return x, y, np.random.default_rng(seed).permutation(len(names))[which] % n_folds
 
 
-class _Ridge:
-    """The regressions of one set of places, for any penalty, from one decomposition."""
+def _fitted_by_folds(x: np.ndarray, y: np.ndarray, folds: np.ndarray, penalties: Sequence[float]) -> tuple[np.ndarray, np.ndarray, float]:
+    """Matrix, offset and penalty of one layer; of a single penalty there is nothing to choose."""
+    mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
+    x, y = x - mean_x, y - mean_y
+    groups = [folds == fold for fold in range(folds.max() + 1)]
+    products = [Products.of(x[held], y[held] - x[held]) for held in groups]
+    whole, chosen = reduce(Products.__add__, products), float(penalties[0])
+    if len(penalties) > 1:
+        pairs = zip(groups, products, strict=True)
+        errors = sum(_Ridge(whole - own).squared_errors(x[held], y[held], penalties) for held, own in pairs)
+        chosen = float(penalties[int(np.argmin(errors))])
+    matrix, offset = _Ridge(whole).fitted(chosen)
+    return matrix, mean_y + offset - mean_x @ matrix, chosen
 
-    def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
-        self.mean_x, self.mean_y = x.mean(axis=0), y.mean(axis=0)
-        centred = x - self.mean_x
-        size, self.directions = np.linalg.eigh(centred.T @ centred)
+
+class _Ridge:
+    """The regressions of one set of places, for any penalty, from one decomposition.
+
+    Parameters
+    ----------
+    products : Products
+        Of states, and of the last states less the states: what the identity leaves.
+    """
+
+    def __init__(self, products: Products) -> None:
+        self.mean_x, self.mean_left, xx, left = products.centred()
+        size, self.directions = np.linalg.eigh(xx)
         self.size = np.clip(size, 0, None)
-        self.target = self.directions.T @ (centred.T @ (y - self.mean_y - centred))  # what the identity leaves
+        self.target = self.directions.T @ left
 
     def fitted(self, penalty: float) -> tuple[np.ndarray, np.ndarray]:
         """Matrix and offset."""
         matrix = np.eye(len(self.size)) + self.directions @ (self._shares(penalty)[:, None] * self.target)
-        return matrix, self.mean_y - self.mean_x @ matrix
+        return matrix, self.mean_x + self.mean_left - self.mean_x @ matrix
 
     def squared_errors(self, x: np.ndarray, y: np.ndarray, penalties: Sequence[float]) -> np.ndarray:
         """Sum of squared errors at other places for each penalty, without making the matrices."""
         centred = x - self.mean_x
-        left, along = y - self.mean_y - centred, centred @ self.directions
+        left, along = y - x - self.mean_left, centred @ self.directions
         curve = (along.T @ along) * (self.target @ self.target.T)
         slope = ((along.T @ left) * self.target).sum(axis=1)
         shares = np.stack([self._shares(penalty) for penalty in penalties])

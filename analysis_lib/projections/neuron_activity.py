@@ -19,6 +19,7 @@ from analysis_lib.activations.text_windows import listed
 from analysis_lib.models import LoadedModel
 from analysis_lib.models.generation import token_logits
 from analysis_lib.projections.shared_features import TokenKind, token_kinds
+from analysis_lib.sweeps.progress import shown
 from analysis_lib.vocabulary import Lexicon
 
 HELD = 1 << 30
@@ -247,12 +248,14 @@ def steering(loaded: LoadedModel, texts: Sequence[str], layer: int, vectors: Ten
 
     with recording(loaded.model, layers=[layer]) as record:
         before, kept = means(), torch.as_tensor(np.flatnonzero(keep))
-    rises = []
-    for vector, own in zip(vectors, tokens, strict=True):
+
+    def rise_of(vector: Tensor, own: np.ndarray) -> float:
         with resumed(loaded.model, layer, record["states", layer]), edited(loaded.model, {("mlp", layer): vector.to(device).add}):
             rise = means() - before
-        rises.append(float(rise[torch.as_tensor(own)].mean() - rise[kept].mean()))
-    return np.array(rises)
+        return float(rise[torch.as_tensor(own)].mean() - rise[kept].mean())
+
+    rises = (rise_of(*pair) for pair in zip(vectors, tokens, strict=True))
+    return np.array(list(shown(rises, len(vectors), f"{loaded.name}, vectors added")))
 
 
 def random_directions(vector: Tensor, n: int, seed: int = 0) -> Tensor:

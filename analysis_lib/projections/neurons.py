@@ -92,7 +92,9 @@ def passing_gain(passed: ArrayLike, control: ArrayLike) -> Interval:
 
 def key_value_cosines(weights: TransformerWeights) -> np.ndarray:
     """Cosine of every neuron's key and value, float64 [n_layers * d_mlp]. Below zero, a neuron takes away some of what it matches."""
-    return torch.nn.functional.cosine_similarity(*all_keys_values(weights)).double().numpy()
+    layers = (feed_forward_keys_values(weights, layer) for layer in range(weights.n_layers))
+    cosines = [torch.nn.functional.cosine_similarity(keys.contiguous(), values.contiguous()) for keys, values in layers]
+    return torch.cat(cosines).double().numpy()
 
 
 def neuron_name(neuron: int, d_mlp: int) -> str:

@@ -14,7 +14,11 @@ from analysis_lib.activations import run_ids, tokens_of
 from analysis_lib.activations.sites import sites_of
 from analysis_lib.models import LoadedModel, is_causal
 
-_AT_ONCE = 512  # sequences
+AT_ONCE = 512
+"""Sequences whose states of all layers are in memory together, at most."""
+
+HELD = 1 << 28
+"""Numbers of such states (1 GiB); a large model reads fewer sequences at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +93,10 @@ class Places:
         layers = ["embed" if layer == 0 else str(layer) for layer in kept]
         states = np.empty((len(layers), len(table), loaded.model.config.hidden_size), dtype=np.float32)
         number, position = table["sequence"].to_numpy(), table["position"].to_numpy()
-        for at in range(0, len(sequences), _AT_ONCE):  # the states of all other tokens are not kept
-            part = sequences[at : at + _AT_ONCE]
+        of_longest = sites_of(loaded.model).n_layers * states.shape[-1] * max(map(len, sequences))
+        at_once = min(AT_ONCE, max(batch_size, HELD // of_longest))
+        for at in range(0, len(sequences), at_once):  # the states of all other tokens are not kept
+            part = sequences[at : at + at_once]
             begin = np.r_[0, np.cumsum([len(ids) for ids in part])]
             own = (number >= at) & (number < at + len(part))
             found = run_ids(loaded, part, batch_size=batch_size).output("states")

@@ -255,6 +255,12 @@ class TransformerWeights:
         """The token embeddings [vocab, d_model] through the embedding norm, if the model has one; positions are left out."""
         return self.W_E if self.layer_norms is None or self.layer_norms.embedding is None else self.layer_norms.embedding(self.W_E)
 
+    def without_layers(self) -> "TransformerWeights":
+        """Embeddings and read-out alone, as of a model of no layers: all that `embedded` and `logits` need, without a copy of the rest."""
+        stacked = ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V", "b_O", "attention_scale", "W_in", "b_in", "W_gate", "W_out", "b_out")
+        parts = {name: getattr(self, name) for name in stacked}
+        return replace(self, **{name: part[:0].clone() for name, part in parts.items() if part is not None})
+
     def named(self) -> dict[str, Tensor]:
         """The same tensors under TransformerLens's keys (HookedEncoder's for a post-norm model, HookedTransformer's for others).
 

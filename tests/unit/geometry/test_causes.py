@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+from sklearn.linear_model import RidgeCV
+from sklearn.model_selection import GroupKFold
 
+from analysis_lib.geometry import causes
 from analysis_lib.geometry.causes import explained_share, frequency_columns, position_columns, readable_positions
 
 
@@ -120,3 +123,16 @@ def test_bad_input_of_positions_is_named(change, message):
     good = {"states": rng.normal(size=(1, 40, 5)), "positions": np.arange(40) % 10, "texts": np.arange(40) // 10}
     with pytest.raises(ValueError, match=message):
         readable_positions(**(good | change))
+
+
+@pytest.mark.parametrize(("n", "width"), [(300, 20), (60, 90)])
+def test_the_regression_from_products_of_folds_is_scikit_learns(n, width):
+    """Also with more coordinates than rows, and one that does not vary."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, width)) * np.exp(rng.normal(size=width))
+    x[:, 3] = 0
+    y, groups = x[:, :2] @ rng.normal(size=(2, 6)) + rng.normal(size=(n, 6)), np.arange(n) // 6
+    folds = list(GroupKFold(5).split(x, groups=groups))
+    slopes, constant = causes._ridge(x, y, folds)
+    theirs = RidgeCV(causes.PENALTIES, cv=folds).fit(x, y)
+    np.testing.assert_allclose(x @ slopes + constant, theirs.predict(x), atol=1e-8)

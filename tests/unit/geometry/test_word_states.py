@@ -6,7 +6,7 @@ import pytest
 
 from analysis_lib import models
 from analysis_lib.activations import Activations, run
-from analysis_lib.geometry import WordStates, read_by_each, word_senses
+from analysis_lib.geometry import WordStates, read_by_each, read_words, word_senses, word_states
 
 
 @pytest.fixture
@@ -69,3 +69,21 @@ def test_trained_and_untrained_models_read_the_same_words():
     assert set(fewer["untrained"]["small"].texts) == {0}
     with pytest.raises(ValueError, match=r"for_untrained names \['big'\], expected names of loaded models: \['small'\]"):
         read_by_each(loaded, sentences, for_untrained={"big": 1})
+
+
+def test_words_that_were_read_are_taken_from_disk(monkeypatch, tmp_path):
+    monkeypatch.setenv("ANALYSIS_SWEEPS", str(tmp_path))
+    loaded = models.load("polish-gpt2", source="embedded")
+    sentences = ["Dziewczynka widzi dom.", "Kot nie śpi."]
+    whole, fresh = read_words(loaded, sentences), read_words(loaded, sentences, seed=3, last=2)
+    assert fresh.layers == whole.layers[-2:]
+    np.testing.assert_array_equal(fresh.states, WordStates.of(run(models.untrained_like(loaded, 3), sentences)).states[-2:])
+    assert fresh.last_block == 0
+    monkeypatch.setattr(word_states, "run", None)
+    again = read_words(loaded, sentences, seed=3, last=2)
+    np.testing.assert_array_equal(again.states, fresh.states)
+    np.testing.assert_array_equal(again.firsts, fresh.firsts)
+    with pytest.raises(TypeError):
+        read_words(loaded, sentences, seed=4, last=2)  # another model has not been asked
+    with pytest.raises(ValueError, match="last is 0; expected 1 at least"):
+        read_words(loaded, sentences, last=0)

@@ -16,6 +16,7 @@ from analysis_lib import models, weights
 from analysis_lib.activations import edited, recording
 from analysis_lib.projections import lens_scores, lenses
 from analysis_lib.projections.places import Places
+from analysis_lib.statistics.products import Products
 from tests.support import tiny
 from tests.support.examples import examples
 from tests.support.linear_blocks import linear_blocks
@@ -176,13 +177,20 @@ def test_errors_at_other_places_are_those_of_the_matrices():
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(2, 60, 7)) * [1, 2, 3, 0.1, 1, 1, 5]
     x[:40, 2] = 1.0
-    fit, penalties = lenses._Ridge(x[:40], y[:40]), [0.0, 1e-3, 0.1, 10.0]
+    fit, penalties = lenses._Ridge(Products.of(x[:40], y[:40] - x[:40])), [0.0, 1e-3, 0.1, 10.0]
     expected = []
     for penalty in penalties:
         matrix, offset = fit.fitted(penalty)
         expected.append(((x[40:] @ matrix + offset - y[40:]) ** 2).sum())
     np.testing.assert_allclose(fit.squared_errors(x[40:], y[40:], penalties), expected, rtol=1e-9)
     assert np.ptp(expected) > 1
+
+
+def test_a_single_penalty_is_not_chosen_but_fitted_with_as_if_it_had_been():
+    problem = planted(3, n=60)
+    one, several = (lenses.affine_lens(*problem, penalties=penalties) for penalties in ([0.1], [0.1, 1e9]))
+    np.testing.assert_array_equal(several.penalties, one.penalties)
+    np.testing.assert_array_equal(one.matrices, several.matrices)
 
 
 def test_the_penalty_grows_with_noise_and_sees_the_fit_alone():

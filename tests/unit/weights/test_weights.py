@@ -322,3 +322,13 @@ def test_a_model_in_half_precision_is_compared_in_single_precision(architecture)
     errors = weights.attention_errors(build(architecture).half(), *ids_and_mask())
     assert errors.pattern.max() < 0.01
     assert errors.output.max() < 0.01 * errors.output_scale.max()
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "bert"])
+def test_the_read_out_alone_makes_the_same_logits_and_holds_no_layers(architecture):
+    whole = weights.extract(build(architecture, heads=4, width=24))
+    alone, states = whole.without_layers(), torch.randn(5, 24, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(alone.logits(states), whole.logits(states))
+    assert torch.equal(alone.embedded(), whole.embedded())
+    assert (alone.n_layers, alone.d_model, alone.d_vocab) == (0, 24, whole.d_vocab)
+    assert sum(alone.part(name).untyped_storage().nbytes() for name in ("W_Q", "W_K", "W_V", "W_O", "W_in", "W_out")) == 0
