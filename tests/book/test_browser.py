@@ -220,6 +220,13 @@ def test_search_works_from_disk(site, browser):
     tab.close()
 
 
+def test_the_first_page_shows_its_picture_on_the_first_screen(site, browser):
+    tab, _ = open_page(browser, site.folder / "book/index.html")
+    box = tab.locator(".bd-article figure img").first.bounding_box()
+    assert box["y"] + box["height"] <= DESKTOP["height"]
+    tab.close()
+
+
 def test_a_figure_opens_and_closes_by_keyboard(site, browser):
     tab, seen = open_page(browser, site.folder / "book/models.html")
     tab.locator("a.figure-link").first.focus()
