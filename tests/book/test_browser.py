@@ -48,7 +48,7 @@ TOO_WIDE = """() => {
 # Tables that are wider than the text and would have to be scrolled; those of the atlas are made for that.
 WIDE_TABLES = """() => [...document.querySelectorAll(".bd-article table")]
   .filter(table => table.checkVisibility() && !table.closest(".dt-container, [class*=itables]"))
-  .filter(table => table.getBoundingClientRect().width > document.querySelector(".bd-article").clientWidth + 1)
+  .filter(table => table.getBoundingClientRect().width > document.querySelector(".bd-article h1").clientWidth + 1)
   .map(table => table.innerText.slice(0, 60))"""
 DESK = 1100  # px
 
