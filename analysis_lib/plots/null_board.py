@@ -107,7 +107,6 @@ def null_board_by_chapter(board: pd.DataFrame, titles: Mapping[str, str]) -> plt
         colour = MODEL_COLOURS.get(claim.model, OTHER)
         axis.plot(claim.distance, rows.index(page), "o", color=colour, mfc=colour if claim.survives else "none", ms=6.5)
     _set_distances(axis, board, [-10, 0, 3, 10, 100, 1000])
-    axis.set_xlabel("distance from the hardest null [SD]")
     axis.set_yticks(range(len(rows)), [titles[page] for page in rows])
     axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.grid(axis="y", lw=0.5, alpha=0.5)
@@ -160,4 +159,4 @@ def _set_distances(axis: plt.Axes, board: pd.DataFrame, ticks: Sequence[int] = T
     axis.set_xticks(ticks, [f"{tick}".replace("-", "−") for tick in ticks])
     axis.minorticks_off()
     axis.set_xlim(min(-4, ends[0] * 1.5), max(4, ends[1] * 1.5))
-    axis.set_xlabel("distance from the hardest null [standard deviations]")
+    axis.set_xlabel("distance from the hardest null [SD]")
