@@ -43,7 +43,7 @@ print(gpt2.label, herbert.label, sep="\n")
 # laptop. They copy the architecture, not the size, of two published models, sdadas/polish-gpt2-medium {cite}`dadas_gpt2` and
 # allegro/herbert-base-cased {cite}`mroczkowski2021`. The book calls its own two GPT-2 and HerBERT. The columns "published" are counted from the published models' configurations.
 
-# %% tags=["hide-input"]
+# %%
 counted = {}
 for name, one in loaded.items():
     counted[one.identifier] = cards.sizes(one.model)
