@@ -170,7 +170,7 @@ if HAS_E5:
     choosing, measuring = more[::2], more[1::2]
     p = statistics.sign_flip_pvalues(measuring)
 
-# %% tags=["hide-input"]
+# %%
 if HAS_E5:
     layer, head = np.indices(p.shape).reshape(2, -1)
     heads = pd.DataFrame({"layer": layer, "head": head, "text": measuring.mean(axis=0).ravel(), "p": p.ravel()})

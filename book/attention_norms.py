@@ -105,11 +105,11 @@ REACH = 12
 changes = {(name, "trained"): norms.replace_updates(model, paragraphs, n_places=1, reach=REACH, layers=layers[name], later=1) for name, model in loaded.items()}
 changes |= {(name, "untrained"): norms.replace_updates(model, paragraphs[::2], n_places=1, reach=REACH, layers=layers[name], later=1) for name, model in fresh.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean absolute change of the log norm of the attention update one layer after the replaced one, by distance from the token whose update was replaced (logarithmic; bands: 95% intervals over texts). Below zero: tokens before it, which only HerBERT's tokens see.", "name": "fig-norms-causal"}, "image": {"alt": "Two panels of lines by distance, one for each replaced layer. In GPT-2 the lines fall with distance from the replaced token, those of layers 2 and 3 steeply; that of layer 1 lies far above the others and falls slowly. In HerBERT all lines peak around the token and fall steeply on either side; those of layers 0 and 1 are the highest beside it."}}
+# %% mystnb={"figure": {"caption": "Mean absolute change of the log norm of the attention update one layer after the replaced one, by distance from the token whose update was replaced (logarithmic; bands: 95% intervals over texts). Below zero: tokens before it, which only HerBERT's tokens see.", "name": "fig-norms-causal"}, "image": {"alt": "Two panels of lines by distance, one for each replaced layer. In GPT-2 the lines fall with distance from the replaced token, those of layers 2 and 3 steeply; that of layer 1 lies far above the others and falls slowly. In HerBERT all lines peak around the token and fall steeply on either side; those of layers 0 and 1 are the highest beside it."}}
 by_distance = [interventions.size_by_distance(changes[name, "trained"]).assign(model=name) for name in NAMES]
 plots.change_by_distance(pd.concat(by_distance), NAMES);
 
-# %% tags=["hide-input"]
+# %%
 moved = pd.concat(
     interventions.next_and_further(changes[name, weights], level=1 - 0.05 / (2 * n_effects)).assign(model=NAMES[name], weights=weights)
     for name in NAMES
@@ -186,18 +186,17 @@ report.table(
 # HerBERT's untrained layers average over the whole text at every token and have no slow change to show; its coefficients come with training.
 #
 # The starred coefficients, those that are significant and farther from zero than in untrained models, are listed below. Shuffled texts show whether they are about words in their order: a coefficient needs the order if it is clearly farther from zero than with shuffled tokens. Two are clearly farther, both of them in HerBERT: those of the token after in layers 0 and 2. For the others this cannot be said, and in every layer of HerBERT but layer 2 shuffled tokens give the token before and the token after coefficients above zero as well, in layers 3 to 5 of a similar size. GPT-2 also has coefficients one token back that lie above those of shuffled texts, from layer 3 on ({numref}`fig-norms-nulls`): order matters there, but the untrained models lie higher still, so these coefficients have no star. Frequency, rank and punctuation do not say all that a token is, either. If tokens that have large updates wherever they stand tended to stand side by side, that would look like a dependence.
-# The shuffled texts give a control for this too: in them each token stands in other places of its own text, and the mean of its log norms there is its *expected size*. The last two columns hold it constant
+# The shuffled texts give a control for this too: in them each token stands in other places of its own text, and the mean of its log norms there is its *expected size*. The last column holds it constant
 # for the outcome's token and for its neighbours, beside all other controls. All starred coefficients remain significant.
 
-# %% tags=["hide-input"]
+# %%
 starred = pd.concat({title: examined[name].starred() for name, title in NAMES.items()}, names=["model", None]).reset_index("model")
-columns = {"lag": "tokens back", "ordered": "needs order", "exact": "expected size held", "p_exact": "p, Holm"}
+columns = {"lag": "tokens back", "ordered": "needs order", "exact": "size held"}
 report.table(
-    starred.rename(columns=columns),
+    starred.drop(columns="p_exact").rename(columns=columns),
     "Starred coefficients with their simultaneous intervals, which hold although these were selected; "
     "mean of each null and where 95% of its draws are expected; whether"
     " shuffled tokens are exceeded; the coefficient with expected sizes held. Tokens back: −1 is the token after",
-    formats={"p, Holm": lambda p: report.p_value(p, bare=True)},
 )
 
 # %% [markdown]

@@ -176,7 +176,7 @@ passed = {key: shared_features.passing(table) for key, table in judged.items()}
 # %% [markdown]
 # The rule does not find things in noise: no list of an untrained model passes. Random vectors are the harder control. A trained embedding already groups words, so that alike words come out together in some random directions too. This happens more often in HerBERT than in GPT-2.
 
-# %% tags=["hide-input"]
+# %%
 SIDES = {"K": "keys", "V": "values"}
 hits, spread = {}, {}
 for title in readers:
@@ -188,13 +188,13 @@ for title in readers:
     hits |= {(title, source): passed[title, source].any(axis=1) for source in ("random", "untrained") if (title, source) in passed}
 
 
-# %% tags=["hide-input"]
+# %%
 def wilson(hits):
     """Share of lists that pass, with Wilson's interval."""
     return report.interval(*statistics.wilson_interval(int(hits.sum()), len(hits)), digits=1, scale=100, unit="%")
 
 
-# %% tags=["hide-input"]
+# %%
 rows = {}
 for side, label in SIDES.items():
     rows[label] = {title: wilson(hits[title, side]) for title in readers}
@@ -207,7 +207,7 @@ rows["isotropic random vectors"] = {title: wilson(hits[title, "random"]) for tit
 rows["keys and values of the untrained model"] = {title: wilson(hits[title, "untrained"]) for title in small}
 report.table(pd.DataFrame(rows).T.rename_axis("lists that pass").reset_index(), "Share of lists with alike top tokens, in any kind")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Per cent of lists that pass, by kind (rows) and by layer (columns: keys K and values V of each layer, then random vectors like the layer's own, and for the small models isotropic random vectors and the untrained model). A list can pass in several kinds; the first row counts it once.", "name": "fig-ff-alike"}, "image": {"alt": "A coloured table of percentages for each model. Rows: any kind, lemma, ending, part of speech, case, person, number, name, capital. Columns: keys by layer, values by layer, random vectors, untrained model."}}
+# %% mystnb={"figure": {"caption": "Per cent of lists that pass, by kind (rows) and by layer (columns: keys K and values V of each layer, then random vectors like the layer's own, and for the small models isotropic random vectors and the untrained model). A list can pass in several kinds; the first row counts it once.", "name": "fig-ff-alike"}, "image": {"alt": "A coloured table of percentages for each model. Rows: any kind, lemma, ending, part of speech, case, person, number, name, capital. Columns: keys by layer, values by layer, random vectors, untrained model."}}
 maps = {}
 for title, reader in readers.items():
     maps[title] = neurons.shares_by_layer(neurons.by_side(passed[title, "trained"]), reader.weights.n_layers)
@@ -259,7 +259,7 @@ overlaps = {
     for pair, (left, right) in PAIRS.items()
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean Jaccard index of the top 100 tokens of paired lists, by layer. Points: a neuron's own pair, with 95% bootstrap intervals over the layer's neurons. Dashes of the same colour: shuffled pairs. A point above its dash is an overlap that belongs to the neuron, and a point below says that a neuron's two lists have less in common than lists of two neurons; the higher dashes of trained models say that all lists of a layer favour some tokens.", "name": "fig-ff-overlap"}, "image": {"alt": "Two panels, GPT-2 and HerBERT. Horizontal axis: layers, first to last. Vertical axis: mean Jaccard index. For each layer three points with intervals, key with value, key with negated value and untrained, each beside a dash for shuffled pairs. Key with negated value lies highest in GPT-2's first layer, and key with value lies highest in all other layers of both models. In every layer of HerBERT, key with negated value lies below its dash."}}
+# %% mystnb={"figure": {"caption": "Mean Jaccard index of the top 100 tokens of paired lists, by layer. Points: a neuron's own pair, with 95% bootstrap intervals over the layer's neurons. Dashes of the same colour: shuffled pairs. A point above its dash is an overlap that belongs to the neuron, and a point below says that a neuron's two lists have less in common than lists of two neurons; the higher dashes of trained models say that all lists of a layer favour some tokens.", "name": "fig-ff-overlap"}, "image": {"alt": "Two panels, GPT-2 and HerBERT. Horizontal axis: layers, first to last. Vertical axis: mean Jaccard index. For each layer three points with intervals, key with value, key with negated value and untrained, each beside a dash for shuffled pairs. Key with negated value lies highest in GPT-2's first layer, and key with value lies highest in all other layers of both models. In every layer of HerBERT, key with negated value lies below its dash."}}
 by_layer = pd.concat(
     [overlap.by_layer(small[title].weights.n_layers).assign(model=title, pair=pair) for (title, pair), overlap in overlaps.items()]
 )
@@ -283,7 +283,7 @@ report.table(
 # Over all layers, the keys of both models overlap more with the value than with the negated value. In GPT-2's first layer it is the other way round: neurons there tend to take away words like those they match, and neurons of later layers tend to add to such words. In HerBERT the neurons of every layer tend to add to them, and a key and its negated value even share less than shuffled pairs do. The cosine of a neuron's key and value shows the sign without any tokens. Its mean over neurons (next table) is above zero in both models, which agrees with the overlaps but hides GPT-2's first layer (exercise 2 asks for every layer of GPT-2). Is the overlap due to a few neurons or to all of them? {numref}`fig-ff-survival`
 # shows the whole distribution; a Jaccard index of 0.1 means that 18 of 100 tokens are shared. In many neurons, key and value share a few tokens more than shuffled pairs do, and in a few neurons they share many. HerBERT's largest overlaps are smaller than GPT-2's.
 
-# %% tags=["hide-input"]
+# %%
 rows = {
     title: {
         label: report.interval(*statistics.bootstrap_interval(cosines[title, label], n_resamples=1000), digits=3, signed=True)

@@ -70,7 +70,7 @@ plots.intervals(shares, "right form preferred (%)", shades, zero=False, line=(50
 rows = [(name, len(own), ", ".join(f"{a} → {b}" for a, b in own[:4])) for name, own in pairs.items()]
 report.table(pd.DataFrame(rows, columns=["relation", "pairs", "the first four"]), "The relations and some of their pairs", polish=["the first four"])
 
-# %% tags=["hide-input"]
+# %%
 def ids(relations, title):
     """Pairs of words as pairs of a model's tokens."""
     return grammar.pair_ids(relations, readers[title].vocabulary.text, readers[title].keep)
@@ -88,7 +88,7 @@ nulls = {
 READINGS = {"embeddings": dict.fromkeys(readers), "after the mean update": updates}
 
 
-# %% tags=["hide-input"]
+# %%
 def beside_random(title, reading):
     """Rank scores of all heads of a model beside random heads that read in the same way."""
     w, pairs_of, rivals_of, update = readers[title].weights, tokens[title], against[title], READINGS[reading][title]

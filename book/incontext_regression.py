@@ -76,7 +76,7 @@ plots.curves(incontext.error_curves(errors), "squared error / d", floor=1e-3, ce
 
 # %% [markdown]
 # With fewer examples than dimensions the model errs about as little as least squares of least norm, which is the best one can do there. The gap is largest with three examples, where least squares
-# becomes exact and the model does not: it errs by {glue:text}`ctx-gap-3` more. From six examples on, where least squares is exact, the model's error is {glue:text}`ctx-late`.
+# becomes exact and the model does not. From six examples on, where least squares is exact, the model's error is {glue:text}`ctx-late`.
 #
 # ## One prompt
 #
@@ -136,8 +136,8 @@ report.table(pd.DataFrame(last).T, "Error after the most examples, relative to t
 # Without noise, least squares copes with any geometry of a prompt, so its column shows what a model that had *learned least squares* would do. This model learned it only for x of the lengths that it saw: longer x hurt most,
 # and other directions raise the error too, though far less. For orthogonal questions zero is the best answer, and the model and least squares both stay near it.
 #
-# With noise least squares explodes at three examples. The model that was trained with noise does not, but it does not reach the best estimator either: at the last point even least squares errs less, and from six examples on the model's error is {glue:text}`ctx-noise-late-bayes` above that of the
-# Bayes-optimal ridge.
+# With noise least squares explodes at three examples. The model that was trained with noise does not, but it does not reach the best estimator either: from six examples on its error stays above that of the
+# Bayes-optimal ridge, and at the last point even least squares errs less.
 #
 # ## The weights it behaves as if it had
 #
@@ -161,8 +161,7 @@ profiles = {
 plots.penalty_profiles(profiles, "squared distance / d", {"with noise": estimators.bayes_penalty(NOISE)});
 
 # %% [markdown]
-# The model trained with noise is nearest to ridge regressions near the best penalty (somewhat above it with nine examples), and the one trained without noise to those with penalties of some hundredths or less. With three examples the model trained without noise is not shown to be nearer to ridge(0.1) than to least squares: the difference of the squared distances is
-# {glue:text}`ctx-ridge-nearer`. There least squares divides by singular values that may be near zero, and the model does not follow it all the way.
+# The model trained with noise is nearest to ridge regressions near the best penalty (somewhat above it with nine examples), and the one trained without noise to those with penalties of some hundredths or less. With three examples least squares divides by singular values that may be near zero, and the model does not follow it all the way.
 #
 # ## Which points it uses
 #
@@ -199,7 +198,7 @@ whole = float(errors["transformer"][:, LATE].mean())
 plots.forest(ablations, "squared error / d", {"whole model": whole, "zero predictor": 1.0}, log=True);
 
 # %% [markdown]
-# Ablating {glue:text}`ctx-head-worst` destroys the regression: with the mean in its place the error is {glue:text}`ctx-head-worst-error`, about as large as that of always answering zero. Its attention on the prompt of the table above shows why
+# Ablating {glue:text}`ctx-head-worst` destroys the regression: with the mean in its place the error is about as large as that of always answering zero. Its attention on the prompt of the table above shows why
 # ({numref}`fig-ctx-grid`), and {numref}`fig-ctx-grid-later` shows a head of the next layer. Queries run from top to bottom and keys from left to right, questions (x) and answers (y) apart.
 
 # %%
@@ -220,7 +219,7 @@ grid(*key_head.index);
 grid(1, 0);
 
 # %% [markdown]
-# The prompt keeps $x_i$ and $y_i$ in separate tokens, so some head has to bring them together before a later layer can use the pair. {glue:text}`ctx-head-worst` does: at the first eight points an answer pays {glue:text}`ctx-bind-early` of its
+# The prompt keeps $x_i$ and $y_i$ in separate tokens, so some head has to bring them together before a later layer can use the pair. The head of {numref}`fig-ctx-grid` does: at the first eight points an answer pays {glue:text}`ctx-bind-early` of its
 # attention in this head to its own question, and at the last two {glue:text}`ctx-bind-late`. An answer that no head binds to its question cannot be used: {numref}`fig-ctx-influence` shows the same boundary in the model's predictions.
 #
 # ## Are there kinds of rows?
@@ -250,17 +249,18 @@ summary = {
     source: {"sets of rows": len(found), "clusters": report.span(found["count"].astype(float), 0)}
     | {title: found[name].mean() for name, title in COLUMNS.items()}
     | {"sets where inputs add": sum(gain.low > 0 for gain in found["gain"])}
+    | ({"one prompt, early or late": cuts[source].mean()} if source in cuts else {})
     for source, found in described.items()
 }
-report.table(pd.DataFrame(summary).T, f"Clusters of attention rows, means over sets of rows; inputs add where the interval of the gain, at level 1 - 0.05/{N_SETS}, lies above 0", index=True)
+report.table(pd.DataFrame(summary).T, f"Clusters of attention rows, means over sets of rows; inputs add where the interval of the gain, at level 1 - 0.05/{N_SETS}, lies above 0; last, how well a cut between early and late queries tells two clusters of one prompt's rows apart", index=True)
 
 # %% [markdown]
-# From position alone the cluster is guessed correctly for {glue:text}`ctx-trained-position` of rows (mean over sets). For random attention it is {glue:text}`ctx-random-position`, though there one cluster is so large that always guessing it is not far behind. The inputs are found to add something in {glue:text}`ctx-cluster-gains` of
-# {glue:text}`ctx-cluster-tests` sets. The notebook that this chapter goes back to was meant to cluster one prompt at a time. When the rows of one prompt are split into two clusters, a cut between early and late queries tells them apart with an accuracy of {glue:text}`ctx-random-cut` for random rows and of {glue:text}`ctx-trained-cut` for rows of the trained layers 1 and 2. Clusters that are not compared with position may show no more than the causal mask.
+# From position alone nearly every row's cluster is guessed correctly. For random attention this is so as well, though there one cluster is so large that always guessing it is not far behind. The last column but one counts the sets in which the inputs are found to add something. The notebook that this chapter goes back to was
+# meant to cluster one prompt at a time. When the rows of one prompt are split into two clusters, a cut between early and late queries tells them apart as well for random rows as for rows of the trained layers 1 and 2 (last column). Clusters that are not compared with position may show no more than the causal mask.
 #
 # ## What rows follow
 #
-# Rows that do not fall into kinds may still depend on the inputs. On average, position leaves {glue:text}`ctx-trained-content` of the variance of the trained model's rows unexplained, and next to nothing of the untrained model's. What does the unexplained part follow? If the model regresses by attention, a question should look at a point
+# Rows that do not fall into kinds may still depend on the inputs. On average, position leaves a part of the variance of the trained model's rows unexplained (the table's *variance within position*), and next to nothing of the untrained model's. What does the unexplained part follow? If the model regresses by attention, a question should look at a point
 # according to $x_i \cdot x$. {numref}`fig-ctx-follows` shows the slope: how much more attention the last question pays to a point (its two tokens together) for each unit of this product, beyond the mean at that place. Attention is given in units of even attention, which is its mean over points.
 
 # %%
@@ -308,13 +308,13 @@ by_seed = pd.DataFrame.from_dict(rows, orient="index")
 report.table(by_seed, "By seed: slope of attention in products of x for each head, how many heads follow the products, and three summaries", index=True)
 
 # %% [markdown]
-# In each seed {glue:text}`ctx-seeds-following` heads follow the products of x, though a head of the same index need not do the same in another seed. The last three points have between {glue:text}`ctx-seeds-influence` of the influence. Depending on the seed, heads of the first layer
+# In each seed {glue:text}`ctx-seeds-following` heads follow the products of x, though a head of the same index need not do the same in another seed. How much influence the last three points have differs much between seeds. Depending on the seed, heads of the first layer
 # bind {glue:text}`ctx-seeds-bound` of the ten answers to their questions, with more than half of an answer's attention. Position embeddings are learned, so the model has to learn place by place where the neighbouring token is, and training may end before the last place is reached.
 # The tenth answer is never needed, since no question follows it. Models that were trained for as long with Adam and an even weight for every point bound six points and erred five times as much (`training/README.md`).
 #
 # ## Limits
 #
-# These are models of three layers, trained for half an hour on one kind of prompt, so their error of {glue:text}`ctx-late` where least squares makes none may be due to size and training, not to the architecture. Implied weights describe the model at the x asked about and say nothing of its curvature. Ablating one head leaves later layers with a residual stream unlike any that they saw in training, so the rise of the error mixes what the head does with what its absence breaks. The slope in products of x is
+# These are models of three layers, trained for half an hour on one kind of prompt, so it may be due to size and training, not to the architecture, that they err where least squares does not. Implied weights describe the model at the x asked about and say nothing of its curvature. Ablating one head leaves later layers with a residual stream unlike any that they saw in training, so the rise of the error mixes what the head does with what its absence breaks. The slope in products of x is
 # observed, not intervened on. The untrained control is the initialisation of the library `transformers`. In the figures and tables of this page it is one model; the comparison of errors in {doc}`null_board` has twenty.
 #
 # The original notebook never got to its clusters: {doc}`replication` says where it stops.
@@ -326,20 +326,9 @@ report.table(by_seed, "By seed: slope of attention in products of x for each hea
 # 3. Heads follow the products of x with either sign. Ablate each of them on x three times as long: does the error still depend on the same heads? ({ref}`Solution <sol-ctx-3>`)
 
 # %% tags=["remove-cell"]
-late = {name: values[:, LATE].mean(axis=1) for name, values in errors.items() if name != "lasso(0.01)"}
-noisy_late = {name: values[:, LATE].mean(axis=1) for name, values in outside["noise 0.5"].items()}
-unit = incontext.query_errors(estimators.zero, SETTINGS["noise 0.5"]).mean()
-ridges = {name: weights(part.xs, part.ys)[:, D] for name, weights in (("least", estimators.least_squares_weights), ("ridge", partial(estimators.ridge_weights, penalty=0.1)))}
-to_least, to_ridge = (((implied[:, D] - weights) ** 2).mean(axis=1) for weights in ridges.values())
-paired = partial(statistics.difference_interval, paired=True)
+late = {name: errors[name][:, LATE].mean(axis=1) for name in ("transformer", "least squares")}
 report.glue("ctx-ratio", report.interval(*statistics.ratio_interval(errors["zero"][:, -1], errors["transformer"][:, -1]), digits=0))
-report.glue("ctx-ridge-nearer", report.interval(*paired(to_least, to_ridge)))
-for key, found in {
-    "late": paired(late["transformer"], late["least squares"]),
-    "gap-3": paired(errors["transformer"][:, 3], errors["least squares"][:, 3]),
-    "noise-late-bayes": paired(unit * noisy_late["transformer trained with noise"], unit * noisy_late["Bayes-optimal ridge"]),
-}.items():
-    report.glue(f"ctx-{key}", report.interval(*found, digits=3))
+report.glue("ctx-late", report.interval(*statistics.difference_interval(late["transformer"], late["least squares"], paired=True), digits=3))
 for name in ("transformer", "least squares"):
     share = statistics.ratio_interval(sizes[name][:, 6:].sum(axis=1), sizes[name].sum(axis=1))
     report.glue(f"ctx-influence-{name.replace(' ', '-')}", report.interval(*share, digits=1, scale=100, unit="%"))
@@ -348,20 +337,11 @@ for name in ("transformer", "least squares"):
 bound = heads.binding(patterns["trained"])[:, *key_head.index]
 beyond = follows.query("group == 'trained' and (low > @untrained_bar or high < -@untrained_bar)")
 report.glue("ctx-head-worst", report.head_name(*key_head.index))
-for key, found in {
-    "head-worst-error": key_head.interval,
-    "bind-early": statistics.bootstrap_interval(bound[:, :8].mean(axis=1)),
-    "bind-late": statistics.bootstrap_interval(bound[:, 8:].mean(axis=1)),
-    "random-cut": statistics.bootstrap_interval(cuts["random"]),
-    "trained-cut": statistics.bootstrap_interval(cuts["trained"]),
-}.items():
-    report.glue(f"ctx-{key}", report.interval(*found))
-for source, name in (("trained", "position"), ("trained", "content"), ("random", "position")):
-    report.glue(f"ctx-{source}-{name}", report.percent(described[source][name].mean()))
+for key, places in {"bind-early": slice(8), "bind-late": slice(8, None)}.items():
+    report.glue(f"ctx-{key}", report.interval(*statistics.bootstrap_interval(bound[:, places].mean(axis=1))))
 report.glue("ctx-cluster-gains", summary["trained"]["sets where inputs add"])
 report.glue("ctx-cluster-tests", N_SETS)
 report.glue("ctx-following", len(beyond))
-report.glue("ctx-seeds-influence", report.span(by_seed["influence of the last three points"], 0, scale=100, unit="%").replace(" to ", "% and "))
 report.glue("ctx-seeds-following", report.span(by_seed["heads that follow"], 0))
 report.glue("ctx-seeds-bound", report.span(by_seed["points bound in layer 0"], 0))
 

@@ -3,8 +3,26 @@
 #
 # % Numbers of other chapters are written {glue:text}`models.ipynb::key:s`, path relative to this page; without a format, here s for words, MyST-NB looks for the key on this page. A missing key fails the build.
 #
-# What do the numbers inside a transformer mean, and which answers survive a comparison with an untrained, a shuffled or a random model? This book asks that of two small Polish language models, of some toy models and of
-# a published encoder. It is for readers who know roughly what a transformer is and want to see methods of interpretability explained, applied and compared with a null model. No Polish is needed: in tables, a Polish word with a dotted underline shows its meaning when it is pointed at or tapped.
+# What do the numbers inside a transformer mean, and which answers survive a comparison with an untrained, a shuffled or a random model? This book asks that of two small Polish language models,
+# a published encoder and some toys, for readers who know roughly what a transformer is; no Polish is needed.
+
+# %% tags=["remove-input"] mystnb={"figure": {"caption": "What survives: a point for every claim of the book, a row for each chapter. The further right of the grey band a point lies, the less chance explains it; points to the left of the band speak against their claims, and hollow points do not survive the correction for all claims. {doc}`null_board` has every claim by name, beside its nulls.", "name": "fig-index-board"}, "image": {"alt": "Rows of points, one row for each chapter. Some points lie far to the right of a grey band around zero, which shows what chance gives; others, hollow, lie in it, near it or to its left."}}
+import re
+from pathlib import Path
+
+from IPython.display import Markdown, display
+
+from analysis_lib import models, plots, report
+
+plots.use_style()
+if not report.recorded_with("findings.json", models.prepare()):
+    display(Markdown("**The chapters of this build read other models than the board below.** `make findings` records their claims."))
+CARD = r"grid-item-card\} (.+)\n# :link: (\w+)\n# :link-type: doc\n# :img-bottom:"
+titles = {name: title for title, name in re.findall(CARD, Path("index.py").read_text(encoding="utf-8"))}  # of the chapters in pictures
+plots.null_board_by_chapter(report.board(report.read_findings("findings.json")), titles);
+
+# %% [markdown]
+# Of {glue:text}`null_board.ipynb::board-rows:d` claims, {glue:text}`null_board.ipynb::board-survive:d` survive their null models ({numref}`fig-index-board`).
 #
 # ## Three findings
 #
@@ -15,7 +33,7 @@
 # 3. **Given two predictors that differ, a transformer combines them and chooses neither.** Its answers are {glue:text}`model_selection.ipynb::ctx-few-to-mean:s` from the best possible answer, the posterior mean, and
 #    {glue:text}`model_selection.ipynb::ctx-few-to-hard:s` from the answers that a choice between the predictors would give. Distances are squared, and 1 is the distance between the answers of the two predictors. Where the predictors say nearly the same, no strategy is shown to be nearest. ({doc}`model_selection`)
 #
-# Square brackets hold 95% intervals throughout the book. Of {glue:text}`null_board.ipynb::board-rows:d` claims, {glue:text}`null_board.ipynb::board-survive:d` survive their null models. {numref}`fig-index-board` shows them all; points to the left of the grey band speak against their claims.
+# Square brackets hold 95% intervals throughout the book. In tables, a Polish word with a dotted underline shows its meaning when it is pointed at or tapped.
 #
 # ## Three doors
 #
@@ -44,24 +62,6 @@
 # :::
 # ::::
 #
-# ## What survives
-
-# %% tags=["remove-input"] mystnb={"figure": {"caption": "What survives: a point for every claim of the book, a row for each chapter. The further right of the grey band a point lies, the less chance explains it; hollow points do not survive the correction for all claims. {doc}`null_board` has every claim by name, beside its nulls.", "name": "fig-index-board"}, "image": {"alt": "Rows of points, one row for each chapter. Some points lie far to the right of a grey band around zero, which shows what chance gives; others, hollow, lie in it, near it or to its left."}}
-from pathlib import Path
-
-from IPython.display import Markdown, display
-
-from analysis_lib import models, plots, report
-
-plots.use_style()
-if not report.recorded_with("findings.json", models.prepare()):
-    display(Markdown("**The chapters of this build read other models than the board below.** `make findings` records their claims."))
-chapters = [line.split("book/")[1] for line in Path("../_toc.yml").read_text(encoding="utf-8").splitlines() if "book/" in line]
-scripts = {name: Path(f"{name}.py") for name in chapters}
-titles = {name: script.read_text(encoding="utf-8").split("\n")[1].removeprefix("# # ") for name, script in scripts.items() if script.exists()}
-plots.null_board_by_chapter(report.board(report.read_findings("findings.json")), titles);
-
-# %% [markdown]
 # ## The chapters in pictures
 #
 # ::::{grid} 1 2 2 2

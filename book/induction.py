@@ -117,7 +117,7 @@ plots.patterns_with_targets({
 # This is the sequence of {numref}`fig-induction-patterns`, with letters for symbols. The table follows the block's second occurrence: which place the induction head looks at most, which symbol the previous-token
 # head had noted there, and what the toy guesses.
 
-# %% tags=["hide-input"]
+# %%
 letters = np.array(["begin", *"ABCDEFGHIJKLMNOPQRSTUVWXYZÅÆÐÑØ"])
 symbols, rows = letters[short.ids[0]], np.flatnonzero(short.predictable[0])
 with torch.no_grad():

@@ -15,37 +15,6 @@ BLUE, ORANGE, GREY = plots.CYCLE[0], plots.CYCLE[1], plots.MODEL_COLOURS["untrai
 toy = models.load("minigpt")
 print(toy.label)
 
-# %% tags=["hide-cell"]
-def symbol_probe(seed):
-    """Sequences of the toy's symbols in which a random block of 15 comes twice, as in the chapter before."""
-    return circuits.repeated_random_tokens(
-        range(1, repeats.VOCABULARY), 64, 15, (0, 24), start=repeats.BEGIN, length=repeats.LENGTH, distinct=False, seed=seed
-    )
-
-
-choosing, probe = symbol_probe(1), symbol_probe(2)
-
-# %% tags=["hide-input"]
-scores = induction.probe_scores(induction.probe_patterns(toy, choosing), choosing)
-circuit, two_back = induction.find_circuit(scores), induction.best_two_back(scores)
-snapshots = training_history.snapshots()
-milestones = {step: induction.milestone(snapshots[step], probe, circuit, two_back) for step in snapshots if step % 100 == 0 or step < 400}
-history = pd.DataFrame(milestones).T
-course = training_history.course().set_index("step")
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The toy along training: loss on the probe, head scores (dotted: other seeds), and the mean K-composition of the circuit's pairs beside that of all other pairs and chance. The axis is logarithmic up to step 4,000, where the later stages begin, and linear beyond.", "name": "fig-induction-emergence"}, "image": {"alt": "Three panels over training steps: losses of both occurrences part, the previous-token score and then the induction score rise, and the composition of the circuit's pairs leaves that of the other pairs. After step 4,000 the loss of the second occurrence jumps up, and induction score and composition rise again."}}
-faint = {
-    f"_{key}{seed}": (run[key], colour + "66", ":")
-    for seed, run in course[course["seed"] != training_history.shipped_seed()].groupby("seed")
-    for key, colour in (("previous_token", ORANGE), ("induction", BLUE))
-}
-shown = {"previous": (circuit.previous, "previous token", ORANGE), "two back": (two_back, "two back", plots.CYCLE[4]), "induction": (circuit.strongest, "induction", BLUE)}
-heads = {f"{report.head_name(*head)}, {label}": (history[key], colour, "-") for label, (head, key, colour) in shown.items()}
-losses = {"first occurrence": (history["first"], ORANGE, "-"), "second occurrence": (history["second"], BLUE, "-")}
-chance = 0 * history["first"] + toy.model.config.d_model**-0.5
-composition = {"circuit's pairs": (history["circuit's pairs"], BLUE, "-"), "other pairs": (history["other pairs"], GREY, "-"), "chance": (chance, plots.INK, "--")}
-plots.emergence({"loss [nats]": losses, "head score": heads | faint | {"other seeds": (pd.Series(dtype=float), GREY, ":")}, "K-composition": composition}, "training step", later=4000);
-
 # %% [markdown]
 # **What was found**
 #
@@ -59,6 +28,37 @@ plots.emergence({"loss [nats]": losses, "head score": heads | faint | {"other se
 #
 # The checkpoint's folder holds snapshots of the weights along the training (`models.training_history.snapshots`), and most of them are measured on the probe of the chapter before. The solid lines of {numref}`fig-induction-emergence` follow heads of the finished model. The dotted lines
 # are the best heads of the four other seeds, as measured during their training.
+
+# %%
+def symbol_probe(seed):
+    """Sequences of the toy's symbols in which a random block of 15 comes twice, as in the chapter before."""
+    return circuits.repeated_random_tokens(
+        range(1, repeats.VOCABULARY), 64, 15, (0, 24), start=repeats.BEGIN, length=repeats.LENGTH, distinct=False, seed=seed
+    )
+
+
+choosing, probe = symbol_probe(1), symbol_probe(2)
+
+# %%
+scores = induction.probe_scores(induction.probe_patterns(toy, choosing), choosing)
+circuit, two_back = induction.find_circuit(scores), induction.best_two_back(scores)
+snapshots = training_history.snapshots()
+milestones = {step: induction.milestone(snapshots[step], probe, circuit, two_back) for step in snapshots if step % 100 == 0 or step < 400}
+history = pd.DataFrame(milestones).T
+course = training_history.course().set_index("step")
+
+# %% tags=["key-figure", "hide-input"] mystnb={"figure": {"caption": "The toy along training: loss on the probe, head scores (dotted: other seeds), and the mean K-composition of the circuit's pairs beside that of all other pairs and chance. The axis is logarithmic up to step 4,000, where the later stages begin, and linear beyond.", "name": "fig-induction-emergence"}, "image": {"alt": "Three panels over training steps: losses of both occurrences part, the previous-token score and then the induction score rise, and the composition of the circuit's pairs leaves that of the other pairs. After step 4,000 the loss of the second occurrence jumps up, and induction score and composition rise again."}}
+faint = {
+    f"_{key}{seed}": (run[key], colour + "66", ":")
+    for seed, run in course[course["seed"] != training_history.shipped_seed()].groupby("seed")
+    for key, colour in (("previous_token", ORANGE), ("induction", BLUE))
+}
+shown = {"previous": (circuit.previous, "previous token", ORANGE), "two back": (two_back, "two back", plots.CYCLE[4]), "induction": (circuit.strongest, "induction", BLUE)}
+heads = {f"{report.head_name(*head)}, {label}": (history[key], colour, "-") for label, (head, key, colour) in shown.items()}
+losses = {"first occurrence": (history["first"], ORANGE, "-"), "second occurrence": (history["second"], BLUE, "-")}
+chance = 0 * history["first"] + toy.model.config.d_model**-0.5
+composition = {"circuit's pairs": (history["circuit's pairs"], BLUE, "-"), "other pairs": (history["other pairs"], GREY, "-"), "chance": (chance, plots.INK, "--")}
+plots.emergence({"loss [nats]": losses, "head score": heads | faint | {"other seeds": (pd.Series(dtype=float), GREY, ":")}, "K-composition": composition}, "training step", later=4000);
 
 # %%
 columns = ["previous token", "induction", "first", "second"]
@@ -87,18 +87,25 @@ report.table(halved.unstack("seed").rename(columns="seed {}".format).reset_index
 #
 # ## Five seeds
 #
-# One model proves little, so the recipe was run from five seeds. The toy is the model with the median induction score after the first stage, a rule that was settled before the training. In the table
-# all seeds and five untrained models are measured by the same rules, each with its own heads.
+# One model proves little, so the recipe was run from five seeds. The toy is the model with the median induction score after the first stage, a rule that was settled before the training. In the
+# tables all seeds and five untrained models are measured by the same rules, each with its own heads.
 
 # %%
 runs = {f"seed {seed}": model for seed, model in training_history.seed_models().items()}
 runs |= {f"untrained {seed}": models.untrained_like(toy, seed) for seed in range(5)}
-everything = pd.DataFrame({name: induction.portrait(model, choosing, probe) for name, model in runs.items()}).T
+everything = pd.DataFrame({name: induction.portrait(model, choosing, probe) for name, model in runs.items()}).T.rename_axis("model")
+HEADS = ["previous token", "two back", "induction", "circuit's z", "other pairs' z"]
 report.table(
-    everything.rename_axis("model").reset_index(),
-    "All seeds on the probe: scores of the best heads, losses in the first and (from the fourth symbol on) in the second occurrence [nats], added loss"
-    " without the shift heads and without all other heads of layer 0 [nats], mean z of K-composition of the circuit's pairs and of the others",
+    everything[HEADS].reset_index(),
+    "All seeds on the probe: scores of the best heads, and mean z of K-composition of the circuit's pairs and of the others",
     formats={"circuit's z": 1, "other pairs' z": 1},
+)
+
+# %%
+report.table(
+    everything.drop(columns=HEADS).reset_index(),
+    "The same models: losses in the first and (from the fourth symbol on) in the second occurrence, and loss added without the shift heads and "
+    "without all other heads of layer 0 [nats]",
 )
 
 # %% [markdown]

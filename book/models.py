@@ -43,7 +43,7 @@ print(gpt2.label, herbert.label, sep="\n")
 # laptop. They copy the architecture, not the size, of two published models, sdadas/polish-gpt2-medium {cite}`dadas_gpt2` and
 # allegro/herbert-base-cased {cite}`mroczkowski2021`. The book calls its own two GPT-2 and HerBERT. The columns "published" are counted from the published models' configurations.
 
-# %% tags=["hide-input"]
+# %%
 counted = {}
 for name, one in loaded.items():
     counted[one.identifier] = cards.sizes(one.model)
@@ -207,7 +207,7 @@ PROMPTS = {
     "Demand for a good depends on": "Popyt na dobro zależy od",
 }
 written = {prompt: generation.continue_text(gpt2, prompt, n_samples=4) for prompt in PROMPTS.values()}
-Markdown("\n".join(f"- **{polish}** {written[polish][0]} (*{english}* …)" for english, polish in PROMPTS.items()))
+Markdown("\n".join(f'- <span lang="pl">**{polish}** {written[polish][0]}</span> (*{english}* …)' for english, polish in PROMPTS.items()))
 
 # %%
 untrained = models.untrained_like(gpt2, seed=0)
@@ -238,7 +238,7 @@ guesses = {polish: generation.fill_in(herbert, polish) for polish in GAPS.values
 def filled(english, polish):
     """One sentence with its five guesses, as an item of a list."""
     first = ", ".join(f"*{label}* {report.percent(share)}" for label, share in guesses[polish])
-    return f"- **{polish.replace('<mask>', '▁▁▁')}** {first} ({english})"
+    return f'- <span lang="pl">**{polish.replace("<mask>", "▁▁▁")}** {first}</span> ({english})'
 
 
 Markdown("\n".join(filled(*gap) for gap in GAPS.items()))

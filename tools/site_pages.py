@@ -22,6 +22,8 @@ NUMBER = re.compile(r"[<>≤≥~+−-]?\s?\d[\d.,]*\s?(%|s|ms|MB|kB|GB|nats|[×x
 # What stands in italics and is Polish, though it has no Polish letter.
 POLISH = """zamek zamkiem zamku zamki nie dom na matka twarzy swojej swoich stole sekunda sek rozum pseudonim przydomek przy po pilot panu
 pan nazwisko imiona nowak marek borowski jan seku- szczeg- naj- -ego -em -ej -ami -ach -ych -nie -li -iejsz- -go"""
+LONG_WORD = re.compile(r"\S{18,}")
+BETWEEN = re.compile(r"(?<=/)(?=\w)|(?<=[=.,])(?=[^\W\d_])")  # parts of a word, but not the digits of a number
 REPOSITORY_BUTTONS = ("use_repository_button", "use_edit_page_button", "use_issues_button")
 CARD = "gallery/senses.png"
 
@@ -184,7 +186,7 @@ def mend(text: str) -> str:
     # The name of the site stands outside of every landmark.
     text = re.sub(r'(<div class="sidebar-primary-item")(>\s*<a class="navbar-brand)', r'\1 role="banner"\2', text)
     text = re.sub(r'<th class="(blank|head)[^>]*>(&nbsp;|<p></p>)</th>', "<td></td>", text)  # a header without words
-    text = re.sub(r"<table\b[^>]*>.*?</table>", lambda table: align_numbers(table[0]), text, flags=re.S)
+    text = re.sub(r"<table\b[^>]*>.*?</table>", lambda table: breakable(align_numbers(table[0])), text, flags=re.S)
     text = re.sub(r'<span class="pre">([^<]*)</span>', r"\1", text)  # twelve thousand marks without effect here
     text = re.sub(r'<dt class="sig\b.*?</dt>', lambda signature: SIGNATURE_MARK.sub(r"\1", signature[0]), text, flags=re.S)
     text = re.sub(r'<div class="highlight">.*?</pre>', lambda code: PLAIN.sub(r"\1", code[0]), text, flags=re.S)
@@ -224,6 +226,13 @@ def align_numbers(table: str) -> str:
 
     places = iter([place for row in rows for place in range(len(row))])
     return re.sub(r"<(t[hd])\b([^>]*)>", with_class, table)
+
+
+def breakable(table: str) -> str:
+    """A table whose long words, names of files and of settings for instance, may break between their parts."""
+    words = [LONG_WORD.sub(lambda word: BETWEEN.sub("<wbr>", word[0]), part) for part in re.split(r"(?:<[^>]*>)+", table)]
+    tags = [*re.findall(r"(?:<[^>]*>)+", table), ""]
+    return "".join(f"{word}{tag}" for word, tag in zip(words, tags, strict=True))
 
 
 def setup(app):

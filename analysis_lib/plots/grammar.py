@@ -36,7 +36,7 @@ def relation_rows(
     matplotlib.figure.Figure
     """
     relations = list(dict.fromkeys(next(iter(heads.values()))["relation"]))
-    figure, axes = plt.subplots(1, len(heads), figsize=(6.2, 0.235 * len(relations) + 1.8), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(heads), figsize=(5.2, 0.235 * len(relations) + 1.8), sharey=True, squeeze=False)
     for axis, (model, table) in zip(axes[0], heads.items(), strict=True):
         ends = random[model].groupby("relation")["excess"].quantile([0.025, 0.975]).unstack().loc[relations]
         axis.barh(range(len(relations)), np.ptp(ends.to_numpy(), axis=1), left=ends[0.025], height=0.72, color=FAINT, label="random heads")
@@ -47,7 +47,7 @@ def relation_rows(
         passes = table["passes"].to_numpy(bool)
         styles: dict[str, tuple[Any, dict[str, Any]]] = {
             "head": (~passes & ~own, {"mfc": "none", "mew": 0.6, "ms": 3.2}),
-            "head that stands out": (passes & ~own, {"ms": 3.6}),
+            "stands out": (passes & ~own, {"ms": 3.6}),
         }
         for label, (chosen, style) in styles.items():
             axis.plot(table["excess"][chosen], rows[chosen], "o", color=colours[model], alpha=0.65, label=label, **style)
@@ -63,7 +63,7 @@ def relation_rows(
         below = axis.transAxes + ScaledTranslation(0, -0.56, figure.dpi_scale_trans)  # inches: below the label, whatever the number of rows
         place = {"loc": "upper left", "bbox_to_anchor": (-0.05, 0), "bbox_transform": below, "borderaxespad": 0}
         axis.legend(fontsize=10, handletextpad=0.1, **place)
-    axes[0, 0].set_yticks(range(len(relations)), relations, fontsize=9.5)
+    axes[0, 0].set_yticks(range(len(relations)), relations, fontsize=10)
     axes[0, 0].set_ylim(len(relations) - 0.4, -0.6)
     return figure
 

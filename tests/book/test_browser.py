@@ -48,7 +48,7 @@ TOO_WIDE = """() => {
 # Tables that are wider than the text and would have to be scrolled; those of the atlas are made for that.
 WIDE_TABLES = """() => [...document.querySelectorAll(".bd-article table")]
   .filter(table => table.checkVisibility() && !table.closest(".dt-container, [class*=itables]"))
-  .filter(table => table.getBoundingClientRect().width > document.querySelector(".bd-article").clientWidth + 1)
+  .filter(table => table.getBoundingClientRect().width > document.querySelector(".bd-article h1").clientWidth + 1)
   .map(table => table.innerText.slice(0, 60))"""
 DESK = 1100  # px
 
@@ -217,6 +217,13 @@ def test_search_works_from_disk(site, browser):
     links = tab.eval_on_selector_all("#search-results li a", "links => links.map(link => link.href)")
     assert any("/book/" in link for link in links)
     assert seen.said == []
+    tab.close()
+
+
+def test_the_first_page_shows_its_picture_on_the_first_screen(site, browser):
+    tab, _ = open_page(browser, site.folder / "book/index.html")
+    box = tab.locator(".bd-article figure img").first.bounding_box()
+    assert box["y"] + box["height"] <= DESKTOP["height"]
     tab.close()
 
 

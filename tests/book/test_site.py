@@ -129,6 +129,9 @@ def test_polish_text_is_marked(site):
     words = {word.text for word in site.parsed(site.folder / "book/senses.html").xpath("//em[@lang='pl']")}
     assert {"zamek", "zamków"} <= words
     assert "contrastively" not in words
+    written = [span.text_content() for span in site.parsed(site.folder / "book/models.html").xpath("//li//span[@lang='pl']")]
+    assert any(text.startswith("Dawno temu") for text in written)
+    assert not any("Long ago" in text for text in written)
 
 
 def test_columns_of_numbers_are_set_to_the_right(site):

@@ -23,7 +23,7 @@ def test_relation_rows(heads):
     tables = {model: scored(heads, relations) for model in COLOURS}
     figure = plots.relation_rows(tables, tables, COLOURS, [("GPT-2", 1, 0)])
     shown = texts_of(figure)
-    assert all(word in shown for word in [*relations, *COLOURS, "random heads", "L1H0", "head that stands out", "excess"])
+    assert all(word in shown for word in [*relations, *COLOURS, "random heads", "L1H0", "stands out", "excess"])
     for axis, named in zip(figure.axes, (2, 0), strict=True):
         diamonds = [line for line in axis.lines if line.get_marker() == "D" and len(line.get_xdata())]
         assert sum(len(line.get_xdata()) for line in diamonds) == named

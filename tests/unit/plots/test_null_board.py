@@ -73,6 +73,18 @@ def test_by_chapter_every_claim_is_a_point_in_its_row():
         plots.null_board_by_chapter(board, {"a": "First", "b": "Second"})
 
 
+def test_by_chapter_the_titles_of_many_rows_stay_apart():
+    pages = [f"page-{place}" for place in range(17)]
+    board = claims(17).assign(section=[f"{page}.html" for page in pages])
+    figure = plots.null_board_by_chapter(board, dict.fromkeys(pages, "What a model would say early"))
+    figure.canvas.draw()
+    (axis,) = figure.axes
+    extents = [label.get_window_extent() for label in axis.get_yticklabels()]
+    assert all(above.y0 >= below.y1 for above, below in zip(extents, extents[1:], strict=False))
+    assert min(extent.x0 for extent in extents) >= 0
+    assert axis.get_window_extent().width > figure.bbox.width / 2
+
+
 def test_ordered_pvalues_rise_and_small_ones_are_drawn_at_the_floor():
     axis = plots.ordered_pvalues({"trained": [1e-30, 0.2, 0.01], "untrained twins": [0.9, 0.04, 0.5]})
     trained, twins, expected, level = (line.get_ydata() for line in axis.lines)

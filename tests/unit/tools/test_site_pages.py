@@ -58,6 +58,22 @@ def test_columns_of_numbers_are_marked_and_no_others():
     assert site_pages.align_numbers(TABLE.replace("<td>", '<td colspan="1">', 1)).count("number") == 0
 
 
+@pytest.mark.parametrize(
+    ("word", "broken"),
+    [
+        ("computationalstylistics/100_novels", "computationalstylistics/<wbr>100_novels"),
+        ("ANALYSIS_MODELS=gpt9=owner/name", "ANALYSIS_MODELS=<wbr>gpt9=<wbr>owner/<wbr>name"),
+        ("transformer.h.1.attn.c_attn", "transformer.<wbr>h.1.<wbr>attn.<wbr>c_attn"),
+        ("[0.123456,0.234567,0.345678]", "[0.123456,0.234567,0.345678]"),
+        ("polish-gpt2/last", "polish-gpt2/last"),
+    ],
+)
+def test_long_words_of_tables_may_break(word, broken):
+    page = '<p>{0}</p><table><tr><td><code class="a/b.c=d/efghijklmnopq">{1}</code> x</td></tr></table>'
+    assert site_pages.mend(page.format(word, word)) == page.format(word, broken)
+    assert site_pages.mend(page.format(word, broken)) == page.format(word, broken)
+
+
 def test_icons_that_nothing_shows_are_left_out():
     icons = [
         'monero:[496,512,[],"f3d0","M352 384z"],',
