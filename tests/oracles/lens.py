@@ -24,12 +24,7 @@ DETECTED = {"previous token": "previous_token", "duplicate token": "duplicate_to
 def bridges():
     from transformer_lens.model_bridge.sources._bridge_builder import build_bridge_from_module
 
-    models = inputs.gpt2s() | inputs.berts()
-    return {name: build_bridge_from_module(copy.deepcopy(m), type(m).__name__, hf_config=m.config) for name, m in models.items()}
-
-
-def gpt2_bridges():
-    return {name: bridges()[name] for name in inputs.gpt2s()}
+    return {name: build_bridge_from_module(copy.deepcopy(m), type(m).__name__, hf_config=m.config) for name, m in all_models().items()}
 
 
 def all_models():
@@ -60,14 +55,14 @@ def patterns_of_lens():
 
 def results():
     """What each head adds: [layer, head, sequence, token, d_model]."""
-    return {name: _rebuilt(model, "head_outputs").swapaxes(1, 2) for name, model in inputs.gpt2s().items()}
+    return {name: _rebuilt(model, "head_outputs").swapaxes(1, 2) for name, model in all_models().items()}
 
 
 def results_of_lens():
     found = {}
-    for name, bridge in gpt2_bridges().items():
+    for name, bridge in bridges().items():
         with torch.no_grad():
-            stacked = bridge.run_with_cache(inputs.ids_of(inputs.gpt2s()[name]))[1].stack_head_results()
+            stacked = bridge.run_with_cache(inputs.ids_of(all_models()[name]))[1].stack_head_results()
         found[name] = stacked.unflatten(0, (bridge.cfg.n_layers, bridge.cfg.n_heads)).numpy()
     return found
 
@@ -90,15 +85,15 @@ def _cached(name, hook):
 def composition():
     return {
         f"{name}: {kind}": circuits.composition_scores(weights.extract(model), kind)
-        for name, model in inputs.gpt2s().items()
+        for name, model in all_models().items()
         for kind in KINDS
-        if model.config.n_layer > 1
+        if model.config.num_hidden_layers > 1
     }
 
 
 def composition_of_lens():
     found = {}
-    for name, bridge in gpt2_bridges().items():
+    for name, bridge in bridges().items():
         shape = (bridge.cfg.n_layers, bridge.cfg.n_heads) * 2
         for kind in KINDS if bridge.cfg.n_layers > 1 else ():
             found[f"{name}: {kind}"] = bridge.all_composition_scores(kind).scores.detach().numpy().reshape(shape)
@@ -128,7 +123,7 @@ def minigpt_composition_of_lens():
 
 
 def copying():
-    return {name: circuits.copying_scores(weights.extract(model)) for name, model in inputs.gpt2s().items()}
+    return {name: circuits.copying_scores(weights.extract(model)) for name, model in all_models().items()}
 
 
 def copying_of_lens():
@@ -136,7 +131,7 @@ def copying_of_lens():
     from transformer_lens import FactoredMatrix
 
     found = {}
-    for name, bridge in gpt2_bridges().items():
+    for name, bridge in bridges().items():
         reading, writing = bridge.W_E.double() @ bridge.W_V.double(), bridge.W_O.double() @ bridge.W_U.double()
         values = FactoredMatrix(reading.detach(), writing.detach()).eigenvalues
         found[name] = (values.real.sum(dim=-1) / values.abs().sum(dim=-1)).numpy()
@@ -146,7 +141,7 @@ def copying_of_lens():
 def streams():
     """The residual stream before each block and after the last: [layer, sequence * token, d_model]."""
     found = {}
-    for name, model in inputs.gpt2s().items():
+    for name, model in all_models().items():
         run = activations.run_ids(wrap(model), inputs.ids_of(model).numpy())
         found[name] = run.states[[not label.endswith("+ln_f") for label in run.layers]]
     return found
@@ -154,9 +149,9 @@ def streams():
 
 def streams_of_lens():
     found = {}
-    for name, bridge in gpt2_bridges().items():
+    for name, bridge in bridges().items():
         with torch.no_grad():
-            kept = bridge.run_with_cache(inputs.ids_of(inputs.gpt2s()[name]))[1]
+            kept = bridge.run_with_cache(inputs.ids_of(all_models()[name]))[1]
         found[name] = kept.accumulated_resid(layer=bridge.cfg.n_layers).flatten(1, 2).numpy()
     return found
 
@@ -164,7 +159,7 @@ def streams_of_lens():
 def scoreboard():
     """Per sequence: [sequence, layer, head]."""
     found = {}
-    for name, model in inputs.gpt2s().items():
+    for name, model in all_models().items():
         ids = inputs.repeated_ids(model).numpy()
         run = activations.run_ids(wrap(model), ids, outputs=["patterns"], states=False)
         scores = circuits.head_scores(run.output("patterns"), ids, per_sequence=True, names=list(DETECTED))
@@ -177,8 +172,8 @@ def scoreboard_of_lens():
     from transformer_lens import head_detector
 
     found = {}
-    for name, bridge in gpt2_bridges().items():
-        ids = inputs.repeated_ids(inputs.gpt2s()[name])
+    for name, bridge in bridges().items():
+        ids = inputs.repeated_ids(all_models()[name])
         with torch.no_grad():
             kept = bridge.run_with_cache(ids)[1]
         for kind, called in DETECTED.items():
@@ -218,7 +213,7 @@ QUANTITIES = [
         "head-results",
         "What each head adds to the residual stream",
         "transformer-lens",
-        "`stack_head_results` of five GPT-2s",
+        "`stack_head_results` of the same models",
         1e-4,
         "float32; an output of a head is of the order of 10",
         results,
@@ -228,7 +223,7 @@ QUANTITIES = [
         "streams",
         "Residual stream before each block and after the last",
         "transformer-lens",
-        "`accumulated_resid` of five GPT-2s",
+        "`accumulated_resid` of the same models",
         5e-4,
         "float32; states of the shipped model reach almost 200",
         streams,
@@ -238,7 +233,7 @@ QUANTITIES = [
         "composition",
         "Composition of queries, keys and values, all pairs of heads",
         "transformer-lens",
-        "`all_composition_scores` of four GPT-2s with several layers",
+        "`all_composition_scores` of the same models, those with several layers",
         2e-6,
         "float32 there and float64 here; a score is at most 1",
         composition,
@@ -258,7 +253,7 @@ QUANTITIES = [
         "copying",
         "Copying scores",
         "transformer-lens",
-        "eigenvalues of a `FactoredMatrix` [vocab, vocab] of five GPT-2s",
+        "eigenvalues of a `FactoredMatrix` [vocab, vocab] of the same models",
         1e-6,
         "both float64, but the small matrix is multiplied in another order; a score is at most 1",
         copying,
@@ -268,7 +263,7 @@ QUANTITIES = [
         "scoreboard",
         "Previous-token, duplicate-token and induction scores of heads",
         "transformer-lens",
-        "`head_detector` of five GPT-2s, times all rows over rows with a target",
+        "`head_detector` of the same models, times all rows over rows with a target",
         5e-6,
         "sums of float32 patterns there, float64 here; a score is at most 1",
         scoreboard,

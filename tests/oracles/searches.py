@@ -1,6 +1,7 @@
 """Quantities of the searches and of a forward pass: FAISS, the formula of MAPS, and transformers' own fused attention."""
 
 import copy
+from functools import cache
 
 import numpy as np
 import torch
@@ -20,37 +21,75 @@ def _factors(layer, head):
     return projections.vo_factors(weights.extract(inputs.gpt2s()["polish-gpt2"]), layer, head)
 
 
-def best_tokens():
+@cache
+def _tokens():
+    """The ten best tokens of forty neurons."""
     extracted = weights.extract(inputs.gpt2s()["polish-gpt2"])
-    return {"values of layer 1": projections.top_tokens(extracted.W_out[1, :40], extracted.W_U, k=10).scores}
+    return projections.top_tokens(extracted.W_out[1, :40], extracted.W_U, k=10)
 
 
-def best_tokens_of_faiss():
+@cache
+def _tokens_of_faiss():
+    """Their scores and ids."""
     import faiss
 
     extracted = weights.extract(inputs.gpt2s()["polish-gpt2"])
     index = faiss.IndexFlatIP(extracted.d_model)
     index.add(np.ascontiguousarray(extracted.W_U.T.numpy()))
-    return {"values of layer 1": index.search(np.ascontiguousarray(extracted.W_out[1, :40].numpy()), 10)[0]}
+    return index.search(np.ascontiguousarray(extracted.W_out[1, :40].numpy()), 10)
+
+
+def best_tokens():
+    return {"values of layer 1": _tokens().scores}
+
+
+def best_tokens_of_faiss():
+    return {"values of layer 1": _tokens_of_faiss()[0]}
+
+
+def ids_of_tokens():
+    return {"values of layer 1": _tokens().ids}
+
+
+def ids_of_tokens_of_faiss():
+    return {"values of layer 1": _tokens_of_faiss()[1]}
+
+
+@cache
+def _pairs(layer, head):
+    return projections.top_pairs(*_factors(layer, head), k=50)
+
+
+@cache
+def _pairs_of_faiss(layer, head):
+    """Scores, left and right ids. The fifty best pairs are among the fifty best tokens of each token."""
+    import faiss
+
+    left, right = (np.ascontiguousarray(side.numpy()) for side in _factors(layer, head))
+    index = faiss.IndexFlatIP(right.shape[1])
+    index.add(right)
+    scores = np.concatenate([index.search(left[i : i + 4096], 50)[0].max(axis=1) for i in range(0, len(left), 4096)])
+    rows = np.argsort(-scores)[:50]  # a token that is not among the fifty with the best first pair has none of the best pairs
+    found, columns = index.search(left[rows], 50)
+    best = np.argsort(-found, axis=None)[:50]
+    return found.ravel()[best], rows[best // 50], columns.ravel()[best]
 
 
 def best_pairs():
-    return {f"L{layer}H{head}": projections.top_pairs(*_factors(layer, head), k=50).scores for layer, head in HEADS}
+    return {f"L{layer}H{head}": _pairs(layer, head).scores for layer, head in HEADS}
 
 
 def best_pairs_of_faiss():
-    """The fifty best pairs are among the fifty best tokens of each token."""
-    import faiss
+    return {f"L{layer}H{head}": _pairs_of_faiss(layer, head)[0] for layer, head in HEADS}
 
-    found = {}
-    for layer, head in HEADS:
-        left, right = (np.ascontiguousarray(side.numpy()) for side in _factors(layer, head))
-        index = faiss.IndexFlatIP(right.shape[1])
-        index.add(right)
-        scores = np.concatenate([index.search(left[i : i + 4096], 50)[0].max(axis=1) for i in range(0, len(left), 4096)])
-        rows = left[np.argsort(-scores)[:50]]  # a token that is not among the fifty with the best first pair has none of the best pairs
-        found[f"L{layer}H{head}"] = np.sort(index.search(rows, 50)[0].ravel())[::-1][:50]
-    return found
+
+def ids_of_pairs():
+    """[pair, side]."""
+    return {f"L{layer}H{head}": np.stack([_pairs(layer, head).left_ids, _pairs(layer, head).right_ids], axis=1) for layer, head in HEADS}
+
+
+def ids_of_pairs_of_faiss():
+    return {f"L{layer}H{head}": np.stack(_pairs_of_faiss(layer, head)[1:], axis=1) for layer, head in HEADS}
 
 
 def relation_shares():
@@ -165,6 +204,16 @@ QUANTITIES = [
         best_tokens_of_faiss,
     ),
     Quantity(
+        "token-ids",
+        "Which tokens these are, in their order",
+        "faiss-cpu",
+        "ids of the same search",
+        0.0,
+        "the same ids: no two neighbouring scores are as close as float32 rounds",
+        ids_of_tokens,
+        ids_of_tokens_of_faiss,
+    ),
+    Quantity(
         "best-pairs",
         "Scores of the fifty best pairs of three heads",
         "faiss-cpu",
@@ -173,6 +222,16 @@ QUANTITIES = [
         "FAISS sums in float32, the library orders by float64",
         best_pairs,
         best_pairs_of_faiss,
+    ),
+    Quantity(
+        "pair-ids",
+        "Which pairs these are, in their order",
+        "faiss-cpu",
+        "ids of the same search, left and right",
+        0.0,
+        "the same ids: no two neighbouring scores are as close as float32 rounds",
+        ids_of_pairs,
+        ids_of_pairs_of_faiss,
     ),
     Quantity(
         "relation-shares",
