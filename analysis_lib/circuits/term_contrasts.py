@@ -130,11 +130,11 @@ def same_token_test(weights: TransformerWeights, ids: Tensor, n_permutations: in
         raise ValueError(f"ids: expected tokens from 0 to {weights.d_vocab - 1}, found {types.tolist()}")
     embedded, rng = weights.W_E[types.long()], np.random.default_rng(seed)
     table = (embedded @ weights.W_Q[0]) @ (embedded @ weights.W_K[0]).transpose(-1, -2) * weights.attention_scale[0]
-    table = table - table.mean(-1, keepdim=True)
+    table = table.double() - table.double().mean(-1, keepdim=True)  # an order that is as far from zero must not seem nearer by rounding
     rows = np.arange(len(embedded))
     contrast = table[:, rows, rows].mean(-1)
     null = torch.stack([table[:, rows, rng.permutation(len(rows))].mean(-1) for _ in range(n_permutations)])
-    return SameToken(contrast, ((null.abs() >= contrast.abs()).sum(0) + 1) / (n_permutations + 1))
+    return SameToken(contrast, ((null.abs() >= contrast.abs() * (1 - 1e-9)).sum(0) + 1) / (n_permutations + 1))
 
 
 def same_token_contrasts(scores: Tensor, ids: Tensor, n_shuffles: int = 10, seed: int = 0) -> dict[str, Float[Tensor, "sequence head"]]:
