@@ -7,7 +7,7 @@ at a cost that grows with the number of vectors.
 import numpy as np
 import scipy.sparse
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Real, Shaped
 from numpy.typing import ArrayLike
 
 
@@ -39,13 +39,15 @@ def checked_labels(states: ArrayLike, **labels: ArrayLike) -> list[np.ndarray]:
     return list(arrays.values())
 
 
-def unit_vectors(states: np.ndarray) -> np.ndarray:
+def unit_vectors(states: Float[np.ndarray, "*vectors d_model"]) -> Float[np.ndarray, "*vectors d_model"]:
     """The states [..., d_model] at length 1."""
     states = states / np.abs(states).max(axis=-1, keepdims=True)  # whose squares a float32 can hold
     return states / np.linalg.norm(states, axis=-1, keepdims=True)
 
 
-def group_means(states: np.ndarray, groups: np.ndarray) -> tuple[Float[np.ndarray, "layer group d_model"], Shaped[np.ndarray, " group"]]:
+def group_means(
+    states: Float[np.ndarray, "layer n d_model"], groups: Shaped[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, "layer group d_model"], Shaped[np.ndarray, " group"]]:
     """Means over groups in sorted order, float64 [layer, group, d_model], and the groups' sizes."""
     codes = np.unique(groups, return_inverse=True)[1]
     counts = np.bincount(codes)
@@ -53,7 +55,7 @@ def group_means(states: np.ndarray, groups: np.ndarray) -> tuple[Float[np.ndarra
     return np.stack([averages @ layer for layer in states]), counts
 
 
-def between(vectors: np.ndarray, weights: np.ndarray) -> Float[np.ndarray, "resample layer"]:
+def between(vectors: Float[np.ndarray, "layer n d"], weights: Real[np.ndarray, "resample n"]) -> Float[np.ndarray, "resample layer"]:
     """Mean inner product between different vectors, [resample, layer], for vectors [layer, n, d], weights [resample, n].
 
     A resample that holds one vector alone has no pairs and gives NaN.
@@ -64,7 +66,9 @@ def between(vectors: np.ndarray, weights: np.ndarray) -> Float[np.ndarray, "resa
     return np.divide(squared - weights**2 @ own.T, pairs, out=np.full_like(squared, np.nan), where=pairs > 0)
 
 
-def between_by_dimension(vectors: np.ndarray, weights: np.ndarray) -> Float[np.ndarray, "layer resample d"]:
+def between_by_dimension(
+    vectors: Float[np.ndarray, "layer n d"], weights: Real[np.ndarray, "resample n"]
+) -> Float[np.ndarray, "layer resample d"]:
     """The summands of `between`, [layer, resample, d]."""
     pairs = (weights.sum(axis=1) ** 2 - (weights**2).sum(axis=1))[:, None]
     summed = (weights @ vectors) ** 2 - weights**2 @ vectors**2
