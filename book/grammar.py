@@ -221,7 +221,7 @@ for title, scorer in scorers.items():
     n_layers, n_heads = readers[title].weights.n_layers, readers[title].weights.n_heads
     removed[title] = sorted({*statistics.drawn_heads(n_layers, n_heads, REMOVED), best[title]})
     own = [layer * n_heads + head for layer, head in removed[title]]
-    means = forms_in_text.head_means(readers[title].loaded, texts.sentences())
+    means = forms_in_text.head_means_in(readers[title].loaded, texts.sentences())
     effects[title] = scorer.ablation_effects(means, removed[title])  # [head, pair]
     predicted[title] = {name: scorer.table_margins(update=by_model[title])[own] for name, by_model in READINGS.items()}
     attention[title] = scorer.attention_to_cue()[own]

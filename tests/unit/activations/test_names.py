@@ -40,7 +40,7 @@ def test_each_block_adds_attention_and_feed_forward_to_the_stream(flat):
 
 
 def test_patterns_times_values_are_z_and_z_through_w_o_is_the_attention_output(model, flat):
-    held = weights.extract(model)
+    held = weights.weights_of(model)
     for layer in range(2):
         at = f"blocks.{layer}.attn"
         assert_close(torch.einsum("bhqk,bkhe->bqhe", flat[f"{at}.hook_pattern"], flat[f"{at}.hook_v"]), flat[f"{at}.hook_z"])
