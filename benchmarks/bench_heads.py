@@ -73,13 +73,13 @@ def untrained(vocab: int = 51_200, width: int = 1024, heads: int = 16):
     """One layer of the published GPT-2's size with random weights, and a mean that all embeddings share, as trained ones do."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    from analysis_lib.weights import extract
+    from analysis_lib.weights import weights_of
 
     torch.manual_seed(0)
     model = GPT2LMHeadModel(GPT2Config(vocab_size=vocab, n_positions=64, n_embd=width, n_layer=1, n_head=heads))
     with torch.no_grad():
         model.transformer.wte.weight += 0.02 * torch.randn(width)
-    return extract(model)
+    return weights_of(model)
 
 
 def plain_blocks(left: torch.Tensor, right: torch.Tensor, groups: torch.Tensor, rows: int) -> tuple[np.ndarray, float]:

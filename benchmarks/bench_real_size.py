@@ -134,7 +134,7 @@ def grammar_parts(reader) -> Iterator[Part]:
     weights = reader.weights
     total, words = weights.n_layers * weights.n_heads, set(reader.vocabulary.text[reader.keep])
     pairs = minimal_pairs.minimal_pairs(minimal_pairs.phenomena(words), n_blocks=250)
-    scorer, means = preferences.PairScorer(reader.loaded, pairs), forms_in_text.head_means(reader.loaded, texts.sentences()[:4])
+    scorer, means = preferences.PairScorer(reader.loaded, pairs), forms_in_text.head_means_in(reader.loaded, texts.sentences()[:4])
     three = [(0, 0), (weights.n_layers // 2, 0), (weights.n_layers - 1, 0)]
     yield "heads removed", 3, min(total, 49), partial(scorer.ablation_effects, means, three)
     relations = grammar.relation_pairs(words, min_pairs=20, max_pairs=40)

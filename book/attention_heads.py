@@ -229,7 +229,7 @@ if HAS_E5:
 
 # %%
 if HAS_E5:
-    means = forms_in_text.head_means(e5.loaded, forms["sentence"])
+    means = forms_in_text.head_means_in(e5.loaded, forms["sentence"])
 
     def cosines(version):
         """Cosine of the two words [sentence, layer], with nothing and with each set of heads removed."""

@@ -216,14 +216,14 @@ report.table(examples, f"One block of each rule, of {len(minimal):,} pairs on {m
 # A head is removed by replacing its output with its mean output over forty sentences. Its **effect** is the margin with the head less the margin without it: above zero, the head helps the right form.
 
 # %%
-removed, effects, foretold, attention = {}, {}, {}, {}
+removed, effects, predicted, attention = {}, {}, {}, {}
 for title, scorer in scorers.items():
     n_layers, n_heads = readers[title].weights.n_layers, readers[title].weights.n_heads
     removed[title] = sorted({*statistics.drawn_heads(n_layers, n_heads, REMOVED), best[title]})
     own = [layer * n_heads + head for layer, head in removed[title]]
-    means = forms_in_text.head_means(readers[title].loaded, texts.sentences())
+    means = forms_in_text.head_means_in(readers[title].loaded, texts.sentences())
     effects[title] = scorer.ablation_effects(means, removed[title])  # [head, pair]
-    foretold[title] = {name: scorer.table_margins(update=by_model[title])[own] for name, by_model in READINGS.items()}
+    predicted[title] = {name: scorer.table_margins(update=by_model[title])[own] for name, by_model in READINGS.items()}
     attention[title] = scorer.attention_to_cue()[own]
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Effect of each head on the margin of the right form, by rule, in logits: blue where the head helps, red where it harms; a scale that is logarithmic away from zero, for each model its own. In HerBERT one head of layer 4 has the largest effect in every rule, by far in those of case; in GPT-2 one head of the first layer has the largest effect in every rule, and a few others help as well.", "name": "fig-grammar-effects"}, "image": {"alt": "Two tables of coloured cells, seven rules by the heads of a model. GPT-2: blue columns at L0H1, the darkest, at L0H6 and at L4H0 in all rows, and at L4H7 in the three rows of the verb; most other cells are pale. HerBERT: a blue column at L4H4, darkest in the rows of case; lighter blue cells at L4H0 in all rows but that of prepositions and at L5H6 in those of the verb; and reddish cells, the darkest of them in rows of case, at L0H4, L4H6 and L5H3."}}
@@ -283,13 +283,13 @@ report.table(pd.DataFrame(told, columns=["model", "beginning", "right", "wrong",
 # For a pair, what a table says is the entry of the right form in the row of the cue, less that of the wrong form. Within a block, a head's liking for one of the forms cancels out, as it does in the effects. A head can write what its table says only if it attends to the cue, so the entry is also
 # multiplied by the head's attention to the cue.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "For each head and rule: what the table says of the right form, times the attention to the cue (both in units of their spread over heads), against the effect of the head. Names are those of the three heads with the largest effects, up or down.", "name": "fig-grammar-foretold"}, "image": {"alt": "Two scatter plots. In both most points lie near zero, and a few lie up and to the right: in GPT-2 those of L0H1, the highest, L0H6 and L4H7 among others, but one of L0H1 lies high at a table of about zero; in HerBERT those of L4H4, far from all others, and below them those of L4H0; one of L0H4, at a small table, lies lowest, while points at a table of about zero lie somewhat above and below an effect of zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "For each head and rule: what the table says of the right form, times the attention to the cue (both in units of their spread over heads), against the effect of the head. Names are those of the three heads with the largest effects, up or down.", "name": "fig-grammar-predicted"}, "image": {"alt": "Two scatter plots. In both most points lie near zero, and a few lie up and to the right: in GPT-2 those of L0H1, the highest, L0H6 and L4H7 among others, but one of L0H1 lies high at a table of about zero; in HerBERT those of L4H4, far from all others, and below them those of L4H0; one of L0H4, at a small table, lies lowest, while points at a table of about zero lie somewhat above and below an effect of zero."}}
 panels = {}
 for title in readers:
-    table, effect = (by_rule(v, title) for v in (foretold[title]["embeddings"] * attention[title], effects[title]))
+    table, effect = (by_rule(v, title) for v in (predicted[title]["embeddings"] * attention[title], effects[title]))
     table, effect = (t.div(t.std(axis=1), axis=0).stack() for t in (table, effect))
     panels[title] = pd.DataFrame({"name": table.index.get_level_values(1), "table": table.to_numpy(), "effect": effect.to_numpy()})
-plots.foretold_effects(panels, COLOURS, "table × attention (spreads)", "effect (spreads)", named=3);
+plots.predicted_effects(panels, COLOURS, "table × attention (spreads)", "effect (spreads)", named=3);
 
 # %%
 MEASURES = {
@@ -303,7 +303,7 @@ rows, tested = {}, {}
 for reading in READINGS:
     for measure, (of, ranks) in MEASURES.items():
         for title in readers:
-            table = by_rule(of(foretold[title][reading], attention[title]), title)
+            table = by_rule(of(predicted[title][reading], attention[title]), title)
             tested[title, reading, measure] = preferences.correlation_over_heads(table, by_rule(effects[title], title), ranks, n_resamples=5000)
         rows[reading, measure] = {title: tested[title, reading, measure][0] for title in readers}
 result = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["reading", "what the table says"]).reset_index()
@@ -328,7 +328,7 @@ for title, name in zip(readers, TITLES, strict=True):
     # The same heads are exchanged for every measure, so the largest of all measures allows for the choice of one.
     largest = np.max([permuted for (whose, *_), (_, permuted) in tested.items() if whose == title], axis=0)
     p = statistics.permutation_pvalue(correlation.estimate, largest)
-    report.finding(f"grammar-foretold-{name}", f"{title}: tables of heads predict what removing them does to grammar", correlation, {"heads permuted": permuted}, unit="correlation", p=p, model=name, section="grammar.html#fig-grammar-foretold")
+    report.finding(f"grammar-predicted-{name}", f"{title}: tables of heads predict what removing them does to grammar", correlation, {"heads permuted": permuted}, unit="correlation", p=p, model=name, section="grammar.html#fig-grammar-predicted")
     own = measured(shown[title]).set_index(["layer", "head"]).loc[best[title], "excess"]
     draws = {n: measured(nulls[title, n]).groupby(["draw", "layer", "head"])["excess"].mean().to_numpy() for n in NULLS}
     above = [(own.mean() - d.mean()) / (d.std(ddof=1) * np.sqrt(1 + 1 / len(d))) for d in draws.values()]

@@ -26,17 +26,17 @@ fresh = incontext.linear_prompts(800, N, D, seed=1)
 ys = fresh.ys.double().numpy()
 
 
-def readable(model, points=range(1, N)):
+def readable(loaded, points=range(1, N)):
     """What can be read of y at every layer, [layer, prompt, point], 0 at other points: out of fold by a probe, and after the last layer by the model."""
-    states, _ = answers.token_states(model, fresh.xs, fresh.ys)
+    states, _ = answers.token_states(loaded, fresh.xs, fresh.ys)
     found = np.zeros((len(states), *ys.shape))
     for layer, k in np.ndindex(len(states) - 1, N):
         found[layer, :, k] = answers.probe(states[layer][:, k], ys[:, k]) if k in points else 0
-    found[-1] = incontext.predict(model, fresh.xs, fresh.ys)
+    found[-1] = incontext.predict(loaded, fresh.xs, fresh.ys)
     return found
 
 
-read = {"probe": readable(regressor.model), "probe, untrained": readable(untrained.model)}
+read = {"probe": readable(regressor), "probe, untrained": readable(untrained)}
 
 # %% tags=["hide-input"]
 run = {"gradient descent": algorithms.gradient_descent, "Newton's iteration": algorithms.newton}
@@ -123,7 +123,7 @@ plots.similarity_maps(tables, best);
 others = training_history.seed_models("regressor")
 candidates = iterates | {"ridge regression": np.stack([incontext.ridge(fresh.xs, fresh.ys, penalty) for penalty in np.geomspace(1e-3, 1, 13)])}
 shipped = cards.figures("regressor")["run"]["seed"]
-candidates["another seed"] = np.stack([incontext.predict(loaded.model, fresh.xs, fresh.ys) for seed, loaded in others.items() if seed != shipped])
+candidates["another seed"] = np.stack([incontext.predict(loaded, fresh.xs, fresh.ys) for seed, loaded in others.items() if seed != shipped])
 
 # %%
 def likest(points):
@@ -145,8 +145,8 @@ report.table(pd.DataFrame(similar), "Similarity of the trained model's errors to
 # beside the probe, and a probe for the weights of least squares.
 
 # %%
-states, answer_states = answers.token_states(regressor.model, fresh.xs, fresh.ys)
-control, _ = answers.token_states(untrained.model, fresh.xs, fresh.ys)
+states, answer_states = answers.token_states(regressor, fresh.xs, fresh.ys)
+control, _ = answers.token_states(untrained, fresh.xs, fresh.ys)
 least = estimators.least_squares_weights(fresh.xs, fresh.ys)
 exact = incontext.least_squares(fresh.xs, fresh.ys)
 
@@ -161,7 +161,7 @@ def readings(k, target):
 
 # %%
 depth = {
-    f"answer,\n{k} examples": answers.depth({"lens": answers.lens(regressor.model, states[:, :, k])} | readings(k, exact[:, k]), exact[:, k])
+    f"answer,\n{k} examples": answers.depth({"lens": answers.lens(regressor, states[:, :, k])} | readings(k, exact[:, k]), exact[:, k])
     for k in (2, N - 1)
 } | {"weights,\n9 examples": answers.depth(readings(N - 1, least[:, -1]), least[:, -1])}
 
@@ -185,7 +185,7 @@ best_probe = statistics.choose_and_measure(skill[::2], skill[1::2])
 # %%
 rows = {}
 for seed, loaded in others.items():
-    left = [statistics.bootstrap_interval(late_errors(found)) for found in readable(loaded.model, range(*LATE.indices(N)))]
+    left = [statistics.bootstrap_interval(late_errors(found)) for found in readable(loaded, range(*LATE.indices(N)))]
     rows[f"seed {seed}"] = {f"layer {layer}": found for layer, found in enumerate(left) if layer}
 report.table(pd.DataFrame.from_dict(rows, orient="index"), "By seed: squared error / d that is left after each layer", digits=3, index=True)
 
@@ -263,7 +263,7 @@ report.glue("alg-tasks-most", report.number(seen.index.max(), digits=0))
 
 # %% tags=["remove-cell"]
 page = {"model": "regressor", "section": "incontext_algorithms.html#fig-alg-steps"}
-others = (models.untrained_like(regressor, seed=seed).model for seed in range(1, 20))  # untrained models differ among themselves
+others = (models.untrained_like(regressor, seed=seed) for seed in range(1, 20))  # untrained models differ among themselves
 blank = [read["probe, untrained"], *(readable(other, range(N)[LATE]) for other in others)]
 for layer, ordinal in ((1, "first"), (2, "second")):
     value = statistics.bootstrap_interval(late_errors(read["probe"][layer]))

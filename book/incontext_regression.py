@@ -48,7 +48,7 @@ untrained = models.untrained_like(regressor, seed=0)
 print(regressor.label, noisy.label, sep="\n")
 
 fresh = incontext.linear_prompts(1280, N, D, seed=1)
-transformer = partial(incontext.predict, regressor.model)
+transformer = partial(incontext.predict, regressor)
 
 # %% [markdown]
 # ## Error against the number of examples
@@ -65,7 +65,7 @@ ESTIMATORS = {
     "3 neighbours": estimators.nearest_neighbours,
     "averaging": estimators.averaging,
     "zero": estimators.zero,
-    "untrained": partial(incontext.predict, untrained.model),
+    "untrained": partial(incontext.predict, untrained),
 }
 errors = {name: incontext.query_errors(estimator, fresh) for name, estimator in ESTIMATORS.items()}
 slow = incontext.linear_prompts(128, N, D, seed=2)
@@ -109,7 +109,7 @@ SETTINGS = {
     "noise 0.5": incontext.linear_prompts(1280, N, D, seed=17, noise=NOISE),
 }
 WITH_NOISE = {
-    "transformer trained with noise": partial(incontext.predict, noisy.model),
+    "transformer trained with noise": partial(incontext.predict, noisy),
     "Bayes-optimal ridge": partial(incontext.bayes_ridge, noise=NOISE),
 }
 
@@ -150,8 +150,8 @@ report.table(pd.DataFrame(last).T, "Error after the most examples, relative to t
 
 # %%
 part, noisy_part = incontext.linear_prompts(320, N, D, seed=10), SETTINGS["noise 0.5"].first(320)
-implied = incontext.implied_weights(regressor.model, part.xs, part.ys)
-noisy_implied = incontext.implied_weights(noisy.model, noisy_part.xs, noisy_part.ys)
+implied = incontext.implied_weights(regressor, part.xs, part.ys)
+noisy_implied = incontext.implied_weights(noisy, noisy_part.xs, noisy_part.ys)
 profiles = {
     "without noise": behaviour.penalty_profile(implied, part, PENALTIES, examples=(1, 2, 3, 5, 9)),
     "with noise": behaviour.penalty_profile(noisy_implied, noisy_part, PENALTIES, examples=(1, 2, 3, 5, 9)),
@@ -169,9 +169,9 @@ plots.penalty_profiles(profiles, "squared distance / d", {"with noise": estimato
 
 # %%
 influence = {
-    "transformer": incontext.answer_influence(regressor.model, part.xs, part.ys),
+    "transformer": incontext.answer_influence(regressor, part.xs, part.ys),
     "least squares": behaviour.linear_influence(incontext.least_squares, part.xs),
-    "untrained": incontext.answer_influence(untrained.model, part.xs, part.ys),
+    "untrained": incontext.answer_influence(untrained, part.xs, part.ys),
 }
 sizes = {name: np.abs(gradient) for name, gradient in influence.items()}
 
@@ -188,9 +188,9 @@ plots.curves(by_point, "size of the gradient", "shown point", log=False, floor=0
 # How large does the error become without a head, from six examples on? The head's output is replaced by zero, or by its mean over prompts at each token, which removes only what depends on the prompt.
 
 # %%
-without = {how: heads.ablation_errors(regressor.model, fresh, LATE, how) for how in answers.ABLATIONS}
+without = {how: heads.ablation_errors(regressor, fresh, LATE, how) for how in answers.ABLATIONS}
 choosing = incontext.linear_prompts(640, N, D, seed=18)  # the head to speak of is chosen here and measured on the prompts above
-key_head = statistics.choose_and_measure(heads.ablation_errors(regressor.model, choosing, LATE), without["mean"])
+key_head = statistics.choose_and_measure(heads.ablation_errors(regressor, choosing, LATE), without["mean"])
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Squared error / d from six examples on without one head (further right is worse); 95% t intervals over prompts.", "name": "fig-ctx-heads"}, "image": {"alt": "Six rows, one for each head, with circles and squares on a logarithmic axis, all to the right of the error of the whole model. L0H1 lies furthest to the right: at the error of the zero predictor with the mean in its place, and beyond it with zero."}}
 ablations = pd.concat([heads.by_head(values).assign(group=f"{how} in its place") for how, values in without.items()])
@@ -202,7 +202,7 @@ plots.forest(ablations, "squared error / d", {"whole model": whole, "zero predic
 # ({numref}`fig-ctx-grid`), and {numref}`fig-ctx-grid-later` shows a head of the next layer. Queries run from top to bottom and keys from left to right, questions (x) and answers (y) apart.
 
 # %%
-patterns = {name: heads.attention_patterns(loaded.model, shown) for name, loaded in (("trained", regressor), ("untrained", untrained))}
+patterns = {name: heads.attention_patterns(loaded, shown) for name, loaded in (("trained", regressor), ("untrained", untrained))}
 
 
 def grid(layer, head):
@@ -293,8 +293,8 @@ report.table(pd.DataFrame(rows), "Error at the last point of every trained seed"
 untrained_bar = follows.loc[follows["group"] == "untrained", ["low", "high"]].abs().to_numpy().max()
 rows, seeds = {}, training_history.seed_models("regressor")
 for seed, loaded in seeds.items():
-    by_layer = heads.attention_patterns(loaded.model, shown)
-    size = np.abs(incontext.answer_influence(loaded.model, part.xs, part.ys))
+    by_layer = heads.attention_patterns(loaded, shown)
+    size = np.abs(incontext.answer_influence(loaded, part.xs, part.ys))
     slope = heads.by_head(heads.product_slopes(by_layer, shown.xs), level=1 - 0.05 / (6 * len(seeds)))
     rows[f"seed {seed}"] = dict(slope[["name", "estimate"]].to_numpy()) | {
         "heads that follow": ((slope["low"] > untrained_bar) | (slope["high"] < -untrained_bar)).sum(),
@@ -352,7 +352,7 @@ def late_error(name):
 
 
 page = {"model": "regressor", "section": "incontext_regression.html#fig-ctx-errors"}
-others = (models.untrained_like(regressor, seed=seed).model for seed in range(1, 20))  # untrained models differ among themselves
+others = (models.untrained_like(regressor, seed=seed) for seed in range(1, 20))  # untrained models differ among themselves
 blank = [errors["untrained"], *(incontext.query_errors(partial(incontext.predict, other), fresh) for other in others)]
 nulls = {name: late_error(name) for name in ("zero", "3 neighbours", "averaging")} | {"untrained": np.array([found[:, LATE].mean() for found in blank])}
 report.finding("ctx-error", "The regressor's error is below that of simple rules", late_error("transformer"), nulls, expected="less", unit="squared error", **page)

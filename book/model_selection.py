@@ -51,8 +51,8 @@ print(selector.label, few.label, sep="\n")
 # %%
 learned = {SIX: strategies.learn(6, COMPONENTS, seed=12), TWENTY_ONE: strategies.learn(21, COMPONENTS, seed=12)}
 comparisons = {
-    SIX: strategies.compare(few.model, learned[SIX], n_prompts=320, seed=13),
-    TWENTY_ONE: strategies.compare(selector.model, learned[TWENTY_ONE], n_prompts=320, seed=13),
+    SIX: strategies.compare(few, learned[SIX], n_prompts=320, seed=13),
+    TWENTY_ONE: strategies.compare(selector, learned[TWENTY_ONE], n_prompts=320, seed=13),
 }
 
 # %% [markdown]
@@ -110,7 +110,7 @@ report.table(example, f"One prompt, made with alpha {one.prompts.alphas[place]:.
 # weights.
 
 # %%
-switch = strategies.weights_by_odds(few.model, learned[SIX], n_prompts=1000, seed=14, n_measured=5)
+switch = strategies.weights_by_odds(few, learned[SIX], n_prompts=1000, seed=14, n_measured=5)
 
 # %% mystnb={"figure": {"caption": "Weight on ridge(0.8) against the log odds of its alpha after five points: ratios of mean gradients in bins of the odds, with 95% bootstrap bands over prompts.", "name": "fig-ctx-switch"}, "image": {"alt": "Four lines over log odds from minus eight to eight: a step, a logistic curve, and those of the transformer and of stacking, which begin below zero, are lowest near even odds and end above one."}}
 plots.weights_by_odds(switch);
@@ -133,7 +133,7 @@ report.table(pd.DataFrame(rows), "Squared error at the last point of every train
 
 # %%
 of_seeds = training_history.seed_models("model-selector-few")
-by_seed = {f"seed {seed}": comparisons[SIX].answered_by(loaded.model).likeness().set_index("name")["estimate"] for seed, loaded in of_seeds.items()}
+by_seed = {f"seed {seed}": comparisons[SIX].answered_by(loaded).likeness().set_index("name")["estimate"] for seed, loaded in of_seeds.items()}
 by_seed = pd.DataFrame(by_seed).rename_axis(None)
 report.table(by_seed, "By seed, 6 points fitted: squared distance of the answers from each strategy's, relative to that between the ridges", index=True)
 
@@ -166,7 +166,7 @@ report.glue("ctx-21-unit", report.number(comparisons[TWENTY_ONE].ridge_distance(
 erred = [comparisons[SIX].squared_errors()[name][:, strategies.MEASURED].mean(axis=1) for name in ("hard choice", "transformer")]
 under = statistics.difference_interval(*erred, paired=True)
 report.glue("ctx-few-under-hard", report.interval(*under))
-others = (models.untrained_like(few, seed=seed).model for seed in range(20))  # untrained models differ among themselves
+others = (models.untrained_like(few, seed=seed) for seed in range(20))  # untrained models differ among themselves
 blank = np.array([comparisons[SIX].answered_by(other).likeness().set_index("name").loc["posterior mean", "estimate"] for other in others])
 report.glue("ctx-few-untrained", report.span(blank, 1))
 bits = comparisons[SIX].posterior.log_loss(comparisons[SIX].prompts.alphas).mean(axis=0)
@@ -179,7 +179,7 @@ report.glue("ctx-noise-floor", report.number(np.mean([(0.8 * alpha) ** 2 for alp
 
 # %% tags=["remove-cell"]
 large = incontext.selector_prompts(4000, seed=16)
-own = (incontext.predict(selector.model, large.xs, large.ys) - large.ys.numpy()) ** 2
+own = (incontext.predict(selector, large.xs, large.ys) - large.ys.numpy()) ** 2
 for place, key in enumerate(("01", "08")):
     ridge = (large.xs[..., place] - large.ys).square().numpy()
     lead = statistics.difference_interval(ridge[:, 1:].mean(axis=1), own[:, 1:].mean(axis=1), paired=True)

@@ -41,16 +41,16 @@ for title, reader in readers.items():
 # %% tags=["hide-input"]
 firing = {title: neuron_activity.Firing.of(reader.loaded, TEXTS, n=PLACES) for title, reader in readers.items()}
 keys = {title: found[found["side"] == "K"].reset_index(drop=True) for title, found in lists.items()}
-shares, told = {}, {}
+shares, matching = {}, {}
 for title in TITLES.values():
     for word, ahead in {"here": 0, "next": 1}.items():
         shares[title, word] = neuron_activity.shares_of_places(firing[title], keys[title], ahead)
-        told[title, word] = neuron_activity.foretold(shares[title, word], keys[title])
+        matching[title, word] = neuron_activity.matching_shares(shares[title, word], keys[title])
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Keys whose lists hold words of one kind: at what share of the twelve places where the neuron fires most the word is of that kind (points, with 95% bootstrap intervals over keys), and at what share of the places of the layer's other neurons it is (crosses).", "name": "fig-work-key"}, "image": {"alt": "Two panels. GPT-2's points lie low in all layers, from under a fifth to about a quarter, and yet each above its cross. HerBERT's points lie higher, each far above its cross; they fall from about a half in the first layer to less than a third in the last."}}
 rows = []
 for title, found in keys.items():
-    for layer, part in told[title, "here"].groupby(found["layer"]):
+    for layer, part in matching[title, "here"].groupby(found["layer"]):
         own = statistics.bootstrap_interval(part["own"], n_resamples=1000) if len(part) > 1 else (part["own"].iloc[0],) * 3
         rows.append((title, layer, *own, part["others"].mean()))
 by_layer = pd.DataFrame(rows, columns=["model", "layer", "own", "low", "high", "others"])
@@ -96,7 +96,7 @@ report.table(pd.DataFrame(rows, dtype=object), "The models, the neurons that are
 # ```python
 # firing = Firing.of(model, texts, n=12)     # where every neuron fires most
 # shares = shares_of_places(firing, lists)   # s, lists by neurons
-# foretold(shares, lists)                    # own share, mean of others, rank
+# matching_shares(shares, lists)             # own share, mean of others, rank
 # ```
 
 # %%
@@ -111,7 +111,7 @@ def beyond_others(part):
 # %%
 rows = []
 for title, found in keys.items():
-    here, after = told[title, "here"], told[title, "next"]
+    here, after = matching[title, "here"], matching[title, "next"]
     for layer, part in here.groupby(found["layer"]):
         means = dict(part[["own", "others"]].mean())
         means |= after.loc[part.index, ["own", "others"]].mean().add_suffix(", next word")
@@ -123,7 +123,7 @@ def exchanged_in_layer(title, layer):
     """P-value of a layer's mean share against lists that its neurons exchange; 1 where there is nothing to exchange."""
     at = np.flatnonzero(keys[title]["layer"] == layer)
     null = neuron_activity.exchanged(shares[title, "here"][at], keys[title].iloc[at], n_permutations=1000)
-    return statistics.permutation_pvalue(told[title, "here"]["own"].iloc[at].mean(), null)
+    return statistics.permutation_pvalue(matching[title, "here"]["own"].iloc[at].mean(), null)
 
 
 firing_table["p, lists exchanged"] = statistics.holm([exchanged_in_layer(row.model, row.layer) for row in firing_table.itertuples()])
@@ -193,7 +193,7 @@ def fit_of_key(title, number):
     passing = keys[title].index[keys[title]["number"] == number]
     if not len(passing):
         return ""
-    row, shared = told[title, "here"].loc[passing[0]], keys[title].loc[passing[0]]
+    row, shared = matching[title, "here"].loc[passing[0]], keys[title].loc[passing[0]]
     fits = f"{report.percent(row['own'])} of its places and {report.percent(row['others'])} of other neurons' places"
     return f"What most words of the key's list have in common ({shared['kind']}: {shared['feature']}) is found at {fits}. "
 
@@ -236,7 +236,7 @@ plots.NeuronCards(cards)
 # %%
 rows, drawn, p = [], {}, {}
 for title in TITLES.values():
-    own = statistics.bootstrap_interval(told[title, "here"]["own"], n_resamples=1000)
+    own = statistics.bootstrap_interval(matching[title, "here"]["own"], n_resamples=1000)
     drawn[title] = neuron_activity.exchanged(shares[title, "here"], keys[title], n_permutations=1000)
     p[title] = statistics.permutation_pvalue(own.estimate, drawn[title])
     exchanged = report.span(np.quantile(drawn[title], [0.025, 0.975]))
@@ -246,7 +246,7 @@ report.table(pd.DataFrame(rows), "Share of places that fit, all layers: with a n
 # %% tags=["remove-cell"]
 report.glue("work-layers", f"{(firing_table['p, lists exchanged'] < 0.05).sum()} of {len(firing_table)}")
 for name, title in TITLES.items():
-    own, others = (statistics.bootstrap_interval(told[title, "here"][column], n_resamples=1000) for column in ("own", "others"))
+    own, others = (statistics.bootstrap_interval(matching[title, "here"][column], n_resamples=1000) for column in ("own", "others"))
     page = {"model": name, "section": "neurons_at_work.html#do-keys-fire-where-their-lists-say"}
     nulls = {"lists exchanged": drawn[title], "other neurons": others}
     report.finding(f"work-{name}-keys", f"{title}: keys fire at words like those of their lists", own, nulls, unit="share of places", p=p[title], **page)

@@ -96,7 +96,7 @@ plots.ordered_pvalues({"trained": [own[key] for key in tried["key"] if key in ow
 
 # %% tags=["hide-input"]
 WHY = {
-    "grammar-foretold-polish-gpt2": "True of the twin, and no false alarm: where blocks add little, removing a head does what its table says. That tables predict effects is a fact about heads and says nothing about training.",
+    "grammar-predicted-polish-gpt2": "True of the twin, and no false alarm: where blocks add little, removing a head does what its table says. That tables predict effects is a fact about heads and says nothing about training.",
 }
 CHANCE = "Not below 0.05 once corrected: of tests of nothing, one in twenty is expected to look like this."
 report.table(

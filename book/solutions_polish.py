@@ -186,8 +186,8 @@ judged = shared_features.alike_lists(np.concatenate([keys, values]), kinds, read
 lists = neuron_activity.passing_lists(judged, np.arange(len(keys)), w.d_mlp).query("side == 'K' and layer == 0")
 for n in (1, 3, 12):
     few = replace(firing, places=firing.places[..., :n], strength=firing.strength[..., :n])
-    told = neuron_activity.foretold(neuron_activity.shares_of_places(few, lists), lists)
-    print(f"{n:2d} strongest places: own {told['own'].mean():.2f}, other neurons {told['others'].mean():.2f}")
+    matching = neuron_activity.matching_shares(neuron_activity.shares_of_places(few, lists), lists)
+    print(f"{n:2d} strongest places: own {matching['own'].mean():.2f}, other neurons {matching['others'].mean():.2f}")
 
 # %% [markdown]
 # No. In these forty sentences the single strongest place fits a neuron's list no better than the places of other neurons do, and all twelve fit it only a little better. With one place for each of a few dozen keys, a small difference would not show.

@@ -212,7 +212,7 @@ print(f"correlation of {np.size(shares[0])} shares: {np.corrcoef(np.ravel(shares
 prompts = incontext.linear_prompts(256, 10, 3, seed=51, noise=0.5)
 ridge = partial(estimators.bayes_ridge, noise=0.5)
 sizes = {
-    "trained with noise": np.abs(incontext.answer_influence(noisy.model, prompts.xs, prompts.ys)).mean(axis=0),
+    "trained with noise": np.abs(incontext.answer_influence(noisy, prompts.xs, prompts.ys)).mean(axis=0),
     "Bayes-optimal ridge": np.abs(behaviour.linear_influence(ridge, prompts.xs)).mean(axis=0),
 }
 report.table(pd.DataFrame(sizes, index=range(1, 10)).rename_axis("shown point").reset_index(), "How much each shown answer moves the last prediction: mean size of the gradient")
@@ -229,7 +229,7 @@ report.table(pd.DataFrame(sizes, index=range(1, 10)).rename_axis("shown point").
 prompts = incontext.linear_prompts(1024, 10, 3, seed=53)
 errors = {}
 for seed, loaded in training_history.seed_models("regressor").items():
-    found = behaviour.squared_errors(incontext.predict(loaded.model, prompts.xs, prompts.ys), prompts.ys, 3)
+    found = behaviour.squared_errors(incontext.predict(loaded, prompts.xs, prompts.ys), prompts.ys, 3)
     errors[f"seed {seed}"] = {f"{n} examples": statistics.bootstrap_interval(found[:, n]) for n in (3, 6, 9)}
 report.table(pd.DataFrame(errors).T.rename_axis("model").reset_index(), "Squared error / d by the number of examples, with 95% intervals over prompts", digits=4)
 
@@ -246,8 +246,8 @@ plain = incontext.linear_prompts(256, 10, 3, seed=52)
 far = incontext.Prompts(3 * plain.xs, 3 * plain.ys, 3 * plain.xs, 3 * plain.ys, plain.w)
 errors = {}
 for name, drawn in {"as trained": plain, "three times as long": far}.items():
-    whole = behaviour.squared_errors(incontext.predict(regressor.model, drawn.xs, drawn.ys), drawn.ys, 3)[:, 6:].mean()
-    rises = heads.ablation_errors(regressor.model, drawn, slice(6, None)).mean(axis=0) - whole
+    whole = behaviour.squared_errors(incontext.predict(regressor, drawn.xs, drawn.ys), drawn.ys, 3)[:, 6:].mean()
+    rises = heads.ablation_errors(regressor, drawn, slice(6, None)).mean(axis=0) - whole
     errors[name] = {f"L{layer}H{head}": rises[layer, head] for layer, head in np.ndindex(*rises.shape)}
 report.table(pd.DataFrame(errors).rename_axis("head").reset_index(), "Rise of the squared error / d from six examples on, without one head")
 
@@ -263,7 +263,7 @@ report.table(pd.DataFrame(errors).rename_axis("head").reset_index(), "Rise of th
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 prompts = incontext.linear_prompts(400, 10, 3, seed=53, noise=0.5)
-answers = incontext.predict(noisy.model, prompts.xs, prompts.ys)
+answers = incontext.predict(noisy, prompts.xs, prompts.ys)
 families = {
     "gradient descent": algorithms.gradient_descent(prompts.xs, prompts.ys, 24),
     "Bayes-optimal ridge": incontext.bayes_ridge(prompts.xs, prompts.ys, 0.5)[None],
@@ -297,7 +297,7 @@ step, weight, best_step = 2 / (smallest + values[..., -1]), np.zeros_like(target
 for _ in range(200):
     weight = weight + step[..., None] * (target - np.einsum("bpde,bpe->bpd", gram, weight))
     best_step.append(np.einsum("bpd,bpd->bp", weight, xs))
-answers = incontext.predict(regressor.model, prompts.xs, prompts.ys)
+answers = incontext.predict(regressor, prompts.xs, prompts.ys)
 families = {"gradient descent, best constant step": best_step}
 families |= {"gradient descent": algorithms.gradient_descent(xs, ys, 200)[1:], "Newton's iteration": algorithms.newton(xs, ys, 16)[1:]}
 alike = {name: [algorithms.error_similarity(answers, one, ys).mean() for one in steps] for name, steps in families.items()}
@@ -315,7 +315,7 @@ report.table(pd.DataFrame(rows, columns=["algorithm", "most similar step", "simi
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 few = models.load("model-selector-few")
-squared = {n: strategies.compare(few.model, strategies.learn(n, 1500, seed=61), n_prompts=160, seed=62).squared_errors() for n in (6, 12)}
+squared = {n: strategies.compare(few, strategies.learn(n, 1500, seed=61), n_prompts=160, seed=62).squared_errors() for n in (6, 12)}
 means = {f"{n} points": {name: values[:, 1:].mean() for name, values in found.items()} for n, found in squared.items()}
 print(few.label)
 report.table(pd.DataFrame(means).rename_axis("answers by").reset_index(), "Mean squared error after the first point", digits=3)
@@ -346,7 +346,7 @@ report.table(pd.Series(apart, name="mean squared difference").rename_axis("point
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 learned, shown = strategies.learn(6, 1500, seed=61), {}
 for n in (1, 20):
-    found = strategies.weights_by_odds(few.model, learned, n_prompts=500, seed=64, n_measured=n)
+    found = strategies.weights_by_odds(few, learned, n_prompts=500, seed=64, n_measured=n)
     for name in ("transformer", "stacking"):
         rows = found[found["answerer"] == name]
         intervals = [statistics.Interval(*row) for row in rows[["estimate", "low", "high"]].to_numpy()]

@@ -181,18 +181,18 @@ def regressor_prompts(loaded: LoadedModel, study: str) -> tuple[torch.Tensor, to
 
 
 def regressor_scores(loaded: LoadedModel, xs: torch.Tensor, ys: torch.Tensor) -> dict[tuple[str, str], np.ndarray]:
-    model, half = loaded.model, xs.shape[1] // 2
+    half = xs.shape[1] // 2
 
     def error() -> float:
-        return float(((incontext.predict(model, xs, ys) - ys.numpy()) ** 2)[:, half:].mean())
+        return float(((incontext.predict(loaded, xs, ys) - ys.numpy()) ** 2)[:, half:].mean())
 
-    whole, config = error(), model.config
+    whole, config = error(), loaded.model.config
     rise = np.zeros((config.num_hidden_layers, config.num_attention_heads))
     for layer, head in np.ndindex(*rise.shape):
-        with without_head(model, layer, head, "mean"):
+        with without_head(loaded, layer, head, "mean"):
             rise[layer, head] = error() - whole
     prompts = incontext.Prompts(xs[:64], ys[:64], xs[:64], ys[:64], xs[:64, 0])
-    patterns = regressor_heads.attention_patterns(model, prompts)
+    patterns = regressor_heads.attention_patterns(loaded, prompts)
     return {
         ("ablation", "rise of the squared error in the second half of a prompt without the head (its mean output instead)"): rise,
         ("binding", "share of attention that an answer gives to its own question"): regressor_heads.binding(patterns).mean(axis=(0, -1)),

@@ -13,12 +13,14 @@ kept beside it.
 """
 
 import argparse
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import MethodType
 
 import pandas as pd
 import torch
 
+from analysis_lib.activations.hooks import attached
+from analysis_lib.activations.sites import into, sites_of
 from analysis_lib.models import training_history
 from training import minigpt
 from training.recorded import record
@@ -35,33 +37,38 @@ RECORDED = Path(__file__).parents[1] / "analysis_lib" / "recorded" / "induction_
 MEASURES = ("previous_token", "induction", "background", "repeated_known_2")
 
 
-def clamp(model, layer, source):
-    """Let the heads of a layer attend as those of the source do on the same tokens, from now on; changes the model."""
-    shown = {}
+@contextmanager
+def clamped(model, layer, source):
+    """Let the heads of a layer attend as those of the source do on the same tokens, in the passes made inside the block."""
+    places, seen = sites_of(model), {}
 
-    def look(_, arguments, options):
+    def look(ids):
         with torch.no_grad():
-            shown["pattern"] = source.residual_stream(arguments[0] if arguments else options["input_ids"])[1][layer]
+            seen["pattern"] = source(ids, output_attentions=True).attentions[layer]
 
-    def forward(attention, hidden, positions, allowed):
-        added = attention.output((shown["pattern"] @ attention.heads(attention.value(hidden))).transpose(1, 2).flatten(2))
-        return added, shown["pattern"]
+    def keep(values):
+        seen["values"] = values.transpose(1, 2)  # [batch, head, token, d_head]
 
-    model.register_forward_pre_hook(look, with_kwargs=True)
-    attention = model.blocks[layer].attn
-    attention.forward = MethodType(forward, attention)
+    def attend(_):
+        return (seen["pattern"] @ seen["values"]).transpose(1, 2)
+
+    functions = {"values": keep, "heads": attend, "patterns": lambda _: seen["pattern"]}
+    with attached([(into(model), look), *((places.at(name, layer), function) for name, function in functions.items())]):
+        yield
 
 
 def run(seed, name, steps=STEPS, every=EVERY):
     """Train one seed with one clamp; a row of measures for every so many steps."""
     rows, held = [], CLAMPS[name]
-    for step, model, _ in minigpt.training_run(seed, steps):
-        if step == 0 and held:
-            layer, kind = held
-            clamp(model, layer, training_history.seed_models()[seed].model if kind == "final" else minigpt.build(seed))
-        if step % every == 0:
-            found = minigpt.summary(minigpt.measure(model, 64))
-            rows.append({"clamp": name, "seed": seed, "step": step} | {measure: found[measure] for measure in MEASURES})
+    with ExitStack() as clamps:
+        for step, model, _ in minigpt.training_run(seed, steps):
+            if step == 0 and held:
+                layer, kind = held
+                source = training_history.seed_models()[seed].model if kind == "final" else minigpt.build(seed)
+                clamps.enter_context(clamped(model, layer, source))
+            if step % every == 0:
+                found = minigpt.summary(minigpt.measure(model, 64))
+                rows.append({"clamp": name, "seed": seed, "step": step} | {measure: found[measure] for measure in MEASURES})
     print(rows[-1], flush=True)
     return rows
 

@@ -19,6 +19,7 @@ import torch
 
 from analysis_lib import incontext
 from analysis_lib.incontext import estimators
+from analysis_lib.models import LoadedModel
 from training import regressor
 from training.loop import load_state
 from training.recorded import record
@@ -56,6 +57,7 @@ def distances(model, count, seed, n=None):
     Everything is divided by d, and a mean over prompts and points; losses are against the y of the prompt.
     """
     tasks, n = tasks_of(count, seed), n or N_TEST
+    loaded = LoadedModel(model, None, "task-diversity", "memory", "task-diversity", revision="")
     drawn = {
         "training": incontext.prompts_of_tasks(tasks, n, N_POINTS, TEST_SEED, NOISE),
         "new": incontext.linear_prompts(n, N_POINTS, N_DIMS, TEST_SEED, NOISE),
@@ -63,7 +65,7 @@ def distances(model, count, seed, n=None):
     rows = []
     for kind, found in drawn.items():
         answers = {
-            "model": incontext.predict(model, found.xs, found.ys),
+            "model": incontext.predict(loaded, found.xs, found.ys),
             "tasks": estimators.bayes_of_tasks(found.xs, found.ys, tasks, NOISE),
             "ridge": incontext.bayes_ridge(found.xs, found.ys, NOISE),
         }

@@ -7,7 +7,7 @@ and changed, `hooks` puts hooks there, and `text_windows` cuts texts into what a
 
 from analysis_lib.activations.hooks import recording, stacked
 from analysis_lib.activations.interventions import edited, frozen_patterns
-from analysis_lib.activations.names import named, nested
+from analysis_lib.activations.names import named
 from analysis_lib.activations.running import Activations, run, run_ids, tokens_of
 from analysis_lib.activations.sites import sites_of
 
@@ -16,7 +16,6 @@ __all__ = [
     "edited",
     "frozen_patterns",
     "named",
-    "nested",
     "recording",
     "run",
     "run_ids",

@@ -1,7 +1,8 @@
 """What to put in the place of what a model computes: zeros, a mean, a tensor, a multiple, the same value of another run.
 
 `edited` makes passes with changes at named sites (`Sites`); the changes are `zero`, `mean`, `put`, `scale` and `patch`.
-`frozen_patterns` makes passes with attention patterns that are given beforehand.
+`frozen_patterns` makes passes with attention patterns that are given beforehand. `head_means` gives what heads write on average, to be put
+in the place of what they write.
 
 >>> import torch
 >>> from analysis_lib import activations, models
@@ -20,15 +21,16 @@ however it ends, the model is as it was.
 Sources: Elhage et al. 2021 for patterns frozen and not; Wang et al. 2023 (arXiv 2211.00593) for mean ablation and patching.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock, get_ident
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from analysis_lib.activations.hooks import attached
+from analysis_lib.activations.hooks import attached, recording
 from analysis_lib.activations.sites import into, sites_of
 
 Change = Callable[[Tensor], Tensor]
@@ -100,6 +102,31 @@ def frozen_patterns(model: nn.Module, patterns: Sequence[Tensor]) -> Iterator[No
     functions += [(site, attend(layer)) for layer, site in enumerate(places.of("heads"))]
     with attached(functions):
         yield
+
+
+@torch.no_grad()
+def head_means(model: nn.Module, batches: Iterable[Tensor]) -> Float[Tensor, "layer head d_head"]:
+    """Mean of what each head writes before the output matrix, over all tokens of some sequences: what `put` sets in its place.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        Of a registered architecture that reads tokens.
+    batches : iterable of int Tensor [batch, token]
+        Token ids without padding. Each batch goes through the model at once.
+
+    Returns
+    -------
+    float32 [layer, head, d_head]
+        On the processor; summed in float64.
+    """
+    total, n_tokens = torch.zeros((), dtype=torch.float64), 0
+    for ids in batches:
+        with recording(model, ["heads"], states=False) as record:
+            model.base_model(input_ids=ids)
+        total = total + torch.stack([value.double().sum(dim=(0, 1)).cpu() for _, value in sorted(record.items())])
+        n_tokens += ids.numel()
+    return (total / n_tokens).float()
 
 
 @contextmanager

@@ -1,8 +1,7 @@
-"""A model's activations under TransformerLens's names, flat and as a tree.
+"""A model's activations under TransformerLens's names.
 
 Readers of papers about circuits know names such as `blocks.0.attn.hook_z`. `named` gives them for any model whose layer norms stand before
-attention (or that has none), from one forward pass; `nested` turns dots into branches, so that `tree["blocks"]["0"]["attn"]["hook_z"]` is
-the same tensor.
+attention (or that has none), from one forward pass.
 
 Source: TransformerLens (names and shapes of HookedTransformer).
 """
@@ -70,34 +69,3 @@ def named(model: nn.Module, **inputs: Any) -> dict[str, Tensor]:
     if places.final_norm:
         found["ln_final.hook_normalized"] = record["states", places.n_layers + 1]
     return found
-
-
-def nested(flat: dict[str, Tensor]) -> dict[str, Any]:
-    """The same tensors as a tree, a level for each dot.
-
-    Parameters
-    ----------
-    flat : dict of str to Tensor
-
-    Returns
-    -------
-    dict
-        Of dicts and, at the leaves, the tensors themselves.
-
-    Raises
-    ------
-    ValueError
-        A name that is a leaf and a branch at once.
-    """
-    tree: dict[str, Any] = {}
-    for name, value in flat.items():
-        *branches, leaf = name.split(".")
-        place = tree
-        for branch in branches:
-            place = place.setdefault(branch, {})
-            if not isinstance(place, dict):
-                raise ValueError(f"flat: {name!r} goes through a name that holds a tensor")
-        if leaf in place:
-            raise ValueError(f"flat: {name!r} is a tensor and a branch")
-        place[leaf] = value
-    return tree

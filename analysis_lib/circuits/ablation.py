@@ -18,7 +18,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from analysis_lib import activations
-from analysis_lib.activations.interventions import Change, edited, frozen_patterns, put, zero
+from analysis_lib.activations.interventions import Change, edited, frozen_patterns, head_means, put, zero
 from analysis_lib.models import LoadedModel, is_causal
 
 Heads = Sequence[tuple[int, int]]
@@ -70,7 +70,7 @@ def ablated_losses(
     frozen : bool
         Keep all patterns as they are in the whole model.
     means : Tensor [layer, head, d_head], optional
-        For "mean"; by default `head_means` of these same ids.
+        For "mean"; by default `activations.interventions.head_means` of these same ids.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def ablated_losses(
     by_layer = _by_layer(model, heads)
     _check_kind(kind)
     if kind == "mean" and by_layer:
-        means = head_means(loaded, ids, batch_size) if means is None else means
+        means = head_means(model, ids.split(batch_size)) if means is None else means
         expected = (model.config.num_hidden_layers, *_head_shape(model))
         if tuple(means.shape) != expected:
             raise ValueError(f"means: expected [layer, head, d_head] {expected}, found {tuple(means.shape)}")
@@ -127,24 +127,13 @@ def ablation_effects(
     ValueError
         As in `ablated_losses`.
     """
-    model = checked_model(loaded)
+    model, ids = checked_model(loaded), checked_ids(loaded, ids)
     _check_kind(kind)
     whole = token_losses(loaded, ids, batch_size)
-    means = head_means(loaded, ids, batch_size) if kind == "mean" else None
+    means = head_means(model, ids.split(batch_size)) if kind == "mean" else None
     grid = (model.config.num_hidden_layers, _head_shape(model)[0])
     effects = [ablated_losses(loaded, ids, [head], kind, frozen, means, batch_size) - whole for head in np.ndindex(grid)]
     return np.stack(effects).reshape(*grid, *whole.shape)
-
-
-def head_means(loaded: LoadedModel, ids: np.ndarray | Tensor, batch_size: int = 16) -> Float[Tensor, "layer head d_head"]:
-    """Mean of each head's pattern-weighted values over all positions and sequences, [layer, head, d_head]."""
-    model, ids = checked_model(loaded), checked_ids(loaded, ids)
-    total = torch.zeros(model.config.num_hidden_layers, *_head_shape(model), dtype=torch.float64)
-    for batch in ids.split(batch_size):
-        with activations.recording(model, ["heads"], states=False) as record, torch.no_grad():
-            model.base_model(input_ids=batch)
-        total += torch.stack([record["heads", layer].double().sum(dim=(0, 1)).cpu() for layer in range(len(total))])
-    return (total / ids.numel()).float()
 
 
 def checked_model(loaded: LoadedModel) -> nn.Module:

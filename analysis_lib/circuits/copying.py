@@ -24,8 +24,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analysis_lib import activations, weights
-from analysis_lib.activations.interventions import edited, put, resumed
-from analysis_lib.circuits.ablation import checked_ids, checked_model, head_means
+from analysis_lib.activations.interventions import edited, head_means, put, resumed
+from analysis_lib.circuits.ablation import checked_ids, checked_model
 from analysis_lib.models import LoadedModel
 from analysis_lib.sweeps import sweep
 
@@ -59,11 +59,11 @@ def copying_on_text(
     model, ids = checked_model(loaded), checked_ids(loaded, ids)
     if ids.shape[1] < 4:
         raise ValueError(f"ids: expected four tokens or more, found {ids.shape[1]}")
-    extracted = weights.extract(model)
+    extracted = weights.weights_of(model)
     heads = list(np.ndindex(extracted.n_layers, extracted.n_heads)) if heads is None else list(heads)
     for layer, head in heads:
         extracted.head(layer, head)  # refuses one that is not there
-    means = head_means(loaded, ids).cpu()
+    means = head_means(model, ids.split(16))
     with activations.recording(model, ["patterns", "heads"]) as recorded, torch.no_grad():
         model.base_model(input_ids=ids)
     record = {site: values.cpu() for site, values in recorded.items()}

@@ -23,7 +23,7 @@ from analysis_lib.circuits.probes import RepeatedTokens
 from analysis_lib.circuits.scoreboard import Patterns, head_scores, offset_scores
 from analysis_lib.models import LoadedModel
 from analysis_lib.statistics import Chosen
-from analysis_lib.weights import extract
+from analysis_lib.weights import weights_of
 
 Head = tuple[int, int]  # layer and head, both counted from 0
 LEAST_SCORE = 0.5
@@ -249,7 +249,7 @@ def portrait(loaded: LoadedModel, choosing: RepeatedTokens, probe: RepeatedToken
     chosen, measured = (probe_scores(probe_patterns(loaded, draw), draw) for draw in (choosing, probe))
     circuit, two_back = find_circuit(chosen), best_two_back(chosen)
     losses = block_losses(loaded, probe)
-    composed = compare_pairs(composition_z(extract(loaded.model), "K", n_draws=500), circuit.pairs)
+    composed = compare_pairs(composition_z(weights_of(loaded.model), "K", n_draws=500), circuit.pairs)
     n_heads = measured["induction"].shape[-1]
     return {
         "previous token": measured["previous token"][:, *circuit.previous].mean(),
@@ -283,7 +283,7 @@ def milestone(loaded: LoadedModel, probe: RepeatedTokens, circuit: Circuit, two_
         K-composition of the `circuit's pairs` and of the `other pairs`.
     """
     scores = probe_scores(probe_patterns(loaded, probe), probe)
-    losses, composed = block_losses(loaded, probe), composition_scores(extract(loaded.model), "K")[0, :, 1]
+    losses, composed = block_losses(loaded, probe), composition_scores(weights_of(loaded.model), "K")[0, :, 1]
     own = _mask(composed.shape, circuit.pairs)
     return {
         "previous token": scores["previous token"][:, *circuit.previous].mean(),

@@ -22,7 +22,7 @@ from torch import Tensor
 from analysis_lib import activations
 from analysis_lib.circuits.ablation import checked_ids, checked_model
 from analysis_lib.models import LoadedModel
-from analysis_lib.weights import TransformerWeights, extract
+from analysis_lib.weights import TransformerWeights, weights_of
 
 
 def virtual_patterns(pattern: np.ndarray, first_layer: int = 0, second_layer: int = 1) -> Float[np.ndarray, "first second query query"]:
@@ -81,7 +81,7 @@ def virtual_heads(loaded: LoadedModel, ids: np.ndarray | Tensor, rows: np.ndarra
     Inner products of logits come from the d_model x d_model matrix $W_U W_U^\top$; no path is ever written out over the vocabulary.
     """
     model, ids = checked_model(loaded), checked_ids(loaded, ids)
-    weights = extract(model)
+    weights = weights_of(model)
     if weights.norm is not None or weights.W_in is not None or weights.n_layers != 2:
         raise ValueError(f"loaded: expected two layers of attention alone, without layer norm, found {weights!r}")
     rows = np.ones((len(ids), ids.shape[1] - 1), dtype=bool) if rows is None else np.asarray(rows)

@@ -20,59 +20,6 @@ from analysis_lib.statistics.profiles import Units
 DISCARD = 0.1  # of the largest ratios of TwoNN, which are the least regular (Facco et al. 2017)
 
 
-def two_nn(points: ArrayLike) -> float:
-    """Intrinsic dimension by TwoNN: the slope of -log(1 - F) over log mu through the origin, without the largest tenth of ratios.
-
-    Parameters
-    ----------
-    points : float [n, d]
-        Repeated points count once.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ValueError
-        Fewer than four different points; points whose two nearest neighbours are equally far, as on a grid; NaN or infinity.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> plane = np.random.default_rng(0).normal(size=(2000, 2)) @ np.eye(2, 50)
-    >>> round(two_nn(plane))
-    2
-    """
-    distances, _ = _neighbours(_checked(points), 2)
-    return float(_two_nn(distances, np.ones((1, len(distances))))[0])
-
-
-def levina_bickel(points: ArrayLike, k: int = 20) -> float:
-    """Intrinsic dimension by maximum likelihood over the `k` nearest neighbours of each point.
-
-    Parameters
-    ----------
-    points : float [n, d]
-        Repeated points count once.
-    k : int
-        Neighbours, 3 at least.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ValueError
-        A `k` below 3, or no more than `k` different points; NaN or infinity.
-    """
-    if k < 3:
-        raise ValueError(f"k is {k}; expected 3 at least")
-    distances, _ = _neighbours(_checked(points), k)
-    return float(_levina_bickel(distances, np.ones((1, len(distances))))[0])
-
-
 def intrinsic_dimension(
     states: ArrayLike, texts: ArrayLike, *, k: int = 20, max_points: int = 2000, n_resamples: int = 200, seed: int = 0
 ) -> dict[str, Profile]:
@@ -84,6 +31,7 @@ def intrinsic_dimension(
     Parameters
     ----------
     states : float [layer, n, d_model]
+        Repeated states count once.
     texts : array [n]
     k : int
         Neighbours of the maximum likelihood, 3 at least.
@@ -100,7 +48,16 @@ def intrinsic_dimension(
     Raises
     ------
     ValueError
-        Fewer than two texts, a `k` below 3, or a layer with no more than `k` different states among those drawn.
+        Fewer than two texts, a `k` below 3, a layer with no more than `k` different states among those drawn, or one whose states have
+        their two nearest neighbours equally far, as on a grid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> plane = np.random.default_rng(0).normal(size=(2000, 2)) @ np.eye(2, 50)
+    >>> found = intrinsic_dimension(plane[None], np.arange(2000), n_resamples=10)
+    >>> np.round(found["TwoNN"].estimate), np.round(found["maximum likelihood"].estimate)
+    (array([2.]), array([2.]))
     """
     states = checked_states(states, zero_ok=True)
     (texts,) = checked_labels(states, texts=texts)
@@ -123,13 +80,6 @@ def intrinsic_dimension(
         found["maximum likelihood"].append(_levina_bickel(distances, weights))
     stacked = {name: np.stack(values, axis=1) for name, values in found.items()}
     return {name: Profile(values[0], values[1:], units) for name, values in stacked.items()}
-
-
-def _checked(points: ArrayLike) -> np.ndarray:
-    points = np.asarray(points, dtype=np.float64)
-    if points.ndim != 2 or not np.isfinite(points).all():
-        raise ValueError(f"points has shape {points.shape}; expected finite numbers [n, d]")
-    return points
 
 
 def _neighbours(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -161,6 +111,4 @@ def _levina_bickel(distances: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Maximum likelihood [resample] of points that count `weights` [resample, n] times."""
     logs = np.log(distances[:, -1:] / distances[:, :-1])
     inverse = np.where(logs < 1e-6, 0.0, logs).mean(axis=1)  # equal distances differ by rounding
-    if not inverse.any():
-        raise ValueError("points: expected nearest distances that differ, found the nearest neighbours equally far, as on a grid")
     return weights.sum(axis=1) / (weights @ inverse)

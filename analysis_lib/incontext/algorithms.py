@@ -14,7 +14,7 @@ section 3, also for the similarity of errors; Akyürek et al. 2023 (arXiv 2211.1
 gradient descent.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -22,8 +22,6 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from analysis_lib.incontext.arrays import as_array, as_prompts, sum_before
-
-Iteration = Callable[[ArrayLike, ArrayLike, int], np.ndarray]
 
 
 def gradient_descent(xs: ArrayLike, ys: ArrayLike, n_steps: int) -> Float[np.ndarray, "step batch point"]:

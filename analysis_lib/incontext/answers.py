@@ -19,10 +19,11 @@ from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor, nn
+from torch import Tensor
 
 from analysis_lib import activations
 from analysis_lib.activations.interventions import edited, mean, zero
+from analysis_lib.models import LoadedModel
 from analysis_lib.statistics import bootstrap_interval, interval_table
 
 PENALTIES = np.geomspace(1e-4, 1e4, 9)
@@ -30,13 +31,14 @@ ABLATIONS = ("zero", "mean")
 
 
 def token_states(
-    model: nn.Module, xs: Tensor, ys: Tensor
+    loaded: LoadedModel, xs: Tensor, ys: Tensor
 ) -> tuple[Float[Tensor, "layer batch point d_model"], Float[Tensor, "layer batch point d_model"]]:
     """The residual stream at the tokens that ask, which predict, and at the tokens that answer.
 
     Parameters
     ----------
-    model : Regressor
+    loaded : LoadedModel
+        A regressor.
     xs, ys : Tensor [batch, point, d], [batch, point]
 
     Returns
@@ -45,6 +47,7 @@ def token_states(
         What the first block reads, then what each block gives: the labels are "embed", "1" ... "L". The final layer norm is left to
         `lens`.
     """
+    model = loaded.model
     like = next(model.parameters())
     with activations.recording(model) as record, torch.no_grad():
         model(xs=xs.to(like), ys=ys.to(like))
@@ -52,12 +55,13 @@ def token_states(
     return states[:, :, ::2], states[:, :, 1::2]
 
 
-def lens(model: nn.Module, states: Tensor) -> Tensor:
+def lens(loaded: LoadedModel, states: Tensor) -> Tensor:
     """The model's own final norm and read-out on states of any layer.
 
     Parameters
     ----------
-    model : Regressor
+    loaded : LoadedModel
+        A regressor.
     states : Tensor [..., d_model]
 
     Returns
@@ -66,7 +70,7 @@ def lens(model: nn.Module, states: Tensor) -> Tensor:
         On the last layer's states these are the model's predictions.
     """
     with torch.no_grad():
-        return model.read_out(model.backbone.ln_f(states.to(next(model.parameters()))))[..., 0]
+        return loaded.model.read_answer(states.to(next(loaded.model.parameters())))
 
 
 def probe(states: np.ndarray | Tensor, targets: np.ndarray, folds: int = 5, seed: int = 0) -> np.ndarray:
@@ -152,12 +156,12 @@ def depth(readings: Mapping[str, Sequence[np.ndarray]], targets: np.ndarray, n_r
 
 
 @contextmanager
-def without_head(model: nn.Module, layer: int, head: int, how: str = "mean") -> Iterator[None]:
+def without_head(loaded: LoadedModel, layer: int, head: int, how: str = "mean") -> Iterator[None]:
     """Take a head out of every pass made inside the block.
 
     Parameters
     ----------
-    model : Regressor, or any other of a registered architecture
+    loaded : LoadedModel
     layer, head : int
         Counted from 0.
     how : {"mean", "zero"}
@@ -169,7 +173,7 @@ def without_head(model: nn.Module, layer: int, head: int, how: str = "mean") -> 
     ValueError
         No such layer or head, or an unknown `how`.
     """
-    n_layers, n_heads = model.config.num_hidden_layers, model.config.num_attention_heads
+    n_layers, n_heads = loaded.model.config.num_hidden_layers, loaded.model.config.num_attention_heads
     if not 0 <= layer < n_layers:
         raise ValueError(f"layer: expected 0 to {n_layers - 1}, found {layer}")
     if not 0 <= head < n_heads:
@@ -177,5 +181,5 @@ def without_head(model: nn.Module, layer: int, head: int, how: str = "mean") -> 
     if how not in ABLATIONS:
         raise ValueError(f"how: expected one of {', '.join(ABLATIONS)}, found {how!r}")
     change = mean(over=0, heads=[head]) if how == "mean" else zero([head])
-    with edited(model, {("heads", layer): change}):
+    with edited(loaded.model, {("heads", layer): change}):
         yield

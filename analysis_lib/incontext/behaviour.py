@@ -19,16 +19,17 @@ from numpy.typing import ArrayLike
 from analysis_lib.incontext.arrays import as_array, as_prompts
 from analysis_lib.incontext.estimators import Estimator, ridge_weights
 from analysis_lib.incontext.prompts import Prompts
+from analysis_lib.models import LoadedModel
 from analysis_lib.statistics import bootstrap_interval
 
 
-def predict(model: torch.nn.Module, xs: ArrayLike, ys: ArrayLike, batch_size: int = 512) -> Float[np.ndarray, "batch point"]:
+def predict(loaded: LoadedModel, xs: ArrayLike, ys: ArrayLike, batch_size: int = 512) -> Float[np.ndarray, "batch point"]:
     """A regressor's predictions, in the same form as an estimator's.
 
     Parameters
     ----------
-    model : Regressor
-        Called as `model(xs=..., ys=...)`; it refuses prompts that do not fit it.
+    loaded : LoadedModel
+        A regressor: called as `loaded.model(xs=..., ys=...)`, it refuses prompts that do not fit it.
     xs, ys : array [batch, point, d], [batch, point]
     batch_size : int
         Prompts in one pass.
@@ -37,9 +38,9 @@ def predict(model: torch.nn.Module, xs: ArrayLike, ys: ArrayLike, batch_size: in
     -------
     float64 [batch, point]
     """
-    batches = _batches(model, *as_prompts(xs, ys), batch_size)
+    batches = _batches(loaded, *as_prompts(xs, ys), batch_size)
     with torch.no_grad():
-        return np.concatenate([model(xs=x, ys=y).predictions.double().cpu().numpy() for x, y in batches])
+        return np.concatenate([loaded.model(xs=x, ys=y).predictions.double().cpu().numpy() for x, y in batches])
 
 
 def squared_errors(predictions: ArrayLike, ys: ArrayLike, n_dims: int) -> np.ndarray:
@@ -103,7 +104,7 @@ def error_curves(errors: Mapping[str, ArrayLike], level: float = 0.95, n_resampl
     return curves
 
 
-def implied_weights(model: torch.nn.Module, xs: ArrayLike, ys: ArrayLike, batch_size: int = 512) -> Float[np.ndarray, "batch point d"]:
+def implied_weights(loaded: LoadedModel, xs: ArrayLike, ys: ArrayLike, batch_size: int = 512) -> Float[np.ndarray, "batch point d"]:
     r"""The weights a model behaves as if it had: the gradient $\partial \hat y_i / \partial x_i$ of each prediction in its own x.
 
     For an estimator that is linear in the query this is its $\hat w$ after the points before i; for a model it is the slope at the x asked
@@ -111,7 +112,8 @@ def implied_weights(model: torch.nn.Module, xs: ArrayLike, ys: ArrayLike, batch_
 
     Parameters
     ----------
-    model : Regressor
+    loaded : LoadedModel
+        A regressor.
     xs, ys : array [batch, point, d], [batch, point]
     batch_size : int
         Prompts in one pass; every point needs a backward pass of its own.
@@ -120,7 +122,7 @@ def implied_weights(model: torch.nn.Module, xs: ArrayLike, ys: ArrayLike, batch_
     -------
     float64 [batch, point, d]
     """
-    return np.concatenate([_query_gradients(model, x, y) for x, y in _batches(model, *as_prompts(xs, ys), batch_size)])
+    return np.concatenate([_query_gradients(loaded, x, y) for x, y in _batches(loaded, *as_prompts(xs, ys), batch_size)])
 
 
 def weight_distances(a: ArrayLike, b: ArrayLike) -> Float[np.ndarray, "batch point"]:
@@ -177,12 +179,13 @@ def penalty_profile(weights: ArrayLike, prompts: Prompts, penalties: Sequence[fl
     return profile.assign(nearest=profile.index.isin(by_examples.idxmin()) & (differs | (len(penalties) == 1)))
 
 
-def answer_influence(model: torch.nn.Module, xs: ArrayLike, ys: ArrayLike) -> Float[np.ndarray, "batch point"]:
+def answer_influence(loaded: LoadedModel, xs: ArrayLike, ys: ArrayLike) -> Float[np.ndarray, "batch point"]:
     r"""How much each shown answer moves the last prediction: the gradient $\partial \hat y_n / \partial y_i$.
 
     Parameters
     ----------
-    model : Regressor
+    loaded : LoadedModel
+        A regressor.
     xs, ys : array [batch, point, d], [batch, point]
         Two points or more.
 
@@ -193,10 +196,10 @@ def answer_influence(model: torch.nn.Module, xs: ArrayLike, ys: ArrayLike) -> Fl
     xs, ys = as_prompts(xs, ys)
     if ys.shape[1] < 2:
         raise ValueError(f"ys: expected two points or more, found {ys.shape[1]}")
-    ((x, y),) = _batches(model, xs, ys, len(xs))
+    ((x, y),) = _batches(loaded, xs, ys, len(xs))
     y = y.clone().requires_grad_(True)
     with torch.enable_grad():
-        total = model(xs=x, ys=y).predictions[:, -1].sum()
+        total = loaded.model(xs=x, ys=y).predictions[:, -1].sum()
     return torch.autograd.grad(total, y)[0][:, :-1].double().cpu().numpy()
 
 
@@ -220,19 +223,19 @@ def linear_influence(estimator: Estimator, xs: ArrayLike) -> Float[np.ndarray, "
     return np.stack([estimator(xs, unit)[:, -1] for unit in units], axis=1)
 
 
-def _query_gradients(model: torch.nn.Module, xs: torch.Tensor, ys: torch.Tensor) -> np.ndarray:
+def _query_gradients(loaded: LoadedModel, xs: torch.Tensor, ys: torch.Tensor) -> np.ndarray:
     """Diagonal of the Jacobian of predictions in xs: each prediction in its own x alone, not in the points it learns from."""
     xs = xs.clone().requires_grad_(True)
     with torch.enable_grad():
-        totals = model(xs=xs, ys=ys).predictions.sum(dim=0)  # prompts do not see each other
+        totals = loaded.model(xs=xs, ys=ys).predictions.sum(dim=0)  # prompts do not see each other
         slopes = [torch.autograd.grad(total, xs, retain_graph=True)[0][:, i] for i, total in enumerate(totals)]
     return torch.stack(slopes, dim=1).double().cpu().numpy()
 
 
-def _batches(model: torch.nn.Module, xs: np.ndarray, ys: np.ndarray, batch_size: int) -> Iterator[tuple[torch.Tensor, ...]]:
+def _batches(loaded: LoadedModel, xs: np.ndarray, ys: np.ndarray, batch_size: int) -> Iterator[tuple[torch.Tensor, ...]]:
     """Prompts as tensors of the model's type and device, a batch at a time."""
     if batch_size < 1:
         raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
-    like = next(model.parameters())
+    like = next(loaded.model.parameters())
     for start in range(0, len(xs), batch_size):
         yield tuple(torch.as_tensor(values[start : start + batch_size]).to(like) for values in (xs, ys))

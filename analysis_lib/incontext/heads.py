@@ -10,23 +10,23 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 from numpy.typing import ArrayLike
-from torch import nn
 
 from analysis_lib import activations
 from analysis_lib.incontext.answers import without_head
 from analysis_lib.incontext.arrays import as_array
 from analysis_lib.incontext.behaviour import predict, query_errors
 from analysis_lib.incontext.prompts import Prompts
+from analysis_lib.models import LoadedModel
 from analysis_lib.statistics import t_interval
 
 
-def attention_patterns(model: nn.Module, prompts: Prompts) -> Float[np.ndarray, "layer prompt head query key"]:
+def attention_patterns(loaded: LoadedModel, prompts: Prompts) -> Float[np.ndarray, "layer prompt head query key"]:
     """Attention of every head on prompts.
 
     Parameters
     ----------
-    model : Regressor
-        With eager attention.
+    loaded : LoadedModel
+        A regressor.
     prompts : Prompts
 
     Returns
@@ -34,18 +34,20 @@ def attention_patterns(model: nn.Module, prompts: Prompts) -> Float[np.ndarray, 
     float32 [layer, prompt, head, query, key]
         Token 2i is question i, token 2i + 1 answer i.
     """
+    model = loaded.model
     like = next(model.parameters())
     with activations.recording(model, ["patterns"]) as record, torch.no_grad():
         model(xs=prompts.xs.to(like), ys=prompts.ys.to(like))
     return activations.stacked(record)["patterns"].cpu().numpy()
 
 
-def ablation_errors(model: nn.Module, prompts: Prompts, points: slice, how: str = "mean") -> Float[np.ndarray, "prompt layer head"]:
+def ablation_errors(loaded: LoadedModel, prompts: Prompts, points: slice, how: str = "mean") -> Float[np.ndarray, "prompt layer head"]:
     """Errors without each head in turn.
 
     Parameters
     ----------
-    model : Regressor
+    loaded : LoadedModel
+        A regressor.
     prompts : Prompts
     points : slice
         The points whose errors are averaged.
@@ -57,12 +59,12 @@ def ablation_errors(model: nn.Module, prompts: Prompts, points: slice, how: str 
     float64 [prompt, layer, head]
         Squared error / d.
     """
-    n_layers, n_heads = model.config.num_hidden_layers, model.config.num_attention_heads
+    n_layers, n_heads = loaded.model.config.num_hidden_layers, loaded.model.config.num_attention_heads
     errors = np.empty((len(prompts.xs), n_layers, n_heads))
     for layer, head in np.ndindex(n_layers, n_heads):
-        with without_head(model, layer, head, how):
+        with without_head(loaded, layer, head, how):
             # All prompts in one pass, since a head's mean is that over the pass.
-            errors[:, layer, head] = query_errors(lambda xs, ys: predict(model, xs, ys, len(prompts.xs)), prompts)[:, points].mean(axis=1)
+            errors[:, layer, head] = query_errors(lambda xs, ys: predict(loaded, xs, ys, len(prompts.xs)), prompts)[:, points].mean(axis=1)
     return errors
 
 

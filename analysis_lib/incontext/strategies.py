@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy.special import expit
 
 from analysis_lib.incontext.behaviour import implied_weights, predict
 from analysis_lib.incontext.prompts import ALPHAS, SelectorPrompts, selector_prompts
 from analysis_lib.incontext.selection import Mixture, Posterior, Stacking, averaging, hard_choice
+from analysis_lib.models import LoadedModel
 from analysis_lib.statistics import difference_interval, ratio_interval
 
 RIDGES = tuple(f"ridge({alpha})" for alpha in ALPHAS)
@@ -54,9 +54,9 @@ class Comparison:
     posterior: Posterior
     answers: dict[str, np.ndarray]
 
-    def answered_by(self, model: torch.nn.Module) -> "Comparison":
+    def answered_by(self, loaded: LoadedModel) -> "Comparison":
         """The same prompts and strategies with another model as the transformer."""
-        return replace(self, answers=self.answers | {"transformer": predict(model, self.prompts.xs, self.prompts.ys)})
+        return replace(self, answers=self.answers | {"transformer": predict(loaded, self.prompts.xs, self.prompts.ys)})
 
     def squared_errors(self) -> dict[str, np.ndarray]:
         """Squared errors of every answerer: [prompt, point]."""
@@ -125,12 +125,12 @@ def learn(n_fitted: int, n_prompts: int, seed: int, n_points: int = 100) -> Lear
     return Learned(n_fitted, mixture, Stacking.from_prompts(simulated.xs, simulated.ys))
 
 
-def compare(model: torch.nn.Module, learned: Learned, n_prompts: int, seed: int) -> Comparison:
+def compare(loaded: LoadedModel, learned: Learned, n_prompts: int, seed: int) -> Comparison:
     """A model's answers to fresh prompts beside those of every strategy.
 
     Parameters
     ----------
-    model : Regressor
+    loaded : LoadedModel
         A model selector.
     learned : Learned
         From other seeds.
@@ -143,7 +143,7 @@ def compare(model: torch.nn.Module, learned: Learned, n_prompts: int, seed: int)
     drawn = selector_prompts(n_prompts, seed=seed, n_fitted=learned.n_fitted)
     posterior, predictors = learned.mixture.posterior(drawn.xs, drawn.ys), drawn.xs.double().numpy()
     answers = {
-        "transformer": predict(model, drawn.xs, drawn.ys),
+        "transformer": predict(loaded, drawn.xs, drawn.ys),
         **{name: predictors[..., place] for place, name in enumerate(RIDGES)},
         "hard choice": hard_choice(predictors, posterior),
         "averaging of both": averaging(predictors, posterior),
@@ -154,13 +154,14 @@ def compare(model: torch.nn.Module, learned: Learned, n_prompts: int, seed: int)
 
 
 def weights_by_odds(
-    model: torch.nn.Module, learned: Learned, n_prompts: int, seed: int, n_measured: int = 5, at_least: int = 20
+    loaded: LoadedModel, learned: Learned, n_prompts: int, seed: int, n_measured: int = 5, at_least: int = 20
 ) -> pd.DataFrame:
     """The weight that each answerer puts on the second predictor, by the evidence for its hypothesis.
 
     Parameters
     ----------
-    model : Regressor
+    loaded : LoadedModel
+        A model selector.
     learned : Learned
     n_prompts, seed : int
         Of the fresh prompts.
@@ -178,7 +179,7 @@ def weights_by_odds(
     drawn = selector_prompts(n_prompts, seed=seed, n_fitted=learned.n_fitted, n_points=n_measured + 1)
     odds = learned.mixture.posterior(drawn.xs, drawn.ys).log_odds[:, n_measured]
     gradients = {
-        "transformer": implied_weights(model, drawn.xs, drawn.ys)[:, n_measured],
+        "transformer": implied_weights(loaded, drawn.xs, drawn.ys)[:, n_measured],
         "stacking": learned.stacking.weights(drawn.xs, drawn.ys)[:, n_measured],
         "averaging of both": np.stack((expit(-odds), expit(odds)), axis=-1),
         "hard choice": np.stack((odds < 0, odds >= 0), axis=-1).astype(float),

@@ -8,7 +8,7 @@ snapshots), `generation` (what a language model writes), `choice` (what `ANALYSI
 
 from analysis_lib.models.architectures import Architecture, is_causal, register
 from analysis_lib.models.checkpoint_files import CheckpointError
-from analysis_lib.models.hub import HubError
+from analysis_lib.models.hub_cache import HubError
 from analysis_lib.models.loading import EMBEDDED_FOLDER, STUDIES, LoadedModel, Study, available, load, prepare, untrained_like
 from analysis_lib.models.wrapping import wrap
 

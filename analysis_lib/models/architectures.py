@@ -7,17 +7,17 @@ To add an architecture, from this package or from outside it:
    What the notation cannot say is left out and named in the function's docstring.
 3. Call `models.register("its_model_type", Architecture(...))` with both, the model's class and three facts. The name is the
    `model_type` of the model's configuration.
-4. Check it: `weights.attention_errors(model, ids)` rebuilds every head from the extracted weights and compares the sum with the
+4. Check it: `weights.attention_errors_on_ids(model, ids)` rebuilds every head from the extracted weights and compares the sum with the
    attention output of the model itself. An error of rounding (1e-6 of the output) is a proof; a matrix that is transposed or split
    along the wrong axis is off by its own size.
 
-Everything else (recording, interventions, projections, circuits, norms) then works, because it asks `sites_of` and `extract`.
+Everything else (recording, interventions, projections, circuits, norms) then works, because it asks `sites_of` and `weights_of`.
 `tests/unit/weights/test_registry.py` adds a small LLaMA in this way.
 """
 
 import pkgutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
@@ -49,6 +49,9 @@ class Architecture:
         Reads a checkpoint that has no language-model head.
     head : str
         How the names of the head's weights begin, by which a checkpoint without a head is known.
+    parts : mapping of str to tuple of str
+        "token embedding", "position embedding", "attention" and "feed-forward" to what names of their parameters hold, for counting
+        them. A name belongs to the first part that it fits; what fits none is the rest.
     """
 
     model_class: type | str
@@ -59,6 +62,7 @@ class Architecture:
     tokenized: bool = True
     bare_class: type | str | None = None
     head: str = ""
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.norm not in ("pre", "post", None):
@@ -73,7 +77,19 @@ class Architecture:
 _SITES, _EXTRACT = "analysis_lib.activations.sites", "analysis_lib.weights.extraction"
 
 ARCHITECTURES = {
-    "gpt2": Architecture("transformers:GPT2LMHeadModel", f"{_SITES}:gpt2", f"{_EXTRACT}:gpt2", norm="pre", causal=True),
+    "gpt2": Architecture(
+        "transformers:GPT2LMHeadModel",
+        f"{_SITES}:gpt2",
+        f"{_EXTRACT}:gpt2",
+        norm="pre",
+        causal=True,
+        parts={
+            "token embedding": ("wte.",),
+            "position embedding": ("wpe.",),
+            "attention": (".attn.",),
+            "feed-forward": (".mlp.",),
+        },
+    ),
     "bert": Architecture(
         "transformers:BertForMaskedLM",
         f"{_SITES}:bert",
@@ -82,6 +98,12 @@ ARCHITECTURES = {
         causal=False,
         bare_class="analysis_lib.models.encoder:Encoder",
         head="cls.predictions.",
+        parts={
+            "token embedding": ("word_embeddings.",),
+            "position embedding": ("position_embeddings.",),
+            "attention": ("attention.self.", "attention.output.dense."),
+            "feed-forward": ("intermediate.dense.", "output.dense."),
+        },
     ),
     "minigpt": Architecture(
         "analysis_lib.models.minigpt:MiniGPT", f"{_SITES}:minigpt", f"{_EXTRACT}:minigpt", norm=None, causal=True, tokenized=False

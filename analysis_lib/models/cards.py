@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel, PreTrainedModel
+from transformers import BertConfig, GPT2Config, PreTrainedModel
 
+from analysis_lib.models.architectures import ARCHITECTURES, architecture_of
 from analysis_lib.models.loading import EMBEDDED_FOLDER, STUDIES
 from analysis_lib.statistics import Interval
 
@@ -233,9 +234,8 @@ def published_model(name: str) -> PreTrainedModel:
     if name not in PUBLISHED:
         raise ValueError(f"name: expected one of {', '.join(PUBLISHED)}, found {name!r}")
     config = PUBLISHED[name]
-    kind = GPT2LMHeadModel if isinstance(config, GPT2Config) else BertForMaskedLM
     with torch.device("meta"):
-        return kind(config)
+        return ARCHITECTURES[config.model_type].resolve("model_class")(config)
 
 
 def sizes(model: PreTrainedModel) -> dict[str, int]:
@@ -244,7 +244,7 @@ def sizes(model: PreTrainedModel) -> dict[str, int]:
     Parameters
     ----------
     model : PreTrainedModel
-        GPT-2 or BERT. Tied weights are counted once.
+        Of an architecture whose registry entry names its `parts`, as GPT-2's and BERT's do. Tied weights are counted once.
 
     Returns
     -------
@@ -252,37 +252,31 @@ def sizes(model: PreTrainedModel) -> dict[str, int]:
         `layers`, `heads`, `d_model`, `d_head`, `d_mlp`, `positions`, `vocabulary`; then parameters:
         `token embedding`, `position embedding`, `attention`, `feed-forward`, `the rest` (layer norms,
         output head) and `all parameters`.
+
+    Raises
+    ------
+    ValueError
+        An architecture that is not registered, or whose parts have no names.
     """
-    config = model.config
+    config, architecture = model.config, architecture_of(model)
+    if not architecture.parts:
+        raise ValueError(f"model: expected an architecture whose parts have names in the registry, found {config.model_type!r}")
     d_model, heads = config.hidden_size, config.num_attention_heads
-    d_mlp = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * d_model
-    counts = dict.fromkeys(("token embedding", "position embedding", "attention", "feed-forward", "the rest"), 0)
+    neurons = architecture.resolve("sites")(model).mlp_pre[0].module
+    counts = dict.fromkeys((*architecture.parts, "the rest"), 0)
     for key, parameter in model.named_parameters():
-        counts[_part_of(key)] += math.prod(parameter.shape)
+        part = next((part for part, names in architecture.parts.items() if any(name in key for name in names)), "the rest")
+        counts[part] += math.prod(parameter.shape)
     shape = {
         "layers": config.num_hidden_layers,
         "heads": heads,
         "d_model": d_model,
         "d_head": d_model // heads,
-        "d_mlp": d_mlp,
+        "d_mlp": len(neurons.bias),
         "positions": config.max_position_embeddings,
         "vocabulary": config.vocab_size,
     }
     return shape | counts | {"all parameters": sum(counts.values())}
-
-
-def _part_of(key: str) -> str:
-    """Which part of a model a parameter belongs to, by its name in transformers."""
-    if key.endswith(("wte.weight", "word_embeddings.weight")):
-        return "token embedding"
-    if key.endswith(("wpe.weight", "position_embeddings.weight")):
-        return "position embedding"
-    if "LayerNorm" in key or ".ln_" in key:
-        return "the rest"
-    if ".attn." in key or ".attention." in key:
-        return "attention"
-    is_layer = ".h." in f".{key}" or ".layer." in key  # a model without its head has no prefix
-    return "feed-forward" if is_layer else "the rest"
 
 
 def _file_of(name: str, file: str) -> Path:

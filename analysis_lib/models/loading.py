@@ -18,7 +18,7 @@ from threading import RLock
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from analysis_lib.models import checkpoint_files, choice, e5, folders, hub
+from analysis_lib.models import checkpoint_files, choice, e5, folders, hub, hub_cache
 from analysis_lib.models.architectures import architecture_of
 from analysis_lib.models.checkpoint_files import CheckpointError
 from analysis_lib.vocabulary import TokenCounts, Vocabulary
@@ -216,7 +216,7 @@ def prepare() -> dict[str, str]:
     for name, where in choice.chosen(_published()).items():
         place = _replacement(name, where)
         parts = folders.read(place.folder)
-        small = [place.folder / file for file in (checkpoint_files.CONFIG, *hub.TOKENIZER_FILES) if (place.folder / file).is_file()]
+        small = [place.folder / file for file in (checkpoint_files.CONFIG, *hub_cache.TOKENIZER_FILES) if (place.folder / file).is_file()]
         revision = place.revision or checkpoint_files.sha256(parts.files)
         files = checkpoint_files.sha256(small)[:12]
         found[name] = f"{place.source} {place.identifier}, revision {revision}, configuration and tokenizer {files}"

@@ -172,6 +172,19 @@ class Regressor(PreTrainedModel):
             questions, answers = torch.cat((xs, torch.zeros_like(ys)), dim=-1), torch.cat((xs, ys), dim=-1)
         return torch.stack((questions, answers), dim=2).flatten(1, 2)
 
+    def read_answer(self, states: Tensor) -> Tensor:
+        """The final norm and the read-out on states of any layer: on those of the last block, the model's predictions.
+
+        Parameters
+        ----------
+        states : Tensor [..., n_embd]
+
+        Returns
+        -------
+        Tensor [...]
+        """
+        return self.read_out(self.backbone.ln_f(states))[..., 0]
+
     def _visibility(self, xs: Tensor) -> dict[str, Tensor]:
         """Positions and attention mask of the stacked layout; the interleaved one has GPT-2's own."""
         if self.config.layout == "interleaved":

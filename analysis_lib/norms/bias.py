@@ -35,7 +35,9 @@ def small_sample_bias(rho: float, n_tokens: int, n_texts: int = 1) -> float:
     return -(1 + rho) / n_tokens - 2 * rho / (n_texts * n_tokens)
 
 
-def bias_of(y: np.ndarray, x: np.ndarray, params: np.ndarray, design: Design) -> Float[np.ndarray, " term"]:
+def bias_of(
+    y: Float[np.ndarray, " n"], x: Float[np.ndarray, "n term"], params: Float[np.ndarray, " term"], design: Design
+) -> Float[np.ndarray, " term"]:
     r"""Bias that the text levels bring to each coefficient, to first order in 1/T, for any lags, leads and covariates.
 
     Subtracting the mean of a text's n outcomes leaves $-\frac1n \sum_{t,s} \mathrm{E}[y_{t-k} e_s]$ between lag k and the error; with one
@@ -73,7 +75,7 @@ def bias_of(y: np.ndarray, x: np.ndarray, params: np.ndarray, design: Design) ->
     return bias
 
 
-def autocovariance(lags: np.ndarray, scale: float, n: int) -> Float[np.ndarray, " {n}"]:
+def autocovariance(lags: Float[np.ndarray, " lag"], scale: float, n: int) -> Float[np.ndarray, " {n}"]:
     """Autocovariance of an autoregression at distances 0 to n - 1, float64 [n].
 
     Parameters

@@ -113,7 +113,7 @@ def shared_sources(norm_based: Sequence[np.ndarray], first: int = 8) -> Float[np
     return np.array([np.minimum(w[:, first:], w[:, first - 1 : -1]).sum(axis=-1).mean(axis=-1) for w in shares])
 
 
-def mean_by_position(norms: np.ndarray, tokens: pd.DataFrame, least: int = 20) -> Float[np.ndarray, "layer position"]:
+def mean_by_position(norms: Float[np.ndarray, "layer token"], tokens: pd.DataFrame, least: int = 20) -> Float[np.ndarray, "layer position"]:
     """Mean log norm at each position over texts, without special tokens.
 
     Parameters
@@ -143,7 +143,7 @@ def mean_by_position(norms: np.ndarray, tokens: pd.DataFrame, least: int = 20) -
     return by_position.mean()[count >= least].T.to_numpy()
 
 
-def position_slopes(means: np.ndarray, first: int = 0) -> Float[np.ndarray, " layer"]:
+def position_slopes(means: Float[np.ndarray, "layer position"], first: int = 0) -> Float[np.ndarray, " layer"]:
     """Slope of each layer's mean log norm on the log of 1 + position, [layer]; of an average of independent vectors it would be -0.5.
 
     Parameters

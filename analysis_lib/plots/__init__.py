@@ -5,7 +5,7 @@ from analysis_lib.plots.cost import search_growth, search_ratios
 from analysis_lib.plots.drawn import drawn_numbers
 from analysis_lib.plots.feed_forward import counts_against_chance, overlaps_by_layer, percent_maps, survival
 from analysis_lib.plots.geometry import layer_panels, pair_bias, sentence_planes, word_planes
-from analysis_lib.plots.grammar import effect_maps, foretold_effects, relation_rows
+from analysis_lib.plots.grammar import effect_maps, predicted_effects, relation_rows
 from analysis_lib.plots.heads import against_control, points_by_layer, share_strips, shares_by_layer, weights_against_text, word_patterns
 from analysis_lib.plots.incontext import (
     attention_grid,
@@ -87,7 +87,6 @@ __all__ = [
     "explained_by_layer",
     "firing_by_layer",
     "forest",
-    "foretold_effects",
     "guess_shares",
     "intervals",
     "labelled_points",
@@ -110,6 +109,7 @@ __all__ = [
     "percent_maps",
     "points_by_layer",
     "position_trends",
+    "predicted_effects",
     "readings_by_row",
     "regression_beside_effect",
     "relation_rows",

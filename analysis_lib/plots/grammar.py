@@ -112,7 +112,7 @@ def effect_maps(tables: Mapping[str, pd.DataFrame], label: str) -> plt.Figure:
     return figure
 
 
-def foretold_effects(
+def predicted_effects(
     panels: Mapping[str, pd.DataFrame], colours: Mapping[str, str], xlabel: str, ylabel: str, named: int = 4
 ) -> plt.Figure:
     """What tables say of heads against what their removal does: one point for each head and rule, those of largest effect named.

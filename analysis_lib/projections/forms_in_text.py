@@ -10,12 +10,13 @@ from contextlib import contextmanager
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from analysis_lib import activations
 from analysis_lib.activations import Activations
-from analysis_lib.activations.interventions import put
+from analysis_lib.activations.interventions import head_means, put
 from analysis_lib.models import LoadedModel
 
 
@@ -114,7 +115,7 @@ def without_heads(loaded: LoadedModel, heads: Iterable[tuple[int, int]], means: 
     loaded : LoadedModel
     heads : iterable of (layer, head)
     means : Tensor [layer, head, d_head]
-        As `head_means` gives them.
+        As `head_means_in` gives them.
     """
     by_layer: dict[int, list[int]] = {}
     for layer, head in heads:
@@ -125,17 +126,10 @@ def without_heads(loaded: LoadedModel, heads: Iterable[tuple[int, int]], means: 
         yield
 
 
-def head_means(loaded: LoadedModel, texts: Sequence[str]) -> Tensor:
+def head_means_in(loaded: LoadedModel, texts: Sequence[str]) -> Float[Tensor, "layer head d_head"]:
     """Mean of what every head writes before the output matrix, over all tokens of some texts, [layer, head, d_head]; texts as for `run`."""
-    table = activations.tokens_of(loaded, texts)
-    total = torch.zeros(())
-    with torch.no_grad():
-        for _, own in table.groupby("text")["token_id"]:
-            ids = torch.tensor(own.to_numpy(copy=True)[None], device=loaded.model.device)
-            with activations.recording(loaded.model, ["heads"], states=False) as record:
-                loaded.model(input_ids=ids)
-            total = total + torch.stack([value[0].sum(dim=0) for _, value in sorted(record.items())]).cpu()
-    return total / len(table)
+    by_text = activations.tokens_of(loaded, texts).groupby("text")["token_id"]
+    return head_means(loaded.model, (torch.tensor(own.to_numpy(copy=True)[None], device=loaded.model.device) for _, own in by_text))
 
 
 def _checked_places(run: Activations, name: str, places: ArrayLike) -> np.ndarray:

@@ -166,7 +166,7 @@ def shares_of_places(firing: Firing, lists: pd.DataFrame, ahead: int = 0) -> np.
     return np.array(shares).reshape(len(lists), forms.shape[1])
 
 
-def foretold(shares: np.ndarray, lists: pd.DataFrame) -> pd.DataFrame:
+def matching_shares(shares: np.ndarray, lists: pd.DataFrame) -> pd.DataFrame:
     """How many of a neuron's places have what its list has in common.
 
     Parameters
@@ -188,10 +188,10 @@ def foretold(shares: np.ndarray, lists: pd.DataFrame) -> pd.DataFrame:
 
 
 def exchanged(shares: np.ndarray, lists: pd.DataFrame, n_permutations: int = 1000, seed: int = 0) -> np.ndarray:
-    """The mean of `foretold`'s `own` where the neurons of each layer exchange their lists: float [n_permutations].
+    """The mean of `matching_shares`'s `own` where the neurons of each layer exchange their lists: float [n_permutations].
 
-    What lists and places of a layer have in common without belonging to the same neuron stays; parameters as in `foretold`, with a column
-    `layer`.
+    What lists and places of a layer have in common without belonging to the same neuron stays; parameters as in `matching_shares`, with a
+    column `layer`.
     """
     rng, neurons, layers = np.random.default_rng(seed), lists["neuron"].to_numpy(), lists["layer"].to_numpy()
     total = np.zeros(n_permutations)

@@ -140,7 +140,7 @@ class PairScorer:
         Parameters
         ----------
         means : Tensor [layer, head, d_head]
-            What takes a head's place, from `forms_in_text.head_means`.
+            What takes a head's place, from `forms_in_text.head_means_in`.
         heads : sequence of (layer, head), optional
             All by default, in order.
 

@@ -30,7 +30,6 @@ from analysis_lib.vocabulary.lexicon import PARTS_OF_SPEECH
 
 CASE_NAMES = ("nominative", "genitive", "dative", "accusative", "instrumental", "locative", "vocative")
 PERSON_NAMES = ("first person", "second person", "third person")
-NUMBER_NAMES = ("singular", "plural")
 NUMBER_TAGS = {"num", "numcomp", "dig", "romandig"}
 LISTS_AT_ONCE = 4096
 

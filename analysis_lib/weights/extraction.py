@@ -32,13 +32,41 @@ from analysis_lib.weights.layer_norms import LayerNorm, LayerNorms
 from analysis_lib.weights.transformer_weights import MaskedHead, TransformerWeights, fold
 
 
-def extract(model: PreTrainedModel | LoadedModel, fold_layer_norm: bool = False) -> TransformerWeights:
+def extract(loaded: LoadedModel, fold_layer_norm: bool = False) -> TransformerWeights:
     """Read a model's weights into one notation.
 
     Parameters
     ----------
-    model : LoadedModel, or a model of a registered architecture
+    loaded : LoadedModel
         With or without its language-model head. Left as it is.
+    fold_layer_norm : bool
+        As in `weights_of`.
+
+    Returns
+    -------
+    TransformerWeights
+        Raw by default, as in Dar et al. 2022.
+
+    Raises
+    ------
+    TypeError
+        Something other than a LoadedModel; `weights_of` reads a bare model.
+    ValueError
+        As in `weights_of`.
+    """
+    if not isinstance(loaded, LoadedModel):
+        found = type(loaded).__name__
+        raise TypeError(f"loaded: expected a LoadedModel, as load and wrap give it, found {found}; weights_of reads a bare model")
+    return weights_of(loaded.model, fold_layer_norm)
+
+
+def weights_of(model: PreTrainedModel, fold_layer_norm: bool = False) -> TransformerWeights:
+    """Read the weights of a bare model, one that is no `LoadedModel`, into one notation.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        Of a registered architecture, with or without its language-model head. Left as it is.
     fold_layer_norm : bool
         Fold each layer norm's gain, bias and centring into the weights that read through it (pre-norm models only); the
         layer norms that remain have gain 1 and bias 0, and the model's logits are the same.
@@ -56,7 +84,6 @@ def extract(model: PreTrainedModel | LoadedModel, fold_layer_norm: bool = False)
         An unknown architecture (the message lists the known ones); `fold_layer_norm` asked of a post-norm model (BERT) or one without
         layer norm (MiniGPT); or a variant whose attention is not the one above.
     """
-    model = model.model if isinstance(model, LoadedModel) else model
     architecture = architecture_of(model)
     if getattr(model.config, "add_cross_attention", False):
         raise ValueError("model: expected self-attention only, found add_cross_attention=True in its configuration")

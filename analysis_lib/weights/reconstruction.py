@@ -5,17 +5,17 @@ computed for the same inputs. They agree to rounding, about 1e-6 of their size i
 into heads along the wrong axis, is off by its own size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from analysis_lib import activations
 from analysis_lib.models import LoadedModel
-from analysis_lib.weights.extraction import extract
+from analysis_lib.weights.extraction import weights_of
 from analysis_lib.weights.transformer_weights import TransformerWeights
 
 
@@ -107,22 +107,15 @@ def rebuild_attention(
     return RebuiltAttention(patterns, head_outputs, head_outputs.sum(dim=1) + weights.b_O[layer])
 
 
-def attention_errors(
-    model: PreTrainedModel | LoadedModel,
-    texts: Sequence[str] | Tensor,
-    mask: Tensor | None = None,
-    weights: TransformerWeights | None = None,
-) -> AttentionErrors:
-    """Compare rebuilt attention with a model's own, for every layer and head.
+def attention_errors(loaded: LoadedModel, texts: Sequence[str], weights: TransformerWeights | None = None) -> AttentionErrors:
+    """Compare rebuilt attention with a model's own on texts, for every layer and head.
 
     Parameters
     ----------
-    model : LoadedModel, or a model of a registered architecture
+    loaded : LoadedModel
         With eager attention. No hook is left on it, whatever happens.
-    texts : sequence of str, or Tensor [batch, token] of token ids
-        Strings need a LoadedModel's tokenizer and go through the model one by one.
-    mask : Tensor [batch, token], optional
-        With token ids: 1 where there is a token and not padding.
+    texts : sequence of str
+        They go through the model one by one.
     weights : TransformerWeights, optional
         Raw weights to compare in the place of the model's own, to see that a wrong reading fails.
 
@@ -132,22 +125,67 @@ def attention_errors(
 
     Raises
     ------
+    TypeError
+        Something other than a LoadedModel with a tokenizer.
     ValueError
         No texts; an empty or over-long text (with its index); a model that gives no attention patterns.
     """
-    batches = _batches(model, texts, mask)
-    network = model.model if isinstance(model, LoadedModel) else model
-    if network.training:
+    if not isinstance(loaded, LoadedModel) or loaded.tokenizer is None:
+        raise TypeError(f"loaded: expected a LoadedModel with a tokenizer, found {type(loaded).__name__}")
+    if isinstance(texts, str) or not texts:
+        raise ValueError(f"texts: expected a sequence of strings, found {texts!r}")
+    longest, batches = loaded.model.config.max_position_embeddings, []
+    for index, text in enumerate(texts):
+        ids = loaded.tokenizer(text, return_tensors="pt", verbose=False)["input_ids"]
+        if not text.strip() or not 0 < ids.shape[1] <= longest:
+            raise ValueError(f"texts[{index}]: expected 1 to {longest} tokens, found {ids.shape[1]}: {text[:40]!r}")
+        batches.append((ids, torch.ones_like(ids)))
+    return _compared(loaded.model, batches, weights)
+
+
+def attention_errors_on_ids(
+    model: PreTrainedModel, ids: Tensor, mask: Tensor | None = None, weights: TransformerWeights | None = None
+) -> AttentionErrors:
+    """Compare rebuilt attention with a bare model's own on token ids, for every layer and head.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        Of a registered architecture, with eager attention. No hook is left on it, whatever happens.
+    ids : int Tensor [batch, token]
+    mask : Tensor [batch, token], optional
+        1 where there is a token and not padding.
+    weights : TransformerWeights, optional
+        As in `attention_errors`.
+
+    Returns
+    -------
+    AttentionErrors
+
+    Raises
+    ------
+    ValueError
+        No ids, or more of them than the model's context; a model that gives no attention patterns.
+    """
+    longest = model.config.max_position_embeddings
+    if ids.ndim != 2 or ids.numel() == 0 or ids.shape[1] > longest:
+        raise ValueError(f"ids: expected token ids [batch, 1 to {longest}], found {tuple(ids.shape)}")
+    return _compared(model, [(ids, torch.ones_like(ids) if mask is None else mask)], weights)
+
+
+def _compared(model: PreTrainedModel, batches: Iterable[tuple[Tensor, Tensor]], weights: TransformerWeights | None) -> AttentionErrors:
+    """Errors over batches of ids and masks [batch, token]."""
+    if model.training:
         raise ValueError("model: expected evaluation mode, found training mode, where dropout changes attention")
-    weights = extract(network) if weights is None else weights
+    weights = weights_of(model) if weights is None else weights
     pattern = np.zeros((weights.n_layers, weights.n_heads))
     output = np.zeros(weights.n_layers)
     scale = np.zeros(weights.n_layers)
     tokens = 0
-    for ids, kept in batches:
+    for ids, kept in ((part.to(model.device) for part in batch) for batch in batches):
         tokens += int(kept.sum())
-        with activations.recording(network, ["read", "patterns", "attention"], states=False) as record, torch.no_grad():
-            network(input_ids=ids, attention_mask=kept)
+        with activations.recording(model, ["read", "patterns", "attention"], states=False) as record, torch.no_grad():
+            model(input_ids=ids, attention_mask=kept)
         kept = kept.cpu()
         for layer in range(weights.n_layers):
             read, patterns, attended = (record[name, layer].float().cpu() for name in ("read", "patterns", "attention"))
@@ -208,25 +246,3 @@ def _allowed(weights: TransformerWeights, states: Tensor, mask: Tensor | None) -
         return allowed
     own = torch.eye(length, dtype=torch.bool, device=states.device)
     return allowed & (mask.bool().to(states.device)[:, None, None, :] | own)
-
-
-def _batches(model: nn.Module, texts: Sequence[str], mask: Tensor | None) -> list[tuple[Tensor, Tensor]]:
-    """Token ids and masks, checked before the model runs."""
-    network = model.model if isinstance(model, LoadedModel) else model
-    longest = network.config.max_position_embeddings
-    if isinstance(texts, Tensor):
-        if texts.ndim != 2 or texts.numel() == 0 or texts.shape[1] > longest:
-            raise ValueError(f"texts: expected token ids [batch, 1 to {longest}], found {tuple(texts.shape)}")
-        kept = torch.ones_like(texts) if mask is None else mask
-        return [(texts.to(network.device), kept.to(network.device))]
-    if not isinstance(model, LoadedModel) or model.tokenizer is None:
-        raise TypeError(f"texts: strings need a LoadedModel with a tokenizer, found {type(model).__name__}")
-    if isinstance(texts, str) or not texts:
-        raise ValueError(f"texts: expected a sequence of strings, found {texts!r}")
-    batches = []
-    for index, text in enumerate(texts):
-        ids = model.tokenizer(text, return_tensors="pt", verbose=False)["input_ids"].to(network.device)
-        if not text.strip() or not 0 < ids.shape[1] <= longest:
-            raise ValueError(f"texts[{index}]: expected 1 to {longest} tokens, found {ids.shape[1]}: {text[:40]!r}")
-        batches.append((ids, torch.ones_like(ids)))
-    return batches

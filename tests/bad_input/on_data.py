@@ -117,7 +117,7 @@ CASES = [
     Case(
         PROMPTS,
         "too many points for the model",
-        lambda _: behaviour.predict(tiny.regressor(), np.zeros((1, 9, 2)), np.zeros((1, 9))),
+        lambda _: behaviour.predict(wrap(tiny.regressor()), np.zeros((1, 9, 2)), np.zeros((1, 9))),
         "xs:",
     ),
     Case(DESIGNS, "a norm of 0", norms_of(first_norm(0.0)), "norms:"),

@@ -84,11 +84,11 @@ def test_losses_with_heads_switched_off_are_those_of_the_library(tab, toy, seque
 
 def test_predictions_of_the_regressor_are_those_of_torch(tab, points):
     xs, ys = points
-    model = models.load("regressor", source="embedded").model
+    loaded = models.load("regressor", source="embedded")
     found = tab.evaluate("([xs, ys]) => xs.map((x, i) => regressor.predict(x, ys[i]))", [xs.tolist(), ys.tolist()])
-    np.testing.assert_allclose(found, incontext.predict(model, xs, ys), rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(found, incontext.predict(loaded, xs, ys), rtol=0, atol=TOLERANCE)
     with torch.no_grad():
-        exact = copy.deepcopy(model).double()(xs=xs.double(), ys=ys.double()).predictions
+        exact = copy.deepcopy(loaded.model).double()(xs=xs.double(), ys=ys.double()).predictions
     np.testing.assert_allclose(found, exact, rtol=0, atol=EXACT)
 
 
@@ -198,7 +198,7 @@ def test_points_move_by_keyboard_and_all_three_answers_follow(tab):
     described = [point.get_attribute("transform") for point in points.all()]
     xs, ys = zip(*(tab.evaluate(WHERE, at) for at in described), strict=True)
     prompt = torch.tensor([[[x, 1, 0] for x in (*xs, 1.5)]]), torch.tensor([[*ys, 0]])
-    regressor = models.load("regressor", source="embedded").model
+    regressor = models.load("regressor", source="embedded")
     answers = (incontext.predict(regressor, *prompt), incontext.least_squares(*prompt), incontext.ridge(*prompt, 0.1))
     for method, answer in enumerate(answers):
         assert shown(tab, method) == pytest.approx(answer[0, -1], abs=0.006)  # two digits are shown

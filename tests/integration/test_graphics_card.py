@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from analysis_lib import activations, models, projections, texts
-from analysis_lib.projections.forms_in_text import head_means
+from analysis_lib.projections.forms_in_text import head_means_in
 from analysis_lib.weights import attention_errors, extract
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -36,4 +36,4 @@ def test_weights_are_read_onto_the_processor(name):
     sentences = texts.sentences()[:4]
     errors = attention_errors(there, sentences)
     assert errors.output.max() < 1e-3 * errors.output_scale.max()
-    torch.testing.assert_close(head_means(there, sentences), head_means(here, sentences), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(head_means_in(there, sentences), head_means_in(here, sentences), rtol=1e-3, atol=1e-3)

@@ -193,11 +193,11 @@ def test_checkpoints_are_small_and_described(name):
 
 def test_attention_is_rebuilt_from_the_weights(toy, polish):
     blocks = torch.from_numpy(repeats.repeated_blocks(4, np.random.default_rng(FRESH)).ids)
-    for model, texts in ((toy.model, blocks), (polish, ["Wczoraj wieczorem poszli nad rzekę, a dziś siedzą w domu."])):
-        errors = weights.attention_errors(model, texts)
+    on_text = weights.attention_errors(polish, ["Wczoraj wieczorem poszli nad rzekę, a dziś siedzą w domu."])
+    for loaded, errors in ((toy, weights.attention_errors_on_ids(toy.model, blocks)), (polish, on_text)):
         assert errors.pattern.max() < 1e-5
         assert errors.output.max() < 1e-5 * max(1, errors.output_scale.max())
-        assert all(torch.isfinite(value).all() for value in weights.extract(model).named().values())
+        assert all(torch.isfinite(value).all() for value in weights.extract(loaded).named().values())
 
 
 def test_the_polish_model(polish):

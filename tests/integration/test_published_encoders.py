@@ -62,7 +62,7 @@ def test_sentence_vectors_are_the_engines(loaded, engine):
 
 
 def test_its_heads_add_up_to_its_attention(loaded):
-    errors = weights.attention_errors(loaded, torch.tensor([loaded.tokenizer(sentences()[0]).input_ids]))
+    errors = weights.attention_errors_on_ids(loaded.model, torch.tensor([loaded.tokenizer(sentences()[0]).input_ids]))
     assert (errors.output / errors.output_scale).max() < 1e-5
 
 
@@ -80,5 +80,5 @@ def test_a_sentence_encoder_from_a_package_loads_as_a_folder():
     loaded = models.load(str(folder))
     assert not loaded.predicts
     ids = torch.tensor([loaded.tokenizer("The river bank was muddy.").input_ids])
-    errors = weights.attention_errors(loaded, ids)
+    errors = weights.attention_errors_on_ids(loaded.model, ids)
     assert (errors.output / errors.output_scale).max() < 1e-5

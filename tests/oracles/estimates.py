@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 
 from analysis_lib import geometry, norms, statistics
-from analysis_lib.geometry.intrinsic_dimension import levina_bickel, two_nn
 from analysis_lib.incontext import estimators
 from analysis_lib.norms import ORIGINAL, Specification
 from tests.oracles import inputs
@@ -64,8 +63,13 @@ def explained_of_sklearn():
     return found
 
 
+def _dimension(estimator):
+    clouds = {name: (points[None], np.arange(len(points))) for name, points in inputs.manifolds().items()}
+    return {name: geometry.intrinsic_dimension(*cloud, n_resamples=2)[estimator].estimate for name, cloud in clouds.items()}
+
+
 def dimension():
-    return {name: np.array([two_nn(points)]) for name, points in inputs.manifolds().items()}
+    return _dimension("TwoNN")
 
 
 def dimension_of_skdim():
@@ -75,7 +79,7 @@ def dimension_of_skdim():
 
 
 def maximum_likelihood():
-    return {name: np.array([levina_bickel(points, 20)]) for name, points in inputs.manifolds().items()}
+    return _dimension("maximum likelihood")
 
 
 def maximum_likelihood_of_skdim():

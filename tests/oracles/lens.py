@@ -32,7 +32,7 @@ def all_models():
 
 
 def matrices():
-    return _by_tensor({name: weights.extract(model) for name, model in all_models().items()})
+    return _by_tensor({name: weights.weights_of(model) for name, model in all_models().items()})
 
 
 def matrices_of_lens():
@@ -68,7 +68,7 @@ def results_of_lens():
 
 
 def _rebuilt(model, what):
-    ids, extracted = inputs.ids_of(model), weights.extract(model)
+    ids, extracted = inputs.ids_of(model), weights.weights_of(model)
     with activations.recording(model, ["read"], states=False) as record, torch.no_grad():
         model(input_ids=ids)
     layers = [weights.rebuild_attention(extracted, layer, record["read", layer]) for layer in range(extracted.n_layers)]
@@ -84,7 +84,7 @@ def _cached(name, hook):
 
 def composition():
     return {
-        f"{name}: {kind}": circuits.composition_scores(weights.extract(model), kind)
+        f"{name}: {kind}": circuits.composition_scores(weights.weights_of(model), kind)
         for name, model in all_models().items()
         for kind in KINDS
         if model.config.num_hidden_layers > 1
@@ -101,7 +101,7 @@ def composition_of_lens():
 
 
 def minigpt_composition():
-    extracted = weights.extract(inputs.minigpt())
+    extracted = weights.weights_of(inputs.minigpt())
     return {kind: circuits.composition_scores(extracted, kind)[0, :, 1] for kind in KINDS}
 
 
@@ -123,7 +123,7 @@ def minigpt_composition_of_lens():
 
 
 def copying():
-    return {name: circuits.copying_scores(weights.extract(model)) for name, model in all_models().items()}
+    return {name: circuits.copying_scores(weights.weights_of(model)) for name, model in all_models().items()}
 
 
 def copying_of_lens():

@@ -18,13 +18,13 @@ HEADS = ((0, 0), (1, 3), (3, 5))  # of the shipped GPT-2
 
 
 def _factors(layer, head):
-    return projections.vo_factors(weights.extract(inputs.gpt2s()["polish-gpt2"]), layer, head)
+    return projections.vo_factors(weights.weights_of(inputs.gpt2s()["polish-gpt2"]), layer, head)
 
 
 @cache
 def _tokens():
     """The ten best tokens of forty neurons."""
-    extracted = weights.extract(inputs.gpt2s()["polish-gpt2"])
+    extracted = weights.weights_of(inputs.gpt2s()["polish-gpt2"])
     return projections.top_tokens(extracted.W_out[1, :40], extracted.W_U, k=10)
 
 
@@ -33,7 +33,7 @@ def _tokens_of_faiss():
     """Their scores and ids."""
     import faiss
 
-    extracted = weights.extract(inputs.gpt2s()["polish-gpt2"])
+    extracted = weights.weights_of(inputs.gpt2s()["polish-gpt2"])
     index = faiss.IndexFlatIP(extracted.d_model)
     index.add(np.ascontiguousarray(extracted.W_U.T.numpy()))
     return index.search(np.ascontiguousarray(extracted.W_out[1, :40].numpy()), 10)
@@ -135,7 +135,7 @@ def rebuilt():
 
 def _rebuilt(model):
     """Outputs of every attention module, from the weights and what each module reads."""
-    ids, extracted = inputs.ids_of(model), weights.extract(model)
+    ids, extracted = inputs.ids_of(model), weights.weights_of(model)
     with activations.recording(model, ["read"], states=False) as record, torch.no_grad():
         model(input_ids=ids)
     outputs = [weights.rebuild_attention(extracted, layer, record["read", layer]).output for layer in range(extracted.n_layers)]

@@ -48,9 +48,9 @@ def induction_model(gain: float = 12.0) -> MiniGPT:
 
 def induction_weights():
     """Its weights in the notation."""
-    return weights.extract(induction_model())
+    return weights.weights_of(induction_model())
 
 
 def loaded(model):
-    """As much of a LoadedModel as a study of ids reads."""
+    """As much of a LoadedModel as a study of ids or of points reads."""
     return SimpleNamespace(model=model)

@@ -1,4 +1,4 @@
-"""TransformerLens's names for a backbone's activations: they rebuild each other, the tree holds the same tensors, no hook stays."""
+"""TransformerLens's names for a backbone's activations: they rebuild each other, no hook stays."""
 
 import pytest
 import torch
@@ -40,7 +40,7 @@ def test_each_block_adds_attention_and_feed_forward_to_the_stream(flat):
 
 
 def test_patterns_times_values_are_z_and_z_through_w_o_is_the_attention_output(model, flat):
-    held = weights.extract(model)
+    held = weights.weights_of(model)
     for layer in range(2):
         at = f"blocks.{layer}.attn"
         assert_close(torch.einsum("bhqk,bkhe->bqhe", flat[f"{at}.hook_pattern"], flat[f"{at}.hook_v"]), flat[f"{at}.hook_z"])
@@ -62,23 +62,6 @@ def test_the_language_model_has_the_same_names():
     assert found["blocks.1.attn.hook_z"].shape == (1, 6, 2, 8)
     assert found["blocks.1.mlp.hook_post"].shape == (1, 6, 64)
     assert not any(value.requires_grad for value in found.values())
-
-
-def test_the_tree_holds_the_same_tensors(flat):
-    tree = activations.nested(flat)
-    assert tree["blocks"]["1"]["attn"]["hook_z"] is flat["blocks.1.attn.hook_z"]
-    assert set(tree) == {"blocks", "ln_final"}
-
-    def leaves(branch):
-        return sum(leaves(value) if isinstance(value, dict) else 1 for value in branch.values())
-
-    assert leaves(tree) == len(flat)
-
-
-@pytest.mark.parametrize("names", [("a", "a.b"), ("a.b", "a")])
-def test_a_leaf_that_is_a_branch_is_refused(names):
-    with pytest.raises(ValueError, match="flat: "):
-        activations.nested({name: torch.zeros(1) for name in names})
 
 
 def test_no_hook_stays_whether_the_pass_went_well_or_not(model, drawn):

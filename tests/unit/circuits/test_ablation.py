@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
 from analysis_lib import activations, weights
+from analysis_lib.activations.interventions import head_means
 from analysis_lib.circuits import ablated_losses, ablation_effects, repeated_random_tokens, token_losses
-from analysis_lib.circuits.ablation import head_means, losses_of_next
+from analysis_lib.circuits.ablation import losses_of_next
 from analysis_lib.models import wrap
 from tests.support import tiny, tiny_circuits
 from tests.support.tiny_minigpt import build
@@ -69,7 +70,7 @@ def test_zero_ablation_equals_zeroed_rows_of_the_output_matrix(loaded):
 
 
 def test_head_means_are_means_of_what_heads_read(loaded):
-    found = head_means(loaded, IDS, batch_size=2)
+    found = head_means(loaded.model, torch.as_tensor(IDS).split(2))
     assert found.shape == (3, 4, 6)
     with activations.recording(loaded.model, ["heads"]) as record, torch.no_grad():
         loaded.model(input_ids=torch.as_tensor(IDS))
@@ -78,7 +79,7 @@ def test_head_means_are_means_of_what_heads_read(loaded):
 
 def test_recorded_heads_are_those_of_the_rebuilt_attention():
     model = build(layers=1)
-    extracted = weights.extract(model)
+    extracted = weights.weights_of(model)
     ids = torch.as_tensor(IDS)
     with activations.recording(model, ["heads"], states=False) as record, torch.no_grad():
         model(ids)
@@ -88,7 +89,7 @@ def test_recorded_heads_are_those_of_the_rebuilt_attention():
 
 def test_mean_ablation_puts_the_mean_there(loaded):
     """A head's mean through the output matrix is a constant: the model with zeroed rows and that constant as a bias."""
-    means = head_means(loaded, IDS)
+    means = head_means(loaded.model, [torch.as_tensor(IDS)])
     found = ablated_losses(loaded, IDS, [(2, 1)], kind="mean")
     np.testing.assert_allclose(ablated_losses(loaded, IDS, [(2, 1)], kind="mean", means=means), found, atol=1e-12)
     model = copy.deepcopy(loaded.model)
@@ -118,7 +119,7 @@ def test_frozen_patterns_change_nothing_where_nothing_is_ablated_before(loaded):
 def test_frozen_patterns_make_attention_alone_linear():
     """With patterns frozen the logits are a sum over paths, so that ablating is leaving out paths: computed from weights."""
     model = build()
-    extracted = weights.extract(model)
+    extracted = weights.weights_of(model)
     ids = torch.as_tensor(IDS)
     patterns = activations.run_ids(tiny_circuits.loaded(model), IDS, outputs=["patterns"]).patterns
     patterns = torch.as_tensor(np.stack(patterns)).double()  # (sequence, layer, head, query, key)

@@ -6,8 +6,8 @@ import torch
 from transformers import BertConfig, BertLMHeadModel
 
 from analysis_lib import activations, models, weights
+from analysis_lib.activations.interventions import head_means
 from analysis_lib.circuits import copying
-from analysis_lib.circuits.ablation import head_means
 from tests.support import tiny, tiny_circuits
 from tests.support.tiny_minigpt import build
 
@@ -50,12 +50,12 @@ def test_in_the_last_layer_without_feed_forward_part_both_effects_agree():
 
 
 def test_one_head_written_out(loaded):
-    extracted = weights.extract(loaded.model)
+    extracted = weights.weights_of(loaded.model)
 
     ids = torch.as_tensor(IDS)
     with activations.recording(loaded.model, ["patterns", "heads"]) as record, torch.no_grad():
         loaded.model.base_model(input_ids=ids)
-    head = (record["heads", 1][:, :, 1] - head_means(loaded, ids)[1, 1]) @ extracted.W_O[1, 1]
+    head = (record["heads", 1][:, :, 1] - head_means(loaded.model, [ids])[1, 1]) @ extracted.W_O[1, 1]
     last = record["states", 2]
     sums = []
     for t in range(2, IDS.shape[1]):

@@ -42,7 +42,7 @@ def test_virtual_heads_and_shares_against_dense_logits(chosen):
     rows = np.random.default_rng(2).random((4, 8)) < 0.5 if chosen else np.ones((4, 8), dtype=bool)
     found = virtual_heads(loaded, IDS, rows if chosen else None).set_index(["kind", "first", "second", "sequence"])
     patterns = torch.as_tensor(np.stack(activations.run_ids(loaded, IDS, outputs=["patterns"]).patterns)).double()
-    dense = dense_paths(weights.extract(model), patterns)
+    dense = dense_paths(weights.weights_of(model), patterns)
     assert len(found) == len(dense) * 4 == (1 + 4 + 4 + 16) * 4
     whole = sum(dense.values())
     for (path, logits), sequence in ((item, s) for item in dense.items() for s in range(4)):

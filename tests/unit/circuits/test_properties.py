@@ -13,7 +13,7 @@ from analysis_lib.circuits.ablation import losses_of_next
 from analysis_lib.circuits.copying import likeness
 from analysis_lib.circuits.readings import compare_patterns, notebook_patterns
 from analysis_lib.circuits.term_contrasts import mean_by_distance, same_token_contrasts
-from analysis_lib.weights import extract
+from analysis_lib.weights import weights_of
 from tests.support import tiny
 from tests.support.examples import examples
 
@@ -42,7 +42,7 @@ def test_patterns_of_virtual_heads_are_patterns(seed, n, heads):
 @examples(10)
 @given(seed=st.integers(0, 1000), scale=st.sampled_from([0.125, 4.0]))
 def test_scores_of_heads_are_bounded_and_do_not_see_their_size(seed, scale):
-    weights = extract(tiny.gpt2(layers=2, heads=2, seed=seed))
+    weights = weights_of(tiny.gpt2(layers=2, heads=2, seed=seed))
     larger = dataclasses.replace(weights, W_O=scale * weights.W_O, W_K=scale * weights.W_K)
     found = copying_scores(weights)
     assert (np.abs(found) <= 1 + 1e-12).all()
@@ -58,7 +58,7 @@ def test_scores_of_heads_are_bounded_and_do_not_see_their_size(seed, scale):
 @given(seed=st.integers(0, 1000), kind=st.sampled_from("QKV"))
 def test_chance_of_composition_depends_on_singular_values_alone(seed, kind):
     """Turning the stream of all heads changes nothing; turning it under the later layer changes scores and not their chance."""
-    weights = extract(tiny.gpt2(layers=2, heads=2, seed=seed))
+    weights = weights_of(tiny.gpt2(layers=2, heads=2, seed=seed))
     turn = torch.linalg.qr(torch.randn(16, 16, generator=torch.Generator().manual_seed(seed))).Q
     reading = {name: turn @ getattr(weights, name) for name in ("W_Q", "W_K", "W_V")}
     found = composition_z(weights, kind, n_draws=20)
@@ -79,7 +79,7 @@ def test_chance_of_composition_depends_on_singular_values_alone(seed, kind):
 @given(seed=SEEDS)
 def test_composition_that_no_turn_can_change_is_not_far_from_chance(seed):
     """One head as wide as the stream, all of its singular values equal: the score is 1 / sqrt(d_model) in every orientation."""
-    weights = extract(tiny.gpt2(layers=2, heads=1, seed=0))
+    weights = weights_of(tiny.gpt2(layers=2, heads=1, seed=0))
     rng = torch.Generator().manual_seed(seed)
     turns = {name: torch.linalg.qr(torch.randn(2, 1, 16, 16, generator=rng)).Q for name in ("W_Q", "W_K", "W_V", "W_O")}
     found = composition_z(dataclasses.replace(weights, **turns), "K", n_draws=10)

@@ -59,7 +59,7 @@ def test_a_large_term_that_moves_nothing_is_the_largest_by_variance_alone():
 
 
 def test_terms_of_a_model_go_straight_in():
-    w = weights.extract(tiny_minigpt.build())
+    w = weights.weights_of(tiny_minigpt.build())
     ids = torch.randint(40, (2, 9), generator=torch.Generator().manual_seed(0))
     terms = score_terms(w, ids, 1)
     found = readings.term_variances(terms[:, :, 2])

@@ -36,7 +36,7 @@ from analysis_lib.circuits.terms import (
     total_variations,
 )
 from analysis_lib.models.minigpt import MiniGPT, MiniGPTConfig
-from analysis_lib.weights import extract
+from analysis_lib.weights import weights_of
 from tests.support.examples import examples
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -297,7 +297,7 @@ def minigpt(seed, heads=2):
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter, std=0.6)
         ids = torch.randint(7, (2, 6))
-    return model, extract(model), ids
+    return model, weights_of(model), ids
 
 
 @examples(8)

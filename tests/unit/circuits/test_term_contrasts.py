@@ -14,7 +14,7 @@ from tests.support import tiny, tiny_circuits, tiny_minigpt
 
 @pytest.fixture(scope="module")
 def found():
-    return weights.extract(tiny_minigpt.build())
+    return weights.weights_of(tiny_minigpt.build())
 
 
 def some_ids(batch=3, length=20, vocab=40, seed=1):
@@ -57,7 +57,7 @@ def test_the_planted_previous_token_head_passes_and_random_heads_do_not(found):
 
 def test_p_values_of_random_positions_are_uniform():
     """Of 49 draws at most 8 reach the head's contrast where p is below 0.2, which has a chance of 9 in 50 under the null."""
-    p = torch.stack([term_contrasts.previous_position_test(weights.extract(tiny_minigpt.build(seed)), 16, 49).p for seed in range(40)])
+    p = torch.stack([term_contrasts.previous_position_test(weights.weights_of(tiny_minigpt.build(seed)), 16, 49).p for seed in range(40)])
     assert p.numel() == 320  # four heads in each of two layers
     share = float((p < 0.2).float().mean())
     assert abs(share - 9 / 50) < 4 * (9 / 50 * 41 / 50 / 320) ** 0.5  # standard errors of a binomial share
@@ -106,7 +106,7 @@ def test_a_frequent_token_that_every_query_favours_is_no_preference_for_the_same
 )
 def test_models_whose_scores_are_no_sum_of_terms_are_refused(call):
     with pytest.raises(ValueError, match="weights: expected a model whose positions only queries and keys read"):
-        call(weights.extract(tiny.gpt2()))
+        call(weights.weights_of(tiny.gpt2()))
 
 
 @pytest.mark.parametrize(("name", "value"), [("b_Q", 5.0), ("b_O", 0.1)])

@@ -37,7 +37,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def found(model):
-    return weights.extract(model)
+    return weights.weights_of(model)
 
 
 @torch.no_grad()
@@ -55,7 +55,7 @@ def models_scores(model, ids, layer):
 @pytest.mark.parametrize("layer", [0, 1, 2])
 def test_the_terms_add_up_to_the_models_scores_and_patterns(layer, centre):
     model, ids = build(layers=3), some_ids()
-    terms = attention_terms.score_terms(weights.extract(model), ids, layer, centre)
+    terms = attention_terms.score_terms(weights.weights_of(model), ids, layer, centre)
     assert terms.shape == (4, 3, HEADS, LENGTH, LENGTH)
     scores = models_scores(model, ids, layer)
     # float32 sums of numbers of this size: the terms of these models reach 30 or so
@@ -92,7 +92,7 @@ def test_query_and_key_are_told_apart(found):
 @pytest.mark.parametrize("centre", [False, True])
 @pytest.mark.parametrize("layer", [0, 1, 2])
 def test_parts_add_up_to_the_terms(layer, centre):
-    found, ids = weights.extract(build(layers=3)), some_ids()
+    found, ids = weights.weights_of(build(layers=3)), some_ids()
     labels, scores = attention_terms.part_scores(found, ids, layer, 2, centre)
     writers = [f"L{earlier}H{head}" for earlier in range(layer) for head in range(HEADS)]
     assert labels == ["embedding", *writers, "position"]
@@ -211,7 +211,7 @@ def test_losses_are_the_models(model, found):
 def test_losses_without_the_only_term():
     """Positions of zero leave token-token alone; without it attention is uniform, as with queries of zero."""
     ids = some_ids()
-    blind = replace(weights.extract(build(layers=1)), W_pos=torch.zeros(24, 24))
+    blind = replace(weights.weights_of(build(layers=1)), W_pos=torch.zeros(24, 24))
     uniform = replace(blind, W_Q=torch.zeros_like(blind.W_Q))
     without = {term: attention_terms.next_token_losses(blind, ids, LeaveOut(term, 0)) for term in TERMS}
     torch.testing.assert_close(without["token-token"], attention_terms.next_token_losses(uniform, ids))
@@ -267,7 +267,7 @@ def test_nothing_given_is_changed(found):
 
 @pytest.mark.parametrize(("name", "other"), [("gpt2", tiny.gpt2), ("bert", tiny.bert)])
 def test_models_whose_positions_are_in_the_stream_are_refused(name, other):
-    found = weights.extract(other())
+    found = weights.weights_of(other())
     for call in (attention_terms.score_terms, lambda w, i, layer: attention_terms.next_token_losses(w, i)):
         with pytest.raises(ValueError, match=f"weights: expected a model whose positions only queries.*{name}.*residual stream"):
             call(found, some_ids(), 0)

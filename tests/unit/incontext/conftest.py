@@ -3,12 +3,17 @@
 import pytest
 
 from analysis_lib import incontext
-from tests.support import tiny
+from tests.support import tiny, tiny_circuits
 
 
 @pytest.fixture(scope="module")
 def model():
     return tiny.regressor(loud=True)
+
+
+@pytest.fixture(scope="module")
+def loaded(model):
+    return tiny_circuits.loaded(model)
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,13 @@ from sklearn.model_selection import KFold
 
 from analysis_lib import incontext
 from analysis_lib.incontext import answers as answer_layers
+from tests.support import tiny_circuits
 
 
-def test_the_lens_on_the_last_layer_is_the_model(model, drawn):
-    states, answers = answer_layers.token_states(model, drawn.xs, drawn.ys)
+def test_the_lens_on_the_last_layer_is_the_model(model, loaded, drawn):
+    states, answers = answer_layers.token_states(loaded, drawn.xs, drawn.ys)
     assert states.shape == answers.shape == (3, 30, 5, 12)
-    np.testing.assert_allclose(answer_layers.lens(model, states)[-1], incontext.predict(model, drawn.xs, drawn.ys), atol=1e-5)
+    np.testing.assert_allclose(answer_layers.lens(loaded, states)[-1], incontext.predict(loaded, drawn.xs, drawn.ys), atol=1e-5)
     embedded = model.read_in(drawn.xs) + model.backbone.wpe.weight[:10:2]
     torch.testing.assert_close(states[0], embedded.detach(), atol=1e-6, rtol=1e-5)
     padded = torch.nn.functional.pad(drawn.ys[..., None], (0, 1))
@@ -72,40 +73,40 @@ def test_explained_averages_to_r_squared():
     assert (answer_layers.explained(targets, targets) == 1).all()
 
 
-def test_zero_ablation_is_a_model_whose_head_writes_nothing(model, drawn):
-    with answer_layers.without_head(model, 1, 2, "zero"):
-        ablated = incontext.predict(model, drawn.xs, drawn.ys)
+def test_zero_ablation_is_a_model_whose_head_writes_nothing(model, loaded, drawn):
+    with answer_layers.without_head(loaded, 1, 2, "zero"):
+        ablated = incontext.predict(loaded, drawn.xs, drawn.ys)
     weight = model.backbone.h[1].attn.c_proj.weight
     kept = weight.detach().clone()
     with torch.no_grad():
         weight[8:12] = 0  # rows of head 2
-    expected = incontext.predict(model, drawn.xs, drawn.ys)
+    expected = incontext.predict(loaded, drawn.xs, drawn.ys)
     with torch.no_grad():
         weight.copy_(kept)
     np.testing.assert_allclose(ablated, expected, atol=1e-6)
-    assert not np.allclose(ablated, incontext.predict(model, drawn.xs, drawn.ys), atol=1e-4)
+    assert not np.allclose(ablated, incontext.predict(loaded, drawn.xs, drawn.ys), atol=1e-4)
 
 
-def test_mean_ablation_of_one_prompt_changes_nothing_and_of_many_something(model, drawn):
+def test_mean_ablation_of_one_prompt_changes_nothing_and_of_many_something(loaded, drawn):
     for xs, ys, same in ((drawn.xs[:1], drawn.ys[:1], True), (drawn.xs, drawn.ys, False)):
-        whole = incontext.predict(model, xs, ys)
-        with answer_layers.without_head(model, 0, 1, "mean"):
-            ablated = incontext.predict(model, xs, ys)
+        whole = incontext.predict(loaded, xs, ys)
+        with answer_layers.without_head(loaded, 0, 1, "mean"):
+            ablated = incontext.predict(loaded, xs, ys)
         assert np.allclose(ablated, whole, atol=1e-6) == same
 
 
-def test_the_head_comes_back_even_after_an_error(model, drawn):
-    whole = incontext.predict(model, drawn.xs, drawn.ys)
-    with pytest.raises(RuntimeError, match="stop"), answer_layers.without_head(model, 0, 0):
+def test_the_head_comes_back_even_after_an_error(loaded, drawn):
+    whole = incontext.predict(loaded, drawn.xs, drawn.ys)
+    with pytest.raises(RuntimeError, match="stop"), answer_layers.without_head(loaded, 0, 0):
         raise RuntimeError("stop")
-    np.testing.assert_array_equal(incontext.predict(model, drawn.xs, drawn.ys), whole)
+    np.testing.assert_array_equal(incontext.predict(loaded, drawn.xs, drawn.ys), whole)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"), [((2, 0), "layer: expected 0 to 1"), ((0, 3), "head: expected 0 to 2"), ((0, 0, "no"), "how: expected")]
 )
-def test_heads_that_are_not_there_are_refused(model, arguments, message):
-    with pytest.raises(ValueError, match=message), answer_layers.without_head(model, *arguments):
+def test_heads_that_are_not_there_are_refused(loaded, arguments, message):
+    with pytest.raises(ValueError, match=message), answer_layers.without_head(loaded, *arguments):
         pass
 
 
@@ -134,7 +135,7 @@ def test_a_probe_of_one_column_keeps_its_shape():
 
 @pytest.mark.parametrize(("kind", "tolerance"), [(torch.float64, 1e-5), (torch.bfloat16, 0.05)])
 def test_states_and_lens_of_a_model_in_another_precision_are_those_of_its_predictions(model, drawn, kind, tolerance):
-    other = copy.deepcopy(model).to(kind)
+    other = tiny_circuits.loaded(copy.deepcopy(model).to(kind))
     states, answers = answer_layers.token_states(other, drawn.xs, drawn.ys)
     assert states.shape == answers.shape == (3, 30, 5, 12)
     read = answer_layers.lens(other, states)[-1]

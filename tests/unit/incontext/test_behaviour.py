@@ -7,7 +7,7 @@ import torch
 from analysis_lib import incontext
 from analysis_lib.incontext import behaviour, estimators, prompts
 from analysis_lib.models.regressor import RegressorOutput
-from tests.support import tiny
+from tests.support import tiny, tiny_circuits
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +37,14 @@ class InContextRidge(torch.nn.Module):
 
 
 def test_the_implied_weights_of_a_planted_ridge_are_its_weights(drawn):
-    planted = InContextRidge(0.7)
+    planted = tiny_circuits.loaded(InContextRidge(0.7))
     np.testing.assert_allclose(incontext.predict(planted, drawn.xs, drawn.ys), incontext.ridge(drawn.xs, drawn.ys, 0.7), atol=1e-9)
     found = incontext.implied_weights(planted, drawn.xs, drawn.ys, batch_size=4)
     np.testing.assert_allclose(found, estimators.ridge_weights(drawn.xs, drawn.ys, 0.7), atol=1e-9)
 
 
 def test_the_influence_of_answers_on_a_planted_ridge_is_that_of_the_estimator(drawn):
-    found = incontext.answer_influence(InContextRidge(0.7), drawn.xs, drawn.ys)
+    found = incontext.answer_influence(tiny_circuits.loaded(InContextRidge(0.7)), drawn.xs, drawn.ys)
     expected = behaviour.linear_influence(lambda xs, ys: incontext.ridge(xs, ys, 0.7), drawn.xs)
     assert found.shape == (6, 7)
     np.testing.assert_allclose(found, expected, atol=1e-9)
@@ -63,18 +63,18 @@ def test_the_profile_of_a_planted_ridge_is_nearest_at_its_penalty(drawn):
     assert profile.query("examples == 5 and penalty == 3")["distance"].item() == pytest.approx(expected)
 
 
-def test_implied_weights_are_the_slope_of_the_prediction(model, drawn):
-    slopes = incontext.implied_weights(model, drawn.xs, drawn.ys)
+def test_implied_weights_are_the_slope_of_the_prediction(loaded, drawn):
+    slopes = incontext.implied_weights(loaded, drawn.xs, drawn.ys)
     step = torch.zeros_like(drawn.xs)
     step[:, 5, 1] = 1e-2
-    up, down = (incontext.predict(model, drawn.xs + sign * step, drawn.ys)[:, 5] for sign in (1, -1))
+    up, down = (incontext.predict(loaded, drawn.xs + sign * step, drawn.ys)[:, 5] for sign in (1, -1))
     np.testing.assert_allclose(slopes[:, 5, 1], (up - down) / 2e-2, atol=1e-3)  # float32 differences
 
 
-def test_predictions_do_not_depend_on_the_batch_and_leave_no_gradient(model, drawn):
-    whole = incontext.predict(model, drawn.xs, drawn.ys)
-    np.testing.assert_allclose(incontext.predict(model, drawn.xs.numpy(), drawn.ys.numpy(), batch_size=4), whole, atol=1e-6)
-    incontext.implied_weights(model, drawn.xs, drawn.ys)
+def test_predictions_do_not_depend_on_the_batch_and_leave_no_gradient(model, loaded, drawn):
+    whole = incontext.predict(loaded, drawn.xs, drawn.ys)
+    np.testing.assert_allclose(incontext.predict(loaded, drawn.xs.numpy(), drawn.ys.numpy(), batch_size=4), whole, atol=1e-6)
+    incontext.implied_weights(loaded, drawn.xs, drawn.ys)
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
@@ -95,19 +95,22 @@ def test_queries_elsewhere_are_asked_after_the_points_shown():
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
-def test_prompts_that_do_not_fit_the_model_are_refused(model):
+def test_prompts_that_do_not_fit_the_model_are_refused(loaded):
     with pytest.raises(ValueError, match="xs: expected"):
-        incontext.predict(model, np.ones((2, 9, 3)), np.ones((2, 9)))
+        incontext.predict(loaded, np.ones((2, 9, 3)), np.ones((2, 9)))
     with pytest.raises(ValueError, match="xs: expected"):
-        incontext.implied_weights(model, np.ones((2, 4, 2)), np.ones((2, 4)))
+        incontext.implied_weights(loaded, np.ones((2, 4, 2)), np.ones((2, 4)))
     with pytest.raises(ValueError, match="batch_size: expected"):
-        incontext.predict(model, np.ones((2, 4, 3)), np.ones((2, 4)), batch_size=0)
+        incontext.predict(loaded, np.ones((2, 4, 3)), np.ones((2, 4)), batch_size=0)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: incontext.answer_influence(InContextRidge(1.0), np.ones((2, 1, 3)), np.ones((2, 1))), "ys: expected two points"),
+        (
+            lambda: incontext.answer_influence(tiny_circuits.loaded(InContextRidge(1.0)), np.ones((2, 1, 3)), np.ones((2, 1))),
+            "ys: expected two points",
+        ),
         (lambda: incontext.squared_errors(np.ones((2, 3)), np.ones((2, 4)), 3), "predictions: expected the shape of ys"),
         (lambda: incontext.squared_errors(np.ones((2, 4)), np.ones((2, 4)), 0), "n_dims: expected"),
         (lambda: incontext.error_curves({"zero": np.ones(4)}), r"errors\['zero'\]: expected \[batch, point\]"),

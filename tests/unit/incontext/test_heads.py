@@ -10,32 +10,33 @@ import torch
 from analysis_lib import incontext
 from analysis_lib.incontext import heads
 from analysis_lib.incontext.answers import without_head
+from tests.support import tiny_circuits
 
 
-def test_patterns_are_the_models_own(model, drawn):
-    found = heads.attention_patterns(model, drawn)
+def test_patterns_are_the_models_own(model, loaded, drawn):
+    found = heads.attention_patterns(loaded, drawn)
     with torch.no_grad():
         expected = model(drawn.xs, drawn.ys, output_attentions=True).attentions
     np.testing.assert_allclose(found, torch.stack(expected), atol=1e-6)
 
 
-def test_each_head_is_ablated_by_itself(model, drawn):
-    found = heads.ablation_errors(model, drawn, slice(2, 4), "zero")
+def test_each_head_is_ablated_by_itself(loaded, drawn):
+    found = heads.ablation_errors(loaded, drawn, slice(2, 4), "zero")
     assert found.shape == (30, 2, 3)
-    with without_head(model, 1, 2, "zero"):
-        errors = incontext.squared_errors(incontext.predict(model, drawn.xs, drawn.ys), drawn.ys, 2)
+    with without_head(loaded, 1, 2, "zero"):
+        errors = incontext.squared_errors(incontext.predict(loaded, drawn.xs, drawn.ys), drawn.ys, 2)
     np.testing.assert_allclose(found[:, 1, 2], errors[:, 2:4].mean(axis=1), rtol=1e-5)
     assert len(np.unique(found.mean(axis=0).round(6))) == 6  # no two heads cost the same
 
 
-def test_a_mean_is_that_over_all_prompts_however_many(model):
+def test_a_mean_is_that_over_all_prompts_however_many(loaded):
     """Passes of 512 prompts each would give the last one, alone in its pass, its own output for a mean: no ablation at all."""
     many = incontext.linear_prompts(513, 4, 2, seed=3)
-    found = heads.ablation_errors(model, many, slice(None))
-    with without_head(model, 1, 2, "mean"):
-        predictions = incontext.predict(model, many.xs, many.ys, 513)
+    found = heads.ablation_errors(loaded, many, slice(None))
+    with without_head(loaded, 1, 2, "mean"):
+        predictions = incontext.predict(loaded, many.xs, many.ys, 513)
     np.testing.assert_allclose(found[:, 1, 2], incontext.squared_errors(predictions, many.ys, 2).mean(axis=1), rtol=1e-5)
-    intact = incontext.squared_errors(incontext.predict(model, many.xs, many.ys), many.ys, 2).mean(axis=1)
+    intact = incontext.squared_errors(incontext.predict(loaded, many.xs, many.ys), many.ys, 2).mean(axis=1)
     assert abs(found[-1, 1, 2] - intact[-1]) > 1e-6
 
 
@@ -99,12 +100,12 @@ def test_bad_arguments_are_named(call, message):
 
 
 @pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
-def test_patterns_of_a_model_in_another_precision_are_read_too(model, drawn, kind):
-    found = heads.attention_patterns(copy.deepcopy(model).to(kind), drawn)
-    assert found.shape == heads.attention_patterns(model, drawn).shape
+def test_patterns_of_a_model_in_another_precision_are_read_too(model, loaded, drawn, kind):
+    found = heads.attention_patterns(tiny_circuits.loaded(copy.deepcopy(model).to(kind)), drawn)
+    assert found.shape == heads.attention_patterns(loaded, drawn).shape
     np.testing.assert_allclose(found.sum(axis=-1), 1, atol=0.02)  # bfloat16 has three digits
     if kind == torch.float64:
-        np.testing.assert_allclose(found, heads.attention_patterns(model, drawn), atol=1e-5)
+        np.testing.assert_allclose(found, heads.attention_patterns(loaded, drawn), atol=1e-5)
 
 
 def test_intervals_of_heads_are_students():

@@ -15,6 +15,7 @@ from analysis_lib.incontext.clusters import cluster_rows, content_share, cut_acc
 from analysis_lib.incontext.estimators import averaging, ridge_weights
 from analysis_lib.incontext.heads import binding, key_slopes, product_slopes
 from analysis_lib.models.regressor import RegressorOutput
+from tests.support import tiny_circuits
 from tests.support.examples import examples
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -47,13 +48,13 @@ def prompts(draw, least=2):
 def test_a_planted_model_is_read_as_what_it_computes(drawn, batch_size):
     """Its slope in x is the mean of the x y before; its slope in each y that of the estimator that it is."""
     xs, ys, _ = drawn
-    model = Averaging()
-    np.testing.assert_allclose(predict(model, xs, ys, batch_size), averaging(xs, ys), atol=1e-12)
-    found = implied_weights(model, xs, ys, batch_size)
+    loaded = tiny_circuits.loaded(Averaging())
+    np.testing.assert_allclose(predict(loaded, xs, ys, batch_size), averaging(xs, ys), atol=1e-12)
+    found = implied_weights(loaded, xs, ys, batch_size)
     for point in range(ys.shape[1]):
         expected = (xs[:, :point] * ys[:, :point, None]).sum(axis=1) / max(point, 1)
         np.testing.assert_allclose(found[:, point], expected, atol=1e-12)
-    np.testing.assert_allclose(answer_influence(model, xs, ys), linear_influence(averaging, xs), atol=1e-12)
+    np.testing.assert_allclose(answer_influence(loaded, xs, ys), linear_influence(averaging, xs), atol=1e-12)
 
 
 @examples(20)

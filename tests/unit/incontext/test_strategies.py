@@ -7,7 +7,7 @@ import torch
 from analysis_lib import incontext
 from analysis_lib.incontext import strategies
 from analysis_lib.models.regressor import RegressorOutput
-from tests.support import tiny
+from tests.support import tiny, tiny_circuits
 
 
 class Second(torch.nn.Module):
@@ -28,7 +28,7 @@ def learned():
 
 @pytest.fixture(scope="module")
 def comparison(learned):
-    return strategies.compare(Second(), learned, n_prompts=40, seed=1)
+    return strategies.compare(tiny_circuits.loaded(Second()), learned, n_prompts=40, seed=1)
 
 
 def test_a_planted_selector_is_recognised(comparison):
@@ -60,14 +60,14 @@ def test_errors_leave_the_first_point_out(comparison):
 
 
 def test_another_model_changes_only_the_transformer(comparison):
-    model = tiny.regressor(n_dims=2, n_points=21)
-    other = comparison.answered_by(model)
-    np.testing.assert_array_equal(other.answers["transformer"], incontext.predict(model, other.prompts.xs, other.prompts.ys))
+    loaded = tiny_circuits.loaded(tiny.regressor(n_dims=2, n_points=21))
+    other = comparison.answered_by(loaded)
+    np.testing.assert_array_equal(other.answers["transformer"], incontext.predict(loaded, other.prompts.xs, other.prompts.ys))
     assert all(other.answers[name] is values for name, values in comparison.answers.items() if name != "transformer")
 
 
 def test_weights_by_odds_of_planted_answerers(learned):
-    table = strategies.weights_by_odds(Second(), learned, n_prompts=200, seed=2, n_measured=3)
+    table = strategies.weights_by_odds(tiny_circuits.loaded(Second()), learned, n_prompts=200, seed=2, n_measured=3)
     by_answerer = {name: part for name, part in table.groupby("answerer")}  # noqa: C416 (a GroupBy has `keys`, so dict() takes it for a mapping)
     assert (by_answerer["transformer"]["estimate"] == 1).all()
     hard = by_answerer["hard choice"]

@@ -39,6 +39,8 @@ def test_what_is_not_there_is_named(folder):
         cards.figures("bert")
     with pytest.raises(ValueError, match="found 'gpt2'"):
         cards.published_model("gpt2")
+    with pytest.raises(ValueError, match="parts have names in the registry, found 'regressor'"):
+        cards.sizes(tiny.regressor())
 
 
 @pytest.mark.parametrize("make", [tiny.gpt2, tiny.bert])

@@ -66,7 +66,7 @@ def test_a_study_like_the_others(loaded):
 
 
 def test_its_heads_add_up_to_its_attention(loaded):
-    errors = weights.attention_errors(loaded, torch.tensor([loaded.tokenizer("dom nad rzeką").input_ids]))
+    errors = weights.attention_errors_on_ids(loaded.model, torch.tensor([loaded.tokenizer("dom nad rzeką").input_ids]))
     assert (errors.output / errors.output_scale).max() < 1e-5
     extracted = weights.extract(loaded)
     assert torch.equal(extracted.W_U, extracted.W_E.T)

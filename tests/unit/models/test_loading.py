@@ -24,7 +24,7 @@ from transformers import GPT2LMHeadModel
 from transformers.utils import logging as transformers_logging
 
 from analysis_lib import models
-from analysis_lib.models import CheckpointError, checkpoint_files, hub, loading
+from analysis_lib.models import CheckpointError, checkpoint_files, hub, hub_cache, loading
 from analysis_lib.models.architectures import ARCHITECTURES
 from analysis_lib.vocabulary import TokenCounts
 from tests.support import tiny
@@ -488,7 +488,7 @@ def test_a_hub_out_of_reach_says_how_to_fall_back(embedded, monkeypatch, tmp_pat
         raise OSError("no route to host")
 
     monkeypatch.setattr(hub.HfApi, "model_info", no_answer)
-    monkeypatch.setattr(hub, "try_to_load_from_cache", lambda *args, **kwargs: None)
+    monkeypatch.setattr(hub_cache, "try_to_load_from_cache", lambda *args, **kwargs: None)
     for arguments in (("polish-gpt2", "hub"), ("herbert", "hub"), ("owner/model", None), ("distilgpt2", "hub")):
         with pytest.raises(models.HubError, match="cannot be reached .*ANALYSIS_MODELS=embedded"):
             models.load(*arguments)
@@ -505,8 +505,8 @@ def test_a_cache_that_cannot_be_written_is_named(monkeypatch, error):
     def fail(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(hub, "snapshot_download", fail)
-    monkeypatch.setattr(hub, "try_to_load_from_cache", lambda *args, **kwargs: None)
+    monkeypatch.setattr(hub_cache, "snapshot_download", fail)
+    monkeypatch.setattr(hub_cache, "try_to_load_from_cache", lambda *args, **kwargs: None)
     with pytest.raises(models.HubError, match=f"owner/model: the cache cannot be written .*{error.strerror}.*HF_HOME"):
         models.load("owner/model")
 

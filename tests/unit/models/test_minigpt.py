@@ -17,7 +17,7 @@ def some_ids(batch=3, length=11, vocab=40):
 def test_logits_are_the_sum_over_paths(heads, width, tied):
     model = build(heads=heads, width=width, tie_word_embeddings=tied)
     ids = some_ids()
-    paths = logits_by_paths(weights.extract(model), ids)
+    paths = logits_by_paths(weights.weights_of(model), ids)
     with torch.no_grad():
         expected = model.double()(ids).logits
     total = sum(paths.values())
@@ -31,7 +31,7 @@ def test_rebuilt_attention_is_the_models_own(heads, width, layers):
     model = build(heads=heads, width=width, layers=layers)
     mask = torch.ones(3, 11, dtype=torch.long)
     mask[1, 5:] = 0
-    errors = weights.attention_errors(model, some_ids(), mask)
+    errors = weights.attention_errors_on_ids(model, some_ids(), mask)
     assert errors.pattern.shape == (layers, heads)
     assert errors.pattern.max() < 1e-5
     assert errors.output.max() < 1e-5 * max(1, errors.output_scale.max())
@@ -123,7 +123,7 @@ def test_fresh_weights_have_the_stated_spread():
 
 def test_extracted_weights():
     model = build(layers=3)
-    found = weights.extract(model)
+    found = weights.weights_of(model)
     assert found.W_Q.shape == found.W_V.shape == (3, 4, 24, 6)
     assert found.W_O.shape == (3, 4, 6, 24)
     assert (found.architecture, found.positions, found.d_mlp, found.causal) == ("minigpt", "queries_keys", 0, True)
@@ -138,7 +138,7 @@ def test_extracted_weights():
 
 def test_there_is_no_layer_norm_to_fold():
     with pytest.raises(ValueError, match="layer norms to fold, found .*minigpt.*none"):
-        weights.extract(build(), fold_layer_norm=True)
+        weights.weights_of(build(), fold_layer_norm=True)
 
 
 @pytest.mark.parametrize("shape", [(1, 25), (1, 0), (3,)])

@@ -151,7 +151,7 @@ def test_predictions_are_rebuilt_from_the_extracted_weights(layout, heads, d_hea
     answers = torch.arange(12) % 2 == 1
     mask = answers.expand(4, -1) if layout == "stacked" else None  # what others may attend to
     places = torch.arange(12) // 2 if layout == "stacked" else torch.arange(12)
-    for found in (weights.extract(model), weights.extract(model, fold_layer_norm=True)):
+    for found in (weights.weights_of(model), weights.weights_of(model, fold_layer_norm=True)):
         states = tokens @ found.W_E + found.W_pos[places]
         for layer in range(found.n_layers):
             read = found.read(layer, states)
@@ -169,7 +169,7 @@ def test_predictions_are_rebuilt_from_the_extracted_weights(layout, heads, d_hea
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_read_in_and_read_out_take_the_places_of_the_embeddings(layout):
     model = build(layout)
-    found = weights.extract(model)
+    found = weights.weights_of(model)
     width = 3 if layout == "interleaved" else 4
     assert found.W_E.shape == (width, 16)
     assert found.W_U.shape == (16, 1)

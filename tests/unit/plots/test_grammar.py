@@ -49,9 +49,9 @@ def test_of_many_heads_some_are_named_and_the_numbers_name_all():
     assert [line.get_xdata()[0] for line in figure.axes[0].lines] == list(range(3, 36, 3))  # L1 and L10 are two layers
 
 
-def test_foretold_effects():
+def test_predicted_effects():
     table = pd.DataFrame({"name": ["L0H0", "L0H0", "L0H1"], "table": [1.0, 2.0, 0.0], "effect": [3.0, -4.0, 0.1]})
-    figure = plots.foretold_effects({"GPT-2": table}, COLOURS, "table", "effect", named=2)
+    figure = plots.predicted_effects({"GPT-2": table}, COLOURS, "table", "effect", named=2)
     shown = texts_of(figure)
     assert shown.count("L0H0") == 1  # no name twice
     assert all(word in shown for word in ("L0H1", "table", "effect", "GPT-2"))

@@ -66,7 +66,7 @@ def test_cosines_are_those_of_mean_states(run, places):
 
 
 def test_a_head_that_is_taken_out_writes_its_mean(loaded):
-    means = forms_in_text.head_means(loaded, TEXTS)
+    means = forms_in_text.head_means_in(loaded, TEXTS)
     with torch.no_grad():
         every = []
         for text in TEXTS:
@@ -89,9 +89,9 @@ def test_wrong_arguments_are_named(loaded, run, places):
     with pytest.raises(ValueError, match=r"seconds\[1\]: expected a place where a word begins, found 1"):
         forms_in_text.word_cosines(run, places[0], [places[1][0], 1])
     with pytest.raises(TypeError, match="texts is the string 'Nie wiem"):
-        forms_in_text.head_means(loaded, TEXTS[0])
+        forms_in_text.head_means_in(loaded, TEXTS[0])
     with pytest.raises(ValueError, match="texts is empty"):
-        forms_in_text.head_means(loaded, [])
+        forms_in_text.head_means_in(loaded, [])
 
 
 @settings(max_examples=25, deadline=None)

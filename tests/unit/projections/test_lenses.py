@@ -214,7 +214,7 @@ def test_directions_without_variance_stay_as_they_are():
 @examples(25)
 @given(seed=st.integers(0, 1000), scale=st.floats(0.01, 30))
 def test_divergences_are_never_negative_and_zero_for_equal_predictions(seed, scale):
-    read_out = weights.extract(tiny.gpt2(layers=1))
+    read_out = weights.weights_of(tiny.gpt2(layers=1))
     states = np.random.default_rng(seed).normal(scale=scale, size=(2, 3, 16))
     found = lens_scores.compare(read_out, states[0], states)
     np.testing.assert_allclose(found.kl[0], 0, atol=1e-6)

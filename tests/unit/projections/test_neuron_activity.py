@@ -1,4 +1,4 @@
-"""Planted neurons: places by brute force, words that a list foretells, values that raise their own tokens."""
+"""Planted neurons: places by brute force, words that have what a list has in common, values that raise their own tokens."""
 
 from types import SimpleNamespace
 
@@ -15,7 +15,7 @@ from analysis_lib.projections import neuron_activity
 from analysis_lib.projections.neuron_activity import (
     Firing,
     exchanged,
-    foretold,
+    matching_shares,
     passing_lists,
     random_directions,
     shares_of_places,
@@ -104,11 +104,11 @@ def planted():
 
 def test_a_planted_neuron_does_what_its_list_says(planted):
     lists = pd.DataFrame({"layer": 0, "neuron": [0, 1, 3], "kind": "ending", "feature": "-go"})
-    here = foretold(shares_of_places(planted, lists), lists)
+    here = matching_shares(shares_of_places(planted, lists), lists)
     assert here["own"].tolist() == [1, 0, 0.25]
     np.testing.assert_allclose(here["others"], [0.25 / 3, 1.25 / 3, 1 / 3])
     assert here["p"].tolist() == [0.25, 1, 0.5]
-    after = foretold(shares_of_places(planted, lists, ahead=1), lists)
+    after = matching_shares(shares_of_places(planted, lists, ahead=1), lists)
     assert after["own"].tolist() == [0, 1, 0.25]
     assert planted.forms(1)[0, 2].tolist() == ["dobrego", "małego", "sześć", ""]
     assert not shares_of_places(planted, lists.assign(feature="-xyz")).any()

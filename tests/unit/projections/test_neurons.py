@@ -14,7 +14,7 @@ from tests.support import tiny
 
 @pytest.fixture(scope="module")
 def gpt2():
-    return weights.extract(tiny.gpt2(vocab=60, layers=3, heads=4, width=24))
+    return weights.weights_of(tiny.gpt2(vocab=60, layers=3, heads=4, width=24))
 
 
 def vocabulary_of(*words):

@@ -14,7 +14,7 @@ from analysis_lib.activations.interventions import edited, zero
 from analysis_lib.models import LoadedModel
 from analysis_lib.models.encoder import Encoder
 from analysis_lib.projections import preferences, vo_factors
-from analysis_lib.projections.forms_in_text import head_means
+from analysis_lib.projections.forms_in_text import head_means_in
 from tests.support import tiny
 
 PAIRS = pd.DataFrame(
@@ -91,7 +91,7 @@ def test_a_head_that_writes_its_mean_already_has_no_effect(loaded):
         columns = slice(values, values + 32) if model.config.model_type == "gpt2" else slice(0, 32)
         (module.weight[:, columns] if model.config.model_type == "gpt2" else module.weight[columns]).zero_()
     constant = replace(loaded, model=model)
-    means = head_means(constant, ["Kot siedzi na oknie.", "Wtedy przyszła."])
+    means = head_means_in(constant, ["Kot siedzi na oknie.", "Wtedy przyszła."])
     effects = preferences.PairScorer(constant, PAIRS).ablation_effects(means, heads=[(2, 0), (2, 1)])
     np.testing.assert_allclose(effects[0], 0, atol=1e-4)
     assert np.abs(effects[1]).max() > 1e-4

@@ -37,7 +37,7 @@ def bert():
 
 
 def test_raw_factors_are_the_products_of_the_literature(gpt2):
-    w = weights.extract(gpt2)
+    w = weights.weights_of(gpt2)
     left, right = vo_factors(w, 1, 2)
     assert left.shape == right.shape == (60, 6)
     dense = w.W_E @ w.W_V[1, 2] @ w.W_O[1, 2] @ w.W_U
@@ -50,7 +50,7 @@ def test_raw_factors_are_the_products_of_the_literature(gpt2):
 def test_layer_normed_embeddings_are_what_the_layer_reads(gpt2, bert):
     """The model's own modules: GPT-2's ln_1 of the layer, BERT's embedding norm."""
     for model, norm in ((gpt2, gpt2.transformer.h[1].ln_1), (bert, bert.bert.embeddings.LayerNorm)):
-        w = weights.extract(model)
+        w = weights.weights_of(model)
         with torch.no_grad():
             tokens = norm(w.W_E)
         torch.testing.assert_close(vo_factors(w, 1, 0, embedding="layer_norm")[0], tokens @ w.W_V[1, 0])
@@ -61,13 +61,13 @@ def test_layer_normed_embeddings_are_what_the_layer_reads(gpt2, bert):
 
 def test_folding_leaves_the_layer_normed_reading_as_it_is(gpt2):
     """A folded reading weight sees normalised embeddings; only the bias moves elsewhere."""
-    raw, folded = weights.extract(gpt2), weights.extract(gpt2, fold_layer_norm=True)
+    raw, folded = weights.weights_of(gpt2), weights.weights_of(gpt2, fold_layer_norm=True)
     left = vo_factors(folded, 2, 3, embedding="layer_norm")[0] + folded.b_V[2, 3]
     torch.testing.assert_close(left, vo_factors(raw, 2, 3, embedding="layer_norm")[0] + raw.b_V[2, 3])
 
 
 def test_unit_unembedding_takes_norms_away(gpt2):
-    w = weights.extract(gpt2)
+    w = weights.weights_of(gpt2)
     scaled = dataclasses.replace(w, W_U=w.W_U * torch.linspace(0.1, 9, 60))
     torch.testing.assert_close(vo_factors(scaled, 0, 0, unembedding="unit")[1], vo_factors(w, 0, 0, unembedding="unit")[1])
     scaled.W_U[:, 7] = 0
@@ -86,7 +86,7 @@ def test_unit_unembedding_takes_norms_away(gpt2):
     ],
 )
 def test_wrong_heads_and_readings_are_named(gpt2, arguments, message):
-    w = weights.extract(gpt2)
+    w = weights.weights_of(gpt2)
     with pytest.raises(ValueError, match=message):
         vo_factors(w, **{"layer": 0, "head": 0} | arguments)
     if "unembedding" not in arguments:
@@ -95,7 +95,7 @@ def test_wrong_heads_and_readings_are_named(gpt2, arguments, message):
 
 
 def test_a_model_without_layer_norms_says_so():
-    bare = weights.extract(tiny_minigpt.build())
+    bare = weights.weights_of(tiny_minigpt.build())
     with pytest.raises(ValueError, match="embedding: 'layer_norm' was asked of a model without"):
         qk_factors(bare, 0, 0, embedding="layer_norm")
 
@@ -104,26 +104,26 @@ def test_a_model_without_layer_norms_says_so():
 
 
 def test_keys_and_values_rebuild_the_feed_forward_layer(gpt2, bert):
-    w = weights.extract(gpt2)
+    w = weights.weights_of(gpt2)
     keys, values = feed_forward_keys_values(w, 1)
     stream = torch.randn(5, 24, generator=torch.Generator().manual_seed(0))
     mlp = gpt2.transformer.h[1].mlp
     with torch.no_grad():
         rebuilt = mlp.act(stream @ keys.T + w.b_in[1]) @ values + w.b_out[1]
         torch.testing.assert_close(rebuilt, mlp(stream))
-    keys, values = feed_forward_keys_values(weights.extract(bert), 0)
+    keys, values = feed_forward_keys_values(weights.weights_of(bert), 0)
     torch.testing.assert_close(keys, bert.bert.encoder.layer[0].intermediate.dense.weight.detach())
     torch.testing.assert_close(values, bert.bert.encoder.layer[0].output.dense.weight.detach().T)
 
 
 def test_layer_normed_keys_see_the_residual_stream_as_it_is(gpt2):
     """Key times stream over its spread, plus a constant, is the true pre-activation; raw keys are not."""
-    w = weights.extract(gpt2)
+    w = weights.weights_of(gpt2)
     stream = 3 + torch.randn(5, 24, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         truth = gpt2.transformer.h[2].ln_2(stream) @ w.W_in[2]
     keys, _ = feed_forward_keys_values(w, 2, reading="layer_norm")
-    torch.testing.assert_close(keys, weights.extract(gpt2, fold_layer_norm=True).W_in[2].T)
+    torch.testing.assert_close(keys, weights.weights_of(gpt2, fold_layer_norm=True).W_in[2].T)
     spread = (stream.var(dim=1, unbiased=False, keepdim=True) + w.layer_norms.mlp.epsilon).sqrt()
     rebuilt = stream @ keys.T / spread + w.layer_norms.mlp.bias[2] @ w.W_in[2]
     torch.testing.assert_close(rebuilt, truth, rtol=1e-4, atol=1e-4)
@@ -133,11 +133,11 @@ def test_layer_normed_keys_see_the_residual_stream_as_it_is(gpt2):
 
 def test_wrong_neurons_are_named(gpt2, bert):
     with pytest.raises(ValueError, match="layer: .* 0 to 2, found 3"):
-        feed_forward_keys_values(weights.extract(gpt2), 3)
+        feed_forward_keys_values(weights.weights_of(gpt2), 3)
     with pytest.raises(ValueError, match="reading: expected one of"):
-        feed_forward_keys_values(weights.extract(gpt2), 0, reading="unit")
+        feed_forward_keys_values(weights.weights_of(gpt2), 0, reading="unit")
     with pytest.raises(ValueError, match="reading: 'layer_norm' was asked of .*bert"):
-        feed_forward_keys_values(weights.extract(bert), 0, reading="layer_norm")
+        feed_forward_keys_values(weights.weights_of(bert), 0, reading="layer_norm")
 
 
 # Top tokens
@@ -191,7 +191,7 @@ def test_top_tokens_equal_the_dense_product(seed, n, vocab, width, k, kind, expo
 
 
 def test_top_tokens_of_every_neuron_in_blocks(gpt2, monkeypatch):
-    w = weights.extract(gpt2)
+    w = weights.weights_of(gpt2)
     whole = top_tokens(w.W_out.flatten(0, 1), w.W_U, k=7)
     monkeypatch.setattr(token_search, "SCORES_HELD", 1)
     one_by_one = top_tokens(w.W_out.flatten(0, 1), w.W_U, k=7)

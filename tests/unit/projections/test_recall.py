@@ -52,7 +52,7 @@ def test_head_recall_is_one_where_the_head_reads_one_token_and_nothing_else(toke
 
 def test_head_recall_of_another_models_weights_is_the_controls(tokenizer):
     model = tiny.gpt2(vocab=len(tokenizer), layers=1)
-    other = weights_module.extract(tiny.gpt2(vocab=len(tokenizer), layers=1, seed=9))
+    other = weights_module.weights_of(tiny.gpt2(vocab=len(tokenizer), layers=1, seed=9))
 
     def wrong(weights, layer, head):
         return vo_factors(replace(other, W_E=weights.W_E), layer, head, embedding="layer_norm")

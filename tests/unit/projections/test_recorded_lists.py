@@ -9,7 +9,7 @@ import torch
 
 from analysis_lib import models, recorded
 from analysis_lib.projections import recorded_lists
-from analysis_lib.weights import extract
+from analysis_lib.weights import weights_of
 from tests.support import tiny
 
 COLUMNS = ["matrix", "layer", "head", "left", "right"]
@@ -28,7 +28,7 @@ class PlainVocabulary:
 
 def planted(matrix):
     """Weights whose L1H0 has the pairs as its best ones, from the first to the last; what is not planted is noise."""
-    weights = extract(tiny.gpt2(vocab=9, layers=2, heads=2, width=20))
+    weights = weights_of(tiny.gpt2(vocab=9, layers=2, heads=2, width=20))
     left, right = torch.eye(20)[:, :10], torch.zeros(20, 10)
     for place, (a, b) in enumerate(PAIRS):
         right[WORDS.index(b), WORDS.index(a)] = 4.0 - place  # token a asks for token b
@@ -70,7 +70,7 @@ def test_every_recorded_list_can_be_asked_for():
     """The lists of the notebook against a model of 24 layers and 16 heads that knows its own tokens alone."""
     tokenizer = tiny.byte_level_tokenizer()
     loaded = models.wrap(tiny.gpt2(vocab=len(tokenizer), layers=24, heads=16, width=32), tokenizer)
-    found = recorded_lists.compare_lists(extract(loaded.model), loaded.vocabulary, recorded.head_lists(), k=20)
+    found = recorded_lists.compare_lists(weights_of(loaded.model), loaded.vocabulary, recorded.head_lists(), k=20)
     assert len(found) == 11
     assert (found["known"] <= found["pairs"]).all()
     assert found["overlap"].dropna().between(0, 1).all()
@@ -92,7 +92,7 @@ def test_an_unknown_matrix_is_refused_before_any_list_is_made(matrix):
 
 def with_neuron(tokens):
     """Weights in which neuron 3 of layer 1 has a key that points at some tokens, from the first to the last, and the opposite value."""
-    weights = extract(tiny.gpt2(vocab=9, layers=2, heads=2, width=20))
+    weights = weights_of(tiny.gpt2(vocab=9, layers=2, heads=2, width=20))
     key = torch.zeros(20)
     for place, token in enumerate(tokens):
         key[WORDS.index(token)] = 4.0 - place
@@ -125,7 +125,7 @@ def test_every_recorded_neuron_can_be_asked_for():
     tokenizer = tiny.byte_level_tokenizer()
     lists = recorded.neuron_lists()
     loaded = models.wrap(tiny.gpt2(vocab=len(tokenizer), layers=24, heads=2, width=8, n_inner=4096), tokenizer)
-    found = recorded_lists.compare_neurons(extract(loaded.model), loaded.vocabulary, lists)
+    found = recorded_lists.compare_neurons(weights_of(loaded.model), loaded.vocabulary, lists)
     assert len(found) == 4 * lists[["layer", "neuron"]].drop_duplicates().shape[0] == 40
     assert found["overlap"].dropna().between(0, 1).all()
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 pytest.importorskip("morfeusz2")
 
 from analysis_lib.projections import relations
-from analysis_lib.projections.neuron_activity import exchanged, foretold, random_directions
+from analysis_lib.projections.neuron_activity import exchanged, matching_shares, random_directions
 from analysis_lib.vocabulary import Lexicon
 from tests.support.examples import examples
 
@@ -71,12 +71,12 @@ def test_neurons_that_exchange_lists_keep_what_a_layer_has_in_common(shape, seed
     rng = np.random.default_rng(seed)
     lists = pd.DataFrame({"layer": rng.integers(0, 2, n_lists), "neuron": rng.integers(0, d_mlp, n_lists)})
     shares = rng.random((n_lists, d_mlp))
-    told = foretold(shares, lists)
+    matching = matching_shares(shares, lists)
     for row, neuron in enumerate(lists["neuron"]):
         others = np.delete(shares[row], neuron)
-        assert told["own"].iloc[row] == shares[row, neuron]
-        assert told["others"].iloc[row] == pytest.approx(others.mean())
-        assert told["p"].iloc[row] == pytest.approx((1 + (others >= shares[row, neuron]).sum()) / d_mlp)
+        assert matching["own"].iloc[row] == shares[row, neuron]
+        assert matching["others"].iloc[row] == pytest.approx(others.mean())
+        assert matching["p"].iloc[row] == pytest.approx((1 + (others >= shares[row, neuron]).sum()) / d_mlp)
     drawn = exchanged(shares, lists, n_permutations=50, seed=seed)
     own = [lists.index[lists["layer"] == layer] for layer in lists["layer"].unique()]
     least, most = (

@@ -48,7 +48,7 @@ def test_tokens_are_found_with_any_default(small_blocks, another_default):
 
 
 def test_draws_are_the_same_with_float64_as_the_default():
-    extracted = weights.extract(tiny.gpt2(vocab=40))
+    extracted = weights.weights_of(tiny.gpt2(vocab=40))
 
     def drawn():
         vectors = neurons.random_vectors(12, 6)

@@ -26,7 +26,7 @@ from analysis_lib.projections.random_heads import heads_of_draw, rotated, symmet
 from analysis_lib.projections.rank_scores import against_random
 from analysis_lib.projections.relations import correct_together
 from analysis_lib.statistics import holm
-from analysis_lib.weights import extract
+from analysis_lib.weights import weights_of
 from tests.support import tiny
 from tests.support.examples import examples
 
@@ -38,7 +38,7 @@ SMALL = st.integers(0, 1000)
 def weights_of(kind, seed):
     """Random weights of two layers of two heads, width 8, vocabulary 11."""
     build = {"gpt2": tiny.gpt2, "bert": tiny.bert}[kind]
-    return extract(build(vocab=11, width=8, seed=seed))
+    return weights_of(build(vocab=11, width=8, seed=seed))
 
 
 # Readings of weights

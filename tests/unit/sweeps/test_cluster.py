@@ -10,7 +10,7 @@ import pytest
 
 from analysis_lib.projections import qk_factors, top_pairs
 from analysis_lib.sweeps import sweep
-from analysis_lib.weights import extract
+from analysis_lib.weights import weights_of
 from tests.support import tiny
 
 distributed = pytest.importorskip("distributed")
@@ -79,7 +79,7 @@ def test_heads_of_a_model(client):
     def pairs(weights, head):
         return top_pairs(*qk_factors(weights, *head), k=5)
 
-    weights = extract(tiny.gpt2(layers=2))
+    weights = weights_of(tiny.gpt2(layers=2))
     heads = [(layer, head) for layer in range(weights.n_layers) for head in range(weights.n_heads)]
     with joblib.parallel_config("dask", client=client):
         swept = sweep(pairs, heads, weights)

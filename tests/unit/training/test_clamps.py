@@ -23,19 +23,22 @@ def test_a_clamped_layer_attends_as_its_source_does(small, layer):
     model, source = minigpt.build(0), minigpt.build(1)
     ids = minigpt.batch(0, 0)
     free, wanted = (one(ids, output_attentions=True).attentions for one in (model, source))
-    clamps.clamp(model, layer, source)
-    found = model(ids, output_attentions=True)
+    with clamps.clamped(model, layer, source):
+        found = model(ids, output_attentions=True)
     torch.testing.assert_close(found.attentions[layer], wanted[layer])
     if layer == 1:  # the layer below is as it was
         torch.testing.assert_close(found.attentions[0], free[0])
     assert not torch.allclose(found.attentions[layer], free[layer])
 
 
-def test_a_clamp_by_the_model_itself_changes_nothing(small):
+def test_a_clamp_by_the_model_itself_changes_nothing_and_no_clamp_stays(small):
     model, ids = minigpt.build(0), minigpt.batch(0, 0)
     before = model(ids).logits
-    clamps.clamp(model, 1, minigpt.build(0))
-    torch.testing.assert_close(model(ids).logits, before)
+    with clamps.clamped(model, 1, minigpt.build(0)):
+        assert torch.equal(model(ids).logits, before)
+    with clamps.clamped(model, 1, minigpt.build(1)):
+        assert not torch.allclose(model(ids).logits, before)
+    assert torch.equal(model(ids).logits, before)  # no clamp stays
 
 
 def test_queries_and_keys_of_a_clamped_layer_stay_and_values_are_trained(small, monkeypatch):

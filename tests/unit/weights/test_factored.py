@@ -88,7 +88,7 @@ def test_factors_that_do_not_fit_are_named(left, right):
 
 
 def test_a_heads_matrices_are_its_weights_and_its_pairs_those_of_the_projection():
-    found = weights.extract(tiny.gpt2(layers=3, heads=4, width=24))
+    found = weights.weights_of(tiny.gpt2(layers=3, heads=4, width=24))
     head = found.head(2, 3)
     assert head.label == "L2H3"
     assert "rank 6" in repr(head)
@@ -107,7 +107,7 @@ def test_a_heads_matrices_are_its_weights_and_its_pairs_those_of_the_projection(
 @pytest.mark.parametrize(("arguments", "message"), [((3, 0), "layer: .* from 0 to 2, found 3"), ((0, -1), "head: .* 0 to 3, found -1")])
 def test_heads_that_are_not_there_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
-        weights.extract(tiny.gpt2(layers=3, heads=4, width=24)).head(*arguments)
+        weights.weights_of(tiny.gpt2(layers=3, heads=4, width=24)).head(*arguments)
 
 
 @pytest.mark.parametrize("shape", [(3,), (2,), (2, 3)])

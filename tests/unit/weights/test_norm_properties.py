@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from analysis_lib import activations
 from analysis_lib.models import wrap
-from analysis_lib.weights import LayerNorm, extract, fold
+from analysis_lib.weights import LayerNorm, fold, weights_of
 from tests.support import tiny
 from tests.support.examples import examples
 
@@ -39,7 +39,7 @@ def test_a_folded_weight_reads_what_is_left_of_its_norm(seed, width, out, layers
 @examples(6)
 @given(seed=SMALL, heads=st.integers(1, 3), d_head=st.integers(1, 4), layers=st.integers(1, 2))
 def test_folded_weights_give_the_same_queries_neurons_and_logits(seed, heads, d_head, layers):
-    raw = extract(tiny.gpt2(vocab=9, layers=layers, heads=heads, width=heads * d_head, seed=seed))
+    raw = weights_of(tiny.gpt2(vocab=9, layers=layers, heads=heads, width=heads * d_head, seed=seed))
     folded = fold(raw)
     states = 3 * torch.randn(5, raw.d_model, generator=torch.Generator().manual_seed(seed))
     for layer in range(layers):

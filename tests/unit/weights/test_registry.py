@@ -118,18 +118,18 @@ def close(found, expected):
 
 @pytest.mark.usefixtures("registered")
 def test_head_outputs_rebuilt_from_weights_sum_to_the_models_attention(llama):
-    errors = weights.attention_errors(llama, IDS)
+    errors = weights.attention_errors_on_ids(llama, IDS)
     assert (errors.output < 1e-5 * np.maximum(1, errors.output_scale)).all()
     assert errors.output_scale.min() > 0.1
     assert np.isnan(errors.pattern).all()  # patterns are the model's own: nothing was rebuilt
-    wrong = weights.split_outputs_wrongly(weights.extract(llama))
-    assert (weights.attention_errors(llama, IDS, weights=wrong).output > 0.1 * errors.output_scale).all()
+    wrong = weights.split_outputs_wrongly(weights.weights_of(llama))
+    assert (weights.attention_errors_on_ids(llama, IDS, weights=wrong).output > 0.1 * errors.output_scale).all()
 
 
 @pytest.mark.usefixtures("registered")
 @pytest.mark.parametrize("folded", [False, True])
 def test_the_models_logits_come_out_of_its_weights_and_its_patterns(llama, folded):
-    found = weights.extract(llama, fold_layer_norm=folded)
+    found = weights.weights_of(llama, fold_layer_norm=folded)
     assert (found.architecture, found.norm, found.causal, found.folded) == ("llama", "pre", True, folded)
     with activations.recording(llama, ["patterns", "attention", "mlp", "mlp_hidden"]) as record:
         expected = logits_of(llama)
@@ -147,18 +147,18 @@ def test_the_models_logits_come_out_of_its_weights_and_its_patterns(llama, folde
 
 @pytest.mark.usefixtures("registered")
 def test_what_of_the_notation_does_not_apply_is_said(llama):
-    found = weights.extract(llama)
+    found = weights.weights_of(llama)
     with pytest.raises(ValueError, match="rotary positions turn queries and keys"):
         weights.rebuild_attention(found, 0, torch.zeros(1, 3, 24))
     with pytest.raises(ValueError, match="a gated one, whose neurons multiply two readings: no column is a key"):
         feed_forward_keys_values(found, 0)
     with pytest.raises(ValueError, match="expected raw weights of a pre-norm model"):
-        weights.fold(weights.extract(llama, fold_layer_norm=True))
+        weights.fold(weights.weights_of(llama, fold_layer_norm=True))
 
 
 @pytest.mark.usefixtures("registered")
 def test_qk_is_the_score_of_a_token_with_itself_and_of_no_other_pair(llama):
-    found = weights.extract(llama)
+    found = weights.weights_of(llama)
     with activations.recording(llama, ["read", "queries", "keys"]) as record:
         logits_of(llama)
     read = record["read", 1]
@@ -188,7 +188,7 @@ def test_recording_interventions_and_studies_work_as_for_any_model(llama):
         close(logits_of(llama), whole)
     assert np.abs(ablation_effects(tiny_circuits.loaded(llama), IDS.numpy())).mean(axis=(2, 3)).min() > 1e-4
     assert len(norm_based_attention(loaded, IDS.tolist())) == 3
-    left, right = vo_factors(weights.extract(llama), 0, 1, embedding="layer_norm")
+    left, right = vo_factors(weights.weights_of(llama), 0, 1, embedding="layer_norm")
     assert left.shape == right.shape == (40, 6)
 
 
@@ -212,7 +212,7 @@ def test_layers_that_its_configuration_does_not_have_are_refused(llama, tmp_path
 
 def test_it_is_unknown_before_it_is_registered(llama):
     expected = r"unknown architecture 'llama' \(LlamaForCausalLM\); expected one of bert, gpt2, minigpt, regressor, or one added"
-    for ask in (weights.extract, activations.sites_of, models.is_causal):
+    for ask in (weights.weights_of, activations.sites_of, models.is_causal):
         with pytest.raises(ValueError, match=expected):
             ask(llama)
 
