@@ -35,7 +35,7 @@ SMALL = st.integers(0, 1000)
 
 
 @cache
-def weights_of(kind, seed):
+def random_weights(kind, seed):
     """Random weights of two layers of two heads, width 8, vocabulary 11."""
     build = {"gpt2": tiny.gpt2, "bert": tiny.bert}[kind]
     return weights_of(build(vocab=11, width=8, seed=seed))
@@ -47,7 +47,7 @@ def weights_of(kind, seed):
 @examples(8)
 @given(seed=SMALL, kind=st.sampled_from(["gpt2", "bert"]), layer=st.integers(0, 1), head=st.integers(0, 1))
 def test_factors_multiply_to_the_tables_that_they_stand_for(seed, kind, layer, head):
-    weights = weights_of(kind, seed)
+    weights = random_weights(kind, seed)
     norms = weights.layer_norms
     norm = norms.attention[layer] if kind == "gpt2" else norms.embedding
     for embedding, tokens in (("raw", weights.W_E), ("layer_norm", norm(weights.W_E))):
@@ -65,7 +65,7 @@ def test_factors_multiply_to_the_tables_that_they_stand_for(seed, kind, layer, h
 @given(seed=SMALL, layer=st.integers(0, 1))
 def test_keys_read_what_neurons_read_and_fold_their_norm(seed, layer):
     """What a neuron is given is the product of its key with what stands before the norm, up to a constant, in units of its spread."""
-    weights = weights_of("gpt2", seed)
+    weights = random_weights("gpt2", seed)
     keys, values = feed_forward_keys_values(weights, layer)
     folded, same = feed_forward_keys_values(weights, layer, "layer_norm")
     assert torch.equal(values, same)
@@ -84,7 +84,7 @@ def test_keys_read_what_neurons_read_and_fold_their_norm(seed, layer):
 @examples(8)
 @given(seed=SMALL, draw=SMALL, chosen=st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=4, unique=True))
 def test_random_heads_keep_what_they_promise_and_leave_others_alone(seed, draw, chosen):
-    weights = weights_of("gpt2", seed)
+    weights = random_weights("gpt2", seed)
     turned, projecting = rotated(weights, draw, chosen), symmetric(weights, draw, chosen)
     for layer, head in np.ndindex(2, 2):
         own, other, even = (each.head(layer, head) for each in (weights, turned, projecting))
@@ -106,7 +106,7 @@ def test_random_heads_keep_what_they_promise_and_leave_others_alone(seed, draw, 
 @examples(50)
 @given(draw=st.integers(0, 50), per_draw=st.integers(1, 6))
 def test_heads_of_draws_are_different_ones_and_all_come_in_turn(draw, per_draw):
-    weights = weights_of("gpt2", 0)
+    weights = random_weights("gpt2", 0)
     found = heads_of_draw(weights, draw, per_draw)
     assert found == sorted(set(found))
     assert len(found) == min(per_draw, 4)
@@ -229,7 +229,7 @@ def test_an_affine_lens_turns_with_its_axes_and_sees_no_unit_and_no_mean(drawn, 
 @examples(8)
 @given(seed=SMALL, places=st.integers(1, 5))
 def test_no_fixed_prediction_is_nearer_to_all_predictions_than_their_mean(seed, places):
-    weights = weights_of("gpt2", seed)
+    weights = random_weights("gpt2", seed)
     rng = np.random.default_rng(seed)
     last = rng.normal(size=(places, 8)).astype(np.float32)
     mean = lens_scores.mean_prediction(weights, last, batch_size=2)
