@@ -25,7 +25,7 @@ def commit(tmp_path, monkeypatch):
 @pytest.fixture
 def read(commit, monkeypatch):
     """Names of the files that were read for their checksums."""
-    names, checksum = [], hub._git_checksum
+    names, checksum = [], hub_cache._git_checksum
     monkeypatch.setattr(hub_cache, "_git_checksum", lambda path: names.append(path.name) or checksum(path))
     return names
 
