@@ -45,7 +45,7 @@ plots.search_ratios(heads);
 
 # %% [markdown]
 # The table has the medians over heads and readings; the column *readings of heads* counts each head once for every reading, and *most chosen* is the way to search that was chosen for most of them. *Tokens* is the number of tokens allowed on each side of a pair. The runs used one thread, two of them at a time, and times are processor time. Of `gpt2-mini` and `herbert-mini`, the models of this book, all 48 heads
-# were measured in four readings, and of `e5 Polish` and `untrained` six heads drawn at random. The rows of `MiniLM` come from an earlier run on another machine, with three heads. `MiniLM` is the published encoder all-MiniLM-L6-v2, and `e5 Polish` is multilingual-e5-small with the Polish words of its vocabulary. `untrained`
+# were measured in four readings, and of `e5 Polish` and `untrained` six heads drawn at random. The rows of `herbert-mini` were measured before this model was trained further, to its present state. Those of `MiniLM` come from an earlier run on another machine, with three heads. `MiniLM` is the published encoder all-MiniLM-L6-v2, and `e5 Polish` is multilingual-e5-small with the Polish words of its vocabulary. `untrained`
 # has random weights of the published GPT-2's size and a mean that all embeddings share.
 
 # %% tags=["hide-input"]

@@ -10,7 +10,7 @@
 #
 # - **The model does regression.** After nine examples the error of always answering zero is {glue:text}`ctx-ratio` times as large as the model's. The model does not quite reach least squares, which makes no error at all.
 # - **It uses eight of the nine points that it sees.** The last one has next to no influence on its answer: no head of the first layer brings that point's question and answer together. How many points are used differs from seed to seed.
-# - **The cluster of an attention row can be guessed from its position, as it can where attention is random.** A row is the attention that one token pays to those it sees. Knowing the inputs as well is found to help in {glue:text}`ctx-cluster-gains` of {glue:text}`ctx-cluster-tests` sets of rows.
+# - **The cluster of an attention row can be guessed from its position, as it can where attention is random.** A row is the attention that one token pays to those it sees. Knowing the inputs as well is shown to improve the guess in {glue:text}`ctx-cluster-gains` of {glue:text}`ctx-cluster-tests` sets of rows.
 #
 # A second model, which reads the predictions of two regressions where this one reads x, is the subject of {doc}`model_selection`. Square brackets hold 95% intervals, over prompts unless
 # the text says otherwise. Layers and heads are counted from 0, so that L0H1 is the second head of the first layer. On the page {doc}`live` the model runs in your browser: move points,
@@ -260,7 +260,7 @@ report.table(pd.DataFrame(summary).T, f"Clusters of attention rows, means over s
 #
 # ## What rows follow
 #
-# Rows that do not fall into kinds may still depend on the inputs. On average, position leaves a part of the variance of the trained model's rows unexplained (the table's *variance within position*), and next to nothing of the untrained model's. What does the unexplained part follow? If the model regresses by attention, a question should look at a point
+# Rows that do not fall into kinds may still depend on the inputs. On average, position leaves a part of the variance of the trained model's rows unexplained (the table's *variance within position*), while it explains nearly all of the untrained model's. What does the unexplained part follow? If the model regresses by attention, a question should look at a point
 # according to $x_i \cdot x$. {numref}`fig-ctx-follows` shows the slope: how much more attention the last question pays to a point (its two tokens together) for each unit of this product, beyond the mean at that place. Attention is given in units of even attention, which is its mean over points.
 
 # %%
@@ -314,7 +314,7 @@ report.table(by_seed, "By seed: slope of attention in products of x for each hea
 #
 # ## Limits
 #
-# These are models of three layers, trained for half an hour on one kind of prompt, so it may be due to size and training, not to the architecture, that they err where least squares does not. Implied weights describe the model at the x asked about and say nothing of its curvature. Ablating one head leaves later layers with a residual stream unlike any that they saw in training, so the rise of the error mixes what the head does with what its absence breaks. The slope in products of x is
+# These are models of three layers, trained for half an hour on one kind of prompt. That they err where least squares does not may be due to their size and training, and not to the architecture. Implied weights describe the model at the x asked about and say nothing of its curvature. Ablating one head leaves later layers with a residual stream unlike any that they saw in training, so the rise of the error mixes what the head does with what its absence breaks. The slope in products of x is
 # observed, not intervened on. The untrained control is the initialisation of the library `transformers`. In the figures and tables of this page it is one model; the comparison of errors in {doc}`null_board` has twenty.
 #
 # The original notebook never got to its clusters: {doc}`replication` says where it stops.

@@ -71,7 +71,7 @@ plots.null_board_by_chapter(report.board(report.read_findings("findings.json")),
 # :link: models
 # :link-type: doc
 # :img-bottom: _static/gallery/models.png
-# :img-alt: Loss by position in the window, falling below the line of frequencies.
+# :img-alt: Loss by position in the window, falling, and everywhere below the line of frequencies.
 #
 # What the models are, how good they are, and a proof that their weights are read correctly.
 # :::

@@ -83,7 +83,7 @@ report.table(halved.unstack("seed").rename(columns="seed {}".format).reset_index
 
 # %% [markdown]
 # With the finished pattern of layer 0 the loss falls below two nats after {glue:text}`ind-clamp-previous` steps, and with the finished pattern of layer 1 after {glue:text}`ind-clamp-induction`: the pattern of the induction head takes most of the time, and
-# waits for the previous-token head. Where the pattern of the induction head is given, the previous-token head forms later and less fully: after 400 steps its score is {glue:text}`ind-clamp-idle`, and only one of the two seeds is past one half. That nothing needs the head there cannot be the whole reason, since with layer 1 kept as it was before training nothing needs it either, and it forms at the usual time. If the attention of either layer is kept so, no circuit forms within these steps.
+# waits for the previous-token head. Where the pattern of the induction head is given, the previous-token head forms later and less fully: after 400 steps its score is {glue:text}`ind-clamp-idle`, and only one of the two seeds is past one half. Nothing needs the head there, but that cannot be the whole reason: nothing needs it either when layer 1 attends as it did before training, and then it forms at the usual time. If either layer goes on attending as it did before training, no circuit forms within these steps.
 #
 # ## Five seeds
 #

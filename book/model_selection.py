@@ -8,9 +8,9 @@
 #
 # **What was found**
 #
-# - **It does not select.** Its answers are {glue:text}`ctx-few-to-mean` from the posterior mean of y, which is the best possible answer as far as simulation gives it, and {glue:text}`ctx-few-to-hard` from those of a choice between the two regressions. The unit is the squared distance between the two.
+# - **It does not select.** Its answers are {glue:text}`ctx-few-to-mean` from the posterior mean of y, the best possible answer, which is computed here by simulation, and {glue:text}`ctx-few-to-hard` from the answers that a choice between the two regressions would give. Distances are squared, and 1 is the distance between the answers of the two regressions.
 # - **This pays off.** Its squared error is lower than that of the choice by {glue:text}`ctx-few-under-hard`.
-# - **It takes two regressions that differ.** All this holds where the regressions were fitted to 6 points. With 21 points, as in the original notebook, they say nearly the same, and no strategy is shown to be nearest to the model. The posterior mean is at a distance of {glue:text}`ctx-21-to-mean`, and the margin by which the closest other strategy is farther is {glue:text}`ctx-21-margin`: the interval, which holds for all five others at once, contains zero. The errors of the model and of all strategies lie between {glue:text}`ctx-21-errors`.
+# - **The two regressions have to differ.** What was said so far holds where they were fitted to 6 points. With 21 points, as in the original notebook, they say nearly the same, and no strategy is shown to be nearest to the model. The posterior mean is at a distance of {glue:text}`ctx-21-to-mean`, and the closest other strategy is farther by {glue:text}`ctx-21-margin`. This interval, which holds for all five others at once, contains zero. The errors of the model and of all strategies lie between {glue:text}`ctx-21-errors`.
 #
 # The model is of the same kind as the one in {doc}`incontext_regression`. Square brackets hold 95% intervals over prompts.
 

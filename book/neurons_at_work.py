@@ -47,7 +47,7 @@ for title in TITLES.values():
         shares[title, word] = neuron_activity.shares_of_places(firing[title], keys[title], ahead)
         matching[title, word] = neuron_activity.matching_shares(shares[title, word], keys[title])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Keys whose lists hold words of one kind: at what share of the twelve places where the neuron fires most the word is of that kind (points, with 95% bootstrap intervals over keys), and at what share of the places of the layer's other neurons it is (crosses).", "name": "fig-work-key"}, "image": {"alt": "Two panels. GPT-2's points lie low in all layers, from under a fifth to about a quarter, and yet each above its cross. HerBERT's points lie higher, each far above its cross; they fall from about a half in the first layer to less than a third in the last."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Keys whose lists hold words of one kind: at what share of the twelve places where the neuron fires most the word is of that kind (points, with 95% bootstrap intervals over keys), and at what share of the places of the layer's other neurons it is (crosses).", "name": "fig-work-key"}, "image": {"alt": "Two panels. GPT-2's points lie low in all layers, from under a fifth to about a quarter, and yet each above its cross. HerBERT's points lie higher, each far above its cross; they fall from about a half in the first layer to about a third in the last."}}
 rows = []
 for title, found in keys.items():
     for layer, part in matching[title, "here"].groupby(found["layer"]):
@@ -60,8 +60,8 @@ plots.firing_by_layer(by_layer, COLOURS);
 # **What was found**
 #
 # - **Neurons whose key's list holds words of one kind fire at such words more often than if the neurons of a layer exchanged their lists,** in both models over all layers together, and in {glue:text}`work-layers` layers taken by themselves ({numref}`fig-work-key`). In every layer of both models such words are at least twice as frequent at a neuron's own places as at those of the layer's other neurons, and in HerBERT's layers 0 to 3 more than three times as frequent. Most lists do not hold words of one kind.
-# - **Yet on average such words stand at less than half of a neuron's strongest places.** In GPT-2's first layer they stand at {glue:text}`work-polish-gpt2-first` of these places, and in none of its layers at more than a quarter. In HerBERT they stand at about half of these places in the first layer, and at less than a third in the last. At the other places the list does not show what makes the neuron fire.
-# - **Nearly all of the values that were tried write what their lists say.** In {glue:text}`work-steered` cases, adding a value raises its list more than any random direction and any other value of the layer that was tried, though sometimes only by little. The exception is a value of HerBERT's last layer, whose list holds mostly numbers.
+# - **Yet on average such words stand at less than half of a neuron's strongest places.** In GPT-2's first layer they stand at {glue:text}`work-polish-gpt2-first` of these places, and in none of its layers at more than a quarter. In HerBERT they stand at about half of these places in the first layer, and at about a third in the last. At the other places the list does not show what makes the neuron fire.
+# - **Nearly all of the values that were tried write what their lists say.** In {glue:text}`work-steered` cases, adding a value raises its list more than any random direction and any other value of the layer that was tried, though sometimes only by little. The two exceptions are values of HerBERT's layer 3 and of its last layer, whose lists hold mostly capitalised words. They raise their lists more than any random direction does, but not more than every other value that was tried.
 #
 # ## Setting
 #
@@ -167,7 +167,7 @@ for title, found in lists.items():
 # %%
 steered = pd.DataFrame(rows, columns=["model", "value of", "list", "own value", "random directions", "other values"])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How far adding a value raises the tokens of its list beyond all words (points), and the range of what four random directions and four other values of the layer do to the same list (bars). The three values of each layer whose lists are most alike, with what their words share.", "name": "fig-work-values"}, "image": {"alt": "Two panels with a row for each value. In every row of GPT-2 the point lies to the right of two bars near zero, in most rows far. In HerBERT it does so in all rows but one, in several of them only just. In that one, L5N439 of the last layer, it lies just below zero and within both bars. Most of HerBERT's points lie closer to zero than most of GPT-2's, and the farthest of them, one in layer 4, lies half as far out as GPT-2's farthest, one in the last layer."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How far adding a value raises the tokens of its list beyond all words (points), and the range of what four random directions and four other values of the layer do to the same list (bars). The three values of each layer whose lists are most alike, with what their words share.", "name": "fig-work-values"}, "image": {"alt": "Two panels with a row for each value. In every row of GPT-2 the point lies to the right of two bars near zero, in most rows far. In HerBERT it does so in all rows but two, in several of them only just. In these two, L3N855 and L5N353, it lies to the right of the bar of random directions but within that of other values. Most of HerBERT's points lie closer to zero than most of GPT-2's, and the farthest of them, one in layer 3 and one in layer 4, lie about three quarters as far out as GPT-2's farthest, one in the last layer."}}
 ends = {null: [(draws.min(), draws.max()) for draws in steered[null]] for null in ("random directions", "other values")}
 plots.rises_by_value(steered.assign(**ends), COLOURS);
 
@@ -183,7 +183,7 @@ report.glue("work-steered", f"{sum(beyond)} of {len(beyond)}")
 # %% [markdown]
 # ## Worked examples
 #
-# Three neurons of each model are shown, chosen by rule: those of the key and of the value whose lists are most alike in an ending, a case, a person or a lemma, and one drawn at random, as a sample of the rest.
+# Three cards of each model are shown, chosen by rule: those of the key and of the value whose lists are most alike in an ending, a case, a person or a lemma, and one drawn at random, as a sample of the rest. In HerBERT this key and this value belong to one neuron.
 # Each card has the first words of both lists, the twelve places, and what adding the value does. Click a card to open it.
 
 
@@ -221,10 +221,10 @@ plots.NeuronCards(cards)
 # %% [markdown]
 # A neuron may fire at words like those on its key's list, or at others. The cards show both:
 #
-# - **HerBERT's L0N93 fires *at* words like those that its key lists,** which are mostly locative plurals in *-ach*. All twelve words at its places are nouns in the locative plural and end in *-ach* (*w górach*, in the mountains; *na półkach*, on the shelves). Nearly all Polish nouns end so in this case, so these places do not tell whether the neuron responds to the ending or to the case.
+# - **HerBERT's L0N93 fires *at* words like those that its key lists,** which are mostly locative plurals in *-ach*. All twelve words at its places end in *-ach*, and eleven of them are nouns in the locative plural (*w górach*, in the mountains; *po kilku dniach*, after a few days). Nearly all Polish nouns end so in this case. The twelfth word, at which the neuron fires most, is *piach* (sand), an accusative singular that only happens to end so. So the neuron seems to respond to the ending and not just to the case, as far as a single word can tell.
 # - **GPT-2's L2N118 fires at other words than those that its key and value list,** which are adjectives in *-ej*. None of the twelve words at its places ends in *-ej*, and all are feminine nouns in the genitive or the locative (*babki*, of a grandmother or a cake; *aptece*, a pharmacy; *wody*, of water). Feminine adjectives end in *-ej* in these two cases, and such an adjective often follows its noun in Polish (*opinii publicznej*, of public opinion). The neuron's value raises these adjectives. So the lists say what the neuron writes, and only by way of grammar what it fires at.
-# - **The places of HerBERT's L4N643 have something in common, although the list of its key does not pass.** At ten of the twelve the next word is in the instrumental, be it after a word in the same case (*z każdą godziną*, with every hour), after a preposition (*nad rzeką*, by the river) or after a verb (*byli dziwną parą*, they were an odd couple). The neuron's value lists mostly words that can be instrumental, and it raises this list far more than any of the nulls does.
-# - **By the dictionary alone, a share of places that fit can be too high.** Seven of the twelve words at the places of L4N643 have a form that can be instrumental, but only five of them stand in this case in their sentences. The other two are feminine accusatives (*chorą ciotkę*, a sick aunt), since feminine adjectives end in *-ą* in both cases.
+# - **The places of HerBERT's L5N106 have something in common, although the list of its key does not pass.** At eight of the twelve the word is a noun in the accusative singular, the object of a verb (*zmienił kurs*, he changed course; *zdjął czapkę*, he took off his cap). Most of the ten words of the key that the card shows can be accusative singulars too (*wypłatę*, payment; *fundusz*, fund). But objects are frequent, and the neuron is only one, drawn at random.
+# - **By the dictionary alone, a share of places that fit can be too high.** Ten of the twelve words at the places of L5N106 have a form that can be accusative, but only eight of them stand in this case in their sentences. The other two are a genitive (*talerz zupy*, a plate of soup) and a subject (*myszy*, mice), which look like plural accusatives.
 #
 # The {doc}`atlas` has the lists of all neurons.
 #
@@ -257,13 +257,13 @@ for name, title in TITLES.items():
 
 # %% [markdown]
 # **In the last layer the second question nearly answers itself.** In GPT-2 only a layer norm and the unembedding come after it, and the lists were made with that unembedding, so that values of the last layer can hardly fail.
-# HerBERT has a dense layer in between, and values of earlier layers pass through all later blocks; these cases are the real test. That is why {numref}`fig-work-values` has values of every layer. The values of earlier layers all pass it, in both models. In HerBERT's last layer two of the three values raise their lists more than the nulls do, and the third does not raise its list. The cards of neurons drawn at random show that a value raises its list even where the words have little in common. Where a list rises, the test confirms that the value is read correctly, not that words of one kind are special.
+# HerBERT has a dense layer in between, and values of earlier layers pass through all later blocks; these cases are the real test. That is why {numref}`fig-work-values` has values of every layer. The values of earlier layers all pass it but one, HerBERT's L3N855. In HerBERT's last layer two of the three values raise their lists more than the nulls do. The third raises its list too, but less than at least one other value of the layer does. The cards of neurons drawn at random show that a value raises its list even where the words have little in common. Where a list rises, the test confirms that the value is read correctly, not that words of one kind are special.
 #
 # **The lists were chosen on weights and measured on text,** so the choice cannot have favoured the result. An untrained model cannot be a null here, because none of its lists passes.
 #
 # ## Limits
 #
-# - Except for the cards drawn at random, only neurons whose lists pass are looked at, fewer than a fifth of each model's keys and fewer than a tenth of its values. The others may do something that no list of words shows.
+# - Except for the cards drawn at random, only neurons whose lists pass are looked at, fewer than a fifth of each model's keys and about a tenth of its values. The others may do something that no list of words shows.
 # - The texts are short and few. A neuron's twelve strongest places among them need not show what it is for. A neuron that fires nowhere in them would be counted like any other.
 # - The word at a place is read out of context, with all its dictionary readings.
 # - Adding a value everywhere, at its full strength, is more than the neuron ever does by itself. HerBERT is trained to predict masked words and reads none here.

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # The null board
 #
-# Which claims of this book survive comparison with a model that has not learned, a table that was shuffled, or a head drawn at random? This page puts every claim in one picture that a chapter has recorded with its null. (A finding at the head of a chapter has no row where it only describes, as how many steps of gradient descent two layers are worth; where it says that nothing was found; where it rests on simulated or recorded data, as in {doc}`norms_controls`, {doc}`replication` and {doc}`induction_forming`; or where untrained models show the same, as the lead of lengths over attention weights in {doc}`mixing`. Chapters correct such findings by themselves.) A claim inside the grey band is no stronger than chance alone would make it.
+# Which claims of this book survive comparison with a model that has not learned, a table that was shuffled, or a head drawn at random? This page puts every claim that a chapter has recorded with its null in one picture. (A finding at the head of a chapter has no row where it only describes, as how many steps of gradient descent two layers are worth; where it says that nothing was found; where it rests on simulated or recorded data, as in {doc}`norms_controls`, {doc}`replication` and {doc}`induction_forming`; or where untrained models show the same, as the lead of lengths over attention weights in {doc}`mixing`. Chapters correct such findings by themselves.) A claim inside the grey band is no stronger than chance alone would make it.
 #
 # - **{glue:text}`board-survive` of {glue:text}`board-rows` claims survive** the correction over the whole board.
-# - **Most claims that do not survive are about the Polish models, as are most claims on the board.** GPT-2 has an induction head, which finds its place by what an earlier head gives its keys, and gains from the order of repeated words; these claims survive. Among those that do not are the claims that GPT-2 recalls a name, that GPT-2 and HerBERT keep the senses of a word apart, that tables of GPT-2's heads know the right form of a word, and that attention updates act on one another.
+# - **Most claims are about the two Polish models, and so are most of those that do not survive.** Among the claims that survive are that GPT-2 has an induction head, which finds its place by what an earlier head gives its keys; that GPT-2 gains from the order of repeated words; and that training makes the tables of both models' heads tell what the heads write. Among those that do not are the claims that GPT-2 recalls a name, that GPT-2 and HerBERT keep the senses of a word apart, that HerBERT's values collect words of one kind, that tables of GPT-2's heads know the right form of a word, and that attention updates act on one another.
 # - **Where nothing was learned, the tests find next to nothing.** With untrained models in the place of GPT-2 and HerBERT, the p-value of {glue:text}`board-placebo` claims is below 0.05: {glue:text}`board-placebo-share`, where at most 5% are expected. The other p-values are spread as they should be where no claim is true ({numref}`fig-board-placebo`). Of these claims, the correction leaves {glue:text}`board-placebo-survive`; the table near the end of the page gives a reason for every p-value below 0.05. Tests that gave false alarms have been mended.
 
 # %% tags=["hide-cell"]
@@ -23,7 +23,7 @@ plots.use_style()
 findings = report.read_findings("findings.json")
 board = report.board(findings)
 
-# %% tags=["key-figure"] mystnb={"figure": {"caption": "All recorded claims of the book, a row for each, with a point and its 95% interval for each model that the claim is made of. Zero is the mean of the null that the claim exceeds by least. The unit is the standard deviation of their difference, so that differences by chance lie in the grey band 95% of the time. Thick grey bars beside a point: where 95% of the values of each of its nulls are expected. Filled points survive Holm's correction over the board at 0.05; in rows below the dotted line none does. The axis is linear from −3 to 3 and logarithmic beyond.", "name": "fig-null-board"}, "image": {"alt": "Rows of points with intervals, a row for each claim, coloured by model. At the top filled points lie far to the right of a grey band around zero; most hollow ones, nearly all of those towards the bottom, lie in it or to its left; one of e5 lies to its right, and two of GPT-2 lie at its right edge. Thick grey bars, some as wide as the band, show the nulls."}}
+# %% tags=["key-figure"] mystnb={"figure": {"caption": "All recorded claims of the book, a row for each, with a point and its 95% interval for each model that the claim is made of. Zero is the mean of the null that the claim exceeds by least. The unit is the standard deviation of their difference, so that differences by chance lie in the grey band 95% of the time. Thick grey bars beside a point: where 95% of the values of each of its nulls are expected. Filled points survive Holm's correction over the board at 0.05; in rows below the dotted line none does. The axis is linear from −3 to 3 and logarithmic beyond.", "name": "fig-null-board"}, "image": {"alt": "Rows of points with intervals, a row for each claim, coloured by model. At the top filled points lie far to the right of a grey band around zero; most hollow ones lie in it or to its left; one of e5 lies to its right, and two of GPT-2 and one of HerBERT lie at its right edge. Thick grey bars, some as wide as the band, show the nulls."}}
 plots.null_board(board);
 
 # %% tags=["remove-input"]
@@ -82,7 +82,7 @@ HTML("".join(folded))
 # ## The same board without learning
 #
 # A sound test seldom finds anything where there is nothing to find. So the chapters were run once more, as they stand, with **untrained twins** in the place of the trained GPT-2 and HerBERT: they have the same shape, tokenizer and counts of tokens, and fresh weights from a seed that no
-# chapter uses (`tools/placebo_board.py`). Every claim about these two models that a chapter computes is tested again in this way. {numref}`fig-board-placebo` shows the p-values beside those to be expected where no claim is true.
+# chapter uses (`tools/placebo_board.py`). The claims about these two models that a chapter computes are tested again in this way, but for those named at the end of the page. {numref}`fig-board-placebo` shows the p-values beside those to be expected where no claim is true.
 
 # %%
 twins = report.read_findings("placebo.json")
@@ -112,7 +112,8 @@ report.table(
 # - *Training moves the prediction out of the embedding.* This had been compared with one untrained model on other texts, with an interval that did not say how untrained models differ among themselves. It is now compared with four of them at the same places in the texts.
 # - *HerBERT: enlarging an update enlarges the next one.* In untrained models the effect is a ten-thousandth or less, and differs more between two of them than an interval over texts of one of them says. The claim of {doc}`attention_norms` is now compared with four untrained models, by a test that allows for how little four of them say about their spread.
 # - *The best head's table leads to related words.* The head had been chosen and measured on the same relations, and compared with random heads of which none had been chosen. It is now chosen on one half of the relations and measured on the other, and its p-value in {doc}`grammar` counts all heads that it was chosen from.
-# - *All claims that are compared with a few models.* Their p-values had taken the spread of four untrained models for known. They now allow for the doubt about it.
+#
+# The p-values of all claims that are compared with a few models were mended, too. They had taken the spread of four untrained models for known, and now allow for the doubt about it.
 
 # %% tags=["remove-cell"]
 report.glue("board-survive", int(board["survives"].sum()))
@@ -128,7 +129,7 @@ report.glue("board-placebo-survive", int(tried["survives"].sum()))
 # - A distance in standard deviations is no measure of importance: a tiny effect that is known exactly lies far to the right. The table has the values in their own units.
 # - Four tests were mended with these twins in view. Twins from another seed, drawn after the tests of {doc}`lenses` had been mended, have p above 0.05 in all tests of that chapter.
 # - One twin of each model was drawn, so claims of one chapter about one twin are not independent, and the interval of their share is too narrow.
-# - Claims about the toys and about e5 have no twin here. Neither have the claims of {doc}`neurons_at_work`: that chapter tests only neurons whose lists pass a test, and no list of an untrained model passes. A claim that rests on figures recorded at the end of a training has no twin either.
+# - Claims about the toys and about e5 have no twin here. Neither have the claims of {doc}`neurons_at_work`: that chapter tests only neurons whose lists pass a test, and no list of an untrained model passes. A claim that rests on figures recorded at the end of a training has no twin either, and a claim that was recorded after the twins were last run has none yet.
 # - Where the null is one untrained model, its bar shows how this model varies over texts, and not how untrained models differ among themselves. That concerns only the untrained e5 of {doc}`senses`. Elsewhere the null is several untrained models: four or five, or twenty of the small ones that regress.
 # - Nulls of few draws, such as four untrained models, have a spread that is itself uncertain. The p-values allow for that (they take the trained value for one more draw of the null and use Student's distribution), but the distances in the figure do not. A claim can therefore lie far outside the band and still not survive.
 # - That values and draws of nulls are normal is an assumption wherever the chapter has no test of its own.

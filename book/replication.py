@@ -314,7 +314,7 @@ rows = [
 report.table(pd.DataFrame(rows), "W_VO of the heads of HerBERT's first layer, split rightly and as the notebook split it", polish=["best pair", "best pair, wrong split"])
 
 # %% [markdown]
-# Next to nothing is left of a head's list, so the notebook's tables say nothing about the heads that they name.
+# Nothing is left of any head's list, so the notebook's tables say nothing about the heads that they name.
 #
 # (replication-terms)=
 # ## Token and position terms of attention

@@ -159,7 +159,7 @@ for layer, neuron in ((2, 118), (5, 528), (5, 106)):  # those of the chapter's c
 report.table(pd.DataFrame(rows).T.rename_axis("value of").reset_index(), "GPT-2: rise of the value's twenty tokens beyond all words, nats")
 
 # %% [markdown]
-# It does: in all three cases rise and fall differ by a few % at most, although the value is multiplied by the mean strength of the neuron at its twelve places, as in the chapter. The effect is close to linear.
+# It does: in all three cases rise and fall differ by a few per cent at most, although the value is multiplied by the mean strength of the neuron at its twelve places, as in the chapter. The effect is close to linear.
 #
 # (sol-work-2)=
 # ### Verbs in *-ła*
