@@ -116,8 +116,8 @@ report.glue("heads-copying-direct", report.number(np.corrcoef(*(by_head[kind].me
 #
 # ### A score below zero
 #
-# Is a score below that of every untrained head a sign that a head works against what it attends to? Of the heads measured on text, {glue:text}`heads-copying-below` have such a score. When they are removed, {glue:text}`heads-copying-below-lower` of them turn out to lower the tokens that they attend to and {glue:text}`heads-copying-below-raise` to raise them. By the direct effect alone they are
-# {glue:text}`heads-copying-below-direct-lower` and {glue:text}`heads-copying-below-direct-raise`. For the others neither is shown. The table has every head that was measured.
+# A score below that of every untrained head is no reliable sign that a head works against what it attends to. Of the heads measured on text, {glue:text}`heads-copying-below` have such a score. Removing them one by one shows that {glue:text}`heads-copying-below-lower` of them lower the tokens that they attend to and {glue:text}`heads-copying-below-raise` raise them. By the direct effect alone,
+# {glue:text}`heads-copying-below-direct-lower` lower them and {glue:text}`heads-copying-below-direct-raise` raise them. For the rest neither is shown. The table has every head that was measured.
 
 # %% tags=["hide-output"]
 shown = effects.rename(columns={"score": "copying score", "direct": "direct effect [logits]", "ablation": "by removing the head [logits]"})
@@ -184,7 +184,7 @@ for name, title in TITLES.items():
 
 # %% [markdown]
 # On average over heads, recall exceeds the control by {glue:text}`heads-polish-gpt2-recall-excess` in GPT-2 and by {glue:text}`heads-herbert-recall-excess` in HerBERT. The average is over all heads that can be tested (in a larger model 96, drawn evenly from its layers), and places whose most attended token is special, as HerBERT's `<s>` and `</s>` are, are left out.
-# In four untrained models of each shape, of which every fourth sentence and twelve heads were asked, it is {glue:text}`heads-polish-gpt2-recall-untrained` and {glue:text}`heads-herbert-recall-untrained` at most.
+# In untrained models it is at most {glue:text}`heads-polish-gpt2-recall-untrained` for GPT-2's shape and {glue:text}`heads-herbert-recall-untrained` for HerBERT's; these are four models of each shape, with twelve heads each, on every fourth sentence.
 # The intervals are over heads, and do not say how other sentences would do. The differences in the table have intervals over sentences, and all four lie far above zero.
 #
 # The interval over HerBERT's heads may be too narrow, since these heads are not independent. Its heads of one number in layers 0 to 4 began training with the same queries and keys and still look at similar places. In each of these layers heads 4 and 6 exceed their control most.
@@ -228,7 +228,7 @@ report.table(pd.DataFrame(rows, columns=columns), "Three places of each of the t
 
 # %% [markdown]
 # In GPT-2 the best places are easy to read. After a comma L0H5 raises *zaś* (whereas) and forms of *który* (which), words that often follow one. At *pytanie* (question) L0H3 looks at this word and raises *o* (about) and *dotyczące* (concerning), which often come next. At its worst place, a comma, L0H3 writes hardly anything of what the row of the comma predicts.
-# HerBERT's lists are harder to read: the row of *zapamię-* (a piece of *zapamiętuje*, remembers) predicts other verbs, and most other rows a mixture. That a table predicts what a head writes does not mean that this can be understood.
+# HerBERT's lists are harder to read: the row of *kę* (the end of *gospodarkę*, economy) predicts mostly nouns, among them the accusatives *metodę* (method) and *siłę* (force), and most other rows predict a mixture. That a table predicts what a head writes does not mean that this can be understood.
 #
 # ## The same question for neurons
 #
@@ -249,7 +249,7 @@ for name, title in TITLES.items():
     report.glue(f"heads-{name}-value-untrained", report.number(null.max(), 3))
 
 # %% [markdown]
-# The list holds more of these tokens than another place's list in every layer of both models: each interval of the difference lies above zero. The difference is smallest in HerBERT's last layer. In three layers of GPT-2, the first among them, and in HerBERT's last layer, another place's list of the same sentence reaches about half of this recall, so some tokens are in many lists there. In the other layers of both models it reaches a fifth to two fifths. In four untrained models of each shape, on every fourth sentence, the difference is {glue:text}`heads-polish-gpt2-value-untrained` and {glue:text}`heads-herbert-value-untrained` at most on average over layers. {doc}`neurons_at_work` looks at single neurons, and not just the
+# The list holds more of these tokens than another place's list in every layer of both models: each interval of the difference lies above zero. The difference is smallest in HerBERT's last layer. In three layers of GPT-2, the first among them, another place's list of the same sentence reaches about half of this recall, so some tokens are in many lists there. In GPT-2's other layers and in all of HerBERT's it reaches a fifth to two fifths. In untrained models, four of each shape on every fourth sentence, the difference averaged over layers is at most {glue:text}`heads-polish-gpt2-value-untrained` for GPT-2's shape and {glue:text}`heads-herbert-value-untrained` for HerBERT's. {doc}`neurons_at_work` looks at single neurons, and not just the
 # most active one.
 #
 # ## Limits

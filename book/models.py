@@ -104,10 +104,10 @@ report.table(text[list(columns)].rename(columns=columns).rename_axis("source"), 
 # from a context before some head looks at it. HerBERT therefore began with two layers and contexts of eight tokens. The contexts grew to 128. After six million tokens
 # four new layers were put *below* the two, and not above them, since the first of the two wipes out where a token stands, and no layer after it could look for a neighbour ({numref}`fig-geo-positions`). The new layers began with
 # the queries and keys of the first of the two. Nothing else was copied: their other weights were drawn afresh, and their output matrices began at zero. Heads of the same number in layers 0 to 4 therefore still look at similar places (the cosine of the weights of their queries, or of their keys, is about 0.8), but what they write and what neurons match differs from layer to layer. HerBERT's training
-# loss is measured at the context of the moment and can jump where the context or the model grows; its held-out loss is always measured at 128. HerBERT's run was continued at 36 million tokens, where the learning rate had fallen to zero and rose once more. Both losses rise a little there, and then fall below where they had been. While the learning rate is constant, the training loss of both models is
+# loss is measured at the context of the moment and can jump where the context or the model grows; its held-out loss is always measured at 128. HerBERT's run was continued at 36 and again at 44 million tokens, where the learning rate had fallen to zero and rose once more. Each time the held-out loss rises a little, and then falls below where it had been. At 44 million the training loss jumps up, probably in the main because HerBERT read more novels and textbooks from there on, which are harder to predict; it ends about where it had been. While the learning rate is constant, the training loss of both models is
 # estimated from a sample of the vocabulary, which makes it a little too low; the held-out loss is exact.
 
-# %% mystnb={"figure": {"caption": "Loss in nats a token (lower is better) against tokens seen. For GPT-2 the next token, for HerBERT a masked one. The held-out loss of this figure is that of a fixed small sample, measured while training; the table below has the whole held-out set.", "name": "fig-models-training"}, "image": {"alt": "Two panels of loss curves, one for each model, with a dashed line at the unigram loss. All curves fall far below that line. HerBERT's held-out loss begins a little above the line. Its training loss jumps up once, at six million tokens. After 36 million tokens both of its losses rise a little, and then fall further."}}
+# %% mystnb={"figure": {"caption": "Loss in nats a token (lower is better) against tokens seen. For GPT-2 the next token, for HerBERT a masked one. The held-out loss of this figure is that of a fixed small sample, measured while training; the table below has the whole held-out set.", "name": "fig-models-training"}, "image": {"alt": "Two panels of loss curves, one for each model, with a dashed line at the unigram loss. All curves fall far below that line. HerBERT's held-out loss begins a little above the line. Its training loss jumps up at six million tokens and, further, at 44 million. After 36 and after 44 million tokens its held-out loss rises a little, and then falls further."}}
 figures = {name: cards.figures(name) for name in COLOURS}
 unigram = {name: found["unigram_heldout_loss"] for name, found in figures.items()}
 plots.training_curves({name: cards.training_log(name) for name in COLOURS}, unigram, COLOURS);
@@ -146,7 +146,7 @@ report.table(losses, "Held-out losses with 95% intervals over windows, and the r
 #
 # HerBERT was also meant to have 42% of all hidden tokens among its first ten guesses, and 60% of the hidden words that are a single token. It has {glue:text}`models-herbert-top10` and
 # {glue:text}`models-herbert-top10-whole`: the second aim was reached, and the first was missed by less than half a point. The first share was 38.4% after 36 million tokens and 38.9% after 44 million. It rose by almost three points over the last 24 million,
-# in which novels and textbooks, the kinds of text of this held-out set, were read three times as often as the rest. The loss was still falling, so longer training would probably help further. How much of the rise is due to the choice of texts was not measured.
+# in which novels and textbooks, of which this held-out set consists, and the few books of Wikisource were read three times as often as the rest. The loss was still falling, so longer training would probably help further. How much of the rise is due to the choice of texts was not measured.
 #
 # The held-out set of this table comes from the two oldest sources, ELTeC-pol and the textbooks on psychology and economics. Whole documents of the other sources, except the twelve novels, were held out too, and the next table has the loss on each source. Formulaic text
 # costs less: a statute repeats its phrases, a novel does not.
@@ -245,7 +245,7 @@ Markdown("\n".join(filled(*gap) for gap in GAPS.items()))
 
 # %% [markdown]
 # In the last sentence *stole* is the locative case of *stół* ("table"), so that only a preposition that governs the locative fits: *przy*
-# ("at"), *na* ("on"), *w* ("in"), *po* ("after"), *o* ("about"). This gap therefore tests grammar. The four likeliest of HerBERT's guesses for it govern the locative (*we* is a form of *w*); the fifth, *ku* ("towards"), governs the dative.
+# ("at"), *na* ("on"), *w* ("in"), *po* ("after"), *o* ("about"). This gap therefore tests grammar. The four likeliest of HerBERT's guesses for it can govern the locative; the fifth, *ku* ("towards"), governs the dative.
 #
 # ## One notation, and its proof
 #
@@ -344,7 +344,7 @@ if installed:
 # %% [markdown]
 # ## Limits
 #
-# The models are small. About half of what they read is the Polish of old novels, and the modern part is the language of law, parliament, textbooks and manuals, so that everyday speech of today is missing.
+# The models are small. About half of what GPT-2 read is the Polish of old novels, and rather more of what HerBERT read; the modern part is the language of law, parliament, textbooks and manuals, so that everyday speech of today is missing.
 # What the book says of a head is shown for *these* models. This page does not say whether it holds in the published models,
 # which are many times as large; `ANALYSIS_MODELS=hub make book` puts the question to them. The intervals allow for other held-out
 # text of the same kind, but not for another training run or another seed.

@@ -107,8 +107,8 @@ def card(name, model, figures, run):
         f"source are those of a second held-out set, whole documents of the newer sources, in nats a {loss}.",
         "",
         "Limits: a small model trained briefly. It shows how the book's methods work on a real, trained Polish model that",
-        "anyone can load at once; it says little about large models. Half of its Polish is that of 1840-1939, with the views",
-        "of their time, the other half that of law, parliament, textbooks and manuals. Not for use outside this book.",
+        "anyone can load at once; it says little about large models. Half of its Polish or more is that of 1840-1939, with the",
+        "views of their time, the rest that of law, parliament, textbooks and manuals. Not for use outside this book.",
         "",
     ]
     return "\n".join(lines)
