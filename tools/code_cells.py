@@ -8,16 +8,20 @@ a figure of the opening is moved below what was found. Closed cells that follow 
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+import tokenize
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from docutils import nodes
 
 KEY = "tag_key-figure"
 WIDTH = 84  # characters of code in a line of text at a window of 1280 px, with the size that book.css gives them
+LAYOUT = {tokenize.NL, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT}
 
 
 def fitted(cells: Sequence[str], width: int = WIDTH) -> list[str]:
@@ -29,7 +33,7 @@ def fitted(cells: Sequence[str], width: int = WIDTH) -> list[str]:
     if not wide:
         return list(cells)
     empty: dict[str, Any] = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
-    code = [{**empty, "source": cells[place]} for place in wide]
+    code = [{**empty, "source": comments_above(cells[place], width)} for place in wide]
     notebook = {"cells": code, "metadata": {"language_info": {"name": "python"}}, "nbformat": 4, "nbformat_minor": 4}
     command = [sys.executable, "-m", "ruff", "format", "--isolated", "--line-length", str(width), "--stdin-filename", "page.ipynb", "-"]
     ran = subprocess.run(command, input=json.dumps(notebook), capture_output=True, text=True, encoding="utf-8", check=False)
@@ -39,6 +43,28 @@ def fitted(cells: Sequence[str], width: int = WIDTH) -> list[str]:
     for place, cell in zip(wide, json.loads(ran.stdout)["cells"], strict=True):
         found[place] = "".join(cell["source"])
     return found
+
+
+def comments_above(cell: str, width: int) -> str:
+    """The cell with comments behind statements that are too long for a line moved above them.
+
+    Ruff would break such a statement into as many lines as it can, to no avail. Where a statement has several lines, its comments stay.
+    """
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(cell).readline))
+    except (tokenize.TokenError, SyntaxError):
+        return cell
+    lines, begun = cell.splitlines(), None  # the row on which the statement began
+    for token, after in pairwise(tokens):
+        row = token.start[0] - 1
+        if token.type == tokenize.COMMENT and begun == row and after.type == tokenize.NEWLINE and len(lines[row]) > width:
+            code = lines[row][: token.start[1]].rstrip()
+            lines[row] = f"{code[: len(code) - len(code.lstrip())]}{token.string}\n{code}"
+        if token.type == tokenize.NEWLINE:
+            begun = None
+        elif begun is None and token.type not in LAYOUT:
+            begun = row
+    return "\n".join(lines)
 
 
 def fit_cells(doctree: nodes.document) -> None:

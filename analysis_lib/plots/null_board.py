@@ -42,7 +42,8 @@ def null_board(board: pd.DataFrame) -> plt.Figure:
     tops = dict(zip(order.index, np.cumsum(heights) - heights, strict=True))
     figure, axis = plt.subplots(figsize=(4.5, heights.sum() + 1.2))
     axis.axvspan(-1.96, 1.96, color=MODEL_COLOURS["untrained"], alpha=0.12, lw=0)
-    axis.axvline(0, color=INK, lw=0.8)
+    ends = np.cumsum(heights)
+    axis.vlines(np.zeros(len(ends)), ends - heights + above, ends - 0.05, color=INK, lw=0.8)  # beside points, not through words
     for (claim, top), text, room in zip(tops.items(), texts, above, strict=True):
         axis.text(0.005, top + room, text, transform=axis.get_yaxis_transform(), fontsize=9.5, va="bottom", linespacing=1.0)
         for place, row in enumerate(board[wording == claim].itertuples()):

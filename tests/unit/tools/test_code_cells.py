@@ -20,6 +20,20 @@ def test_cells_that_are_no_python_are_left_alone():
     assert code_cells.fitted([wide]) == [wide]
 
 
+def test_a_comment_that_makes_a_statement_too_long_stands_above_it():
+    comment = "# " + "why " * 18 + "so"
+    cell = f"for a, b in pairs():  {comment}\n    if a:\n        b += 1  {comment}"
+    assert code_cells.fitted([cell]) == [f"{comment}\nfor a, b in pairs():\n    if a:\n        {comment}\n        b += 1"]
+
+
+def test_comments_stay_inside_statements_of_several_lines_and_in_strings():
+    long = "# " + "why " * 20
+    inside = f"x = [\n    1,  {long}\n]"
+    quoted = f'text = """\na  {long}\n"""'
+    for cell in (inside, quoted, f"short = 1  # a note\n{quoted}", f"broken(  {long}"):
+        assert code_cells.comments_above(cell, 84) == cell
+
+
 def cell(name, *, closed=True, figure=False, output=False):
     made = nodes.container(classes=["cell"], nb_element="cell_code", ids=[name], **({"hide_mode": "input"} if closed else {}))
     made += nodes.container("", nodes.literal_block("", name), nb_element="cell_code_source")
