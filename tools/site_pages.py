@@ -169,7 +169,7 @@ def used_rules(style: str, names: set[str]) -> str:
     return ICON_RULE.sub(lambda rule: rule[0] if names & set(re.findall(r"\.fa-([\w-]+):before", rule[0])) else "", style)
 
 
-def of_few_colours(png: bytes, colours: int = 256) -> bytes:
+def of_few_colours(png: bytes, colours: int = 128) -> bytes:
     """A figure with a palette, a third of the bytes and to the eye the same; as it was where that is no smaller."""
     picture = Image.open(io.BytesIO(png))
     if picture.mode == "P":
@@ -190,6 +190,8 @@ def mend(text: str) -> str:
     text = re.sub(r'<span class="pre">([^<]*)</span>', r"\1", text)  # twelve thousand marks without effect here
     text = re.sub(r'<dt class="sig\b.*?</dt>', lambda signature: SIGNATURE_MARK.sub(r"\1", signature[0]), text, flags=re.S)
     text = re.sub(r'<div class="highlight">.*?</pre>', lambda code: PLAIN.sub(r"\1", code[0]), text, flags=re.S)
+    text = re.sub(r'<style type="text/css">.*?</style>', lambda style: re.sub(r"\s*([{};])\s*", r"\1", style[0]), text, flags=re.S)
+    text = re.sub(r"<!-- .*? -->", "", text)
     text = mark_polish(text)
     # Templates leave many blank lines and indents behind.
     text = "".join(part if place % 2 else re.sub(r"\s*\n\s*", "\n", part) for place, part in enumerate(VERBATIM.split(text)))

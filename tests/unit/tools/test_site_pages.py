@@ -91,6 +91,16 @@ def test_rules_of_icons_that_nothing_shows_are_left_out():
     assert site_pages.used_rules(style, {"quran"}) == f'.fa-fw{{width:1em}}{kept}.btn:before{{content:"x"}}'
 
 
+def test_styles_of_tables_are_short_and_comments_of_templates_are_left_out():
+    style = "#T_1 th {\n  text-align: left;\n}\n#T_1 .a td:hover {\n  color: red;\n}\n"
+    page = f'<!-- nav -->\n<style type="text/css">\n{style}</style>\n<p>a {{ b }}; c</p>\n'
+    found = site_pages.mend(page)
+    assert '<style type="text/css">' in found
+    assert "#T_1 th{text-align: left;}#T_1 .a td:hover{color: red;}" in found
+    assert "<p>a { b }; c</p>" in found
+    assert "nav" not in found
+
+
 def test_the_search_keeps_all_but_entries_of_an_index():
     script = 'Search.setIndex({"alltitles": {"A (b)": [[0, null]]}, "indexentries": {"x": [[0, "y", false]]}, "terms": {"zamków": 1}})'
     assert (
